@@ -1,0 +1,1 @@
+"""Shipped weights and adapters (data only; found through assistant.resources)."""

@@ -1,0 +1,1 @@
+"""A conversational video assistant. ``from assistant import load``."""

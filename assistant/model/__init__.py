@@ -1,0 +1,1 @@
+"""Video model: frozen encoder, Q-Former, frozen LLM."""

@@ -1,0 +1,1 @@
+"""Tasks: what a question needs beside the prompt."""

@@ -1,0 +1,1 @@
+"""Shipped task prompts (data only; found through assistant.resources)."""
