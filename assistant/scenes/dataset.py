@@ -1,0 +1,145 @@
+"""Scenes as training data: lazily in memory, or as a folder of pictures with ``data.jsonl``.
+
+A line of ``data.jsonl`` is one question::
+
+    {"id": "train-000012-3", "image": "images/train-000012.png", "question": "Is there a red cube?",
+     "answer": "yes", "choices": ["yes", "no"], "type": "existence", "held_out": false,
+     "split": "train"}
+
+``image`` is relative to the folder; captions (type ``caption``) have no ``choices``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from assistant.errors import InputError
+from assistant.scenes.layout import sample_scene
+from assistant.scenes.questions import ask
+from assistant.scenes.render import render
+from assistant.scenes.world import Scene
+
+__all__ = ["KINDS", "SPLITS", "Dataset", "SceneExample", "example", "generate", "write_dataset"]
+
+KINDS = ("images",)
+SPLITS = ("train", "dev", "test")
+SIZE = 224
+
+
+@dataclass(frozen=True, eq=False)
+class SceneExample:
+    """One picture with its questions."""
+
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    records: list[dict]  # lines of data.jsonl
+    scene: Scene
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What was written, and where."""
+
+    path: Path  # the data.jsonl
+    pictures: int
+    questions: int
+
+
+def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> SceneExample:
+    """Picture ``index`` of a split; it depends on nothing but these arguments."""
+    _check(seed, split)
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    scene = sample_scene(rng, split)
+    name = f"{split}-{index:06d}"
+    records = []
+    for number, question in enumerate(ask(scene, rng, split)):
+        record = {
+            "id": f"{name}-{number}",
+            "image": f"images/{name}.png",
+            "question": question.question,
+            "answer": question.answer,
+            "choices": list(question.choices),
+            "type": question.type,
+            "held_out": question.held_out,
+            "split": split,
+        }
+        if not question.choices:
+            del record["choices"]
+        records.append(record)
+    return SceneExample(render(scene, size), records, scene)
+
+
+def generate(
+    count: int, seed: int, split: str = "train", *, start: int = 0, size: int = SIZE
+) -> Iterator[SceneExample]:
+    """Pictures ``start`` to ``start + count - 1`` of a split, one at a time.
+
+    Raises InputError for an unknown split, a negative seed or a negative count.
+    """
+    _check(seed, split)
+    if count < 0 or start < 0:
+        raise InputError(f"count {count} from {start}: pictures cannot be negative; give 0 or more")
+    return (example(index, seed, split, size) for index in range(start, start + count))
+
+
+def write_dataset(
+    out: str | Path,
+    kind: str = "images",
+    count: int = 1000,
+    seed: int = 0,
+    split: str = "train",
+    progress: bool = True,
+) -> Dataset:
+    """Writes pictures and ``data.jsonl`` into a new folder, which appears only when complete.
+
+    The same arguments give the same bytes. Raises InputError where ``out`` is taken, or for a kind,
+    split, seed or count that cannot be.
+    """
+    out = Path(out)
+    if kind not in KINDS:
+        raise InputError(f"unknown kind of scenes {kind!r}: choose {' or '.join(KINDS)}")
+    if count < 1:
+        raise InputError(f"count is {count}: ask for at least 1 picture")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out} exists and is not an empty folder: choose another or remove it")
+    examples = generate(count, seed, split)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise InputError(f"cannot write beside {out}: {error.strerror}; choose another") from error
+    try:
+        bar = tqdm(examples, total=count, desc="scenes", unit="picture", disable=not progress)
+        questions = _write(bar, partial)
+        partial.chmod(0o755)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # gone already when it became ``out``
+    return Dataset(out / "data.jsonl", count, questions)
+
+
+def _write(examples: Iterable[SceneExample], folder: Path) -> int:
+    (folder / "images").mkdir()
+    questions = 0
+    with (folder / "data.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
+        for item in examples:
+            Image.fromarray(item.image).save(folder / item.records[0]["image"], compress_level=4)
+            for record in item.records:
+                lines.write(json.dumps(record) + "\n")
+            questions += len(item.records)
+    return questions
+
+
+def _check(seed: int, split: str) -> None:
+    if split not in SPLITS:
+        raise InputError(f"unknown split {split!r}: choose {', '.join(SPLITS)}")
+    if seed < 0:
+        raise InputError(f"seed is {seed}: give 0 or more")

@@ -1,0 +1,136 @@
+"""Puts objects before a camera at random, so that each of them can be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assistant.scenes.render import visibility
+from assistant.scenes.world import (
+    COLORS,
+    HELD_OUT_PAIRS,
+    MATERIALS,
+    SHAPES,
+    SIZES,
+    Camera,
+    Light,
+    Scene,
+    SceneObject,
+    Surroundings,
+)
+
+__all__ = ["allowed_pairs", "sample_scene"]
+
+COUNTS = (1, 2, 3, 4, 5, 6)
+COUNT_SHARES = (0.09, 0.13, 0.19, 0.21, 0.19, 0.19)
+GAP = 0.14  # free ground between two objects
+EDGE = 0.02  # free share of the picture at its edges
+MIN_SEEN = 0.4  # share of an object that others must leave in sight
+MIN_AREA = 0.005  # share of the picture that each object must fill (16 x 16 of 224 x 224 pixels)
+HELD_OUT_SHARE = 0.3  # of the objects of a test scene beyond the first
+CHECK_SIZE = 112  # pixels of the picture in which visibility is measured
+
+
+def allowed_pairs(split: str) -> tuple[tuple[str, str], ...]:
+    """Color and shape pairs that pictures and questions of a split may use."""
+    pairs = tuple((color, shape) for color in COLORS for shape in SHAPES)
+    if split == "test":
+        return pairs
+    return tuple(pair for pair in pairs if pair not in HELD_OUT_PAIRS)
+
+
+def sample_scene(rng: np.random.Generator, split: str) -> Scene:
+    """A scene of 1 to 6 objects; in the test split at least one is of a held-out pair."""
+    count = int(rng.choice(COUNTS, p=COUNT_SHARES))
+    kinds = _sample_kinds(rng, split, count)
+    while True:  # ends: a crowded draw is rare and the next one is independent of it
+        camera, light, surroundings = _sample_view(rng)
+        objects = _place(rng, kinds, camera)
+        scene = Scene(objects, camera, light, surroundings)
+        if len(objects) == count and _all_visible(scene):
+            return scene
+
+
+def _sample_kinds(
+    rng: np.random.Generator, split: str, count: int
+) -> list[tuple[tuple[str, str], str]]:
+    """Pair and material of each object; some scenes repeat kinds, so that counts go above one."""
+    plain = allowed_pairs("train")
+    held_out = sorted(HELD_OUT_PAIRS)
+    repeats = rng.random() < 0.5
+    kinds: list[tuple[tuple[str, str], str]] = []
+    for index in range(count):
+        use_held_out = split == "test" and (index == 0 or rng.random() < HELD_OUT_SHARE)
+        pairs = held_out if use_held_out else plain
+        if repeats and kinds and rng.random() < 0.6:
+            color, shape = kinds[rng.integers(len(kinds))][0]
+            position = int(rng.integers(3))  # keep the color, the shape, or both
+            near = [
+                pair
+                for pair in pairs
+                if (position == 0 or pair[1] == shape) and (position == 1 or pair[0] == color)
+            ]
+            pairs = near or pairs
+        pair = pairs[rng.integers(len(pairs))]
+        kinds.append((pair, MATERIALS[rng.integers(len(MATERIALS))]))
+    return kinds
+
+
+def _sample_view(rng: np.random.Generator) -> tuple[Camera, Light, Surroundings]:
+    tilt = np.radians(rng.uniform(22, 38))
+    distance = rng.uniform(7.2, 8.4)
+    target = (0.0, 0.0, 0.35)
+    position = (0.0, float(-distance * np.cos(tilt)), float(target[2] + distance * np.sin(tilt)))
+    bearing, climb = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(40, 65))
+    direction = (np.cos(climb) * np.cos(bearing), np.cos(climb) * np.sin(bearing), np.sin(climb))
+    strength = rng.uniform(0.55, 0.72)
+    shade = rng.uniform(0.58, 0.86)
+    hue = rng.uniform(-0.05, 0.05, size=3)
+    ground = tuple(float(value) for value in shade + hue)
+    backdrop = tuple(float(value) for value in rng.uniform(0.5, 0.95) + 0.7 * hue)
+    return (
+        Camera(position, target),
+        Light(tuple(float(value) for value in direction), strength=float(strength)),
+        Surroundings(ground, backdrop),
+    )
+
+
+def _place(rng: np.random.Generator, kinds, camera: Camera) -> tuple[SceneObject, ...]:
+    """Objects on free ground inside the picture; fewer than asked where no room was found."""
+    placed: list[SceneObject] = []
+    for (color, shape), material in kinds:
+        size = float(SIZES[rng.integers(len(SIZES))])
+        for _ in range(40):
+            y = rng.uniform(-2.3, 3.0)
+            width = (y - camera.position[1]) * np.tan(np.radians(camera.field_of_view) / 2)
+            x = rng.uniform(-0.95, 0.95) * width
+            yaw = rng.uniform(0, np.pi / 2)
+            thing = SceneObject(shape, color, material, size, float(x), float(y), float(yaw))
+            if _fits(thing, placed, camera):
+                placed.append(thing)
+                break
+    return tuple(placed)
+
+
+def _fits(thing: SceneObject, placed: list[SceneObject], camera: Camera) -> bool:
+    places = camera.project(thing.corners)[0]
+    if places.min() < EDGE or places.max() > 1 - EDGE:
+        return False
+    return all(
+        np.hypot(thing.x - other.x, thing.y - other.y) > _radius(thing) + _radius(other) + GAP
+        for other in placed
+    )
+
+
+def _radius(thing: SceneObject) -> float:
+    """Radius of the circle around the object's footprint."""
+    half = float(thing.half_extents[0])
+    return half * float(np.sqrt(2)) if thing.shape == "cube" else half
+
+
+def _all_visible(scene: Scene) -> bool:
+    found = visibility(scene, CHECK_SIZE)
+    enough = MIN_AREA * CHECK_SIZE**2
+    return all(
+        seen >= enough and seen >= MIN_SEEN * alone
+        for seen, alone in zip(found.seen, found.alone, strict=True)
+    )

@@ -1,0 +1,162 @@
+"""Draws a scene: ray casting in plain numpy, restricted to the box around each object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from assistant.scenes.shapes import enter, normals
+from assistant.scenes.world import COLORS, Scene, SceneObject
+
+__all__ = ["Visibility", "render", "visibility"]
+
+SUPERSAMPLE = 2  # rays per pixel and axis
+SHADOW = 0.58  # share of the light that a shadow takes from the ground
+LAMP_WIDTH = 0.05  # how far the lamp's samples lie apart, which softens shadows
+FAR = 26.0  # distance at which the ground has become the backdrop
+
+
+@dataclass(frozen=True, eq=False)
+class Visibility:
+    """What of each object is seen, in pixels."""
+
+    owner: np.ndarray  # (H, W) int, index of the object seen, -1 for none
+    alone: tuple[int, ...]  # pixels of each object if nothing stood before it
+    seen: tuple[int, ...]  # pixels of each object that are seen
+
+
+def render(scene: Scene, size: int = 224) -> np.ndarray:
+    """The picture of a scene, (size, size, 3) uint8 RGB."""
+    fine = size * SUPERSAMPLE
+    image = _ground(scene, size).repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1)
+    for thing in scene.objects:
+        _cast_shadow(scene, thing, image)
+    distance, seen = _nearest(scene, fine)
+    for index, thing in enumerate(scene.objects):
+        rows, columns = _box(scene, thing.corners, fine)
+        mine = seen.owner[rows, columns] == index
+        rays = scene.camera.rays(fine, rows, columns)[mine]
+        points = scene.camera.position + rays * distance[rows, columns][mine][:, None]
+        image[rows, columns][mine] = _shade(scene, thing, points.astype(np.float32), rays)
+    step = SUPERSAMPLE
+    parts = [image[i::step, j::step] for i in range(step) for j in range(step)]
+    mean = sum(parts[1:], start=parts[0].copy()) / len(parts)
+    return (np.clip(mean, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def visibility(scene: Scene, size: int = 224) -> Visibility:
+    """Which object is seen at each pixel of a size x size picture, and how much of each."""
+    return _nearest(scene, size)[1]
+
+
+def _nearest(scene: Scene, size: int) -> tuple[np.ndarray, Visibility]:
+    """Distance to the nearest object along each pixel's ray (H, W), and whose it is."""
+    nearest = np.full((size, size), np.inf, np.float32)
+    owner = np.full((size, size), -1, np.int8)
+    alone = []
+    for index, thing in enumerate(scene.objects):
+        rows, columns = _box(scene, thing.corners, size)
+        rays = scene.camera.rays(size, rows, columns)
+        met = enter(thing, scene.camera.position, rays.reshape(-1, 3)).reshape(rays.shape[:2])
+        alone.append(int(np.isfinite(met).sum()))
+        closer = met < nearest[rows, columns]
+        nearest[rows, columns][closer] = met[closer]
+        owner[rows, columns][closer] = index
+    seen = tuple(int((owner == index).sum()) for index in range(len(scene.objects)))
+    return nearest, Visibility(owner, tuple(alone), seen)
+
+
+def _box(scene: Scene, points: np.ndarray, size: int) -> tuple[slice, slice]:
+    """Rows and columns of the picture that enclose the points; all where one is behind it."""
+    places, depths = scene.camera.project(points)
+    if depths.min() <= 0.01:
+        return slice(0, size), slice(0, size)
+    low = np.clip(np.floor(places.min(axis=0) * size), 0, size).astype(int)
+    high = np.clip(np.ceil(places.max(axis=0) * size) + 1, 0, size).astype(int)
+    return slice(low[1], max(high[1], low[1])), slice(low[0], max(high[0], low[0]))
+
+
+def _ground(scene: Scene, size: int) -> np.ndarray:
+    """Ground and backdrop without objects, (size, size, 3) float32."""
+    rays = scene.camera.rays(size, slice(None), slice(None))
+    x, y, height = scene.camera.position
+    reach = height / np.maximum(-rays[..., 2], 1e-4)  # distance along the ray to the ground
+    across, away = x + rays[..., 0] * reach, y + rays[..., 1] * reach
+    light = np.array(scene.light.direction, np.float32)
+    pool = np.exp(-((across - 1.5 * light[0]) ** 2 + (away - 1.5 * light[1]) ** 2) / 40)
+    bright = (0.80 + 0.26 * pool)[..., None]
+    haze = np.clip((reach - 5) / (FAR - 5), 0, 1)[..., None]
+    haze = haze * haze * (3 - 2 * haze)
+    ground = np.array(scene.surroundings.ground, np.float32) * bright
+    rise = np.clip(rays[..., 2:] * 1.6, 0, 1)
+    backdrop = np.array(scene.surroundings.backdrop, np.float32) * (1 - 0.3 * rise)
+    return ((1 - haze) * ground + haze * backdrop).astype(np.float32)
+
+
+def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
+    """Darkens the ground where the object keeps the light away."""
+    size = image.shape[0]
+    light = np.array(scene.light.direction, np.float32)
+    tips = thing.corners - thing.corners[:, 2:] / light[2] * light
+    rows, columns = _box(scene, np.concatenate((tips, thing.corners * (1, 1, 0))), size)
+    grow = max(2, size // 40)  # room for the soft edge
+    rows = slice(max(rows.start - grow, 0), min(rows.stop + grow, size))
+    columns = slice(max(columns.start - grow, 0), min(columns.stop + grow, size))
+    rays = scene.camera.rays(size, rows, columns)
+    down = np.minimum(rays[..., 2:], -1e-4)
+    points = np.array(scene.camera.position, np.float32) - rays * (scene.camera.position[2] / down)
+    for i in range(SUPERSAMPLE):  # each subpixel looks at another part of the lamp
+        for j in range(SUPERSAMPLE):
+            spread = np.array((i - 0.5, j - 0.5, 0.5 * (i == j) - 0.25), np.float32) * 2
+            part = points[i::SUPERSAMPLE, j::SUPERSAMPLE]
+            met = enter(thing, part.reshape(-1, 3), light + LAMP_WIDTH * spread)
+            dark = np.isfinite(met).reshape(part.shape[:2]) & (
+                rays[i::SUPERSAMPLE, j::SUPERSAMPLE, 2] < 0
+            )
+            view = image[rows, columns][i::SUPERSAMPLE, j::SUPERSAMPLE]
+            view[dark] *= 1 - SHADOW
+
+
+def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Colors (N, 3) of surface points seen along unit rays."""
+    color = np.array(COLORS[thing.color], np.float32)
+    light = np.array(scene.light.direction, np.float32)
+    normal = normals(thing, points)
+    lit = ~_in_shadow(scene, thing, points + 1e-3 * normal)
+    lambert = np.maximum(normal @ light, 0) * lit
+    facing = -np.einsum("ij,ij->i", normal, rays)[:, None]
+    mirrored = rays + 2 * facing * normal
+    glint = np.maximum(mirrored @ light, 0) * lit
+    height = points[:, 2] / (2 * thing.half_extents[2])
+    ambient = scene.light.ambient * (0.65 + 0.35 * np.clip(height, 0, 1))
+    diffuse = ambient + scene.light.strength * lambert
+    if thing.material == "rubber":
+        return color * diffuse[:, None] + (0.05 * glint**6)[:, None]
+    edge = (1 - np.clip(facing, 0, 1)) ** 4
+    tint = color + (1 - color) * (0.18 + 0.4 * edge)
+    mirror = tint * _mirrored(scene, mirrored)
+    return 0.42 * color * diffuse[:, None] + 0.68 * mirror + (0.95 * glint**50)[:, None]
+
+
+def _in_shadow(scene: Scene, thing: SceneObject, points: np.ndarray) -> np.ndarray:
+    """Whether another object stands between each point and the light, (N,) bool."""
+    light = np.array(scene.light.direction, np.float32)
+    dark = np.zeros(len(points), bool)
+    for other in scene.objects:
+        offset = other.center - thing.center
+        ahead = float(offset @ light)
+        aside = float(np.linalg.norm(offset - ahead * light))
+        if other is not thing and ahead > 0 and aside < 1.5 * (thing.size + other.size):
+            dark |= np.isfinite(enter(other, points, light))
+    return dark
+
+
+def _mirrored(scene: Scene, rays: np.ndarray) -> np.ndarray:
+    """What a mirror shows along each ray, (N, 3): ground, dark horizon, bright sky, a lamp."""
+    rise = rays[:, 2:]
+    ground = np.array(scene.surroundings.ground, np.float32) * (0.95 + 0.5 * rise)
+    sky = 0.28 + 1.05 * np.clip(rise, 0, 1) ** 0.8
+    seen = np.where(rise < 0, np.maximum(ground, 0.2), sky)
+    lamp = np.maximum(rays @ np.array(scene.light.direction, np.float32), 0)[:, None]
+    return seen + 0.7 * (lamp > 0.9) * lamp

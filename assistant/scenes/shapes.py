@@ -1,0 +1,74 @@
+"""Where rays meet an object, and which way its surface faces there.
+
+Each object is a unit sphere, cube or cylinder under an affine map, so the map is applied to the
+ray and the unit shape is met; distances along the ray stay what they were.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from assistant.scenes.world import SceneObject
+
+__all__ = ["enter", "normals"]
+
+_FLAT = np.float32(1e-7)  # stands in for a zero in a divisor
+
+
+def enter(thing: SceneObject, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Distance at which each ray enters the object, (N,); inf where it misses or starts inside.
+
+    ``origin`` and ``direction`` are (N, 3), or (3,) where all rays share one.
+    """
+    to_unit = _to_unit(thing)
+    start = ((np.asarray(origin, np.float32) - thing.center) @ to_unit.T).T
+    along = (np.asarray(direction, np.float32) @ to_unit.T).T
+    if thing.shape == "sphere":
+        near, far = _ball(start, along)
+    elif thing.shape == "cube":
+        near, far = _slab(start[0], along[0])
+        for axis in (1, 2):
+            near, far = _both(near, far, *_slab(start[axis], along[axis]))
+    else:
+        near, far = _both(*_ball(start[:2], along[:2]), *_slab(start[2], along[2]))
+    return np.where((near <= far) & (near > 0), near, np.float32(np.inf))
+
+
+def normals(thing: SceneObject, points: np.ndarray) -> np.ndarray:
+    """Unit outward normals (N, 3) at points (N, 3) of the object's surface."""
+    to_unit = _to_unit(thing)
+    local = (points - thing.center) @ to_unit.T
+    if thing.shape == "cube":
+        face = np.abs(local).argmax(axis=1)[:, None] == np.arange(3)
+        local = np.where(face, np.sign(local), np.float32(0))
+    elif thing.shape == "cylinder":
+        on_lid = np.abs(local[:, 2]) > np.hypot(local[:, 0], local[:, 1])
+        local = np.where(on_lid[:, None] == (np.arange(3) == 2), local, np.float32(0))
+    outward = local @ to_unit
+    return outward / np.sqrt(np.einsum("ij,ij->i", outward, outward))[:, None]
+
+
+def _to_unit(thing: SceneObject) -> np.ndarray:
+    return thing.rotation.T / thing.half_extents[:, None]
+
+
+def _ball(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit of a unit ball (3 axes) or of an endless unit cylinder (2 axes)."""
+    a = np.maximum(sum(axis * axis for axis in along), _FLAT)
+    b = sum(first * second for first, second in zip(start, along, strict=True))
+    c = sum(axis * axis for axis in start) - 1
+    inside = b * b - a * c
+    root = np.sqrt(np.maximum(inside, 0))
+    missed = inside < 0
+    return np.where(missed, np.float32(np.inf), (-b - root) / a), (-b + root) / a
+
+
+def _slab(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit of the space between two parallel unit planes."""
+    inverse = 1 / np.where(np.abs(along) < _FLAT, _FLAT, along)
+    first, second = (-1 - start) * inverse, (1 - start) * inverse
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def _both(near, far, other_near, other_far) -> tuple[np.ndarray, np.ndarray]:
+    return np.maximum(near, other_near), np.minimum(far, other_far)

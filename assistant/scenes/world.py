@@ -1,0 +1,169 @@
+"""What a scene is made of: the vocabulary, the objects, the camera that projects them.
+
+World units are about half the height of a large object; x points right, y away from the camera,
+z up, and the ground is z = 0. Places in the picture are fractions: (0, 0) top left, (1, 1) bottom
+right, whatever its size in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+__all__ = [
+    "COLORS",
+    "HELD_OUT_PAIRS",
+    "MATERIALS",
+    "SHAPES",
+    "SIZES",
+    "Camera",
+    "Light",
+    "Scene",
+    "SceneObject",
+    "Surroundings",
+]
+
+Vector = tuple[float, float, float]
+
+COLORS: dict[str, Vector] = {
+    "gray": (0.46, 0.46, 0.47),
+    "red": (0.80, 0.10, 0.10),
+    "blue": (0.13, 0.26, 0.88),
+    "green": (0.10, 0.55, 0.12),
+    "brown": (0.45, 0.25, 0.09),
+    "purple": (0.55, 0.12, 0.78),
+    "cyan": (0.14, 0.80, 0.82),
+    "yellow": (0.98, 0.86, 0.12),
+}
+SHAPES = ("cube", "sphere", "cylinder")
+MATERIALS = ("rubber", "metal")
+SIZES = (0.48, 0.62, 0.8)
+
+HELD_OUT_PAIRS = frozenset(
+    {("blue", "cube"), ("red", "cylinder"), ("yellow", "sphere"), ("gray", "cylinder")}
+)
+"""Color and shape together that training pictures and questions never show or name."""
+
+# Half width, half depth, half height of each shape as a share of an object's size.
+_PROPORTIONS = {"cube": (0.8, 0.8, 0.8), "sphere": (1.0, 1.0, 1.0), "cylinder": (0.8, 0.8, 0.85)}
+_CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One thing standing on the ground at (x, y), turned by ``yaw`` radians about the vertical."""
+
+    shape: str
+    color: str
+    material: str
+    size: float
+    x: float
+    y: float
+    yaw: float = 0.0
+
+    @property
+    def half_extents(self) -> np.ndarray:
+        """Half width, depth and height, (3,)."""
+        return np.array(_PROPORTIONS[self.shape], np.float32) * np.float32(self.size)
+
+    @property
+    def center(self) -> np.ndarray:
+        """Center of the body, (3,)."""
+        return np.array((self.x, self.y, self.half_extents[2]), np.float32)
+
+    @property
+    def rotation(self) -> np.ndarray:
+        """World from object axes, (3, 3)."""
+        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
+        return np.array(((cos, -sin, 0), (sin, cos, 0), (0, 0, 1)), np.float32)
+
+    @property
+    def corners(self) -> np.ndarray:
+        """Corners of the enclosing box, (8, 3)."""
+        return self.center + (_CORNERS * self.half_extents) @ self.rotation.T
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.color, self.shape
+
+    @property
+    def held_out(self) -> bool:
+        return self.pair in HELD_OUT_PAIRS
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera at ``position`` looking at ``target``; ``field_of_view`` in degrees."""
+
+    position: Vector
+    target: Vector
+    field_of_view: float = 42.0
+
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Right, up and forward; right and up reach from the middle to the picture's edge."""
+        forward = np.subtract(self.target, self.position)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, (0.0, 0.0, 1.0))
+        right = right / np.linalg.norm(right)
+        up = np.cross(right, forward)
+        reach = np.tan(np.radians(self.field_of_view) / 2)
+        return tuple(axis.astype(np.float32) for axis in (right * reach, up * reach, forward))
+
+    def rays(self, size: int, rows: slice, columns: slice) -> np.ndarray:
+        """Unit directions through the pixels of a size x size picture, (rows, columns, 3)."""
+        right, up, forward = self._axes
+        across = (np.arange(size, dtype=np.float32)[columns] + 0.5) * (2 / size) - 1
+        down = (np.arange(size, dtype=np.float32)[rows] + 0.5) * (2 / size) - 1
+        rays = forward + across[None, :, None] * right - down[:, None, None] * up
+        return rays / np.sqrt(np.einsum("ijk,ijk->ij", rays, rays))[..., None]
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places in the picture (N, 2) and depths (N,) of points (N, 3); behind it depth <= 0."""
+        right, up, forward = self._axes
+        offset = np.asarray(points, np.float32) - np.array(self.position, np.float32)
+        depth = offset @ forward
+        scale = np.maximum(depth, 1e-6)[:, None] * (right @ right)
+        flat = np.stack((offset @ right, -(offset @ up)), axis=1) / scale
+        return (flat + 1) / 2, depth
+
+
+@dataclass(frozen=True)
+class Light:
+    """A distant lamp: unit direction towards it, brightness, and the light from everywhere."""
+
+    direction: Vector
+    strength: float = 0.62
+    ambient: float = 0.42
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Colors of the ground and of the backdrop behind it."""
+
+    ground: Vector
+    backdrop: Vector
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a picture shows."""
+
+    objects: tuple[SceneObject, ...]
+    camera: Camera
+    light: Light
+    surroundings: Surroundings
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where in the picture each object's center is, (N, 2)."""
+        centers = np.array([thing.center for thing in self.objects], np.float32)
+        return self.camera.project(centers.reshape(-1, 3))[0]
+
+    @cached_property
+    def depths(self) -> np.ndarray:
+        """How far from the camera along its view each object's center is, (N,)."""
+        centers = np.array([thing.center for thing in self.objects], np.float32)
+        return self.camera.project(centers.reshape(-1, 3))[1]
