@@ -12,12 +12,13 @@ import json
 import os
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from .resources import cache_dir
+from assistant.resources import cache_dir
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ __all__ = ["ClipFeatures", "FeatureKey", "FeatureStore"]
 
 LAYOUT = 1  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
+_TENSORS = ("patches", "classes")
 _DETAILS = ("seconds", "digest", "start", "end", "duration", "encoder", "warnings")
 
 
@@ -33,7 +35,8 @@ _DETAILS = ("seconds", "digest", "start", "end", "duration", "encoder", "warning
 class ClipFeatures:
     """The frozen encoder's output for the sampled frames of one clip, on the CPU."""
 
-    features: torch.Tensor  # (T, K, Dv), T frames of K patches
+    patches: torch.Tensor  # (T, K, Dv) fp16, T frames of K patches
+    classes: torch.Tensor  # (T, 1000) fp32, ImageNet-1k probabilities
     seconds: tuple[float, ...]  # (T,) presentation times on the clip's own clock
     digest: str  # sha256 of the clip's content
     start: float  # the range that was sampled, seconds
@@ -137,7 +140,7 @@ class FeatureStore:
 
 
 def _size(clip: ClipFeatures) -> int:
-    return clip.features.numel() * clip.features.element_size()
+    return clip.patches.nbytes + clip.classes.nbytes
 
 
 def _stat(path: Path) -> os.stat_result | None:
@@ -147,19 +150,21 @@ def _stat(path: Path) -> os.stat_result | None:
         return None
 
 
-def _checksum(features: torch.Tensor) -> str:
+def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
     import torch
 
-    return hashlib.sha256(features.contiguous().view(torch.uint8).numpy().data).hexdigest()
+    total = hashlib.sha256()
+    for name in _TENSORS:
+        total.update(tensors[name].view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def _serialise(clip: ClipFeatures) -> bytes:
     from safetensors.torch import save
 
-    features = clip.features.contiguous()
+    tensors = {name: getattr(clip, name).contiguous() for name in _TENSORS}
     details = {name: getattr(clip, name) for name in _DETAILS}
-    metadata = {"clip": json.dumps(details), "sha256": _checksum(features)}
-    return save({"features": features}, metadata)
+    return save(tensors, {"clip": json.dumps(details), "sha256": _checksum(tensors)})
 
 
 def _read(path: Path, key: FeatureKey) -> ClipFeatures | None:
@@ -169,12 +174,12 @@ def _read(path: Path, key: FeatureKey) -> ClipFeatures | None:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            features = file.get_tensor("features").clone()
-        if metadata["sha256"] != _checksum(features):
+            tensors = {name: file.get_tensor(name).clone() for name in _TENSORS}
+        if metadata["sha256"] != _checksum(tensors):
             raise ValueError("checksum")
         details = json.loads(metadata["clip"])
         details |= {name: tuple(details[name]) for name in ("seconds", "warnings")}
-        clip = ClipFeatures(features=features, **details)
+        clip = ClipFeatures(**tensors, **details)
         if (clip.digest, clip.encoder) != (key.digest, key.encoder):
             raise ValueError("another clip")
     except FileNotFoundError:

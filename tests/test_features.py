@@ -18,7 +18,11 @@ KILOBYTE = 1024
 def make(value: float = 1.0, digest: str = "d" * 64, kilobytes: int = 1) -> ClipFeatures:
     values = torch.full((2, kilobytes, 256), value, dtype=torch.float16)  # 1 KiB for each of K
     values[0, 0, 0] = 3.25
-    return ClipFeatures(values, (0.25, 0.75), digest, 0.0, 1.0, 1.0, "encoder-1", ("one warning",))
+    classes = torch.full((2, 4), value)
+    times = (0.25, 0.75)
+    return ClipFeatures(
+        values, classes, times, digest, 0.0, 1.0, 1.0, "encoder-1", ("one warning",)
+    )
 
 
 def key_of(number: int) -> FeatureKey:
@@ -32,8 +36,9 @@ def cap_used(folder: Path) -> int:
 def test_a_second_process_reads_what_the_first_wrote(tmp_path):
     FeatureStore(tmp_path).put(KEY, make())
     found = FeatureStore(tmp_path).get(KEY)
-    assert torch.equal(found.features, make().features)
-    assert found.features.dtype == torch.float16
+    assert torch.equal(found.patches, make().patches)
+    assert torch.equal(found.classes, make().classes)
+    assert (found.patches.dtype, found.classes.dtype) == (torch.float16, torch.float32)
     assert (found.seconds, found.warnings) == ((0.25, 0.75), ("one warning",))
     assert (found.start, found.end, found.duration) == (0.0, 1.0, 1.0)
 
@@ -102,7 +107,7 @@ def test_what_exceeds_the_cap_alone_stays_in_memory_only(tmp_path):
 
 
 def test_memory_keeps_the_most_recently_used(tmp_path):
-    store = FeatureStore(tmp_path, memory_bytes=2 * KILOBYTE)
+    store = FeatureStore(tmp_path, memory_bytes=2 * KILOBYTE + 64)
     for number in range(2):
         store.put(key_of(number), make(digest=f"{number:064d}"))
     store.get(key_of(0))
@@ -143,7 +148,7 @@ for turn in range(60):
     if found is None:
         store.put(key_of(number), make(number, f"{number:064d}", kilobytes=10))
     else:
-        assert torch.equal(found.features, make(number, kilobytes=10).features)
+        assert torch.equal(found.patches, make(number, kilobytes=10).patches)
 """
 
 
