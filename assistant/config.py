@@ -1,0 +1,134 @@
+"""Frozen, nested configs and their strict YAML loader."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from assistant.errors import ConfigError
+
+__all__ = ["EncoderConfig", "LLMConfig", "ModelConfig", "QFormerConfig", "from_mapping", "from_yaml"]
+
+C = TypeVar("C")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The frozen image encoder."""
+
+    weights: str = "efficientnet-lite0"  # name in the weights lock
+    size: int = 224  # side of the square input, pixels
+    position_width: int = 16  # channels of the 2-D sine position appended to every patch
+
+
+@dataclasses.dataclass(frozen=True)
+class QFormerConfig:
+    """InstructBLIP's Q-Former (``transformers`` names in brackets)."""
+
+    weights: str = "all-minilm-l6-v2"  # initialisation and tokenizer
+    queries: int = 32
+    width: int = 384  # hidden_size
+    layers: int = 6
+    heads: int = 12
+    intermediate: int = 1536
+    cross_every: int = 2  # cross_attention_frequency
+    text_positions: int = 512
+    vocabulary: int = 30522
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(
+                f"qformer: width {self.width} is not a multiple of heads {self.heads}; change one"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LLMConfig:
+    """The frozen language model and how a turn is written for it."""
+
+    weights: str = "smollm2-135m-instruct"
+    turn: str = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+    end: str = "<|im_end|>\n"  # closes an answer inside the history
+    max_new_tokens: int = 48
+    repetition_penalty: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """One backend: encoder, Q-Former and LLM."""
+
+    name: str
+    encoder: EncoderConfig = EncoderConfig()
+    qformer: QFormerConfig = QFormerConfig()
+    llm: LLMConfig = LLMConfig()
+
+
+def from_yaml(kind: type[C], path: str | Path) -> C:
+    """Read ``path`` into the frozen dataclass ``kind``.
+
+    Raises:
+        ConfigError: unreadable file, unknown or missing key, wrong type; the key is named.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
+    except yaml.YAMLError as error:
+        where = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not YAML ({where}); mend the line named") from error
+    return from_mapping(kind, data, str(path))
+
+
+def from_mapping(kind: type[C], data: Any, where: str) -> C:
+    """Build the frozen dataclass ``kind`` from ``data``; every key must be known and well typed.
+
+    Raises:
+        ConfigError: the offending key, what it holds and what was wanted.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{where}: holds {type(data).__name__}, wanted keys and values")
+    hints = get_type_hints(kind)
+    unknown = [str(key) for key in data if key not in hints]
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(hints))}")
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    missing = [
+        field.name
+        for field in fields
+        if field.name not in data
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: the key {missing[0]!r} is missing; add it")
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as the type ``hint``, or a ConfigError that names ``where``."""
+    if dataclasses.is_dataclass(hint):
+        return from_mapping(typing.cast(type, hint), value, where)
+    origin = get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in get_args(hint):
+            return None
+        return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, Mapping):
+        inner = get_args(hint)[1]
+        return {str(key): _convert(inner, item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    wanted = getattr(hint, "__name__", str(hint))
+    raise ConfigError(f"{where} is {value!r}, wanted {wanted}")

@@ -1,0 +1,120 @@
+"""The whole model: frozen encoder, Q-Former, projection, frozen LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+from transformers import PreTrainedTokenizerBase
+
+from assistant.config import ModelConfig
+from assistant.errors import InputError
+from assistant.model.llm import History, LanguageModel
+from assistant.model.qformer import QFormer
+from assistant.model.vision import FrameFeatures, ImageEncoder
+
+__all__ = ["VideoAssistant"]
+
+
+class VideoAssistant(nn.Module):
+    """Answers about T frames: encode once, ask many.
+
+    ``fusion`` is the text that the Q-Former reads beside the frames, ``prompt`` and ``history``
+    what the LLM reads after the visual tokens.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        encoder: ImageEncoder,
+        qformer: QFormer,
+        qformer_tokenizer: PreTrainedTokenizerBase,
+        llm: LanguageModel,
+        fingerprint: str,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.qformer = qformer
+        self.qformer_tokenizer = qformer_tokenizer
+        self.llm = llm
+        self.fingerprint = fingerprint
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def encode(self, frames: np.ndarray) -> FrameFeatures:
+        """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and ImageNet classes."""
+        return self.encoder(frames)
+
+    def visual_tokens(self, patches: Tensor | None, fusion: Sequence[str]) -> Tensor:
+        """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
+        ids, mask = self.fusion_ids(fusion)
+        return self.qformer(patches, ids, mask)
+
+    def fusion_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
+        limit = self.config.qformer.text_positions
+        rows = [
+            torch.tensor(self.qformer_tokenizer(text)["input_ids"][:limit], dtype=torch.long)
+            for text in texts
+        ]
+        device = self.qformer.queries.device
+        ids = pad_sequence(rows, batch_first=True).to(device)
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        return ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long()
+
+    def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
+        """Join ``parts``, the most important first, as far as the Q-Former's positions reach.
+
+        Returns:
+            The text and how many parts, from the end, were dropped.
+        """
+        room = self.config.qformer.text_positions - 2  # [CLS] and [SEP]
+        kept: list[str] = []
+        for part in parts:
+            room -= len(self.qformer_tokenizer(part, add_special_tokens=False)["input_ids"])
+            if room < 0:
+                break
+            kept.append(part)
+        return "\n".join(kept), len(parts) - len(kept)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        patches: Tensor | None,
+        *,
+        fusion: str,
+        prompt: str,
+        history: History = (),
+        max_new_tokens: int | None = None,
+    ) -> Iterator[str]:
+        """Stream the greedy answer about frames ``(T, K, Dv)``; None asks without a picture."""
+        visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
+        ids = self.llm.prompt_ids(prompt, history)
+        return self.llm.stream(visual, ids, max_new_tokens or self.config.llm.max_new_tokens)
+
+    @torch.inference_mode()
+    def score(
+        self,
+        patches: Tensor | None,
+        *,
+        fusion: str,
+        prompt: str,
+        choices: Sequence[str],
+        history: History = (),
+    ) -> list[float]:
+        """Mean log-probability per token of each choice as the answer.
+
+        Raises:
+            InputError: fewer than two choices, or an empty one.
+        """
+        if len(choices) < 2 or not all(choice.strip() for choice in choices):
+            raise InputError(f"choices are {list(choices)!r}; give at least two, none of them empty")
+        visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
+        answers = [self.llm.answer_ids(choice) for choice in choices]
+        return self.llm.score(visual, self.llm.prompt_ids(prompt, history), answers)

@@ -1,0 +1,200 @@
+"""The frozen language model: visual tokens and a prompt in, streamed text out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
+
+from assistant.config import LLMConfig
+
+__all__ = ["IGNORED", "LanguageModel", "convert_gguf", "load_language_model"]
+
+IGNORED = -100  # label of a position that carries no loss
+History = Sequence[tuple[str, str]]
+
+
+class LanguageModel(nn.Module):
+    """A frozen causal LLM that reads ``[visual tokens][history][prompt]``."""
+
+    def __init__(
+        self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: LLMConfig
+    ) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False).eval()
+        self.tokenizer = tokenizer
+        self.config = config
+
+    @property
+    def width(self) -> int:
+        """W, the width of an input embedding."""
+        return self.network.get_input_embeddings().weight.shape[1]
+
+    def prompt_ids(self, prompt: str, history: History = ()) -> Tensor:
+        """Ids of the earlier turns and the prompt, ``(Lp,)``."""
+        turn, end = self.config.turn, self.config.end
+        past = "".join(turn.format(prompt=asked) + answer + end for asked, answer in history)
+        text = past + turn.format(prompt=prompt)
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return torch.tensor(ids, dtype=torch.long)
+
+    def answer_ids(self, answer: str) -> Tensor:
+        """Ids of an answer and the end token, ``(La,)``."""
+        ids = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return torch.tensor([*ids, self.tokenizer.eos_token_id], dtype=torch.long)
+
+    def token_losses(
+        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
+    ) -> Tensor:
+        """Mean cross-entropy per answer token of each sample, ``(B,)`` (MTransLLAMA, Eq. 3).
+
+        Args:
+            visual: ``(B, L, W)``. prompts, answers: ids per sample, of any length.
+        """
+        logits, labels = self._answer_logits(visual, prompts, answers)
+        losses = F.cross_entropy(logits.float(), labels, reduction="none")
+        owner = torch.cat([torch.full((len(a),), i) for i, a in enumerate(answers)]).to(visual.device)
+        sums = losses.new_zeros(len(answers)).index_add(0, owner, losses)
+        return sums / torch.tensor([len(a) for a in answers], device=visual.device)
+
+    def _answer_logits(
+        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits ``(N, V)`` and labels ``(N,)`` at the answer positions only: the head is costly."""
+        embed = self.network.get_input_embeddings()
+        texts = [torch.cat([p, a]) for p, a in zip(prompts, answers, strict=True)]
+        ids = pad_sequence(texts, batch_first=True).to(visual.device)
+        lengths = torch.tensor([len(text) for text in texts], device=visual.device)
+        mask = torch.arange(ids.shape[1], device=visual.device) < lengths[:, None]
+        tokens = embed(ids)
+        x = torch.cat([visual.to(tokens.dtype), tokens], dim=1)  # (B, L+Lt, W)
+        seen = torch.cat([mask.new_ones(visual.shape[:2]), mask], dim=1)
+        hidden = self.network.base_model(
+            inputs_embeds=x, attention_mask=seen.long(), use_cache=False
+        ).last_hidden_state
+        rows: list[Tensor] = []
+        for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            first = visual.shape[1] + len(prompt) - 1  # predicts the first answer token
+            rows.append(hidden[index, first : first + len(answer)])
+        labels = torch.cat(list(answers)).to(visual.device)
+        return self.network.get_output_embeddings()(torch.cat(rows).contiguous()), labels
+
+    @torch.inference_mode()
+    def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
+        """Mean log-probability per token of each answer after one prompt; ``visual`` ``(1, L, W)``."""
+        count = len(answers)
+        losses = self.token_losses(visual.expand(count, -1, -1), [prompt] * count, answers)
+        return [-float(loss) for loss in losses]
+
+    @torch.inference_mode()
+    def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
+        """Greedy answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
+        x, mask = self._left_padded(visual, prompts)
+        out = self.network.generate(inputs_embeds=x, attention_mask=mask, **self._options(max_new_tokens))
+        return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
+
+    def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
+        """Pieces of one greedy answer; ``visual`` ``(1, L, W)``. Leaving early stops the work."""
+        x, mask = self._left_padded(visual, [prompt])
+        streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
+        stop = threading.Event()
+        failed: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                with torch.inference_mode():
+                    self.network.generate(
+                        inputs_embeds=x,
+                        attention_mask=mask,
+                        streamer=streamer,
+                        stopping_criteria=StoppingCriteriaList([_Asked(stop)]),
+                        **self._options(max_new_tokens),
+                    )
+            except BaseException as error:
+                failed.append(error)
+                streamer.end()
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            yield from (piece for piece in streamer if piece)
+        finally:
+            stop.set()
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def _left_padded(self, visual: Tensor, prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Embeddings ``(B, N, W)`` of visual tokens and prompts, padded on the left, and their mask."""
+        embed = self.network.get_input_embeddings()
+        rows = [
+            torch.cat([tokens.to(embed.weight.dtype), embed(ids.to(visual.device))])
+            for tokens, ids in zip(visual, prompts, strict=True)
+        ]
+        x = pad_sequence(rows, batch_first=True, padding_side="left")
+        lengths = torch.tensor([len(row) for row in rows], device=visual.device)
+        mask = torch.arange(x.shape[1], device=visual.device) >= x.shape[1] - lengths[:, None]
+        return x, mask.long()
+
+    def _options(self, max_new_tokens: int) -> dict[str, object]:
+        return {
+            "max_new_tokens": max_new_tokens,
+            "do_sample": False,
+            "repetition_penalty": self.config.repetition_penalty,
+            "pad_token_id": self.tokenizer.eos_token_id,
+        }
+
+
+class _Asked(StoppingCriteria):
+    """Stops generation when the reader has left."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
+        return torch.full((len(input_ids),), self.stop.is_set(), device=input_ids.device)
+
+
+def load_language_model(
+    folder: Path, config: LLMConfig, dtype: torch.dtype, attention: str = "sdpa"
+) -> LanguageModel:
+    """The LLM saved in ``folder`` (safetensors), frozen, in ``dtype``."""
+    network = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention, local_files_only=True
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return LanguageModel(network, tokenizer, config)
+
+
+def convert_gguf(raw: Path, out: Path) -> None:
+    """Turn the one GGUF file in ``raw`` into fp16 safetensors with tokenizer in ``out``.
+
+    Reading GGUF takes tens of seconds, so it is done once.
+    """
+    source = next(raw.rglob("*.gguf"))
+    network = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    config = network.config
+    del config.quantization_config  # the weights below are plain numbers
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float16)
+    plain.load_state_dict({name: value.half() for name, value in network.state_dict().items()})
+    plain.tie_weights()
+    plain.generation_config = network.generation_config
+    plain.save_pretrained(out)
+    tokenizer.save_pretrained(out)

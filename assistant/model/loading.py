@@ -1,0 +1,154 @@
+"""Build a model from its config, the fetched weights and the trained part."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoTokenizer
+
+from assistant import weights_store
+from assistant.config import ModelConfig, from_yaml
+from assistant.errors import InputError, WeightsError
+from assistant.model.assistant import VideoAssistant
+from assistant.model.efficientnet import load_checkpoint
+from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
+from assistant.model.qformer import QFormer, initialise_from_bert
+from assistant.model.vision import ImageEncoder
+from assistant.resources import adapters_dir
+
+__all__ = [
+    "BASE_CONFIG",
+    "BASE_WEIGHTS",
+    "build_model",
+    "load_encoder",
+    "load_model",
+    "save_trained",
+    "trained_names",
+]
+
+BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
+FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def load_model(
+    name: str = "mini", *, base: Path | None = None, precision: str = "auto"
+) -> VideoAssistant:
+    """The named backend, ready to ask; fetches what the cache lacks.
+
+    Args:
+        name: a folder of the shipped adapters. base: folder of other base weights.
+        precision: "fp32", "bf16" or "auto" (bf16 where the processor has it).
+
+    Raises:
+        InputError: unknown name or precision. WeightsError: weights missing, damaged or foreign.
+    """
+    folder = base or adapters_dir() / name / "base"
+    if not (folder / BASE_CONFIG).is_file():
+        known = sorted(path.parent.parent.name for path in adapters_dir().glob(f"*/base/{BASE_CONFIG}"))
+        raise InputError(f"model {name!r} is unknown; known are {', '.join(known)}")
+    config = from_yaml(ModelConfig, folder / BASE_CONFIG)
+    model = build_model(config, precision=precision)
+    weights = folder / BASE_WEIGHTS
+    load_trained(model.qformer, weights)
+    model.fingerprint = f"{config.name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+    return model.eval()
+
+
+def build_model(
+    config: ModelConfig, *, precision: str = "auto", attention: str = "sdpa", seed: int = 0
+) -> VideoAssistant:
+    """The model at its initialisation: everything pretrained, nothing of ours trained."""
+    dtype = choose_precision(precision)
+    encoder = load_encoder(config, dtype)
+    llm_folder = weights_store.ensure(config.llm.weights, prepare=convert_gguf)
+    llm = load_language_model(llm_folder, config.llm, dtype, attention)
+    bert = weights_store.ensure(config.qformer.weights)
+    qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
+    initialise_from_bert(qformer, bert, seed)
+    initialise_projection(qformer, llm)
+    tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
+    return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
+
+
+def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
+    """The frozen image encoder alone."""
+    folder = weights_store.ensure(config.encoder.weights)
+    network = load_checkpoint(config.encoder.weights, next(folder.rglob("*.pth")))
+    return ImageEncoder(network.to(dtype), config.encoder)
+
+
+def choose_precision(precision: str) -> torch.dtype:
+    """The dtype of the frozen encoder and LLM; "auto" is bf16 where the processor computes in it."""
+    if precision == "auto":
+        fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return torch.bfloat16 if fast else torch.float32
+    if precision not in PRECISIONS:
+        wanted = ", ".join(["auto", *PRECISIONS])
+        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
+    return PRECISIONS[precision]
+
+
+@torch.no_grad()
+def initialise_projection(qformer: QFormer, llm: LanguageModel) -> None:
+    """Let visual tokens start with the mean and the spread of the LLM's own input embeddings."""
+    words = llm.network.get_input_embeddings().weight.float()
+    qformer.projection.weight.normal_(
+        0.0, float((words - words.mean(0)).std()) / qformer.config.width**0.5
+    )
+    qformer.projection.bias.copy_(words.mean(0))
+
+
+def trained_names(qformer: QFormer) -> list[str]:
+    """Parameters that pretraining changes: all but the text's embeddings and feed-forward."""
+    return [
+        name
+        for name, _ in qformer.named_parameters()
+        if "attention" in name or not any(part in name for part in FROZEN)
+    ]
+
+
+def save_trained(qformer: QFormer, path: Path) -> None:
+    """Write the trained parameters as fp16 safetensors, atomically."""
+    state = qformer.state_dict()
+    part = path.with_suffix(".part")
+    save_file({name: state[name].half().contiguous() for name in trained_names(qformer)}, part)
+    part.replace(path)
+
+
+def load_trained(qformer: QFormer, path: Path) -> None:
+    """Fill the trained parameters from ``path``; every one of them and nothing else.
+
+    Raises:
+        WeightsError: file missing or damaged, a key missing, unknown or of another shape.
+    """
+    state = read_safetensors(path)
+    wanted = trained_names(qformer)
+    missing, unknown = set(wanted) - set(state), set(state) - set(wanted)
+    if missing or unknown:
+        raise WeightsError(
+            f"{path}: lacks {sorted(missing)[:3]} and has unknown {sorted(unknown)[:3]}; "
+            "these weights belong to another config"
+        )
+    own = qformer.state_dict()
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise WeightsError(
+                f"{path}: {name} is {tuple(value.shape)}, the config wants {tuple(own[name].shape)}"
+            )
+        own[name].copy_(value)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in ``path``, or one clear line."""
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: is not there; give a folder that holds {path.name}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error

@@ -1,0 +1,277 @@
+"""What pretraining learns from: feature tables of photos and scenes, and an endless, seeded sampler."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from assistant.caption_questions import flip_safe, make_questions, read_captions, read_split
+from assistant.errors import InputError
+from assistant.model.vision import CHUNK, ImageEncoder
+from assistant.scenes.dataset import generate
+
+__all__ = ["FeatureTable", "Photos", "Sample", "Sampler", "photo_samples", "scene_samples"]
+
+PICTURE_WORDS = ("picture", "image", "photo", "video", "clip", "scene")
+PICTURE = re.compile(r"\b(picture|image|photo|video|clip)\b")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one picture.
+
+    ``bag`` holds the words that describe the picture whatever the question is.
+    """
+
+    picture: str
+    question: str
+    answer: str
+    type: str
+    choices: tuple[str, ...] = ()
+    bag: tuple[str, ...] = ()
+    flips: bool = False  # still true in the mirror
+    held_out: bool = False
+    history: tuple[tuple[str, str], ...] = ()  # an earlier question and answer, oldest first
+
+    @property
+    def fusion(self) -> str:
+        """What the Q-Former reads: the question, then the previous turn (as in chat)."""
+        return "\n".join([self.question, *(f"{asked} {told}" for asked, told in self.history)])
+
+
+class Photos:
+    """Flickr8k's folder: ``images_224.zip`` (or any zip of JPEG), ``captions.tsv``, split lists."""
+
+    def __init__(self, folder: Path) -> None:
+        archives = sorted(folder.glob("*.zip"))
+        if not archives:
+            raise InputError(
+                f"{folder}: holds no zip of photos; give Flickr8k's folder (images zip, captions.tsv, "
+                "train.txt, dev.txt, test.txt)"
+            )
+        self.archive = archives[0]
+        self.captions = read_captions(folder / "captions.tsv")
+        self.splits = {
+            split: tuple(n for n in read_split(folder / f"{split}.txt") if n in self.captions)
+            for split in ("train", "dev", "test")
+        }
+
+    def pictures(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
+        """``(name, (H, W, 3) uint8)`` of each photo."""
+        with zipfile.ZipFile(self.archive) as archive:
+            members = {Path(member).name: member for member in archive.namelist()}
+            for name in names:
+                if name not in members:
+                    raise InputError(f"{self.archive}: lacks {name}; the archive is incomplete")
+                data = io.BytesIO(archive.read(members[name]))
+                yield name, np.asarray(Image.open(data).convert("RGB"))
+
+    def captions_of(self, split: str) -> dict[str, tuple[str, ...]]:
+        return {name: self.captions[name] for name in self.splits[split]}
+
+
+class FeatureTable:
+    """Patches of many pictures on disk, ``(N, K, Dv)`` fp16, memory-mapped."""
+
+    def __init__(self, path: Path) -> None:
+        self.names: list[str] = json.loads(path.with_suffix(".json").read_text())
+        self.rows = {name: row for row, name in enumerate(self.names)}
+        self.array = np.load(path, mmap_mode="r")
+
+    def patches(self, names: Sequence[str]) -> torch.Tensor:
+        """``(B, 1, K, Dv)``: still pictures are clips of one frame."""
+        return torch.from_numpy(np.stack([self.array[self.rows[name]] for name in names]))[:, None]
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        encoder: ImageEncoder,
+        pictures: Iterable[tuple[str, np.ndarray]],
+        count: int,
+        what: str,
+    ) -> FeatureTable:
+        """The table at ``path``, encoded first where it is not there yet."""
+        if not path.with_suffix(".json").exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shape = (count, encoder.patch_count, encoder.width)
+            array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+            names: list[str] = []
+            with tqdm(total=count, desc=f"encoding {what}", unit="picture") as bar:
+                for batch in _batched(pictures, CHUNK):
+                    patches = encoder(np.stack([picture for _, picture in batch])).patches
+                    array[len(names) : len(names) + len(batch)] = patches.numpy()
+                    names += [name for name, _ in batch]
+                    bar.update(len(batch))
+            array.flush()
+            path.with_suffix(".json").write_text(json.dumps(names))  # written last: the table is whole
+        return cls(path)
+
+
+def photo_samples(
+    photos: Photos, split: str, prompts: Sequence[str], seed: int
+) -> dict[str, list[Sample]]:
+    """Caption and question samples of one split, by kind."""
+    captions = photos.captions_of(split)
+    bags = {name: content_words(texts) for name, texts in captions.items()}
+    rng = np.random.default_rng(seed)
+    described = [
+        Sample(
+            picture=name,
+            question=prompts[rng.integers(len(prompts))],
+            answer=tidy(text),
+            type="caption",
+            bag=bags[name],
+            flips=flip_safe(text),
+        )
+        for name, texts in captions.items()
+        for text in texts
+    ]
+    asked = [
+        Sample(
+            picture=q.photo,
+            question=q.question,
+            answer=q.answer,
+            type=q.type,
+            choices=tuple(q.choices),
+            bag=bags[q.photo],
+            flips=flip_safe(q.question) and flip_safe(q.answer),
+        )
+        for q in make_questions(captions, seed)
+    ]
+    return {"caption": described, "question": asked}
+
+
+def scene_samples(
+    path: Path, encoder: ImageEncoder, count: int, seed: int, split: str
+) -> tuple[FeatureTable, list[Sample]]:
+    """Generate ``count`` scenes, keep their features at ``path`` and their samples beside it."""
+    records = path.with_suffix(".jsonl")
+    if not path.with_suffix(".json").exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines: list[str] = []
+
+        def pictures() -> Iterator[tuple[str, np.ndarray]]:
+            for index, example in enumerate(generate(count, seed, split)):
+                name = f"{split}-{index}"
+                for record in example.records:
+                    sample = Sample(
+                        picture=name,
+                        question=record["question"],
+                        answer=record["answer"],
+                        type=record["type"],
+                        choices=tuple(record.get("choices") or ()),
+                        held_out=record["held_out"],
+                    )
+                    lines.append(json.dumps(asdict(sample)))
+                yield name, example.image
+            records.write_text("\n".join(lines))
+
+        FeatureTable.open(path, encoder, pictures(), count, f"{split} scenes")
+    samples = [
+        Sample(**{**row, "choices": tuple(row["choices"]), "bag": (), "history": ()})
+        for row in map(json.loads, records.read_text().splitlines())
+    ]
+    return FeatureTable(path), samples
+
+
+class Sampler:
+    """Batches that depend only on ``(seed, step)``, so that a resumed run sees the same data."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Sequence[Sample]],
+        mix: Mapping[str, float],
+        seed: int,
+        follow_ups: float = 0.0,
+    ) -> None:
+        self.pools: dict[str, list[list[Sample]]] = {}
+        self.by_picture: dict[str, list[Sample]] = defaultdict(list)
+        for kind, samples in kinds.items():
+            by_type: dict[str, list[Sample]] = {}
+            for sample in samples:
+                by_type.setdefault(sample.type, []).append(sample)
+                self.by_picture[sample.picture].append(sample)
+            self.pools[kind] = list(by_type.values())
+        self.follow_ups = follow_ups  # share of samples that have an earlier turn
+        self.kinds = list(mix)
+        weights = np.array([mix[kind] for kind in self.kinds], dtype=float)
+        self.weights = weights / weights.sum()
+        self.seed = seed
+
+    def batch(self, step: int, size: int, same_kind: bool = False) -> list[Sample]:
+        """``size`` samples; types of one kind are equally likely."""
+        rng = np.random.default_rng((self.seed, step))
+        picked = rng.choice(len(self.kinds), size=size, p=self.weights)
+        if same_kind:
+            picked[:] = picked[0]
+        return [self._one(self.kinds[kind], rng) for kind in picked]
+
+    def _one(self, kind: str, rng: np.random.Generator) -> Sample:
+        pools = self.pools[kind]
+        pool = pools[rng.integers(len(pools))]
+        sample = pool[rng.integers(len(pool))]
+        word = PICTURE_WORDS[rng.integers(len(PICTURE_WORDS))]
+        sample = replace(sample, question=PICTURE.sub(word, sample.question))
+        if rng.random() < self.follow_ups:
+            others = self.by_picture[sample.picture]
+            earlier = others[rng.integers(len(others))]
+            flips = sample.flips and earlier.flips
+            sample = replace(sample, history=((earlier.question, earlier.answer),), flips=flips)
+        if sample.flips and rng.random() < 0.5:
+            sample = replace(sample, picture=mirrored(sample.picture))
+        return sample
+
+
+def mirrored(name: str) -> str:
+    """Name of a picture's mirror image in the feature table."""
+    return f"{name}|mirror"
+
+
+def with_mirrors(pictures: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
+    """Each picture and its mirror image."""
+    for name, picture in pictures:
+        yield name, picture
+        yield mirrored(name), np.ascontiguousarray(picture[:, ::-1])
+
+
+def tidy(caption: str) -> str:
+    """A caption as a sentence: one space between words, a capital and a full stop."""
+    text = re.sub(r"\s+([.,!?'])", r"\1", " ".join(caption.split())).strip(" .")
+    return text[:1].upper() + text[1:] + "."
+
+
+STOP = frozenset(
+    "a an the and or of in on at to with by for from into onto over under up down out is are was be being it its "
+    "his her their he she they them this that these those while as near next there has have having off very some".split()
+)
+
+
+def content_words(captions: Sequence[str], support: int = 2) -> tuple[str, ...]:
+    """Words that at least ``support`` captions share, the most shared first."""
+    counts = Counter(
+        word for text in captions for word in set(re.findall(r"[a-z]+", text.lower())) - STOP
+    )
+    return tuple(word for word, count in counts.most_common() if count >= support and len(word) > 1)
+
+
+def _batched(items: Iterable[tuple[str, np.ndarray]], size: int) -> Iterator[list[tuple[str, np.ndarray]]]:
+    batch: list[tuple[str, np.ndarray]] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,58 @@
+"""The frozen LLM: likelihoods, batches, streaming."""
+
+from __future__ import annotations
+
+import torch
+from tiny import tiny_llm
+
+from assistant.model.llm import convert_gguf  # noqa: F401  (imported: it must stay importable)
+
+
+def test_token_losses_equal_transformers_one_by_one():
+    llm = tiny_llm()
+    visual = torch.randn(3, 4, 24)
+    prompts = [llm.prompt_ids(text) for text in ("ab", "a longer prompt", "c")]
+    answers = [llm.answer_ids(text) for text in ("yes", "no", "maybe so")]
+    with torch.no_grad():
+        together = llm.token_losses(visual, prompts, answers)
+        for i in range(3):
+            embed = llm.network.get_input_embeddings()
+            x = torch.cat([visual[i], embed(prompts[i]), embed(answers[i])])[None]
+            labels = torch.full((1, x.shape[1]), -100)
+            labels[0, -len(answers[i]) :] = answers[i]
+            alone = llm.network(inputs_embeds=x, labels=labels).loss
+            assert torch.allclose(together[i], alone, atol=1e-5)
+
+
+def test_stream_joins_to_the_batched_answer():
+    llm = tiny_llm()
+    visual = torch.randn(2, 4, 24)
+    prompts = [llm.prompt_ids("short"), llm.prompt_ids("rather longer than that")]
+    batched = llm.complete(visual, prompts, 8)
+    streamed = ["".join(llm.stream(visual[i : i + 1], prompts[i], 8)).strip() for i in range(2)]
+    assert batched == streamed
+    assert any(batched)
+
+
+def test_leaving_a_stream_early_stops_the_work():
+    llm = tiny_llm()
+    calls = []
+    forward = llm.network.forward
+    llm.network.forward = lambda *a, **k: calls.append(1) or forward(*a, **k)
+    stream = llm.stream(torch.randn(1, 4, 24), llm.prompt_ids("go on"), 2000)
+    next(stream)
+    stream.close()
+    done = len(calls)
+    assert done < 2000
+    assert len(calls) == done  # the worker has ended
+
+
+def test_history_comes_before_the_question():
+    llm = tiny_llm()
+    ids = llm.prompt_ids("then", [("first", "one")])
+    text = llm.tokenizer.decode(ids).replace(" ", "")
+    assert text.index("first") < text.index("one") < text.index("then")
+
+
+def test_frozen():
+    assert not any(p.requires_grad for p in tiny_llm().parameters())
