@@ -1,0 +1,224 @@
+"""Questions and answers made from photo captions, in the way of COCO-QA.
+
+Types: object, number, color, place, action and yes/no. The rules read the captions with a lexicon
+(``caption_parsing``), keep what a photo's captions agree on (``caption_photo``), and ask about it
+(``caption_candidates``); here the answers are balanced and given wrong choices.
+
+Source: the question types and the thinning of frequent answers follow COCO-QA (Ren, Kiros and
+Zemel, "Exploring Models and Data for Image Question Answering", 2015); yes/no is ours.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.caption_candidates import Candidate, Claim, candidates, claims, could_be_true, denies
+from assistant.caption_lexicon import load_lexicon
+from assistant.caption_photo import Photo, read_photo
+from assistant.errors import InputError
+
+__all__ = [
+    "QUESTION_TYPES",
+    "CaptionQuestion",
+    "flip_safe",
+    "make_questions",
+    "read_captions",
+    "read_split",
+]
+
+QUESTION_TYPES = ("object", "number", "color", "place", "action", "yes/no")
+CHOICES = 4
+
+# The largest share of a type's questions that one answer may have, and of yes/no one question.
+MAX_SHARE = {"object": 0.06, "number": 0.34, "color": 0.14, "place": 0.10, "action": 0.08}
+MAX_YES_NO_SHARE = 0.02
+
+_SIDED = re.compile(r"\b(?:left|right|leftmost|rightmost|clockwise|counterclockwise)\b", re.I)
+_CAPTION_KEY = re.compile(r"^(?P<photo>.+)#\d+$")
+
+
+@dataclass(frozen=True)
+class CaptionQuestion:
+    """``support``: captions that say the answer (for "no": captions that leave room for none)."""
+
+    photo: str
+    question: str
+    answer: str
+    type: str
+    support: int
+    choices: tuple[str, ...]
+
+
+def make_questions(captions: Mapping[str, Sequence[str]], seed: int) -> list[CaptionQuestion]:
+    """Balanced questions of all types about photos with captions.
+
+    ``captions``: photo name -> its captions. The result depends on the captions and ``seed`` only,
+    not on their order. Every yes/no question text has as many yes as no answers.
+    """
+    lexicon = load_lexicon()
+    rng = random.Random(seed)
+    photos = [read_photo(name, captions[name], lexicon) for name in sorted(captions)]
+    by_name = {photo.name: photo for photo in photos}
+    asked = [candidate for photo in photos for candidate in candidates(photo)]
+    kept = [
+        candidate
+        for kind in QUESTION_TYPES[:-1]
+        for candidate in _thinned([c for c in asked if c.type == kind], MAX_SHARE[kind], rng)
+    ]
+    pools = _pools(kept)
+    questions = [
+        question
+        for candidate in kept
+        if (question := _with_choices(candidate, by_name[candidate.photo], pools, rng)) is not None
+    ]
+    questions += _yes_no(photos, rng)
+    return sorted(questions, key=lambda q: (q.photo, QUESTION_TYPES.index(q.type), q.question))
+
+
+def flip_safe(item: CaptionQuestion | str) -> bool:
+    """Whether a question or caption stays true when its picture is mirrored left to right."""
+    texts = (item,) if isinstance(item, str) else (item.question, item.answer, *item.choices)
+    return not any(_SIDED.search(text) for text in texts)
+
+
+def read_captions(path: Path | str) -> dict[str, tuple[str, ...]]:
+    """Photo name -> captions from lines ``name#k<TAB>caption``. Raises InputError."""
+    found: dict[str, list[str]] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        key, tab, caption = line.partition("\t")
+        match = _CAPTION_KEY.match(key)
+        if not tab or match is None or not caption.strip():
+            raise InputError(
+                f"{path}:{number} reads {line[:60]!r}, wanted 'photo.jpg#0<TAB>caption': "
+                "correct or remove the line"
+            )
+        found.setdefault(match["photo"], []).append(caption.strip())
+    if not found:
+        raise InputError(f"{path} holds no captions, wanted lines 'photo.jpg#0<TAB>caption'")
+    return {photo: tuple(texts) for photo, texts in found.items()}
+
+
+def read_split(path: Path | str) -> tuple[str, ...]:
+    """Photo names, one per line. Raises InputError for an empty file or a name given twice."""
+    names = [line.strip() for line in _lines(path) if line.strip()]
+    if not names:
+        raise InputError(f"{path} names no photos, wanted one file name per line")
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise InputError(f"{path} names {twice!r} more than once: remove the repetition")
+    return tuple(names)
+
+
+def _lines(path: Path | str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read as text ({error}): check the path") from error
+
+
+def _thinned(asked: list[Candidate], share: float, rng: random.Random) -> list[Candidate]:
+    """Leaves out questions of over-frequent answers, those of least support first."""
+    by_answer: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in asked:
+        by_answer[candidate.answer].append(candidate)
+    cap = _answer_cap([len(group) for group in by_answer.values()], share)
+    kept: list[Candidate] = []
+    for answer in sorted(by_answer):
+        group = by_answer[answer]
+        rng.shuffle(group)
+        kept.extend(sorted(group, key=lambda candidate: -candidate.support)[:cap])
+    return kept
+
+
+def _answer_cap(sizes: Sequence[int], share: float) -> int:
+    """Largest count per answer that keeps it within ``share`` of what is left; at least one."""
+    low, high = 1, max(sizes, default=1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if middle <= share * sum(min(size, middle) for size in sizes):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+_Pools = dict[str, list[Candidate]]
+
+
+def _pools(kept: Sequence[Candidate]) -> _Pools:
+    pools: _Pools = defaultdict(list)
+    for candidate in kept:
+        pools[candidate.pool].append(candidate)
+        pools[candidate.type].append(candidate)
+    return pools
+
+
+def _with_choices(
+    candidate: Candidate, photo: Photo, pools: _Pools, rng: random.Random
+) -> CaptionQuestion | None:
+    """Adds wrong choices drawn as often as they are right elsewhere; None when too few exist."""
+    wrong: list[str] = []
+    for source in (pools[candidate.pool], pools[candidate.type]):
+        for other in rng.sample(source, len(source)):
+            if len(wrong) == CHOICES - 1:
+                break
+            repeated = other.answer == candidate.answer or other.answer in wrong
+            if not repeated and not could_be_true(
+                photo, candidate.pool, other.value, candidate.value
+            ):
+                wrong.append(other.answer)
+    if len(wrong) < CHOICES - 1:
+        return None
+    choices = [candidate.answer, *wrong]
+    rng.shuffle(choices)
+    return CaptionQuestion(
+        candidate.photo,
+        candidate.question,
+        candidate.answer,
+        candidate.type,
+        candidate.support,
+        tuple(choices),
+    )
+
+
+def _yes_no(photos: Sequence[Photo], rng: random.Random) -> list[CaptionQuestion]:
+    """For every question text as many photos with no as with yes."""
+    by_text: dict[str, list[Claim]] = defaultdict(list)
+    for photo in photos:
+        for claim in claims(photo):
+            by_text[claim.question].append(claim)
+    cap = _answer_cap([len(group) for group in by_text.values()], MAX_YES_NO_SHARE)
+    questions: list[CaptionQuestion] = []
+    for text in sorted(by_text):
+        group = by_text[text]
+        rng.shuffle(group)
+        group = sorted(group, key=lambda claim: -claim.support)[:cap]
+        against = _photos_against(group[0], len(group), photos, rng)
+        for claim in group[: len(against)]:
+            questions.append(_answered(claim.photo, text, "yes", claim.support))
+        for photo in against:
+            questions.append(_answered(photo.name, text, "no", len(photo.readings)))
+    return questions
+
+
+def _photos_against(
+    claim: Claim, wanted: int, photos: Sequence[Photo], rng: random.Random
+) -> list[Photo]:
+    found: list[Photo] = []
+    for photo in rng.sample(photos, len(photos)):
+        if len(found) == wanted:
+            break
+        if denies(photo, claim):
+            found.append(photo)
+    return found
+
+
+def _answered(photo: str, text: str, answer: str, support: int) -> CaptionQuestion:
+    return CaptionQuestion(photo, text, answer, "yes/no", support, ("yes", "no"))
