@@ -12,7 +12,6 @@ A line of ``data.jsonl`` is one question::
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Dataset:
 
 def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> SceneExample:
     """Picture ``index`` of a split; it depends on nothing but these arguments."""
-    _check(seed, split)
+    _check(seed, split, index)
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     scene = sample_scene(rng, split)
     name = f"{split}-{index:06d}"
@@ -84,9 +83,9 @@ def generate(
 
     Raises InputError for an unknown split, a negative seed or a negative count.
     """
-    _check(seed, split)
-    if count < 0 or start < 0:
-        raise InputError(f"count {count} from {start}: pictures cannot be negative; give 0 or more")
+    _check(seed, split, start)
+    if count < 0:
+        raise InputError(f"count is {count}: give 0 or more")
     return (example(index, seed, split, size) for index in range(start, start + count))
 
 
@@ -108,26 +107,25 @@ def write_dataset(
         raise InputError(f"unknown kind of scenes {kind!r}: choose {' or '.join(KINDS)}")
     if count < 1:
         raise InputError(f"count is {count}: ask for at least 1 picture")
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"{out} exists and is not an empty folder: choose another or remove it")
     examples = generate(count, seed, split)
     try:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise InputError(
+                f"{out} exists and is not an empty folder: choose another or remove it"
+            )
         out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+            bar = tqdm(examples, total=count, desc="scenes", unit="picture", disable=not progress)
+            questions = _write(bar, Path(scratch) / "complete")
+            (Path(scratch) / "complete").replace(out)
     except OSError as error:
-        raise InputError(f"cannot write beside {out}: {error.strerror}; choose another") from error
-    try:
-        bar = tqdm(examples, total=count, desc="scenes", unit="picture", disable=not progress)
-        questions = _write(bar, partial)
-        partial.chmod(0o755)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)  # gone already when it became ``out``
+        reason = error.strerror or error
+        raise InputError(f"cannot write to {out}: {reason}; choose another folder") from error
     return Dataset(out / "data.jsonl", count, questions)
 
 
 def _write(examples: Iterable[SceneExample], folder: Path) -> int:
-    (folder / "images").mkdir()
+    (folder / "images").mkdir(parents=True)
     questions = 0
     with (folder / "data.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
         for item in examples:
@@ -138,8 +136,9 @@ def _write(examples: Iterable[SceneExample], folder: Path) -> int:
     return questions
 
 
-def _check(seed: int, split: str) -> None:
+def _check(seed: int, split: str, index: int) -> None:
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}: choose {', '.join(SPLITS)}")
-    if seed < 0:
-        raise InputError(f"seed is {seed}: give 0 or more")
+    for name, value in (("seed", seed), ("picture", index)):
+        if value < 0:
+            raise InputError(f"{name} is {value}: give 0 or more")

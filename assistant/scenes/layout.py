@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from assistant.scenes.render import visibility
 from assistant.scenes.world import (
@@ -16,9 +17,12 @@ from assistant.scenes.world import (
     Scene,
     SceneObject,
     Surroundings,
+    Vector,
 )
 
 __all__ = ["allowed_pairs", "sample_scene"]
+
+Pair = tuple[str, str]  # color and shape
 
 COUNTS = (1, 2, 3, 4, 5, 6)
 COUNT_SHARES = (0.09, 0.13, 0.19, 0.21, 0.19, 0.19)
@@ -30,7 +34,7 @@ HELD_OUT_SHARE = 0.3  # of the objects of a test scene beyond the first
 CHECK_SIZE = 112  # pixels of the picture in which visibility is measured
 
 
-def allowed_pairs(split: str) -> tuple[tuple[str, str], ...]:
+def allowed_pairs(split: str) -> tuple[Pair, ...]:
     """Color and shape pairs that pictures and questions of a split may use."""
     pairs = tuple((color, shape) for color in COLORS for shape in SHAPES)
     if split == "test":
@@ -50,27 +54,28 @@ def sample_scene(rng: np.random.Generator, split: str) -> Scene:
             return scene
 
 
-def _sample_kinds(
-    rng: np.random.Generator, split: str, count: int
-) -> list[tuple[tuple[str, str], str]]:
+def _sample_kinds(rng: np.random.Generator, split: str, count: int) -> list[tuple[Pair, str]]:
     """Pair and material of each object; some scenes repeat kinds, so that counts go above one."""
     plain = allowed_pairs("train")
     held_out = sorted(HELD_OUT_PAIRS)
     repeats = rng.random() < 0.5
-    kinds: list[tuple[tuple[str, str], str]] = []
+    kinds: list[tuple[Pair, str]] = []
     for index in range(count):
         use_held_out = split == "test" and (index == 0 or rng.random() < HELD_OUT_SHARE)
         pairs = held_out if use_held_out else plain
         if repeats and kinds and rng.random() < 0.6:
             color, shape = kinds[rng.integers(len(kinds))][0]
-            position = int(rng.integers(3))  # keep the color, the shape, or both
+            keep = ("color", "shape", "both")[rng.integers(3)]
             near = [
                 pair
                 for pair in pairs
-                if (position == 0 or pair[1] == shape) and (position == 1 or pair[0] == color)
+                if (keep == "shape" or pair[0] == color) and (keep == "color" or pair[1] == shape)
             ]
             pairs = near or pairs
-        pair = pairs[rng.integers(len(pairs))]
+        colors = sorted({color for color, _ in pairs})
+        color = colors[rng.integers(len(colors))]  # drawn first: all colors are equally common
+        shapes = [shape for other, shape in pairs if other == color]
+        pair = (color, shapes[rng.integers(len(shapes))])
         kinds.append((pair, MATERIALS[rng.integers(len(MATERIALS))]))
     return kinds
 
@@ -78,29 +83,35 @@ def _sample_kinds(
 def _sample_view(rng: np.random.Generator) -> tuple[Camera, Light, Surroundings]:
     tilt = np.radians(rng.uniform(22, 38))
     distance = rng.uniform(7.2, 8.4)
-    target = (0.0, 0.0, 0.35)
+    target = (0.0, 0.0, float(rng.uniform(0.5, 1.0)))
     position = (0.0, float(-distance * np.cos(tilt)), float(target[2] + distance * np.sin(tilt)))
-    bearing, climb = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(40, 65))
-    direction = (np.cos(climb) * np.cos(bearing), np.cos(climb) * np.sin(bearing), np.sin(climb))
+    bearing, climb = np.radians(rng.uniform(-195, 15)), np.radians(rng.uniform(38, 62))
+    lamp = (np.cos(climb) * np.cos(bearing), np.cos(climb) * np.sin(bearing), np.sin(climb))
     strength = rng.uniform(0.55, 0.72)
     shade = rng.uniform(0.58, 0.86)
     hue = rng.uniform(-0.05, 0.05, size=3)
-    ground = tuple(float(value) for value in shade + hue)
-    backdrop = tuple(float(value) for value in rng.uniform(0.5, 0.95) + 0.7 * hue)
+    ground, backdrop = _vector(shade + hue), _vector(rng.uniform(0.5, 0.95) + 0.7 * hue)
     return (
         Camera(position, target),
-        Light(tuple(float(value) for value in direction), strength=float(strength)),
+        Light(_vector(lamp), strength=float(strength)),
         Surroundings(ground, backdrop),
     )
 
 
-def _place(rng: np.random.Generator, kinds, camera: Camera) -> tuple[SceneObject, ...]:
+def _vector(values: ArrayLike) -> Vector:
+    x, y, z = np.asarray(values, float).tolist()
+    return x, y, z
+
+
+def _place(
+    rng: np.random.Generator, kinds: list[tuple[Pair, str]], camera: Camera
+) -> tuple[SceneObject, ...]:
     """Objects on free ground inside the picture; fewer than asked where no room was found."""
     placed: list[SceneObject] = []
     for (color, shape), material in kinds:
         size = float(SIZES[rng.integers(len(SIZES))])
         for _ in range(40):
-            y = rng.uniform(-2.3, 3.0)
+            y = rng.uniform(-2.9, 2.6)
             width = (y - camera.position[1]) * np.tan(np.radians(camera.field_of_view) / 2)
             x = rng.uniform(-0.95, 0.95) * width
             yaw = rng.uniform(0, np.pi / 2)

@@ -13,7 +13,11 @@ __all__ = ["Visibility", "render", "visibility"]
 
 SUPERSAMPLE = 2  # rays per pixel and axis
 SHADOW = 0.58  # share of the light that a shadow takes from the ground
-LAMP_WIDTH = 0.05  # how far the lamp's samples lie apart, which softens shadows
+LAMP_WIDTH = 0.06  # radius of the lamp as seen from the ground, which softens shadows
+LAMP_SPOTS = tuple(  # spiral over the lamp
+    (np.sqrt(n / 8) * np.cos(2.4 * n), np.sqrt(n / 8) * np.sin(2.4 * n), 0.0) for n in range(9)
+)
+TUBES = 2  # lamps around that metal mirrors
 FAR = 26.0  # distance at which the ground has become the backdrop
 
 
@@ -29,9 +33,10 @@ class Visibility:
 def render(scene: Scene, size: int = 224) -> np.ndarray:
     """The picture of a scene, (size, size, 3) uint8 RGB."""
     fine = size * SUPERSAMPLE
-    image = _ground(scene, size).repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1)
+    image = _ground(scene, size)
     for thing in scene.objects:
         _cast_shadow(scene, thing, image)
+    image = image.repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1)
     distance, seen = _nearest(scene, fine)
     for index, thing in enumerate(scene.objects):
         rows, columns = _box(scene, thing.corners, fine)
@@ -95,27 +100,20 @@ def _ground(scene: Scene, size: int) -> np.ndarray:
 
 
 def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
-    """Darkens the ground where the object keeps the light away."""
+    """Darkens the ground where the object keeps the light away, softly: the lamp has a width."""
     size = image.shape[0]
     light = np.array(scene.light.direction, np.float32)
-    tips = thing.corners - thing.corners[:, 2:] / light[2] * light
-    rows, columns = _box(scene, np.concatenate((tips, thing.corners * (1, 1, 0))), size)
-    grow = max(2, size // 40)  # room for the soft edge
-    rows = slice(max(rows.start - grow, 0), min(rows.stop + grow, size))
-    columns = slice(max(columns.start - grow, 0), min(columns.stop + grow, size))
-    rays = scene.camera.rays(size, rows, columns)
-    down = np.minimum(rays[..., 2:], -1e-4)
+    lamps = [light + LAMP_WIDTH * np.array(spot, np.float32) for spot in LAMP_SPOTS]
+    feet, heights = thing.corners * (1, 1, 0), thing.corners[:, 2:]
+    tips = [thing.corners - heights / lamp[2] * lamp for lamp in lamps]
+    rows, columns = _box(scene, np.concatenate((feet, *tips)), size)
+    rays = scene.camera.rays(size, rows, columns).reshape(-1, 3)
+    down = np.minimum(rays[:, 2:], -1e-4)
     points = np.array(scene.camera.position, np.float32) - rays * (scene.camera.position[2] / down)
-    for i in range(SUPERSAMPLE):  # each subpixel looks at another part of the lamp
-        for j in range(SUPERSAMPLE):
-            spread = np.array((i - 0.5, j - 0.5, 0.5 * (i == j) - 0.25), np.float32) * 2
-            part = points[i::SUPERSAMPLE, j::SUPERSAMPLE]
-            met = enter(thing, part.reshape(-1, 3), light + LAMP_WIDTH * spread)
-            dark = np.isfinite(met).reshape(part.shape[:2]) & (
-                rays[i::SUPERSAMPLE, j::SUPERSAMPLE, 2] < 0
-            )
-            view = image[rows, columns][i::SUPERSAMPLE, j::SUPERSAMPLE]
-            view[dark] *= 1 - SHADOW
+    dark = sum(np.isfinite(enter(thing, points, lamp)).astype(np.float32) for lamp in lamps)
+    dark *= (rays[:, 2] < 0) * (SHADOW / len(lamps))
+    view = image[rows, columns]
+    view *= 1 - dark.reshape(*view.shape[:2], 1)
 
 
 def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -134,9 +132,9 @@ def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarra
     if thing.material == "rubber":
         return color * diffuse[:, None] + (0.05 * glint**6)[:, None]
     edge = (1 - np.clip(facing, 0, 1)) ** 4
-    tint = color + (1 - color) * (0.18 + 0.4 * edge)
-    mirror = tint * _mirrored(scene, mirrored)
-    return 0.42 * color * diffuse[:, None] + 0.68 * mirror + (0.95 * glint**50)[:, None]
+    tint = color + (1 - color) * (0.12 + 0.4 * edge)
+    mirror = tint * _mirrored(scene, points / thing.size, mirrored)
+    return 0.3 * color * diffuse[:, None] + 0.85 * mirror + (0.95 * glint**50)[:, None]
 
 
 def _in_shadow(scene: Scene, thing: SceneObject, points: np.ndarray) -> np.ndarray:
@@ -152,11 +150,20 @@ def _in_shadow(scene: Scene, thing: SceneObject, points: np.ndarray) -> np.ndarr
     return dark
 
 
-def _mirrored(scene: Scene, rays: np.ndarray) -> np.ndarray:
-    """What a mirror shows along each ray, (N, 3): ground, dark horizon, bright sky, a lamp."""
-    rise = rays[:, 2:]
-    ground = np.array(scene.surroundings.ground, np.float32) * (0.95 + 0.5 * rise)
-    sky = 0.28 + 1.05 * np.clip(rise, 0, 1) ** 0.8
-    seen = np.where(rise < 0, np.maximum(ground, 0.2), sky)
-    lamp = np.maximum(rays @ np.array(scene.light.direction, np.float32), 0)[:, None]
-    return seen + 0.7 * (lamp > 0.9) * lamp
+def _mirrored(scene: Scene, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """What a mirror shows along each ray, (N, 3): ground, sky and studio lamps.
+
+    ``points`` are where the rays start, in sizes of the object.
+    The ground is dark where the mirror stands on it; the lamps are upright tubes all around, which
+    draw the streaks that tell metal from rubber on flat and on round faces.
+    """
+    rise = rays[:, 2]
+    reach = points[:, 2] / np.maximum(-rise, 1e-3)  # to the ground
+    near = np.clip(reach / 1.9, 0, 1)
+    ground = np.array(scene.surroundings.ground, np.float32) * (0.15 + 0.95 * near)[:, None]
+    sky = (0.25 + 1.1 * np.clip(rise, 0, 1))[:, None]
+    seen = np.where(rise[:, None] < 0, ground, sky)
+    light = scene.light.direction
+    around = np.arctan2(rays[:, 1], rays[:, 0]) - np.arctan2(light[1], light[0])
+    tubes = np.clip(np.cos(TUBES * around) - 0.7, 0, 1) * (1 - rise**2)
+    return seen + (2.6 * tubes)[:, None]

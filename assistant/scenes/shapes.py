@@ -7,15 +7,17 @@ ray and the unit shape is met; distances along the ray stay what they were.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from assistant.scenes.world import SceneObject
 
 __all__ = ["enter", "normals"]
 
+BEVEL = 0.06  # width of the slanted edges, as a share of half an extent
 _FLAT = np.float32(1e-7)  # stands in for a zero in a divisor
 
 
-def enter(thing: SceneObject, origin: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def enter(thing: SceneObject, origin: ArrayLike, direction: ArrayLike) -> np.ndarray:
     """Distance at which each ray enters the object, (N,); inf where it misses or starts inside.
 
     ``origin`` and ``direction`` are (N, 3), or (3,) where all rays share one.
@@ -39,11 +41,11 @@ def normals(thing: SceneObject, points: np.ndarray) -> np.ndarray:
     to_unit = _to_unit(thing)
     local = (points - thing.center) @ to_unit.T
     if thing.shape == "cube":
-        face = np.abs(local).argmax(axis=1)[:, None] == np.arange(3)
-        local = np.where(face, np.sign(local), np.float32(0))
+        size = np.abs(local)
+        local = np.sign(local) * (size >= size.max(axis=1, keepdims=True) - BEVEL)
     elif thing.shape == "cylinder":
-        on_lid = np.abs(local[:, 2]) > np.hypot(local[:, 0], local[:, 1])
-        local = np.where(on_lid[:, None] == (np.arange(3) == 2), local, np.float32(0))
+        ahead = np.abs(local[:, 2]) - np.hypot(local[:, 0], local[:, 1])
+        local = local * np.stack((ahead < BEVEL, ahead < BEVEL, ahead > -BEVEL), axis=1)
     outward = local @ to_unit
     return outward / np.sqrt(np.einsum("ij,ij->i", outward, outward))[:, None]
 
@@ -70,5 +72,8 @@ def _slab(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return np.minimum(first, second), np.maximum(first, second)
 
 
-def _both(near, far, other_near, other_far) -> tuple[np.ndarray, np.ndarray]:
+def _both(
+    near: np.ndarray, far: np.ndarray, other_near: np.ndarray, other_far: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit of what lies in both."""
     return np.maximum(near, other_near), np.minimum(far, other_far)

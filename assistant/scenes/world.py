@@ -23,6 +23,7 @@ __all__ = [
     "Scene",
     "SceneObject",
     "Surroundings",
+    "Vector",
 ]
 
 Vector = tuple[float, float, float]
@@ -32,7 +33,7 @@ COLORS: dict[str, Vector] = {
     "red": (0.80, 0.10, 0.10),
     "blue": (0.13, 0.26, 0.88),
     "green": (0.10, 0.55, 0.12),
-    "brown": (0.45, 0.25, 0.09),
+    "brown": (0.50, 0.28, 0.11),
     "purple": (0.55, 0.12, 0.78),
     "cyan": (0.14, 0.80, 0.82),
     "yellow": (0.98, 0.86, 0.12),
