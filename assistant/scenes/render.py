@@ -18,7 +18,20 @@ LAMP_SPOTS = tuple(  # spiral over the lamp
     (np.sqrt(n / 8) * np.cos(2.4 * n), np.sqrt(n / 8) * np.sin(2.4 * n), 0.0) for n in range(9)
 )
 TUBES = 2  # lamps around that metal mirrors
-FAR = 26.0  # distance at which the ground has become the backdrop
+NEAR, FAR = 5.0, 26.0  # distances between which the ground turns into the backdrop
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What a surface does with light, as shares of it."""
+
+    diffuse: float
+    mirror: float
+    glint: float  # of the lamp's own reflection
+    sharpness: int  # of the glint: a high power is a small spot
+
+
+FINISHES = {"rubber": Finish(1.0, 0.0, 0.05, 6), "metal": Finish(0.3, 0.85, 0.95, 50)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +104,7 @@ def _ground(scene: Scene, size: int) -> np.ndarray:
     light = np.array(scene.light.direction, np.float32)
     pool = np.exp(-((across - 1.5 * light[0]) ** 2 + (away - 1.5 * light[1]) ** 2) / 40)
     bright = (0.80 + 0.26 * pool)[..., None]
-    haze = np.clip((reach - 5) / (FAR - 5), 0, 1)[..., None]
+    haze = np.clip((reach - NEAR) / (FAR - NEAR), 0, 1)[..., None]
     haze = haze * haze * (3 - 2 * haze)
     ground = np.array(scene.surroundings.ground, np.float32) * bright
     rise = np.clip(rays[..., 2:] * 1.6, 0, 1)
@@ -118,23 +131,23 @@ def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
 
 def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Colors (N, 3) of surface points seen along unit rays."""
+    finish = FINISHES[thing.material]
     color = np.array(COLORS[thing.color], np.float32)
     light = np.array(scene.light.direction, np.float32)
     normal = normals(thing, points)
     lit = ~_in_shadow(scene, thing, points + 1e-3 * normal)
-    lambert = np.maximum(normal @ light, 0) * lit
     facing = -np.einsum("ij,ij->i", normal, rays)[:, None]
     mirrored = rays + 2 * facing * normal
-    glint = np.maximum(mirrored @ light, 0) * lit
-    height = points[:, 2] / (2 * thing.half_extents[2])
-    ambient = scene.light.ambient * (0.65 + 0.35 * np.clip(height, 0, 1))
-    diffuse = ambient + scene.light.strength * lambert
-    if thing.material == "rubber":
-        return color * diffuse[:, None] + (0.05 * glint**6)[:, None]
-    edge = (1 - np.clip(facing, 0, 1)) ** 4
-    tint = color + (1 - color) * (0.12 + 0.4 * edge)
-    mirror = tint * _mirrored(scene, points / thing.size, mirrored)
-    return 0.3 * color * diffuse[:, None] + 0.85 * mirror + (0.95 * glint**50)[:, None]
+    height = np.clip(points[:, 2] / (2 * thing.half_extents[2]), 0, 1)
+    ambient = scene.light.ambient * (0.65 + 0.35 * height)  # less of it reaches the foot
+    diffuse = ambient + scene.light.strength * np.maximum(normal @ light, 0) * lit
+    glint = (np.maximum(mirrored @ light, 0) * lit) ** finish.sharpness
+    shade = finish.diffuse * color * diffuse[:, None] + finish.glint * glint[:, None]
+    if finish.mirror:
+        edge = (1 - np.clip(facing, 0, 1)) ** 4  # at a flat angle every mirror is white
+        tint = color + (1 - color) * (0.12 + 0.4 * edge)
+        shade += finish.mirror * tint * _mirrored(scene, points / thing.size, mirrored)
+    return shade
 
 
 def _in_shadow(scene: Scene, thing: SceneObject, points: np.ndarray) -> np.ndarray:
