@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -71,6 +72,7 @@ class PretrainConfig:
     phases: tuple[Phase, ...]
     prompts: tuple[str, ...]  # that ask for a description
     scenes: int = 10000
+    dev_scenes: int = 300
     seed: int = 7
     weight_decay: float = 0.05
     betas: tuple[float, ...] = field(default=(0.9, 0.98))
@@ -115,7 +117,7 @@ def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> 
     trainer.run()
     base = out / "base"
     base.mkdir(exist_ok=True)
-    save_trained(model.qformer, base / BASE_WEIGHTS)
+    save_trained(trainer.masters, base / BASE_WEIGHTS)
     settings = yaml.safe_load(config_file.read_text())["model"]
     (base / BASE_CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False))
     return base
@@ -144,7 +146,9 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     scenes, scene_train = scene_samples(
         features / "scenes-train.npy", model.encoder, config.scenes, seed, "train"
     )
-    scenes_dev, scene_dev = scene_samples(features / "scenes-dev.npy", model.encoder, 300, seed, "dev")
+    scenes_dev, scene_dev = scene_samples(
+        features / "scenes-dev.npy", model.encoder, config.dev_scenes, seed, "dev"
+    )
     return Data(
         tables=(photo_table, scenes, scenes_dev),
         train={**photo_samples(photos, "train", config.prompts, seed), "scene": scene_train},
@@ -162,6 +166,10 @@ class Trainer:
             model.llm, {s.answer for s in samples}, {word for s in samples for word in s.bag}
         )
         names = set(trained_names(model.qformer))
+        self.masters = {  # fp32 copies that the optimizer moves; the model computes in bf16
+            n: p.detach().clone().float() for n, p in model.qformer.named_parameters() if n in names
+        }
+        model.qformer.to(torch.bfloat16)
         self.trained = {n: p for n, p in model.qformer.named_parameters() if n in names}
         for name, parameter in model.qformer.named_parameters():
             parameter.requires_grad_(name in names)
@@ -170,8 +178,8 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         groups = [
-            {"params": [p for p in self.trained.values() if p.ndim > 1], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in self.trained.values() if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in self.masters.values() if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in self.masters.values() if p.ndim <= 1], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, betas=tuple(self.config.betas))  # type: ignore[arg-type]
 
@@ -215,20 +223,29 @@ class Trainer:
         share = (self.step + 1) / phase.steps
         rise = min(1.0, share / phase.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + np.cos(np.pi * share)))
+            group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
         batch = sampler.batch(self.step, phase.batch)
         blind = np.random.default_rng((self.config.seed, self.phase, self.step)).random() < phase.blind
         loss = self._loss(phase, batch, blind)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.config.clip_norm)
+        for name, parameter in self.trained.items():
+            if parameter.grad is not None:  # cross-attention has none in a blind batch
+                self.masters[name].grad = parameter.grad.float()
+                parameter.grad = None
+        torch.nn.utils.clip_grad_norm_(self.masters.values(), self.config.clip_norm)
         self.optimizer.step()
-        return float(loss)
+        self.optimizer.zero_grad(set_to_none=True)
+        self._copy_masters()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _copy_masters(self) -> None:
+        for name, parameter in self.trained.items():
+            parameter.copy_(self.masters[name])
 
     def _loss(self, phase: Phase, batch: Sequence[Sample], blind: bool) -> Tensor:
         patches = None if blind else self.data.patches(batch)
-        with torch.autocast("cpu", torch.bfloat16):
-            visual = self.model.visual_tokens(patches, [s.fusion for s in batch])
+        visual = self.model.visual_tokens(patches, [s.fusion for s in batch])
         loss = phase.slots * self.slots(visual, [s.answer for s in batch], [s.bag for s in batch])
         if phase.llm:
             llm = self.model.llm
@@ -262,7 +279,7 @@ class Trainer:
             {
                 "phase": self.phase,
                 "step": self.step,
-                "trained": {name: p.detach() for name, p in self.trained.items()},
+                "trained": self.masters,
                 "optimizer": self.optimizer.state_dict(),
             },
             part,
@@ -272,8 +289,8 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on where the checkpoint stopped."""
         state = torch.load(path, weights_only=True)
-        with torch.no_grad():
-            for name, parameter in self.trained.items():
-                parameter.copy_(state["trained"][name])
+        for name, master in self.masters.items():
+            master.copy_(state["trained"][name])
+        self._copy_masters()
         self.phase, self.step = state["phase"], state["step"]
         self.optimizer.load_state_dict(state["optimizer"])

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from assistant.caption_questions import flip_safe, make_questions, read_captions, read_split
 from assistant.errors import InputError
 from assistant.model.vision import CHUNK, ImageEncoder
-from assistant.scenes.dataset import generate
+from assistant.scenes import generate
 
 __all__ = ["FeatureTable", "Photos", "Sample", "Sampler", "photo_samples", "scene_samples"]
 
@@ -263,7 +263,8 @@ def content_words(captions: Sequence[str], support: int = 2) -> tuple[str, ...]:
     counts = Counter(
         word for text in captions for word in set(re.findall(r"[a-z]+", text.lower())) - STOP
     )
-    return tuple(word for word, count in counts.most_common() if count >= support and len(word) > 1)
+    shared = [word for word, count in counts.items() if count >= support and len(word) > 1]
+    return tuple(sorted(shared, key=lambda word: (-counts[word], word)))
 
 
 def _batched(items: Iterable[tuple[str, np.ndarray]], size: int) -> Iterator[list[tuple[str, np.ndarray]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -113,11 +114,10 @@ def trained_names(qformer: QFormer) -> list[str]:
     ]
 
 
-def save_trained(qformer: QFormer, path: Path) -> None:
-    """Write the trained parameters as fp16 safetensors, atomically."""
-    state = qformer.state_dict()
+def save_trained(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write the trained parameters (see :func:`trained_names`) as fp16 safetensors, atomically."""
     part = path.with_suffix(".part")
-    save_file({name: state[name].half().contiguous() for name in trained_names(qformer)}, part)
+    save_file({name: value.half().contiguous() for name, value in state.items()}, part)
     part.replace(path)
 
 

@@ -1,7 +1,7 @@
 """Training visual tokens as words, without running the LLM.
 
-The frozen LLM understands its own input embeddings. So the first ``ORDERED`` visual tokens learn
-to be the answer, word for word, and the others the words that describe the picture: cosine
+The frozen LLM understands its own input embeddings. So the first half of the visual tokens learns
+to be the answer, word for word, and the other half the words that describe the picture: cosine
 cross-entropy against the LLM's mean-centred embeddings. Training through the LLM then starts close.
 """
 
@@ -17,7 +17,6 @@ from assistant.model.llm import IGNORED, LanguageModel
 
 __all__ = ["WordSlots"]
 
-ORDERED = 16  # visual tokens that spell the answer; the rest hold the picture's words
 BAG = 12  # words of the picture at most
 SCALE = 20.0  # of the cosine, before the softmax
 NORM_WEIGHT = 0.1
@@ -57,13 +56,14 @@ class WordSlots(nn.Module):
         centred = visual.float() - self.centre
         scores = F.normalize(centred, dim=-1) @ self.table.T * SCALE  # (B, L, V')
         norm = (centred.norm(dim=-1) / self.norm - 1.0).square().mean()
-        spelled = self._spelled(scores[:, :ORDERED], answers)
-        return spelled + self._described(scores[:, ORDERED:], bags) + NORM_WEIGHT * norm
+        half = visual.shape[1] // 2
+        spelled = self._spelled(scores[:, :half], answers)
+        return spelled + self._described(scores[:, half:], bags) + NORM_WEIGHT * norm
 
     def _spelled(self, scores: Tensor, answers: Sequence[str]) -> Tensor:
         targets = torch.full(scores.shape[:2], IGNORED)
         for row, answer in enumerate(answers):
-            ids = [*self.ids(answer), self.end][:ORDERED]
+            ids = [*self.ids(answer), self.end][: scores.shape[1]]
             targets[row, : len(ids)] = torch.tensor([self.index[token] for token in ids])
         targets = targets.to(scores.device)
         losses = F.cross_entropy(

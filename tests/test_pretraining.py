@@ -1,0 +1,160 @@
+"""Pretraining on a tiny model: it learns, resumes exactly, and changes only what it says."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file
+from tiny import tiny_assistant
+
+from assistant import pretraining
+from assistant.errors import ConfigError, InputError
+from assistant.model.loading import trained_names
+from assistant.pretraining_data import Sample, Sampler, content_words, tidy
+
+COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+CONFIG = {
+    "seed": 3,
+    "scenes": 6,
+    "dev_scenes": 4,
+    "model": {"name": "tiny"},
+    "prompts": ["Describe the picture."],
+    "phases": [
+        {
+            "samples": 24,
+            "batch": 4,
+            "rate": 1e-3,
+            "slots": 1.0,
+            "llm": 0.0,
+            "mix": {"caption": 1.0, "scene": 1.0},
+            "blind": 0.2,
+        },
+        {
+            "samples": 16,
+            "batch": 4,
+            "rate": 1e-3,
+            "slots": 0.1,
+            "llm": 1.0,
+            "mix": {"caption": 1.0, "question": 0.5},
+            "follow_ups": 0.5,
+        },
+    ],
+}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Flickr8k's layout: plain red and blue pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    captions, names = [], []
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for index in range(12):
+            colour = list(COLOURS)[index % 2]
+            name = f"p{index}.jpg"
+            names.append(name)
+            data = io.BytesIO()
+            Image.new("RGB", (64, 64), COLOURS[colour]).save(data, "JPEG")
+            archive.writestr(name, data.getvalue())
+            for k in range(5):
+                captions.append(f"{name}#{k}\tA {colour} dog is running on the grass .")
+    (folder / "captions.tsv").write_text("\n".join(captions) + "\n")
+    for split, part in {"train": names[:8], "dev": names[8:10], "test": names[10:]}.items():
+        (folder / f"{split}.txt").write_text("\n".join(part) + "\n")
+    return folder
+
+
+@pytest.fixture
+def config_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "build_model", lambda *a, **k: tiny_assistant(seed=k["seed"]))
+    path = tmp_path / "pretrain.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def test_interrupted_and_resumed_run_ends_in_the_same_weights(
+    tmp_path, photos, config_file, monkeypatch
+):
+    whole = pretraining.run(config_file, photos, tmp_path / "whole")
+    train_step = pretraining.Trainer._train_step
+    seen = []
+
+    def interrupted(self, phase, sampler):
+        seen.append((self.phase, self.step))
+        if seen[-1] == (1, 2):
+            raise KeyboardInterrupt
+        return train_step(self, phase, sampler)
+
+    monkeypatch.setattr(pretraining.Trainer, "_train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pretraining.run(config_file, photos, tmp_path / "parts")
+    monkeypatch.setattr(pretraining.Trainer, "_train_step", train_step)
+    with pytest.raises(InputError, match="--resume"):
+        pretraining.run(config_file, photos, tmp_path / "parts")
+    parts = pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
+    first, second = (load_file(base / "qformer.safetensors") for base in (whole, parts))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_changes_what_it_names_and_leaves_the_rest(tmp_path, photos, config_file, monkeypatch):
+    models = []
+    monkeypatch.setattr(
+        pretraining, "build_model", lambda *a, **k: models.append(tiny_assistant(3)) or models[0]
+    )
+    base = pretraining.run(config_file, photos, tmp_path / "run")
+    fresh = tiny_assistant(3)
+    names = trained_names(fresh.qformer)
+    before = fresh.qformer.state_dict()
+    after = models[0].qformer.state_dict()
+    saved = load_file(base / "qformer.safetensors")
+    assert set(saved) == set(names)
+    assert all(value.dtype == torch.float16 for value in saved.values())
+    frozen = set(before) - set(names)
+    assert all(torch.allclose(before[n], after[n].float(), atol=2e-2) for n in frozen)
+    moved = [n for n in names if not torch.equal(before[n].half(), saved[n])]
+    still = set(names) - set(moved)
+    assert all("key.bias" in name for name in still), still  # a key's bias cancels in the softmax
+    for old, new in zip(fresh.llm.parameters(), models[0].llm.parameters(), strict=True):
+        assert torch.equal(old, new)
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert {"dev caption", "dev scene"} <= {key for line in log for key in line}
+
+
+def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
+    config_file.write_text(yaml.safe_dump({**CONFIG, "rat": 1}))
+    with pytest.raises(ConfigError, match="'rat'"):
+        pretraining.run(config_file, photos, tmp_path / "run")
+
+
+def samples(kind):
+    return [Sample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True) for i in range(40)]
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    kinds = {"a": samples("x"), "b": samples("y")}
+    one, two = (Sampler(kinds, {"a": 1, "b": 3}, seed=5, follow_ups=0.3) for _ in range(2))
+    two.batch(0, 8)
+    assert one.batch(7, 8) == two.batch(7, 8)
+    assert one.batch(7, 8) != one.batch(8, 8)
+
+
+def test_mix_follow_ups_and_mirrors_have_their_shares():
+    kinds = {"a": samples("x"), "b": samples("y")}
+    batch = Sampler(kinds, {"a": 1, "b": 3}, seed=5, follow_ups=0.25).batch(0, 4000)
+    assert np.mean([s.type == "y" for s in batch]) == pytest.approx(0.75, abs=0.03)
+    assert np.mean([bool(s.history) for s in batch]) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(["|mirror" in s.picture for s in batch]) == pytest.approx(0.5, abs=0.03)
+    assert {"picture", "clip", "video"} <= {s.question.split()[-1].rstrip("?") for s in batch}
+
+
+def test_captions_become_sentences_and_words():
+    assert tidy("a dog , running .") == "A dog, running."
+    assert content_words(["A red dog runs", "the dog ran", "a red hat", "no dog"]) == ("dog", "red")
