@@ -201,7 +201,8 @@ PHRASES: tuple[tuple[str, Callable[..., TimeRange]], ...] = (
     (rf"\b(?:about|approximately|around|circa|near|roughly) {CLOCK}", _Clip.around),
     (rf"\bat (?:exactly )?{TIME}", _Clip.at),
     (r"[(\[](@c\d+@)[)\]]|^(@c\d+@) ?[,:-]", _Clip.at),
-    (rf"\b(?:at|by|near|towards?) (?:(#[SE]#)|(#[se]#){STOP})|\bin (#S#)", _Clip.edge),
+    (rf"\b(?:at|by|in|near|towards?) (?:(#[SE]#)|(#s#){STOP})", _Clip.edge),
+    (rf"\b(?:at|by|near|towards?) (#e#){STOP}", _Clip.edge),  # "in the end" is "finally"
     (rf"\b(?:what|how) (?:did|does) {FILM} (begin|end|finish|open|start)\b", _Clip.edge),
     (rf"\bthe middle of {FILM}", _Clip.middle),
 )
