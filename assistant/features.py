@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from assistant.cache import LOCKS, cache_folder
 from assistant.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class FeatureStore:
         memory_bytes: int = 256 * 1024**2,
     ) -> None:
         self.folder = cache_dir() / "features" if folder is None else folder
+        self._in_cache = folder is None
         self.disk_bytes = disk_bytes
         self.memory_bytes = memory_bytes
         self._memory: OrderedDict[FeatureKey, ClipFeatures] = OrderedDict()
@@ -100,6 +102,8 @@ class FeatureStore:
         self._remember(key, clip)
         if _size(clip) > self.disk_bytes:
             return
+        if self._in_cache:
+            cache_folder("features")
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{uuid4().hex}.part"
         try:
@@ -119,7 +123,7 @@ class FeatureStore:
         from filelock import FileLock, Timeout
 
         try:
-            with FileLock(self.folder / ".lock", timeout=0):
+            with FileLock(self.folder / LOCKS, timeout=0):
                 self._remove_oldest()
         except Timeout:
             return  # another process is trimming this folder just now

@@ -1,0 +1,150 @@
+"""The answer to one question: a stream of text, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assistant.features import ClipFeatures
+    from assistant.model.assistant import VideoAssistant
+    from assistant.tasks.base import Request
+
+__all__ = ["Answer", "Basis", "softmax"]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an answer rests on, known before its first word."""
+
+    question: str
+    task: str
+    model: str
+    frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
+    start: float  # the range looked at, seconds
+    end: float
+    range_source: str  # who chose it: "clip" (all of it), "session", "question" or "given"
+    dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
+    warnings: tuple[str, ...]  # what the person should know, a line each
+
+
+class Answer:
+    """Iterate for the pieces of the text as they are made.
+
+    ``text``, ``choice``, ``probabilities``, ``seconds`` and ``as_dict()`` first take what is left
+    of the stream. ``close()`` stops the model; the turn is then not remembered.
+    """
+
+    def __init__(
+        self,
+        basis: Basis,
+        model: VideoAssistant,
+        request: Request,
+        clip: ClipFeatures,
+        *,
+        began: float,
+        on_end: Callable[[str], None],
+    ) -> None:
+        """``began``: ``time.perf_counter()`` at the question. ``on_end`` gets the whole text."""
+        self.basis = basis
+        self._pieces: list[str] = []
+        self._probabilities: dict[str, float] | None = None
+        self._seconds = math.nan
+        self._began, self._on_end = began, on_end
+        self._stream = self._run(model, request, clip)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._stream)
+
+    def close(self) -> None:
+        """Stop the model; ``text`` is then what was made so far, ``seconds`` nan."""
+        self._stream.close()
+
+    @property
+    def text(self) -> str:
+        """The whole answer: the join of the stream."""
+        for _ in self:
+            pass
+        return "".join(self._pieces)
+
+    @property
+    def probabilities(self) -> dict[str, float] | None:
+        """Of each choice, in the order given; None without choices."""
+        self.text  # noqa: B018, takes the rest of the stream
+        return self._probabilities
+
+    @property
+    def choice(self) -> str | None:
+        """The likeliest choice; None without choices."""
+        return None if self.probabilities is None else self.text
+
+    @property
+    def seconds(self) -> float:
+        """From the question to the end of its answer."""
+        self.text  # noqa: B018, takes the rest of the stream
+        return self._seconds
+
+    @property
+    def frames(self) -> tuple[float, ...]:
+        """The times looked at, seconds."""
+        return self.basis.frames
+
+    @property
+    def dialogue_source(self) -> str:
+        """Where the dialogue came from."""
+        return self.basis.dialogue_source
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know about this answer, a line each."""
+        return self.basis.warnings
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as one JSON object; the keys are the same in ``ask --json`` and ``batch``."""
+        found: dict[str, Any] = {"answer": self.text}
+        if self._probabilities is not None:
+            found["choice"] = self.choice
+            found["probabilities"] = {
+                choice: round(value, 4) for choice, value in self._probabilities.items()
+            }
+        return found | {
+            "frames": [round(seconds, 3) for seconds in self.frames],
+            "start": round(self.basis.start, 3),
+            "end": round(self.basis.end, 3),
+            "range_source": self.basis.range_source,
+            "task": self.basis.task,
+            "dialogue_source": self.dialogue_source,
+            "warnings": list(self.warnings),
+            "model": self.basis.model,
+            "adapter": None,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _run(
+        self, model: VideoAssistant, request: Request, clip: ClipFeatures
+    ) -> Generator[str, None, None]:
+        texts = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
+        if request.choices is None:
+            stream = model.generate(clip.patches, max_new_tokens=request.max_new_tokens, **texts)
+        else:
+            scores = model.score(clip.patches, choices=request.choices, **texts)
+            self._probabilities = dict(zip(request.choices, softmax(scores), strict=True))
+            stream = iter([max(self._probabilities, key=self._probabilities.__getitem__)])
+        for piece in stream:
+            self._pieces.append(piece)
+            yield piece
+        self._seconds = time.perf_counter() - self._began
+        self._on_end("".join(self._pieces))
+
+
+def softmax(scores: Sequence[float]) -> list[float]:
+    """Probabilities of log-scores."""
+    highest = max(scores)
+    weights = [math.exp(score - highest) for score in scores]
+    return [weight / sum(weights) for weight in weights]

@@ -1,0 +1,197 @@
+"""Many questions from a JSONL file: one model, each clip decoded once, resumable.
+
+``read_questions`` checks the whole input first; ``answer_all`` works through what is not answered
+yet, clip by clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.errors import AssistantError, InputError, VideoLimitError
+from assistant.results import Results, is_id, json_object
+from assistant.subtitles import Dialogue, parse_dialogue
+from assistant.tasks.base import check_choices, check_range, find_task
+
+if TYPE_CHECKING:
+    from assistant.session import Assistant, Session
+
+__all__ = ["Options", "Question", "answer_all", "read_questions"]
+
+REQUIRED = ("id", "video", "question")
+OPTIONAL = ("dialogue", "start", "end", "task", "choices")
+MOST_LISTED = 100  # problems named one by one
+
+
+@dataclass(frozen=True)
+class Question:
+    """One checked line of the input."""
+
+    id: str | int
+    video: Path
+    question: str
+    dialogue: Dialogue | None = None
+    start: float | None = None  # seconds
+    end: float | None = None
+    task: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every question that does not say otherwise."""
+
+    frames: int = 8
+    decoder: str = "auto"
+    task: str = "auto"
+    max_new_tokens: int | None = None
+    transcribe: bool = False
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Every question in ``path``; a relative video lies beside it, else in the working directory.
+
+    Raises:
+        InputError: the file cannot be read, or some lines are wrong: all of them are named.
+    """
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSONL file") from error
+    questions: list[Question] = []
+    problems: list[str] = []
+    first_line: dict[str | int, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            question = _question(line, path.parent)
+        except AssistantError as error:
+            problems.append(f"line {number}: {error}")
+            continue
+        if question.id in first_line:
+            problems.append(
+                f"line {number}: id {question.id!r} is that of line {first_line[question.id]}; "
+                "give each its own"
+            )
+        first_line.setdefault(question.id, number)
+        questions.append(question)
+    if problems:
+        more = len(problems) - MOST_LISTED
+        listed = problems[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])
+        raise InputError("\n  ".join([f"{path}: nothing was asked, mend these lines", *listed]))
+    if not questions:
+        raise InputError(f"{path}: holds no question; give one JSON object a line")
+    return questions
+
+
+def answer_all(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    results: Results,
+    options: Options = Options(),
+) -> Iterator[dict[str, Any]]:
+    """Ask what ``results`` lacks, clip by clip; write and yield one record per question.
+
+    A question that fails gives ``{"id", "error"}``, and the rest goes on.
+
+    Raises:
+        ConfigError: the task in ``options``. InputError: the results cannot be written.
+    """
+    find_task(options.task)
+    clips: dict[Path, list[Question]] = {}
+    for question in questions:
+        if question.id not in results.done:
+            clips.setdefault(question.video, []).append(question)
+    for group in clips.values():
+        session: Session | None = None
+        stuck: str | None = None  # a clip that took all its time once is not tried again
+        for question in group:
+            record: dict[str, Any] = {"id": question.id}
+            try:
+                if stuck is not None:
+                    raise VideoLimitError(stuck)
+                session = session or _open(assistant, question.video, options)
+                record |= _ask(session, question, options)
+            except VideoLimitError as error:
+                stuck = str(error)
+                record["error"] = stuck
+            except AssistantError as error:
+                record["error"] = str(error)
+            except Exception as error:  # ours, but no reason to stop the other clips
+                record["error"] = f"internal error ({type(error).__name__}: {error})"
+            results.write(record)
+            yield record
+
+
+def _open(assistant: Assistant, video: Path, options: Options) -> Session:
+    return assistant.open(
+        video, frames=options.frames, decoder=options.decoder, transcribe=options.transcribe
+    )
+
+
+def _ask(session: Session, question: Question, options: Options) -> dict[str, Any]:
+    session.clear()
+    answer = session.ask(
+        question.question,
+        task=question.task or options.task,
+        choices=question.choices,
+        start=question.start,
+        end=question.end,
+        dialogue=question.dialogue,
+        max_new_tokens=options.max_new_tokens,
+    )
+    return answer.as_dict()
+
+
+def _question(line: bytes, folder: Path) -> Question:
+    """One line, checked. Raises AssistantError saying what is wrong with it."""
+    data = json_object(line)
+    missing = [key for key in REQUIRED if key not in data]
+    unknown = [key for key in data if key not in (*REQUIRED, *OPTIONAL)]
+    if missing or unknown:
+        lacks = [f"lacks {', '.join(missing)}"] if missing else []
+        knows = [f"has unknown {', '.join(unknown)}"] if unknown else []
+        known = ", ".join((*REQUIRED, *OPTIONAL))
+        raise InputError(f"{' and '.join(lacks + knows)}; known keys are {known}")
+    if not is_id(data["id"]):
+        raise InputError(f"id is {data['id']!r}; give a text or a whole number")
+    for key in ("video", "question"):
+        if not isinstance(data[key], str) or not data[key].strip() or "\0" in data[key]:
+            raise InputError(f"{key} is {data[key]!r}; give a text")
+    task = data.get("task")
+    if task is not None:
+        if not isinstance(task, str):
+            raise InputError(f"task is {task!r}; give a name")
+        find_task(task)
+    dialogue = data.get("dialogue")
+    start, end = (_seconds(data, key) for key in ("start", "end"))
+    check_range(start, end)
+    return Question(
+        id=data["id"],
+        video=_beside(data["video"], folder),
+        question=data["question"],
+        dialogue=None if dialogue is None else parse_dialogue(dialogue),
+        start=start,
+        end=end,
+        task=task,
+        choices=check_choices(data.get("choices")),
+    )
+
+
+def _seconds(data: dict[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise InputError(f"{key} is {value!r}; give seconds as a number")
+    try:
+        return None if value is None else float(value)
+    except OverflowError as error:
+        raise InputError(f"{key} is a number of {len(str(value))} digits; give seconds") from error
+
+
+def _beside(video: str, folder: Path) -> Path:
+    beside = folder / video  # an absolute path stays as it is
+    return beside if beside.exists() else Path(video)

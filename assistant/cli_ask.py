@@ -1,0 +1,170 @@
+"""``assistant ask`` and ``assistant batch``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.cli_options import (
+    add_clip_options,
+    add_model_options,
+    load_assistant,
+    open_session,
+    say,
+)
+from assistant.conversation import TimeRange
+
+if TYPE_CHECKING:
+    from assistant.answer import Answer, Basis
+    from assistant.results import Results
+
+__all__ = ["add_ask", "add_batch", "basis_line", "stream"]
+
+ASK_EPILOG = """\
+The answer goes to stdout; what it rests on goes to stderr.
+A time in the question is where the assistant looks; --start and --end win over it.
+
+examples:
+  assistant ask clip.mp4 "What is the man doing?"
+  assistant ask clip.mp4 "What happens at 0:42?"
+  assistant ask clip.mp4 "What is he holding?" --start 1:05 --end 1:15
+  assistant ask clip.mp4 --task describe
+  assistant ask clip.mp4 "Is it day or night?" --choices day night
+  assistant ask clip.mp4 "What are they talking about?" --subtitles clip.srt --json
+"""
+
+BATCH_EPILOG = """\
+a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
+                and, if wanted, "dialogue" (text, or a list of {"speaker", "text", "start", "end"}),
+                "start", "end" (seconds), "task", "choices" (list)
+a line of OUT:  {"id": 1, "answer": "...", "frames": [...], ...} or {"id": 1, "error": "..."}
+
+A relative video lies beside IN, else in the working directory. All of IN is checked before the
+first question. Questions are taken clip by clip, so OUT has another order; match by id. Ids that
+OUT holds already are skipped: after an interruption run the same command again. A clip that cannot
+be read gives an error in OUT and the rest goes on; the exit code is then still 0, and the last
+line on stderr says how many there were.
+
+examples:
+  assistant batch questions.jsonl answers.jsonl
+  assistant batch questions.jsonl answers.jsonl --retry     ask those with an error again
+"""
+
+
+def add_ask(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "ask",
+        help="ask one question about a clip or a picture",
+        description="Ask one question about a clip or a picture.",
+        epilog=ASK_EPILOG,
+    )
+    parser.add_argument("video", metavar="VIDEO", type=Path)
+    parser.add_argument(
+        "question", metavar="QUESTION", nargs="?", help="may be left out where the task has its own"
+    )
+    parser.add_argument(
+        "--choices", nargs="+", metavar="A", help="answer with the likeliest of these"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_clip_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run_ask)
+
+
+def run_ask(args: argparse.Namespace) -> int:
+    session = open_session(load_assistant(args), args)
+    answer = session.ask(
+        args.question,
+        task=args.task,
+        choices=args.choices,
+        start=args.start,
+        end=args.end,
+        max_new_tokens=args.max_tokens,
+    )
+    say(basis_line(answer.basis), args.quiet)
+    for warning in answer.warnings:
+        say(f"warning: {warning}", args.quiet)
+    if args.json:
+        print(json.dumps(answer.as_dict(), ensure_ascii=False))
+    else:
+        stream(answer, args.quiet)
+    return 0
+
+
+def basis_line(basis: Basis) -> str:
+    """What an answer rests on, for a person."""
+    times = " ".join(f"{second:.1f}" for second in basis.frames)
+    parts = [f"frames at {times} s"]
+    if basis.range_source != "clip":
+        asked = ", as the question says" if basis.range_source == "question" else ""
+        parts.insert(0, TimeRange(basis.start, basis.end).as_text() + asked)
+    if basis.dialogue_source != "none":
+        parts.append(f"dialogue: {basis.dialogue_source}")
+    return f"[{'; '.join(parts)}]"
+
+
+def stream(answer: Answer, quiet: bool) -> None:
+    """Print an answer as it is made, then how sure the model is of each choice."""
+    for piece in answer:
+        print(piece, end="", flush=True)
+    print(flush=True)
+    if answer.probabilities is not None:
+        shares = (f"{choice} {share:.0%}" for choice, share in answer.probabilities.items())
+        say(f"[{', '.join(shares)}]", quiet)
+
+
+def add_batch(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "batch",
+        help="answer many questions from a JSONL file",
+        description="Answer many questions: one model load, each clip decoded once, resumable.",
+        epilog=BATCH_EPILOG,
+    )
+    parser.add_argument("input", metavar="IN.jsonl", type=Path)
+    parser.add_argument("output", metavar="OUT.jsonl", type=Path)
+    parser.add_argument(
+        "--retry", action="store_true", help="ask those again that have an error in OUT"
+    )
+    add_clip_options(parser, one_clip=False)
+    add_model_options(parser)
+    parser.set_defaults(run=run_batch)
+
+
+def run_batch(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from assistant.batch import Options, answer_all, read_questions
+    from assistant.results import Results
+
+    questions = read_questions(args.input)
+    options = Options(
+        frames=args.frames,
+        decoder=args.decoder,
+        task=args.task,
+        max_new_tokens=args.max_tokens,
+        transcribe=args.transcribe,
+    )
+    with Results(args.output, retry=args.retry) as results:
+        waiting = sum(question.id not in results.done for question in questions)
+        try:
+            if waiting:
+                records = answer_all(load_assistant(args), questions, results, options)
+                for _ in tqdm(records, total=waiting, unit="question", disable=args.quiet):
+                    pass
+        except KeyboardInterrupt as stop:
+            left = sum(question.id not in results.done for question in questions)
+            raise KeyboardInterrupt(
+                f"stopped, {left} of {len(questions)} questions are left; "
+                "run the same command again to go on"
+            ) from stop
+        say(summary(len(questions), waiting, results), args.quiet)
+    return 0
+
+
+def summary(total: int, asked: int, results: Results) -> str:
+    """The last line of a batch."""
+    before = f" ({total - asked} of them before)" if asked < total else ""
+    failed = f", {results.errors} with an error (--retry asks them again)" if results.errors else ""
+    return f"{total} questions done{before}{failed}: {results.path}"

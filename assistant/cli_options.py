@@ -1,0 +1,133 @@
+"""What the commands share: the parser, the options of a question, and how they become objects."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from assistant.errors import InputError
+
+if TYPE_CHECKING:
+    from assistant.session import Assistant, Session
+
+__all__ = [
+    "Parser",
+    "add_clip_options",
+    "add_model_options",
+    "count",
+    "load_assistant",
+    "open_session",
+    "say",
+    "seconds",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaint is an InputError of one line."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """One line for the person, beside the answers on stdout."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def seconds(text: str) -> float:
+    """``75``, ``75.5``, ``1:15`` or ``0:01:15.5`` as seconds."""
+    parts = text.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 3 or not all(0 <= value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds or m:ss")
+    return sum(value * 60**power for power, value in enumerate(reversed(values)))
+
+
+def count(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
+def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) -> None:
+    """How a clip is looked at; ``one_clip`` adds what belongs to a single one."""
+    group = parser.add_argument_group("clip")
+    group.add_argument(
+        "--frames", type=count, default=8, metavar="N", help="how many to look at (default 8)"
+    )
+    group.add_argument(
+        "--decoder",
+        choices=("auto", "pyav", "decord"),
+        default="auto",
+        help="how to read the clip (default auto: pyav by time)",
+    )
+    group.add_argument(
+        "--transcribe", action="store_true", help="listen to the clip (needs the speech extra)"
+    )
+    if not one_clip:
+        return
+    group.add_argument(
+        "--start", type=seconds, metavar="S", help="look from here on: seconds or m:ss"
+    )
+    group.add_argument("--end", type=seconds, metavar="S", help="look up to here")
+    group.add_argument(
+        "--dialogue",
+        "--subtitles",
+        type=Path,
+        metavar="FILE",
+        help="what is said: .srt .vtt .ass .sub, .txt or .json turns "
+        "(default: subtitles beside or inside the clip)",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model answers, and how."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--task",
+        default="auto",
+        metavar="NAME|FILE",
+        help="chat, describe, or a prompt file of your own (default auto: chat)",
+    )
+    group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
+    group.add_argument("--model", default="mini", metavar="NAME", help="default mini")
+    group.add_argument(
+        "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"
+    )
+    group.add_argument(
+        "--precision",
+        default="auto",
+        metavar="NAME",
+        help="auto, fp32 or bf16 (default auto: bf16 where the processor computes in it)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def load_assistant(args: argparse.Namespace) -> Assistant:
+    """The model that ``args`` names."""
+    from assistant import load
+
+    return load(args.model, base=args.base, precision=args.precision)
+
+
+def open_session(assistant: Assistant, args: argparse.Namespace, **options: Any) -> Session:
+    """The clip that ``args`` names."""
+    return assistant.open(
+        args.video,
+        frames=args.frames,
+        decoder=args.decoder,
+        dialogue=args.dialogue,
+        transcribe=args.transcribe,
+        **options,
+    )

@@ -1,0 +1,299 @@
+"""One clip, one conversation: decode and encode once, ask many times.
+
+assistant = load("mini")
+session = assistant.open("clip.mp4")
+for piece in session.ask("What happens?"):
+    print(piece, end="")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.answer import Answer, Basis
+from assistant.conversation import Conversation, time_range
+from assistant.errors import InputError, VideoError
+from assistant.features import ClipFeatures, FeatureKey, FeatureStore
+from assistant.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
+from assistant.tasks.base import check_range, compose, find_task, takes_dialogue
+
+if TYPE_CHECKING:
+    from assistant.model.assistant import VideoAssistant
+
+__all__ = ["Assistant", "Session"]
+
+MAX_FRAMES = 256
+ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
+DialogueLike = Dialogue | Path | str | Sequence[Any]
+
+
+class Assistant:
+    """A loaded model, ready to open clips."""
+
+    def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
+        self.model = model
+        self.store = store or FeatureStore()
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    def open(
+        self,
+        path: str | Path,
+        *,
+        frames: int = 8,
+        start: float | None = None,
+        end: float | None = None,
+        decoder: str = "auto",
+        dialogue: DialogueLike | None = None,
+        transcribe: bool = False,
+    ) -> Session:
+        """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
+
+        Args:
+            frames: how many are looked at, spread evenly over the range.
+            start, end: the range looked at unless a question says otherwise, seconds.
+            decoder: "auto", "pyav" or "decord".
+            dialogue: a Path is read; text and turns are taken as they are. None: subtitles beside
+                or inside the clip.
+            transcribe: listen to the clip instead (needs the ``speech`` extra).
+        Raises:
+            InputError: an argument out of its range. VideoError: no such file.
+            DialogueError: unreadable dialogue.
+        """
+        return Session(
+            self,
+            Path(path),
+            frames=frames,
+            start=start,
+            end=end,
+            decoder=decoder,
+            dialogue=dialogue,
+            transcribe=transcribe,
+        )
+
+
+class Session:
+    """One clip, one conversation. Made by ``Assistant.open``."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        path: Path,
+        *,
+        frames: int,
+        start: float | None,
+        end: float | None,
+        decoder: str,
+        dialogue: DialogueLike | None,
+        transcribe: bool,
+    ) -> None:
+        if not 1 <= frames <= MAX_FRAMES:
+            raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
+        if transcribe and dialogue is not None:
+            raise InputError("dialogue is given and transcribe is asked for; choose one of them")
+        check_range(start, end)
+        self.path = path
+        self.conversation = Conversation()
+        self._assistant = assistant
+        self._frames, self._decoder = frames, decoder
+        self._range = (start, end)
+        self._digest = _digest(path)
+        self._seen: dict[tuple[float | None, float | None], ClipFeatures] = {}
+        self._transcribe = transcribe
+        self._dialogue = None if dialogue is None else _as_dialogue(dialogue)
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """What is said in the clip: given, heard, beside the clip, or inside it."""
+        if self._dialogue is None:
+            self._dialogue = self._find_dialogue()
+        return self._dialogue
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the whole clip."""
+        from assistant.video import probe
+
+        for clip in self._seen.values():
+            return clip.duration
+        return probe(self.path).duration
+
+    def look(self, start: float | None = None, end: float | None = None) -> ClipFeatures:
+        """What the encoder sees in the range (seconds; None: the session's own); computed once.
+
+        Raises:
+            InputError: an empty range. VideoError: nothing could be decoded there.
+        """
+        if start is None and end is None:
+            start, end = self._range
+        check_range(start, end)
+        if (start, end) not in self._seen:
+            self._seen[start, end] = self._load(start, end)
+        return self._seen[start, end]
+
+    def ask(
+        self,
+        question: str | None = None,
+        *,
+        task: str | Path = "auto",
+        choices: Sequence[str] | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        dialogue: DialogueLike | None = None,
+        max_new_tokens: int | None = None,
+    ) -> Answer:
+        """Ask; iterate the answer for its pieces, or take ``.text``.
+
+        A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
+        ``start`` or ``end`` say so. The turn is remembered once its answer is complete.
+
+        Args:
+            question: None asks the task's own, where it has one.
+            task: a shipped prompt's name or a prompt file; "auto" is chat.
+            choices: answer with the likeliest of these.
+            dialogue: instead of the session's, for this question.
+        Raises:
+            InputError: an unusable question, range or choices. VideoError: nothing to look at.
+            ConfigError: unknown task. DialogueError: unreadable dialogue.
+        """
+        began = time.perf_counter()
+        if max_new_tokens is not None and max_new_tokens < 1:
+            raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
+        model, prompt = self._assistant.model, find_task(task)
+        question = _check_question(question or prompt.question or "")
+        range_source = "given" if (start, end) != (None, None) else "question"
+        if range_source == "question":
+            start, end = self._range_in(question)
+        if (start, end) == (None, None):
+            range_source = "clip" if self._range == (None, None) else "session"
+        clip = self.look(start, end)
+        said = Dialogue()
+        if takes_dialogue(prompt):
+            said = self.dialogue if dialogue is None else _as_dialogue(dialogue)
+        heard = said if range_source == "clip" else said.between(clip.start, clip.end)
+        request = compose(
+            prompt,
+            model,
+            question,
+            turns=self.conversation.turns,
+            lines=[line.as_text() for line in heard.lines],
+            choices=choices,
+            max_new_tokens=max_new_tokens,
+        )
+        warnings = [*clip.warnings, *self._notes, *said.warnings]
+        if request.dropped_lines:
+            warnings.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
+        basis = Basis(
+            question=question,
+            task=prompt.name,
+            model=model.name,
+            frames=clip.seconds,
+            start=clip.start,
+            end=clip.end,
+            range_source=range_source,
+            dialogue_source=heard.source if heard else "none",
+            warnings=tuple(warnings),
+        )
+        return Answer(
+            basis, model, request, clip, began=began, on_end=partial(self._remember, question)
+        )
+
+    def clear(self) -> None:
+        """Forget the conversation; what was seen stays."""
+        self.conversation = Conversation()
+
+    def _remember(self, question: str, answer: str) -> None:
+        self.conversation = self.conversation.add(question, answer)
+
+    def _range_in(self, question: str) -> tuple[float | None, float | None]:
+        """The range that the question names; (None, None) if it names none.
+
+        Raises:
+            InputError: it lies beyond the clip's end.
+        """
+        if time_range(question, ANY_LENGTH) is None:  # without opening the clip
+            return None, None
+        found = time_range(question, self.duration)
+        if found is None or found.end <= found.start:  # a picture has no range
+            return None, None
+        return found.start, found.end
+
+    def _load(self, start: float | None, end: float | None) -> ClipFeatures:
+        from assistant.video import read_clip
+
+        model, store = self._assistant.model, self._assistant.store
+        key = FeatureKey(self._digest, start, end, self._frames, self._decoder, model.fingerprint)
+        try:
+            found = store.get(key)
+        except OSError:  # put() meets the same and says so
+            found = None
+        if found is not None:
+            return found
+        clip = read_clip(
+            self.path, frames=self._frames, start=start, end=end, decoder=self._decoder
+        )
+        if clip.digest != self._digest:
+            raise VideoError(f"{self.path.name} changed while it was open; open it again")
+        seen = model.encode(clip.frames)
+        features = ClipFeatures(
+            patches=seen.patches.cpu(),
+            classes=seen.classes.cpu(),
+            seconds=clip.seconds,
+            digest=clip.digest,
+            start=clip.start,
+            end=clip.end,
+            duration=clip.duration,
+            encoder=model.fingerprint,
+            warnings=clip.warnings,
+        )
+        try:
+            store.put(key, features)
+        except OSError as error:
+            self._notes = (f"features are not kept on disk: {error.strerror or error}",)
+        return features
+
+    def _find_dialogue(self) -> Dialogue:
+        if not self._transcribe:
+            return find_dialogue(self.path)
+        from assistant.speech import transcribe
+
+        return transcribe(self.path)
+
+
+def _as_dialogue(value: DialogueLike) -> Dialogue:
+    if isinstance(value, Dialogue):
+        return value
+    return read_dialogue(value) if isinstance(value, Path) else parse_dialogue(value)
+
+
+def _check_question(question: str) -> str:
+    asked = question.strip()
+    if not asked:
+        raise InputError("the question is empty; ask something about the clip")
+    try:
+        asked.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the question is not valid UTF-8 text; type it again") from error
+    return asked
+
+
+def _digest(path: Path) -> str:
+    """sha256 of the file's content."""
+    try:
+        with path.open("rb") as file:
+            total = hashlib.sha256()
+            while block := file.read(2**20):
+                total.update(block)
+    except FileNotFoundError as error:
+        raise VideoError(f"{path}: is not there; give the path of a video file") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise VideoError(f"{path}: cannot be read ({error}); give a video file") from error
+    return total.hexdigest()

@@ -1,0 +1,129 @@
+"""From a question and what surrounds it to the texts that the model takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.errors import InputError
+from assistant.templates import TaskPrompt, load_prompt
+
+if TYPE_CHECKING:
+    from assistant.conversation import Turn
+    from assistant.model.assistant import VideoAssistant
+
+__all__ = [
+    "MAX_TURNS",
+    "Request",
+    "check_choices",
+    "check_range",
+    "compose",
+    "find_task",
+    "takes_dialogue",
+]
+
+MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question as the model takes it."""
+
+    fusion: str  # text into the Q-Former
+    prompt: str  # text into the LLM
+    history: tuple[tuple[str, str], ...]  # (question, answer), oldest first
+    choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
+    max_new_tokens: int
+    dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
+
+
+def check_choices(choices: Sequence[str] | None) -> tuple[str, ...] | None:
+    """``choices`` stripped, as a tuple.
+
+    Raises:
+        InputError: fewer than two, one of them empty, or one given twice.
+    """
+    if choices is None:
+        return None
+    if isinstance(choices, str) or not all(isinstance(choice, str) for choice in choices):
+        raise InputError(f"choices are {choices!r}; give a list of texts")
+    names = tuple(choice.strip() for choice in choices)
+    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+        raise InputError(f"choices are {list(choices)}; give at least two different answers")
+    return names
+
+
+def check_range(start: float | None, end: float | None) -> None:
+    """
+    Raises:
+        InputError: a time that is negative or not a number, or a range that is empty.
+    """
+    for name, value in (("start", start), ("end", end)):
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise InputError(
+                f"{name} is {value}; give seconds from the clip's beginning, 0 or more"
+            )
+    if end is not None and end <= (start or 0.0):
+        raise InputError(f"start {start or 0.0:g} s is not before end {end:g} s; give a range")
+
+
+def find_task(name: str | Path) -> TaskPrompt:
+    """The prompt of a shipped task or of a file; "auto" is chat.
+
+    Raises:
+        ConfigError: unknown or unusable.
+    """
+    return load_prompt("chat" if name == "auto" else name)
+
+
+def compose(
+    task: TaskPrompt,
+    model: VideoAssistant,
+    question: str,
+    *,
+    turns: Sequence[Turn] = (),
+    lines: Sequence[str] = (),
+    choices: Sequence[str] | None = None,
+    max_new_tokens: int | None = None,
+) -> Request:
+    """Fill ``task``'s templates; where the Q-Former's text runs out, the oldest lines go first.
+
+    Args:
+        turns: the conversation so far, oldest first.
+        lines: dialogue of the asked range, oldest first.
+        choices, max_new_tokens: instead of the task's own.
+    Raises:
+        InputError: unusable choices, or a question that alone is too long.
+    """
+    previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
+    fused = lines if "{dialogue}" in task.fusion else ()
+    essential = [question, previous] if previous else [question]
+    _, dropped = model.fit_fusion([*essential, *reversed(fused)])
+    if dropped == len(essential) + len(fused):
+        raise InputError(f"the question has {len(question)} characters, too many; shorten it")
+    if dropped > len(fused):
+        previous = ""
+    dropped_lines = min(dropped, len(fused))
+    chosen = check_choices(task.choices if choices is None else choices)
+    fields = {
+        "question": question,
+        "previous": previous,
+        "dialogue": "\n".join(lines[dropped_lines:]),
+        "choices": "\n".join(chosen or ()),
+    }
+    return Request(
+        fusion=task.render_fusion(**fields),
+        prompt=task.render_prompt(**fields),
+        history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
+        choices=chosen,
+        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        dropped_lines=dropped_lines,
+    )
+
+
+def takes_dialogue(task: TaskPrompt) -> bool:
+    """Whether ``task`` looks at what is said."""
+    return "{dialogue}" in task.fusion or "{dialogue}" in task.prompt

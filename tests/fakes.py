@@ -1,0 +1,108 @@
+"""A scripted model: it answers what the test says and remembers what it was asked.
+
+Its features are the numbers drawn into the frames of ``clips.make_clip``, so that a test can see
+which frames a question was about.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from clips import number_of
+from torch import Tensor
+
+Script = Callable[["Asked"], str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One call of ``generate`` or ``score``."""
+
+    numbers: list[int]  # of the frames
+    fusion: str
+    prompt: str
+    history: tuple[tuple[str, str], ...]
+    max_new_tokens: int | None = None
+
+
+def name_the_frames(asked: Asked) -> str:
+    """The default script: "I see 3 9 15"."""
+    return "I see " + " ".join(map(str, asked.numbers))
+
+
+@dataclass
+class ScriptedModel:
+    """What a session needs of a ``VideoAssistant``."""
+
+    script: Script = name_the_frames
+    scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of a choice
+    room: int = 512  # words that fit into the fusion text
+    name: str = "scripted"
+    fingerprint: str = "scripted-1"
+    encoded: list[list[int]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+
+    def encode(self, frames: np.ndarray) -> SimpleNamespace:
+        assert frames.dtype == np.uint8 and frames.ndim == 4
+        numbers = [number_of(frame) for frame in frames]
+        self.encoded.append([-1 if number is None else number for number in numbers])
+        patches = torch.tensor(self.encoded[-1], dtype=torch.float16)
+        return SimpleNamespace(patches=patches[:, None, None], classes=torch.zeros(len(frames), 5))
+
+    def generate(
+        self,
+        patches: Tensor,
+        *,
+        fusion: str,
+        prompt: str,
+        history: Sequence[tuple[str, str]] = (),
+        max_new_tokens: int | None = None,
+    ) -> Iterator[str]:
+        asked = Asked(numbers_in(patches), fusion, prompt, tuple(history), max_new_tokens)
+        self.asked.append(asked)
+        words = self.script(asked).split()
+        return (word if i == 0 else " " + word for i, word in enumerate(words))
+
+    def score(
+        self,
+        patches: Tensor,
+        *,
+        fusion: str,
+        prompt: str,
+        choices: Sequence[str],
+        history: Sequence[tuple[str, str]] = (),
+    ) -> list[float]:
+        self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
+        return [self.scores[choice] for choice in choices]
+
+    def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
+        kept: list[str] = []
+        for part in parts:
+            if len(" ".join([*kept, part]).split()) > self.room:
+                break
+            kept.append(part)
+        return "\n".join(kept), len(parts) - len(kept)
+
+
+def numbers_in(patches: Tensor) -> list[int]:
+    return [int(value) for value in patches.flatten()]
+
+
+def install(monkeypatch: pytest.MonkeyPatch, model: ScriptedModel) -> list[dict]:
+    """Let ``assistant.load`` find ``model``; the returned list gets the options of every load."""
+    loads: list[dict] = []
+
+    def load_model(name: str = "mini", **options: object) -> ScriptedModel:
+        loads.append({"name": name, **options})
+        return model
+
+    monkeypatch.setitem(
+        sys.modules, "assistant.model.loading", SimpleNamespace(load_model=load_model)
+    )
+    return loads

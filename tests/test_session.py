@@ -1,0 +1,307 @@
+"""One clip, one conversation: what is looked at, what the model is told, what an answer says."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import make_clip
+from fakes import ScriptedModel
+from PIL import Image
+
+import assistant.video
+from assistant.answer import softmax
+from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
+from assistant.features import FeatureStore
+from assistant.session import Assistant
+
+SRT = """1
+00:00:00,500 --> 00:00:01,500
+ANN: The first line.
+
+2
+00:00:03,000 --> 00:00:04,000
+BOB: The second line.
+"""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seconds; the picture at t seconds carries the number 10 t."""
+    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", 50, fps=10)
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel()
+
+
+@pytest.fixture
+def mini(model: ScriptedModel, tmp_path: Path) -> Assistant:
+    return Assistant(model, FeatureStore(tmp_path / "features"))
+
+
+def own_copy(clip: Path, folder: Path) -> Path:
+    copy = folder / clip.name
+    copy.write_bytes(clip.read_bytes())
+    return copy
+
+
+def test_the_stream_is_the_answer(mini, clip):
+    answer = mini.open(clip, frames=3).ask("What happens?")
+    pieces = list(answer)
+    assert len(pieces) > 2
+    assert answer.text == "".join(pieces)
+    assert answer.text.startswith("I see ")
+    assert len(answer.frames) == 3 and list(answer.frames) == sorted(answer.frames)
+
+
+def test_a_clip_is_encoded_once_and_the_conversation_goes_on(mini, model, clip):
+    session = mini.open(clip)
+    first = session.ask("What is it?").text
+    second = session.ask("And then?").text
+    session.ask("Why?").text  # noqa: B018
+    assert len(model.encoded) == 1
+    assert [asked.history for asked in model.asked] == [
+        (),
+        (("What is it?", first),),
+        (("What is it?", first), ("And then?", second)),
+    ]
+    assert "What is it?" in model.asked[1].fusion  # the previous turn
+    assert "What is it?" not in model.asked[2].fusion
+
+
+def test_clear_forgets_the_conversation_and_keeps_the_clip(mini, model, clip):
+    session = mini.open(clip)
+    session.ask("What is it?").text  # noqa: B018
+    session.clear()
+    session.ask("What is it?").text  # noqa: B018
+    assert model.asked[1].history == ()
+    assert len(model.encoded) == 1
+
+
+def test_a_stopped_answer_is_not_remembered(mini, clip):
+    session = mini.open(clip)
+    answer = session.ask("What is it?")
+    piece = next(answer)
+    answer.close()
+    assert answer.text == piece
+    assert math.isnan(answer.seconds)
+    assert session.conversation.turns == ()
+
+
+def test_a_time_in_the_question_is_where_it_looks(mini, model, clip):
+    session = mini.open(clip, frames=4)
+    session.ask("What happens?").text  # noqa: B018
+    answer = session.ask("What happens between 2 and 4 seconds?")
+    assert all(20 <= number <= 40 for number in model.encoded[-1])
+    assert all(2 <= second <= 4 for second in answer.frames)
+    found = answer.as_dict()
+    assert (found["start"], found["end"], found["range_source"]) == (2.0, 4.0, "question")
+
+    session.ask("Who is there between 2 and 4 seconds?").text  # noqa: B018
+    assert len(model.encoded) == 2  # that range was kept
+    answer = session.ask("And now?")  # the whole clip again
+    assert answer.basis.range_source == "clip" and max(answer.frames) > 4
+
+
+def test_a_given_range_wins_over_the_question(mini, clip):
+    answer = mini.open(clip).ask("What happens at 0:04?", start=0.0, end=2.0)
+    assert max(answer.frames) <= 2
+    assert answer.basis.range_source == "given"
+
+
+def test_the_sessions_range_holds_unless_the_question_names_another(mini, clip):
+    session = mini.open(clip, start=3.0)
+    assert min(session.ask("What happens?").frames) >= 3
+    assert max(session.ask("What happens in the first 2 seconds?").frames) <= 2
+
+
+def test_a_time_beyond_the_end_is_an_error_and_not_another_answer(mini, model, clip):
+    session = mini.open(clip)
+    with pytest.raises(InputError, match="5"):
+        session.ask("What happens at 7:30?")
+    assert model.asked == []
+
+
+def test_choices_are_answered_by_likelihood(mini, model, clip):
+    model.scores = {"cat": -3.0, "dog": -1.0, "cow": -2.0}
+    answer = mini.open(clip).ask("Which animal?", choices=["cat", "dog", "cow"])
+    assert list(answer) == ["dog"]
+    assert answer.choice == answer.text == "dog"
+    assert list(answer.probabilities) == ["cat", "dog", "cow"]
+    assert answer.probabilities["dog"] == pytest.approx(
+        math.exp(-1) / sum(math.exp(-n) for n in (1, 2, 3))
+    )
+    assert answer.as_dict()["choice"] == "dog"
+
+
+def test_softmax_of_very_unlikely_choices_is_still_a_distribution():
+    assert softmax([-1000.0, -1001.0]) == pytest.approx([0.7311, 0.2689], abs=1e-4)
+
+
+def test_free_answers_have_no_choice(mini, clip):
+    answer = mini.open(clip).ask("What?")
+    assert answer.choice is None and answer.probabilities is None
+    assert "choice" not in answer.as_dict()
+
+
+def test_dialogue_given_wins_over_the_sidecar(mini, model, clip, tmp_path):
+    copy = own_copy(clip, tmp_path)
+    session = mini.open(copy)
+    assert session.ask("Who speaks?").dialogue_source == "none"
+
+    copy.with_suffix(".srt").write_text(SRT)
+    answer = mini.open(copy).ask("Who speaks?")
+    assert answer.dialogue_source == "sidecar:clip.srt"
+    answer = mini.open(copy, dialogue="CAY: Hello.").ask("Who speaks?")
+    assert answer.dialogue_source == "given"
+    answer.text  # noqa: B018
+    assert "CAY: Hello." in model.asked[-1].fusion and "ANN" not in model.asked[-1].fusion
+    answer = mini.open(copy).ask("Who speaks?", dialogue=[{"speaker": "DAN", "text": "Bye."}])
+    assert answer.dialogue_source == "given"
+    answer = mini.open(copy, dialogue=copy.with_suffix(".srt")).ask("Who speaks?")
+    assert answer.dialogue_source == "file:clip.srt"
+
+
+def test_dialogue_is_cut_to_the_range(mini, model, clip, tmp_path):
+    (tmp_path / "said.srt").write_text(SRT)
+    session = mini.open(clip, dialogue=tmp_path / "said.srt")
+    session.ask("What is said?").text  # noqa: B018
+    assert "first line" in model.asked[-1].fusion and "second line" in model.asked[-1].fusion
+    session.ask("What is said after 0:02?").text  # noqa: B018
+    assert "first line" not in model.asked[-1].fusion and "second line" in model.asked[-1].fusion
+    answer = session.ask("What is said between 1.8 and 2.5 seconds?")
+    assert answer.dialogue_source == "none"
+
+
+def test_the_oldest_lines_go_first_and_the_answer_says_so(mini, model, clip):
+    model.room = 10
+    lines = "\n".join(f"line{number} word word" for number in range(5))
+    answer = mini.open(clip, dialogue=lines).ask("One two three four?")
+    assert answer.warnings == ("the oldest 3 dialogue lines did not fit",)
+    answer.text  # noqa: B018
+    fusion = model.asked[-1].fusion
+    assert "line2" not in fusion
+    assert fusion.index("line3") < fusion.index("line4")  # still in the order they were said
+
+
+def test_a_question_too_long_for_the_model_is_an_error(mini, model, clip):
+    model.room = 3
+    with pytest.raises(InputError, match="shorten"):
+        mini.open(clip).ask("one two three four five")
+
+
+def test_features_are_taken_from_the_store_without_decoding(clip, tmp_path, monkeypatch):
+    first, second = ScriptedModel(), ScriptedModel()
+    Assistant(first, FeatureStore(tmp_path)).open(clip).ask("What?").text  # noqa: B018
+
+    def refuse(*args, **options):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(assistant.video, "read_clip", refuse)
+    monkeypatch.setattr(assistant.video, "probe", refuse)
+    session = Assistant(second, FeatureStore(tmp_path)).open(clip, dialogue="")
+    assert session.ask("What?").text == "I see " + " ".join(map(str, first.encoded[0]))
+    assert session.duration == pytest.approx(5.0, abs=0.1)
+    assert second.encoded == []
+
+
+def test_another_encoder_looks_again(clip, tmp_path):
+    for fingerprint in ("one", "two"):
+        model = ScriptedModel(fingerprint=fingerprint)
+        Assistant(model, FeatureStore(tmp_path)).open(clip).look()
+        assert len(model.encoded) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(model, clip, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    answer = Assistant(model, FeatureStore(tmp_path / "file")).open(clip).ask("What?")
+    assert answer.text
+    assert any("not kept on disk" in warning for warning in answer.warnings)
+
+
+def test_a_picture_is_a_clip_of_one_frame(mini, model, tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.full((40, 60, 3), 99, np.uint8)).save(path)
+    answer = mini.open(path).ask("What colour?")
+    assert len(answer.frames) == 1
+    assert answer.text
+
+
+def test_a_clip_that_changes_while_it_is_open_is_an_error(mini, clip, tmp_path):
+    copy = own_copy(clip, tmp_path)
+    session = mini.open(copy)
+    session.ask("What?").text  # noqa: B018
+    make_clip(copy, 20, fps=10)
+    with pytest.raises(VideoError, match="changed"):
+        session.ask("What is at 0:01?")
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"question": "  "}, InputError),
+        ({"question": "\udc80"}, InputError),
+        ({"start": 3.0, "end": 2.0}, InputError),
+        ({"start": -1.0}, InputError),
+        ({"end": math.nan}, InputError),
+        ({"start": 100.0}, AssistantError),
+        ({"choices": ["one"]}, InputError),
+        ({"choices": ["one", " one"]}, InputError),
+        ({"choices": "yes"}, InputError),
+        ({"max_new_tokens": 0}, InputError),
+        ({"task": "no-such-task"}, ConfigError),
+        ({"dialogue": Path("no-such-file.srt")}, DialogueError),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(mini, model, clip, options, error):
+    options = {"question": "What?"} | options
+    with pytest.raises(error) as caught:
+        mini.open(clip).ask(**options)
+    assert "\n" not in str(caught.value)
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"path": "no-such-clip.mp4"}, VideoError),
+        ({"path": "."}, VideoError),
+        ({"path": "a\0b"}, VideoError),
+        ({"frames": 0}, InputError),
+        ({"start": 2.0, "end": 2.0}, InputError),
+        ({"dialogue": "A: b", "transcribe": True}, InputError),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line(mini, clip, options, error):
+    with pytest.raises(error) as caught:
+        mini.open(**{"path": clip} | options)
+    assert "\n" not in str(caught.value)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import assistant
+assert not {"torch", "numpy", "yaml", "transformers"} & set(sys.modules), "not light"
+import pytest
+from fakes import ScriptedModel, install
+install(pytest.MonkeyPatch(), ScriptedModel())
+
+from assistant import load
+session = load("mini").open(sys.argv[1], frames=2)
+for piece in session.ask("What happens?"):
+    print(piece, end="")
+"""
+
+
+def test_the_python_api_works_in_a_plain_script(clip, tmp_path, fresh_cache):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, script, clip, Path(__file__).parent]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("I see ") and done.stdout.count("I see") == 1
