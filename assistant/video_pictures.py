@@ -1,0 +1,236 @@
+"""A clip's pictures through PyAV, by time: runs in the reader's own process only.
+
+Frame counts and declared lengths are not trusted: a picture is what the decoder gives for its
+presentation time, and it is clean when nothing that it may build on was damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+from av.stream import Discard, Disposition
+
+from assistant.errors import VideoError
+
+__all__ = [
+    "Picture",
+    "Pictures",
+    "open_container",
+    "origin_of",
+    "packets_of",
+    "pass_on_memory",
+    "read_only",
+]
+
+NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
+UNSEEKABLE = {"gif", "apng"}  # each picture builds on the one before without saying so
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
+BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
+PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, not damage
+
+
+def open_container(path: str) -> av.container.InputContainer:
+    try:
+        container = av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except av.FFmpegError as error:
+        pass_on_memory(error)
+        reason = error.strerror.lower()
+        raise VideoError(f"cannot be read as a video ({reason}); is the file whole?") from error
+    if NOT_CLIPS & set(container.format.name.split(",")):
+        raise VideoError(f"is a {container.format.name} file, a video clip was wanted")
+    return container
+
+
+def pass_on_memory(error: av.FFmpegError) -> None:
+    """A lack of memory is ours to report; everything else FFmpeg raises is the file's damage."""
+    if isinstance(error, MemoryError):
+        raise error
+
+
+def video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures; the demuxer skips all others."""
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not moving:
+        what = "only a cover picture" if container.streams.video else "no video"
+        raise VideoError(f"has {what} in it; a clip with moving pictures was wanted")
+    usable = [s for s in moving if s.codec_context is not None]
+    if not usable:
+        raise VideoError("has a video that no decoder here knows; convert it to H.264 in MP4")
+    read_only(container, usable[0])
+    return usable[0]
+
+
+def read_only(container: av.container.InputContainer, stream: av.stream.Stream) -> None:
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all
+
+
+def packets_of(stream: av.stream.Stream) -> Iterator[av.Packet]:
+    try:
+        yield from stream.container.demux(stream)
+    except av.FFmpegError as error:  # as for ffmpeg: what cannot be read ends the clip
+        pass_on_memory(error)
+
+
+def origin_of(container: av.container.InputContainer, stream: av.stream.Stream) -> float:
+    """Where the clip's own clock starts, in seconds of the container's timestamps."""
+    if container.start_time is not None:
+        return container.start_time / av.time_base
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+@dataclass
+class Group:
+    """A key picture and those that build on it."""
+
+    broken_at: float = float("inf")  # number of its first damaged packet
+
+    def damage(self, number: int) -> None:
+        self.broken_at = min(self.broken_at, number)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded frame with its presentation time and end, in seconds of the clip's clock."""
+
+    seconds: float
+    end: float
+    frame: av.VideoFrame
+    group: Group
+    number: int  # of its packet
+
+    @property
+    def clean(self) -> bool:
+        """Whether neither it nor a picture that it may build on was damaged."""
+        return self.number < self.group.broken_at
+
+
+class Pictures:
+    """A clip's pictures in order of presentation, from any time on."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.restart()
+        self.origin = origin_of(self.container, self.stream)
+        self.first = max(0.0, self.clock(self.stream.start_time) or 0.0)
+        raw = self.container.format.flags & NO_TIMESTAMPS
+        self.seekable = not raw and self.container.format.name not in UNSEEKABLE
+        # s that are decoded forward rather than by a seek: grows to the longest group met
+        self.reach = 1.0 if self.seekable else float("inf")
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        self.step = 1 / float(rate) if rate else 0.04  # s from picture to picture
+
+    def restart(self) -> None:
+        self.container = open_container(self.path)
+        self.stream = video_stream(self.container)
+        context = self.stream.codec_context
+        context.thread_type, context.thread_count = "SLICE", 1  # other modes hold more memory
+        context.copy_opaque = True
+        self.shown: Picture | None = None
+        self.ahead: Picture | None = None
+
+    def clock(self, timestamp: int | None) -> float | None:
+        """A timestamp of the stream in seconds of the clip's clock."""
+        return None if timestamp is None else float(timestamp * self.stream.time_base) - self.origin
+
+    def declared_end(self) -> float | None:
+        """Where the container says that the pictures end, in seconds, if it does say it."""
+        end = (self.container.duration or 0) / av.time_base
+        if self.stream.duration:
+            end = self.clock((self.stream.start_time or 0) + self.stream.duration)
+        return end if end > 0 else None
+
+    def end(self) -> float:
+        """Where the pictures really end, in seconds, by the last packets; decodes nothing."""
+        self.shown = self.ahead = None
+        declared = self.declared_end()
+        for back in BACK_OFF[1:] if declared else ():  # the last to be shown is not the last stored
+            if not self.seek(declared - back):
+                break
+            end = self.last_packet_end()
+            if end > 0:
+                return round(end, 6)
+        self.restart()
+        end = self.last_packet_end()
+        self.restart()
+        return round(end, 6)
+
+    def last_packet_end(self) -> float:
+        end = 0.0
+        for packet in packets_of(self.stream):
+            if packet.size and not packet.is_discard:
+                start = self.clock(packet.pts if packet.pts is not None else packet.dts)
+                length = float((packet.duration or 0) * self.stream.time_base) or self.step
+                end = max(end, (end if start is None else start) + length)
+        return end
+
+    def decode(self, before: float | None) -> Iterator[Picture]:
+        """From here to the end; ``before`` is the time of what came before, None after a seek."""
+        group = Group()
+        for number, packet in enumerate(packets_of(self.stream)):
+            if packet.is_keyframe:
+                group = Group()
+            packet.opaque = (group, number)  # comes back with the frame, which may be reordered
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                pass_on_memory(error)
+                group.damage(number)
+                continue
+            for frame in frames:
+                its_group, its_number = frame.opaque or (group, number)
+                if frame.is_corrupt:
+                    its_group.damage(its_number)
+                start = self.clock(frame.pts if frame.pts is not None else frame.dts)
+                if start is None and before is None:
+                    continue  # no telling where this is
+                before = start if start is not None else before + self.step
+                length = float((frame.duration or 0) * self.stream.time_base) or self.step
+                yield Picture(round(before, 6), before + length, frame, its_group, its_number)
+
+    def at(self, seconds: float) -> Picture | None:
+        """The picture on show at a time: the last that starts at or before it, else the first."""
+        gap = -1.0 if self.shown is None else seconds - self.shown.seconds
+        if gap < 0 or (gap > self.reach and self.ahead is not None):
+            self.land(seconds)
+        while self.ahead is not None and self.ahead.seconds <= seconds:
+            self.shown, self.ahead = self.ahead, next(self.following, None)
+        return self.shown or self.ahead
+
+    def land(self, seconds: float) -> None:
+        """Starts decoding at a picture from which ``seconds`` is reached going forward."""
+        for back in BACK_OFF:
+            if not self.seek(seconds - back):
+                break
+            self.begin(before=None)
+            if self.ahead is None or self.ahead.seconds > seconds:
+                continue
+            if self.ahead.clean or back >= PATIENCE:
+                self.reach = max(self.reach, seconds - self.ahead.seconds)
+                return
+        self.restart()
+        self.begin(before=self.first - self.step)
+
+    def seek(self, seconds: float) -> bool:
+        """Moves the container to a key picture; False where only the start is sure to work."""
+        if not self.seekable or seconds < self.first + 1.0:
+            return False
+        try:
+            timestamp = int((seconds + self.origin) / self.stream.time_base)
+            self.container.seek(timestamp, stream=self.stream)
+        except (av.FFmpegError, OverflowError):
+            return False
+        return True
+
+    def begin(self, before: float | None) -> None:
+        self.following = self.decode(before)
+        self.shown, self.ahead = None, next(self.following, None)
+
+    def missing(self, seconds: float) -> bool:
+        """Whether the picture that belongs to the last ``at`` was lost, or never there."""
+        if self.shown is None:
+            return False  # before the first one
+        lost = self.ahead is None or self.shown.group.broken_at < float("inf")
+        return lost and seconds >= self.shown.end

@@ -1,0 +1,213 @@
+"""The reader's own process: a request in, pictures, facts, text or sound out.
+
+``python -m assistant.video_worker`` reads one JSON request from standard input and writes one
+reply: the magic word, the header's length (4 bytes, little endian), the header (JSON), the payload (raw).
+Whatever FFmpeg's libraries print goes nowhere. ``assistant/video.py`` is the other end.
+numpy is not imported: it would double the time that a reader takes to start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import struct
+import sys
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+from av.video.reformatter import Interpolation
+
+from assistant.errors import VideoError
+from assistant.video_pictures import Picture, Pictures
+from assistant.video_sampling import centres, chosen_range, fit, turn_of
+from assistant.video_tracks import read_sound, read_subtitles, text_tracks
+
+__all__ = ["main"]
+
+MAGIC = b"VIDEO1\n"
+ORPHAN_SECONDS = 5  # past its limit, a reader whose parent died ends itself
+
+Reply = tuple[dict[str, Any], list[bytes]]
+
+
+@dataclass
+class Sample:
+    """Distinct pictures, shrunk to (H, W, 3) bytes each; the parent turns them."""
+
+    max_side: int
+    lost: int = 0
+    seconds: list[float] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)  # width, height: the first picture's, for all of them
+    turn: tuple[bool, bool, bool] = (False, False, False)  # transpose, flip rows, flip columns
+
+    def add(self, seconds: float, frame: av.VideoFrame, sar: float) -> None:
+        if self.seconds and self.seconds[-1] == seconds:
+            return
+        if not self.pictures:
+            self.size = fit(frame.width * sar, frame.height, self.max_side)
+            self.turn = turn_of(matrix_of(frame))
+        self.seconds.append(seconds)
+        self.pictures.append(rgb(frame, self.size))
+
+    def reply(self, **header: Any) -> Reply:
+        header |= {"seconds": self.seconds, "lost": self.lost, "turn": self.turn}
+        header["shape"] = [len(self.pictures), self.size[1], self.size[0], 3]
+        return header, self.pictures
+
+
+def sample(video: Pictures, moments: list[float], max_side: int) -> Sample:
+    """The pictures on show at these moments, which ascend; what was damaged is only counted."""
+    found = Sample(max_side)
+    for moment in moments:
+        picture = video.at(moment)
+        if picture is None or not picture.clean or video.missing(moment):
+            found.lost += 1
+        else:
+            found.add(picture.seconds, picture.frame, aspect(video.stream))
+    return found
+
+
+def read_pictures(request: dict[str, Any]) -> Reply:
+    """PyAV: the pictures at the centres of equal segments of the range."""
+    video = Pictures(request["path"])
+    count, max_side = request["frames"], request["max_side"]
+    declared, end = video.declared_end(), video.end()
+    start, stop = chosen_range(request, video.first, end)
+    found = sample(video, centres(start, stop, count), max_side)
+    warnings = []
+    if declared and declared - end > max(0.2, 0.02 * declared):  # more than sound that goes on
+        warnings.append(f"damaged: its pictures end at {end:.2f} s of {declared:.2f} s")
+    if found.lost:
+        warnings.append(f"damaged: {found.lost} of {count} frames could not be decoded")
+    if not found.pictures:
+        picture = first_clean(video, start, stop)
+        found.add(picture.seconds, picture.frame, aspect(video.stream))
+    return found.reply(duration=end, start=start, end=stop, warnings=warnings)
+
+
+def first_clean(video: Pictures, start: float, stop: float) -> Picture:
+    """One whole picture in a range is better than none."""
+    picture = video.at(start)
+    while picture is not None and picture.seconds < stop:
+        if picture.clean and picture.end > start:
+            return picture
+        picture = video.ahead and video.at(video.ahead.seconds)
+    raise VideoError("is damaged: none of its pictures could be decoded")
+
+
+def read_with_decord(request: dict[str, Any]) -> Reply:
+    """decord: the same moments, by its own decoding and its own frame times."""
+    try:
+        import decord
+    except ImportError as error:
+        raise VideoError(
+            "was to be read with decord, which is not installed: "
+            "pip install decord, or choose the decoder pyav"
+        ) from error
+    video = Pictures(request["path"])  # for the clip's clock and the shape of its pixels
+    found = Sample(request["max_side"])
+    try:
+        reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)
+        times = reader.get_frame_timestamp(range(len(reader)))
+        starts = [float(start) - video.origin for start, _ in times]
+        end = float(times[-1][1]) - video.origin
+        start, stop = chosen_range(request, max(0.0, starts[0]), end)
+        for moment in centres(start, stop, request["frames"]):
+            index = max(0, bisect_right(starts, moment) - 1)
+            frame = av.VideoFrame.from_ndarray(reader[index].asnumpy(), format="rgb24")
+            found.add(starts[index], frame, aspect(video.stream, frame))
+    except (decord.DECORDError, IndexError) as error:
+        raise VideoError("cannot be read by decord; choose the decoder pyav") from error
+    return found.reply(duration=end, start=start, end=stop, warnings=[])
+
+
+def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
+    """Width of a pixel over its height; of an already turned frame where ``shown`` is given."""
+    sar = float(stream.sample_aspect_ratio or 1)
+    if not 1 / 8 <= sar <= 8:  # nonsense in a damaged header
+        return 1.0
+    turned = shown is not None and shown.width == stream.height != stream.width
+    return 1 / sar if turned else sar
+
+
+def matrix_of(frame: av.VideoFrame) -> bytes | None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return None if matrix is None else bytes(matrix)
+
+
+def rgb(frame: av.VideoFrame, size: tuple[int, int]) -> bytes:
+    """A frame as (H, W, 3) bytes of the wanted size, averaged over areas where it shrinks."""
+    way = Interpolation.AREA if size[0] <= frame.width else Interpolation.BICUBIC
+    way |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    plane = frame.reformat(*size, format="rgb24", interpolation=way, threads=1).planes[0]
+    data, row = memoryview(plane).cast("B"), size[0] * 3
+    return b"".join(data[y * plane.line_size :][:row] for y in range(size[1]))
+
+
+def read_info(request: dict[str, Any]) -> Reply:
+    """Facts about the clip, its size as shown."""
+    video = Pictures(request["path"])
+    picture = video.at(video.first)
+    if picture is None:
+        raise VideoError("is damaged: none of its pictures could be decoded")
+    size = fit(picture.frame.width * aspect(video.stream), picture.frame.height, 1 << 30)
+    width, height = reversed(size) if turn_of(matrix_of(picture.frame))[0] else size
+    info = {"width": width, "height": height, "fps": round(1 / video.step, 3)}
+    info["codec"] = video.stream.codec_context.codec.canonical_name
+    info["duration"] = video.end()
+    info["has_audio"] = any(s.codec_context for s in video.container.streams.audio)
+    info["subtitle_tracks"] = [
+        track.metadata.get("title") or track.language or f"track {number}"
+        for number, track in enumerate(text_tracks(video.container), 1)
+    ]
+    return info, []
+
+
+def answer(request: dict[str, Any]) -> Reply:
+    """The reply to one request; a failure is a reply as well: its kind and one line."""
+    try:
+        return TASKS[request["task"]](request)
+    except MemoryError:
+        return {"failure": "memory", "message": ""}, []
+    except VideoError as error:
+        return {"failure": "video", "message": str(error)}, []
+    except Exception as error:  # the process ends here: the parent has to hear of it
+        return {"failure": "video", "message": f"made the reader fail ({error!r})"}, []
+
+
+TASKS = {
+    "pyav": read_pictures,
+    "decord": read_with_decord,
+    "info": read_info,
+    "subtitles": read_subtitles,
+    "sound": read_sound,
+}
+
+
+def limit(seconds: float, memory_mb: int) -> None:
+    """No core dumps, no more memory than allowed, no life long after a parent that died."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
+    signal.alarm(int(seconds) + ORPHAN_SECONDS)
+
+
+def main() -> None:
+    request = json.load(sys.stdin.buffer)
+    with os.fdopen(os.dup(1), "wb") as out:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        limit(request["seconds"], request["memory_mb"])
+        header, payload = answer(request)
+        encoded = json.dumps(header | {"payload": sum(map(len, payload))}).encode()
+        out.write(MAGIC + struct.pack("<I", len(encoded)) + encoded)
+        out.writelines(payload)
+
+
+if __name__ == "__main__":
+    main()
