@@ -1,4 +1,5 @@
-"""The house rules: imports only go down, one door per heavy dependency, a light command line.
+"""The house rules: imports only go down, one door per heavy dependency, a light command line,
+and a library that neither prints nor exits.
 
 The tables below are the rules. The checker reads the sources without running them; the second half
 of the file shows it one bad module per rule.
@@ -47,6 +48,8 @@ DOORS = {
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}
 TORCH_FREE_LAYERS = (0, 1)  # decoding, subtitles, fetching, scenes: no torch, not even lazily
 LIGHT = ("assistant", "assistant.cli*", "assistant.__main__")  # nothing heavy at the top
+SPEAKERS = ("assistant.cli*", "assistant.__main__", "assistant.ui*")  # may print and exit
+SPEECH = ("print", "exit", "quit", "sys.exit", "os._exit")
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,25 @@ def imports_of(module: str, source: str, modules: Mapping[str, str]) -> Iterator
     yield from visit(ast.parse(source), lazy=False, typing_only=False)
 
 
+def speech_of(source: str) -> Iterator[tuple[int, str]]:
+    """Line and name of every call that prints or exits."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in SPEECH:
+            yield node.lineno, ast.unparse(node.func)
+
+
 def violations(sources: Mapping[str, str]) -> list[str]:
     """Every breach of the tables above, one line each."""
     found = [
         f"{module} has no layer: give it one in {Path(__file__).name}"
         for module in sources
         if layer_of(module) is None
+    ]
+    found += [
+        f"{module}:{line} calls {name}: only the command line and the UI may"
+        for module, source in sources.items()
+        if not any(fnmatchcase(module, pattern) for pattern in SPEAKERS)
+        for line, name in speech_of(source)
     ]
     imports = [
         item for module, source in sources.items() for item in imports_of(module, source, sources)
@@ -206,6 +222,8 @@ BAD = [
     ({"assistant.scenes.render": "from torch.nn import Linear"}, "do without it"),
     ({"assistant.cli": "import torch"}, "at the top"),
     ({"assistant": "from transformers import AutoModel"}, "at the top"),
+    ({"assistant.session": "def f():\n    print('hello')"}, "session:2 calls print"),
+    ({"assistant.video": "import sys\nsys.exit(2)"}, "video:2 calls sys.exit"),
     ({"assistant.novelty": "import json"}, "has no layer"),
     (
         {
@@ -231,6 +249,7 @@ def test_a_breach_is_found(bad: dict[str, str], message: str):
         {"assistant.cli": "def f():\n    import torch"},
         {"assistant": "if TYPE_CHECKING:\n    from assistant.session import Session"},
         {"assistant.ui.app": "import gradio"},
+        {"assistant.cli_ask": "print('an answer')"},
     ],
 )
 def test_what_is_allowed_passes(good: dict[str, str]):
