@@ -5,11 +5,11 @@ The words are data, in ``caption_lexicon.yaml`` beside this file; ``load_lexicon
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from itertools import combinations
 from typing import Any
 
 import yaml
@@ -30,6 +30,10 @@ _PLAIN_FIELDS = (
     "joiners",
     "frames",
     "plural_frames",
+    "whole_body",
+    "never_denied",
+    "games",
+    "untold_clothes",
 )
 
 
@@ -79,10 +83,14 @@ class Lexicon:
     joiners: frozenset[str]
     frames: frozenset[str]
     plural_frames: frozenset[str]
+    whole_body: frozenset[str]
+    never_denied: frozenset[str]
+    games: frozenset[str]
+    untold_clothes: frozenset[str]
     parents: Mapping[str, str]
     implied: Mapping[str, frozenset[str]]
-    alike_concepts: frozenset[tuple[str, str]]
-    alike_colors: frozenset[tuple[str, str]]
+    alike: Mapping[str, frozenset[str]]
+    alike_colors: Mapping[str, frozenset[str]]
     postures: tuple[frozenset[str], ...]
     free_actions: tuple[frozenset[str], ...]
     terms: frozenset[str] = field(repr=False, default=frozenset())
@@ -102,8 +110,8 @@ class Lexicon:
     def is_modifier(self, word: str) -> bool:
         return word in self.adjectives or word in self.colors
 
-    def widened(self, concepts: Iterable[str]) -> frozenset[str]:
-        """The concepts with everything that they are and bring along."""
+    def with_implied(self, concepts: Iterable[str]) -> frozenset[str]:
+        """The concepts with everything that they bring along."""
         seen: set[str] = set()
         todo = list(concepts)
         while todo:
@@ -111,25 +119,29 @@ class Lexicon:
             if concept not in seen:
                 seen.add(concept)
                 todo.extend(self.implied.get(concept, ()))
-                if concept in self.parents:
-                    todo.append(self.parents[concept])
         return frozenset(seen)
 
-    def may_be(self, one: str, other: str) -> bool:
-        """Whether a thing called ``one`` could have been called ``other``."""
-        return (
-            one == other
-            or (one, other) in self.alike_concepts
-            or one in self.ancestors(other)
-            or other in self.ancestors(one)
-        )
-
     def ancestors(self, concept: str) -> tuple[str, ...]:
+        """What the concept also is, nearest first: boy -> child, person."""
         found: list[str] = []
         while concept in self.parents:
             concept = self.parents[concept]
             found.append(concept)
         return tuple(found)
+
+    def called(self, concept: str) -> frozenset[str]:
+        """The concept, its alikes and what it also is: all that it may rightly be called."""
+        return self.alike.get(concept, frozenset()) | {concept, *self.ancestors(concept)}
+
+    def descendants(self, concept: str) -> frozenset[str]:
+        return frozenset(c for c in self.kinds if concept in self.ancestors(c))
+
+    def with_article(self, concept: str) -> str:
+        """a bike, an airplane, jeans, soccer."""
+        if self.plurals[concept] == concept:
+            return concept
+        an = concept[0] in _VOWELS and not concept.startswith("uni")
+        return f"{'an' if an else 'a'} {concept}"
 
 
 @cache
@@ -170,8 +182,8 @@ def load_lexicon() -> Lexicon:
         frame_counts=data["frame_counts"],
         parents=parents,
         implied={concept: frozenset(names) for concept, names in data["implies"].items()},
-        alike_concepts=_pairs(data["alike"]),
-        alike_colors=_pairs(data["alike_colors"]),
+        alike=_neighbours(data["alike"]),
+        alike_colors=_neighbours(data["alike_colors"]),
         postures=tuple(frozenset(group) for group in data["postures"]),
         free_actions=tuple(frozenset(group) for group in data["free_actions"]),
         terms=frozenset(word for word in spaced if " " in word),
@@ -188,9 +200,13 @@ def _require_known(names: Iterable[str], known: frozenset[str]) -> None:
             )
 
 
-def _pairs(groups: Iterable[Iterable[str]]) -> frozenset[tuple[str, str]]:
-    pairs = [pair for group in groups for pair in combinations(group, 2)]
-    return frozenset([*pairs, *((b, a) for a, b in pairs)])
+def _neighbours(groups: Iterable[Iterable[str]]) -> dict[str, frozenset[str]]:
+    """Word -> the other words of every group that it is in."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        for word in group:
+            found[word].update(group)
+    return {word: frozenset(others - {word}) for word, others in found.items()}
 
 
 def _nouns(

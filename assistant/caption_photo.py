@@ -1,8 +1,4 @@
-"""What the captions of one photo agree on: who is there, how many, doing what, where, what colour.
-
-A fact counts when no other caption of the photo contradicts it; ``support`` is the number of
-captions that say it.
-"""
+"""The captions of one photo together: whom they are about and what they leave open."""
 
 from __future__ import annotations
 
@@ -11,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from assistant.caption_chunks import Phrase
 from assistant.caption_lexicon import Lexicon
-from assistant.caption_parsing import Fact, Phrase, Reading, read_caption
+from assistant.caption_parsing import Fact, Reading, read_caption
 
-__all__ = ["Entity", "Photo", "agreed", "read_photo"]
+__all__ = ["NAMED_PEOPLE", "Entity", "Photo", "agreed", "read_photo"]
 
 NAMED_PEOPLE = ("man", "woman", "boy", "girl", "baby", "child")
 _GENDER = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
@@ -35,10 +32,6 @@ class Entity:
     def verb(self) -> str:
         return "are" if self.plural else "is"
 
-    @property
-    def owner(self) -> str:
-        return f"the {self.name}'s" if not self.name.endswith("s") else f"the {self.name}'"
-
 
 @dataclass(frozen=True, eq=False)
 class Photo:
@@ -50,11 +43,34 @@ class Photo:
 
     @cached_property
     def mentioned(self) -> frozenset[str]:
-        """Every concept that any caption names or implies."""
-        said = {concept for reading in self.readings for concept in reading.mentioned}
+        """Every concept that a caption names."""
+        return frozenset(concept for reading in self.readings for concept in reading.mentioned)
+
+    @cached_property
+    def open_concepts(self) -> frozenset[str]:
+        """Every concept that may be in the photo for all that its captions say."""
+        lexicon = self.lexicon
+        said = set(self.mentioned)
         for verb in self.verbs:
-            said |= self.lexicon.verbs[verb].brings
-        return self.lexicon.widened(said)
+            said |= lexicon.verbs[verb].brings
+        said = set(lexicon.with_implied(said))
+        possible = {name for concept in said for name in lexicon.called(concept)}
+        for concept in said:
+            narrower = lexicon.descendants(concept)
+            if narrower and not self._is_explained(concept, narrower & said):
+                possible |= narrower
+        return frozenset(possible)
+
+    def _is_explained(self, concept: str, narrower: Iterable[str]) -> bool:
+        """Whether a wide word ("animal") only names again what others call by a narrower one."""
+        if concept == "clothing" or not any(narrower):
+            return False
+        for reading in self.readings:
+            phrases = [p for p in reading.phrases if p.concept == concept]
+            cast = [p for p in reading.phrases if phrases and p.kind == phrases[0].kind]
+            if any(p.count != 1 or p.another for p in phrases) or len(cast) > 1:
+                return False
+        return True
 
     @cached_property
     def verbs(self) -> frozenset[str]:
@@ -76,9 +92,19 @@ class Photo:
         """Number of captions that name the concept."""
         return sum(concept in reading.mentioned for reading in self.readings)
 
-    def could_hold(self, concept: str) -> bool:
-        """Whether the captions leave it open that the concept is in the photo."""
-        return any(self.lexicon.may_be(concept, other) for other in self.mentioned)
+    def actions_denied(self, verb: str, objects: Iterable[str]) -> bool:
+        """Whether the captions rule out that anyone does this."""
+        lexicon = self.lexicon
+        if verb in self.verbs or verb in lexicon.never_denied:
+            return False
+        if not self.mentioned.isdisjoint(objects):
+            return False
+        if not self.mentioned.isdisjoint(lexicon.verbs[verb].brings):
+            return False
+        groups = [group for group in (*lexicon.postures, *lexicon.free_actions) if verb in group]
+        if any(group & self.verbs for group in groups):
+            return False
+        return verb not in lexicon.whole_body or bool(self.verbs & lexicon.whole_body)
 
     def facts(self, entity: Entity, relation: str) -> Iterator[tuple[int, Fact]]:
         """(caption index, fact) of every fact that is about exactly this entity."""
@@ -185,9 +211,9 @@ def _is_one_of(photo: Photo, concept: str, casts: Sequence[Sequence[Phrase]]) ->
     """Whether "the <concept>" names exactly one of several in every caption."""
     said = 0
     for cast in casts:
-        same = [p for p in cast if p.concept and photo.lexicon.may_be(p.concept, concept)]
-        exact = [p for p in same if p.concept == concept]
-        open_others = [p for p in same if p not in exact and p.concept not in ("person", "animal")]
+        exact = [p for p in cast if p.concept == concept]
+        likely = [p for p in cast if p.concept in photo.lexicon.called(concept) and p not in exact]
+        open_others = [p for p in likely if p.concept not in ("person", "animal")]
         if len(exact) > 1 or any(p.count != 1 or p.another for p in exact) or open_others:
             return False
         said += len(exact)

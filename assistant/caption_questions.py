@@ -16,8 +16,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from assistant.caption_candidates import Candidate, Claim, candidates, claims, could_be_true, denies
+from assistant.caption_candidates import Candidate, candidates, could_be_true, spare_choices
+from assistant.caption_claims import Claim, claims, denies
 from assistant.caption_lexicon import load_lexicon
 from assistant.caption_photo import Photo, read_photo
 from assistant.errors import InputError
@@ -35,8 +37,10 @@ QUESTION_TYPES = ("object", "number", "color", "place", "action", "yes/no")
 CHOICES = 4
 
 # The largest share of a type's questions that one answer may have, and of yes/no one question.
-MAX_SHARE = {"object": 0.06, "number": 0.34, "color": 0.14, "place": 0.10, "action": 0.08}
-MAX_YES_NO_SHARE = 0.02
+MAX_SHARE = {"object": 0.06, "number": 0.40, "color": 0.14, "place": 0.10, "action": 0.08}
+MAX_YES_NO_SHARE = 0.01
+# The largest share of the questions with one pool of answers ("What animal ...?").
+MAX_POOL_SHARE = 0.35
 
 _SIDED = re.compile(r"\b(?:left|right|leftmost|rightmost|clockwise|counterclockwise)\b", re.I)
 _CAPTION_KEY = re.compile(r"^(?P<photo>.+)#\d+$")
@@ -65,17 +69,19 @@ def make_questions(captions: Mapping[str, Sequence[str]], seed: int) -> list[Cap
     photos = [read_photo(name, captions[name], lexicon) for name in sorted(captions)]
     by_name = {photo.name: photo for photo in photos}
     asked = [candidate for photo in photos for candidate in candidates(photo)]
-    kept = [
-        candidate
-        for kind in QUESTION_TYPES[:-1]
-        for candidate in _thinned([c for c in asked if c.type == kind], MAX_SHARE[kind], rng)
-    ]
-    pools = _pools(kept)
-    questions = [
-        question
-        for candidate in kept
-        if (question := _with_choices(candidate, by_name[candidate.photo], pools, rng)) is not None
-    ]
+    kept: list[Candidate] = []
+    for kind in QUESTION_TYPES[:-1]:
+        of_kind = [c for c in asked if c.type == kind]
+        if kind == "object":
+            names = sorted({c.pool for c in of_kind})
+            groups = [[c for c in of_kind if c.pool == name] for name in names]
+            of_kind = [c for group in groups for c in _thinned(group, MAX_POOL_SHARE, rng)]
+        kept.extend(_thinned(of_kind, MAX_SHARE[kind], rng))
+    pools: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in kept:
+        pools[candidate.pool].append(candidate)
+    asked_well = (_with_choices(c, by_name[c.photo], pools[c.pool], rng) for c in kept)
+    questions = [question for question in asked_well if question is not None]
     questions += _yes_no(photos, rng)
     return sorted(questions, key=lambda q: (q.photo, QUESTION_TYPES.index(q.type), q.question))
 
@@ -131,10 +137,16 @@ def _thinned(asked: list[Candidate], share: float, rng: random.Random) -> list[C
     cap = _answer_cap([len(group) for group in by_answer.values()], share)
     kept: list[Candidate] = []
     for answer in sorted(by_answer):
-        group = by_answer[answer]
-        rng.shuffle(group)
-        kept.extend(sorted(group, key=lambda candidate: -candidate.support)[:cap])
+        kept.extend(_best_supported(by_answer[answer], cap, rng))
     return kept
+
+
+_Supported = TypeVar("_Supported", Candidate, Claim)
+
+
+def _best_supported(group: Sequence[_Supported], cap: int, rng: random.Random) -> list[_Supported]:
+    """At most ``cap`` of the group, the best supported first, in random order among equals."""
+    return sorted(rng.sample(group, len(group)), key=lambda item: -item.support)[:cap]
 
 
 def _answer_cap(sizes: Sequence[int], share: float) -> int:
@@ -149,59 +161,47 @@ def _answer_cap(sizes: Sequence[int], share: float) -> int:
     return low
 
 
-_Pools = dict[str, list[Candidate]]
-
-
-def _pools(kept: Sequence[Candidate]) -> _Pools:
-    pools: _Pools = defaultdict(list)
-    for candidate in kept:
-        pools[candidate.pool].append(candidate)
-        pools[candidate.type].append(candidate)
-    return pools
-
-
 def _with_choices(
-    candidate: Candidate, photo: Photo, pools: _Pools, rng: random.Random
+    candidate: Candidate, photo: Photo, pool: Sequence[Candidate], rng: random.Random
 ) -> CaptionQuestion | None:
-    """Adds wrong choices drawn as often as they are right elsewhere; None when too few exist."""
-    wrong: list[str] = []
-    for source in (pools[candidate.pool], pools[candidate.type]):
-        for other in rng.sample(source, len(source)):
-            if len(wrong) == CHOICES - 1:
-                break
-            repeated = other.answer == candidate.answer or other.answer in wrong
-            if not repeated and not could_be_true(
-                photo, candidate.pool, other.value, candidate.value
-            ):
-                wrong.append(other.answer)
-    if len(wrong) < CHOICES - 1:
-        return None
-    choices = [candidate.answer, *wrong]
-    rng.shuffle(choices)
-    return CaptionQuestion(
-        candidate.photo,
-        candidate.question,
-        candidate.answer,
-        candidate.type,
-        candidate.support,
-        tuple(choices),
-    )
+    """Adds wrong choices, drawn as often as they are right elsewhere; None when too few exist."""
+    drawn = [(other.answer, other.value) for other in rng.sample(pool, len(pool))]
+    spare = spare_choices(photo, candidate)
+    rng.shuffle(spare)
+    choices = [candidate.answer]
+    for answer, value in [*drawn, *spare]:
+        if answer not in choices and not could_be_true(
+            photo, candidate.pool, value, candidate.value
+        ):
+            choices.append(answer)
+        if len(choices) == CHOICES:
+            rng.shuffle(choices)
+            return CaptionQuestion(
+                photo.name,
+                candidate.question,
+                candidate.answer,
+                candidate.type,
+                candidate.support,
+                tuple(choices),
+            )
+    return None
 
 
 def _yes_no(photos: Sequence[Photo], rng: random.Random) -> list[CaptionQuestion]:
     """For every question text as many photos with no as with yes."""
     by_text: dict[str, list[Claim]] = defaultdict(list)
+    own: dict[tuple[str, str], dict[str, list[Claim]]] = defaultdict(lambda: defaultdict(list))
     for photo in photos:
         for claim in claims(photo):
             by_text[claim.question].append(claim)
+            own[claim.family, claim.subject][photo.name].append(claim)
     cap = _answer_cap([len(group) for group in by_text.values()], MAX_YES_NO_SHARE)
     questions: list[CaptionQuestion] = []
     for text in sorted(by_text):
-        group = by_text[text]
-        rng.shuffle(group)
-        group = sorted(group, key=lambda claim: -claim.support)[:cap]
-        against = _photos_against(group[0], len(group), photos, rng)
-        for claim in group[: len(against)]:
+        said = _best_supported(by_text[text], cap, rng)
+        related = own[said[0].family, said[0].subject]
+        against = _photos_against(said[0], len(said), photos, related, rng)
+        for claim in said[: len(against)]:
             questions.append(_answered(claim.photo, text, "yes", claim.support))
         for photo in against:
             questions.append(_answered(photo.name, text, "no", len(photo.readings)))
@@ -209,13 +209,20 @@ def _yes_no(photos: Sequence[Photo], rng: random.Random) -> list[CaptionQuestion
 
 
 def _photos_against(
-    claim: Claim, wanted: int, photos: Sequence[Photo], rng: random.Random
+    claim: Claim,
+    wanted: int,
+    photos: Sequence[Photo],
+    related: Mapping[str, Sequence[Claim]],
+    rng: random.Random,
 ) -> list[Photo]:
+    """Up to ``wanted`` photos, drawn at random, whose captions deny the claim."""
+    if claim.family != "presence":
+        photos = [photo for photo in photos if photo.name in related]
     found: list[Photo] = []
     for photo in rng.sample(photos, len(photos)):
         if len(found) == wanted:
             break
-        if denies(photo, claim):
+        if denies(photo, claim, related.get(photo.name, ())):
             found.append(photo)
     return found
 
