@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("ASSISTANT_DEBUG"))
     try:
         args = build_parser().parse_args(arguments)
+        if args.command is None:
+            build_parser().print_help()
+            return MENDABLE
         code = args.run(args)
         sys.stdout.flush()
         return code
@@ -75,7 +78,7 @@ def build_parser() -> Parser:
         epilog=EPILOG,
     )
     parser.add_argument("--version", action=Version, help="print the version")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", title="commands")
     for add in (
         cli_tools.add_demo,
         cli_ask.add_ask,
