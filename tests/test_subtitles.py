@@ -1,0 +1,356 @@
+"""Dialogue in: every format, every encoding, and what is wrong with a file said in one line."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from clips import ffmpeg, make_clip
+
+from assistant.errors import DialogueError
+from assistant.subtitles import Dialogue, Line, find_dialogue, parse_dialogue, read_dialogue
+
+SRT = """1
+00:00:01,000 --> 00:00:02,500
+SHELDON: <i>Bazinga</i>,
+{\\an8}I say.
+
+2
+00:00:02,000 --> 00:00:04,000
+- Really?
+- Really.
+
+3
+00:00:05,000 --> 00:00:06,000
+
+4
+01:00:00,250 --> 01:00:01,000
+The end &amp; more
+"""
+VTT = """WEBVTT - a talk
+
+STYLE
+::cue { color: red }
+
+NOTE nobody says this
+
+intro
+00:01.000 --> 00:02.500 align:start position:10%
+<v Sheldon Cooper>Bazinga, <c.loud>I say.</c>
+
+NOTE nor this
+
+second
+00:02.000 --> 00:04.000
+<v.quiet Penny>Really?
+<v Leonard>Really.
+"""
+ASS_HEAD = """[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Style: Default,Arial,twenty,&HZZ,0
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+"""
+ASS = (
+    ASS_HEAD
+    + "Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,not said\n"
+    + "Dialogue: 0,0:00:02.00,0:00:04.00,Default,,0,0,0,,Really,\\Nreally?\n"
+    + "Dialogue: 0,0:00:01.00,0:00:02.50,Default,SHELDON,0,0,0,,{\\i1}Bazinga{\\i0}, I say.\n"
+    + "Dialogue: 0,0:00:03.00,0:00:04.00,Default,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}\n"
+)
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def refused(path: Path) -> str:
+    """The message of the DialogueError that reading ``path`` raises."""
+    with pytest.raises(DialogueError) as caught:
+        read_dialogue(path)
+    message = str(caught.value)
+    assert path.name in message
+    assert "\n" not in message
+    return message
+
+
+def test_srt_gives_lines_with_speakers_times_and_no_markup(tmp_path: Path) -> None:
+    dialogue = read_dialogue(write(tmp_path, "clip.srt", SRT))
+    assert dialogue.source == "file:clip.srt"
+    assert dialogue.warnings == ()
+    assert dialogue.lines == (
+        Line("Bazinga, I say.", "SHELDON", 1.0, 2.5),
+        Line("Really?", None, 2.0, 4.0),
+        Line("Really.", None, 2.0, 4.0),
+        Line("The end & more", None, 3600.25, 3601.0),
+    )
+    assert dialogue.as_text().splitlines()[0] == "SHELDON: Bazinga, I say."
+
+
+def test_vtt_voices_are_speakers_and_notes_are_not_said(tmp_path: Path) -> None:
+    assert read_dialogue(write(tmp_path, "a.vtt", VTT)).lines == (
+        Line("Bazinga, I say.", "Sheldon Cooper", 1.0, 2.5),
+        Line("Really?", "Penny", 2.0, 4.0),
+        Line("Really.", "Leonard", 2.0, 4.0),
+    )
+
+
+def test_automatic_captions_that_roll_up_are_read_once(tmp_path: Path) -> None:
+    rolling = (
+        "WEBVTT\n\n00:00.000 --> 00:02.000\n \nall<00:00:00.500><c> right</c>\n\n"
+        "00:02.000 --> 00:02.010\nall right\n \n\n"
+        "00:02.010 --> 00:04.000\nall right\nso<00:00:02.500><c> today</c><00:00:03.000>\n"
+    )
+    lines = read_dialogue(write(tmp_path, "a.vtt", rolling)).lines
+    assert [(line.text, line.start) for line in lines] == [
+        ("all right", 0.0),
+        ("so today", 2.01),
+    ]
+
+
+def test_ass_is_read_in_order_without_drawings_comments_and_broken_styles(tmp_path: Path) -> None:
+    expected = (
+        Line("Bazinga, I say.", "SHELDON", 1.0, 2.5),
+        Line("Really, really?", None, 2.0, 4.0),
+    )
+    assert read_dialogue(write(tmp_path, "a.ass", ASS)).lines == expected
+    ssa = ASS.replace("[V4+ Styles]", "[V4 Styles]").replace(": 0,", ": Marked=0,")
+    assert read_dialogue(write(tmp_path, "a.ssa", ssa)).lines == expected
+
+
+def test_sub_counts_frames(tmp_path: Path) -> None:
+    sub = "{1}{1}25.0\n{25}{50}ANN: Hello|you\n"
+    assert read_dialogue(write(tmp_path, "a.sub", sub)).lines == (
+        Line("Hello you", "ANN", 1.0, 2.0),
+    )
+    assert "frame rate" in refused(write(tmp_path, "b.sub", "{25}{50}Hello\n"))
+
+
+def test_plain_text_and_turns_say_the_same(tmp_path: Path) -> None:
+    text = read_dialogue(write(tmp_path, "a.txt", "Ann Lee:  Hello   there.\n\nNo name: here\n"))
+    turns = [{"speaker": "Ann Lee", "text": "Hello there."}, {"text": "No name: here"}]
+    read = read_dialogue(write(tmp_path, "a.json", json.dumps(turns)))
+    assert text.lines == read.lines == (Line("Hello there.", "Ann Lee"), Line("No name: here"))
+    assert parse_dialogue(turns) == Dialogue(read.lines, "given")
+    assert parse_dialogue("Ann Lee: Hello there.\nNo name: here") == parse_dialogue(turns)
+    assert not parse_dialogue("")
+    assert not parse_dialogue([])
+
+
+def test_subtitles_under_a_wrong_name_are_read_as_what_they_are(tmp_path: Path) -> None:
+    assert read_dialogue(write(tmp_path, "a.txt", SRT)).lines[0].start == 1.0
+    assert read_dialogue(write(tmp_path, "a.srt", VTT)).lines[0].speaker == "Sheldon Cooper"
+    assert parse_dialogue(SRT).lines[0] == Line("Bazinga, I say.", "SHELDON", 1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("said", "speaker", "text"),
+    [
+        ("SHELDON: Hi.", "SHELDON", "Hi."),
+        ("Dr. Cooper: Hi.", "Dr. Cooper", "Hi."),
+        ("PERSON2: Hi: you.", "PERSON2", "Hi: you."),
+        ("Élodie: Oui.", "Élodie", "Oui."),
+        ("I have to say: no.", None, "I have to say: no."),
+        ("At 10:30 we go.", None, "At 10:30 we go."),
+        ("see http://a.b", None, "see http://a.b"),
+        ("10: a number", None, "10: a number"),
+        ("SHELDON:", None, "SHELDON:"),
+    ],
+)
+def test_who_speaks(said: str, speaker: str | None, text: str) -> None:
+    assert parse_dialogue(said).lines == (Line(text, speaker),)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_unicode_encodings(tmp_path: Path, encoding: str, newline: str) -> None:
+    text = SRT.replace("Bazinga", "Bäzingą €").replace("\n", newline)
+    dialogue = read_dialogue(write(tmp_path, "a.srt", text.encode(encoding)))
+    assert dialogue.lines[0].text == "Bäzingą €, I say."
+    assert dialogue.warnings == ()
+
+
+def test_other_encodings_are_guessed_with_a_warning(tmp_path: Path) -> None:
+    western = read_dialogue(
+        write(tmp_path, "a.srt", SRT.replace("Bazinga", "Bäz…").encode("cp1252"))
+    )
+    assert western.lines[0].text == "Bäz…, I say."
+    assert "a.srt is not UTF-8" in western.warnings[0]
+    assert "Windows-1252" in western.warnings[0]
+    odd = read_dialogue(write(tmp_path, "b.txt", b"ANN: a\x81b\xe9"))
+    assert odd.lines[0].text.endswith("bé")
+    assert "Latin-1" in odd.warnings[0]
+
+
+def test_range_keeps_what_is_heard_in_it() -> None:
+    dialogue = Dialogue(
+        (
+            Line("before", start=0.0, end=1.0),
+            Line("into", start=0.5, end=1.5),
+            Line("all over", start=0.0, end=9.0),
+            Line("at the edge", start=2.0, end=2.0),
+            Line("from", start=1.9, end=5.0),
+            Line("after", start=2.0, end=3.0),
+            Line("untimed"),
+            Line("begins", start=1.2),
+        ),
+        "given",
+        ("a warning",),
+    )
+    kept = dialogue.between(1.0, 2.0)
+    assert kept.as_text().split("\n") == [
+        "into",
+        "all over",
+        "at the edge",
+        "from",
+        "untimed",
+        "begins",
+    ]
+    assert (kept.source, kept.warnings) == ("given", ("a warning",))
+    assert bool(kept)
+    assert not Dialogue((Line("x", start=0.0, end=1.0),)).between(5.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.srt", SRT.replace("00:00:02,000", "00:00:xx"), "line 7: '00:00:xx --> 00:00:04,000'"),
+        ("a.srt", SRT[: SRT.index("01:00:00")] + "01:00", "line 15: '01:00'"),
+        ("a.srt", "1\nhello\n", "line 2: 'hello'"),
+        ("a.srt", "no cue at all", "holds no cue"),
+        ("a.srt", "", "holds no cue"),
+        ("a.vtt", SRT.replace("1\n", "hello\n", 1).replace("-->", "->"), "wanted 'WEBVTT'"),
+        ("a.vtt", VTT.replace("00:02.000", "00:02,000"), "'00:02,000 --> 00:04.000' is no cue"),
+        ("a.ass", ASS_HEAD + "Dialogue: 0,0:00:02.00,0:00\n", "line 9: 'Dialogue: 0,0:00:02.00"),
+        ("a.ass", ASS_HEAD, "holds no cue"),
+        ("a.sub", "{1}{1}25.0\n{25}Hello\n", "line 2: '{25}Hello'"),
+        ("a.txt", " \n", "is empty"),
+        ("a.txt", b"\x00\x01\x02\x7f" * 9, "binary"),
+        ("a.srt", b"\xff\xfe1\x00\xd8", "damaged UTF-16"),
+        ("a.json", "[{", "not valid JSON"),
+        ("a.json", "[" * 100_000, "not valid JSON"),
+        ("a.json", '{"1_60": {"utterance": "Hi."}}', "JSON dict: wanted a list of turns"),
+        ("a.json", '[{"text": "a"}, {"speaker": "B"}]', "turn 2: has no 'text'"),
+        ("a.json", '["a"]', "turn 1: is a str"),
+        ("a.json", '[{"text": "a", "who": "B"}]', "turn 1: has the unknown field 'who'"),
+        ("a.json", '[{"text": "a", "speaker": 1}]', "'speaker'"),
+        ("a.json", '[{"text": "a", "start": "1"}]', "has the 'start' '1'"),
+        ("a.json", '[{"text": "a", "start": true}]', "has the 'start' True"),
+        ("a.json", '[{"text": "a", "start": NaN}]', "has the 'start' nan"),
+        ("a.json", '[{"text": "a", "start": 1' + "0" * 400 + "}]", "has the 'start' 1000"),
+        ("a.json", '[{"text": "a", "start": -1}]', "has the 'start' -1"),
+        ("a.json", '[{"text": "a", "end": 2}]', "an 'end' without a 'start'"),
+        ("a.json", '[{"text": "a", "start": 3, "end": 2}]', "ends at 2 before it starts at 3"),
+        ("a.mp4", SRT, "wanted one that ends in .srt, .vtt"),
+        ("a.srt", b"1" * (5 << 20), "larger than 4 MB"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_line(
+    tmp_path: Path, name: str, content: str | bytes, said: str
+) -> None:
+    assert said in refused(write(tmp_path, name, content))
+
+
+def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
+    assert "No such file" in refused(tmp_path / "none.srt")
+    (tmp_path / "folder.srt").mkdir()
+    assert "Is a directory" in refused(tmp_path / "folder.srt")
+    with pytest.raises(DialogueError, match="given: dialogue is a int"):
+        parse_dialogue(3)  # type: ignore[arg-type]
+
+
+def test_a_cue_that_ends_before_it_starts_is_kept_with_a_warning(tmp_path: Path) -> None:
+    backwards = "1\n00:00:05,000 --> 00:00:03,000\nHi\n"
+    dialogue = read_dialogue(write(tmp_path, "a.srt", backwards))
+    assert dialogue.lines == (Line("Hi", None, 5.0, 5.0),)
+    assert "before they start" in dialogue.warnings[0]
+
+
+def test_mutated_files_give_lines_or_one_clear_line(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    whole = {"srt": SRT, "vtt": VTT, "ass": ASS, "sub": "{1}{1}25\n{2}{9}Hi|you\n", "json": "[]"}
+    for _ in range(400):
+        suffix = rng.choice(list(whole))
+        data = bytearray(whole[suffix].encode())
+        for _ in range(rng.randint(1, 6)):
+            place = rng.randrange(len(data) + 1)
+            data[place : place + rng.randint(0, 9)] = rng.randbytes(rng.randint(0, 3))
+        try:
+            lines = read_dialogue(write(tmp_path, f"a.{suffix}", bytes(data))).lines
+        except DialogueError as error:
+            assert "\n" not in str(error)
+            continue
+        assert all(line.text.strip() and "\n" not in line.text for line in lines)
+        assert all(line.start is not None and line.start <= line.end for line in lines)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip [1].mp4", 25)
+
+
+@pytest.fixture
+def alone(clip: Path, tmp_path: Path) -> Path:
+    """The clip in a folder of its own."""
+    path = tmp_path / clip.name
+    path.symlink_to(clip)
+    return path
+
+
+def test_sidecars_in_order(alone: Path) -> None:
+    folder = alone.parent
+    assert find_dialogue(alone) == Dialogue()
+    order = [
+        "clip [1].fr.forced.srt",
+        "clip [1].fr.srt",
+        "clip [1].en-US.sdh.VTT",
+        "clip [1].ass",
+        "clip [1].srt",
+    ]
+    content = {".srt": SRT, ".vtt": VTT, ".ass": ASS}
+    write(folder, "clip [1].part2.srt", SRT)
+    write(folder, "clip.srt", SRT)
+    assert not find_dialogue(alone)
+    for name in order:
+        write(folder, name, content[Path(name).suffix.lower()])
+        found = find_dialogue(alone)
+        assert found.source == f"sidecar:{name}"
+        assert found.lines == read_dialogue(folder / name).lines
+
+
+def test_a_damaged_sidecar_is_passed_over_aloud(alone: Path) -> None:
+    write(alone.parent, "clip [1].srt", "1\nhello\n")
+    found = find_dialogue(alone)
+    assert (found.lines, found.source) == ((), "none")
+    assert "clip [1].srt, line 2" in found.warnings[0]
+    write(alone.parent, "clip [1].en.vtt", VTT)
+    found = find_dialogue(alone)
+    assert found.source == "sidecar:clip [1].en.vtt"
+    assert "clip [1].srt, line 2" in found.warnings[0]
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mkv", "ass"), ("mp4", "mov_text")])
+def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) -> None:
+    subtitles = write(
+        tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nANN: <i>Hi</i>,\nyou\n"
+    )
+    path = tmp_path / f"talk.{container}"
+    ffmpeg("-i", clip, "-i", subtitles, "-c:v", "copy", "-c:s", codec, path)
+    found = find_dialogue(path)
+    assert found.source == "embedded track"
+    assert [line.as_text() for line in found.lines] == ["ANN: Hi, you"]
+    assert found.lines[0].start == pytest.approx(0.2, abs=0.01)
+    assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
+
+
+def test_a_clip_that_cannot_be_read_has_no_dialogue_and_a_warning(tmp_path: Path) -> None:
+    found = find_dialogue(write(tmp_path, "broken.mp4", b"not a video"))
+    assert not found
+    assert "broken.mp4" in found.warnings[0]
