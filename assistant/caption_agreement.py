@@ -36,6 +36,7 @@ class ColoredThing:
     """``name`` as a question says it ("the man's shirt"); ``colors`` in alphabetical order."""
 
     name: str
+    kind: str
     plural: bool
     colors: tuple[str, ...]
     support: int
@@ -110,19 +111,19 @@ def place_of(photo: Photo, entity: Entity) -> tuple[str, int] | None:
 
 def colored_things(photo: Photo) -> list[ColoredThing]:
     """Clothes, animals, vehicles and things whose colour no caption disputes."""
-    said: dict[tuple[str, bool], list[tuple[str, ...]]] = defaultdict(list)
+    said: dict[tuple[str, str, bool], list[tuple[str, ...]]] = defaultdict(list)
     for source in (_clothes_colors, _animal_colors, _thing_colors):
-        for name, plural, colors in source(photo):
-            said[name, plural].append(tuple(sorted(colors)))
+        for name, kind, plural, colors in source(photo):
+            said[name, kind, plural].append(tuple(sorted(colors)))
     found = []
-    for (name, plural), votes in said.items():
+    for (name, kind, plural), votes in said.items():
         settled = _settled(votes)
         if settled is not None:
-            found.append(ColoredThing(name, plural, *settled))
+            found.append(ColoredThing(name, kind, plural, *settled))
     return found
 
 
-_ColorVotes = Iterator[tuple[str, bool, tuple[str, ...]]]
+_ColorVotes = Iterator[tuple[str, str, bool, tuple[str, ...]]]
 
 
 def _clothes_colors(photo: Photo) -> _ColorVotes:
@@ -136,7 +137,8 @@ def _clothes_colors(photo: Photo) -> _ColorVotes:
             if worn.concept not in (None, "clothing"):
                 concept = str(worn.concept)
                 plural = photo.lexicon.plurals[concept] == concept and concept != "hair"
-                yield f"the {entity.name}'s {concept}", plural, worn.colors
+                kind = "hair" if concept in ("hair", "beard") else "clothes"
+                yield f"the {entity.name}'s {concept}", kind, plural, worn.colors
 
 
 def _animal_colors(photo: Photo) -> _ColorVotes:
@@ -146,13 +148,13 @@ def _animal_colors(photo: Photo) -> _ColorVotes:
         for reading in photo.readings:
             kin = [phrase for phrase in reading.phrases if phrase.kind == "animal"]
             if len(kin) == 1 and kin[0].colors:
-                yield f"the {entity.name}", entity.plural, kin[0].colors
+                yield f"the {entity.name}", "animal", entity.plural, kin[0].colors
             elif len(kin) > 1:
                 for phrase in kin:
-                    yield f"the {entity.name}", entity.plural, phrase.colors or ("?",)
+                    yield f"the {entity.name}", "animal", entity.plural, phrase.colors or ("?",)
         for _, fact in photo.facts(entity, "color"):
             if fact.object is not None:
-                yield f"the {entity.name}", entity.plural, fact.object.colors
+                yield f"the {entity.name}", "animal", entity.plural, fact.object.colors
 
 
 def _thing_colors(photo: Photo) -> _ColorVotes:
@@ -167,7 +169,7 @@ def _thing_colors(photo: Photo) -> _ColorVotes:
             if phrase.kind not in _COLORED_KINDS or not phrase.colors or concept is None:
                 continue
             if concept not in _UNCOLORED and counts[concept] == {(1,)}:
-                yield f"the {concept}", False, phrase.colors
+                yield f"the {concept}", "thing", False, phrase.colors
 
 
 def _settled(votes: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], int] | None:

@@ -67,12 +67,12 @@ def could_be_true(photo: Photo, pool: str, value: tuple[str, ...], answer: tuple
     """Whether ``value`` might be a right answer too, so that it is no fair wrong choice."""
     if value == answer:
         return True
-    if pool == "number":
+    if pool.startswith("number"):
         return False
-    if pool == "color":
+    if pool.startswith("color"):
         alike = {other for color in answer for other in photo.lexicon.alike_colors.get(color, ())}
         return any(color in photo.colors or color in alike for color in value)
-    if pool == "action":
+    if pool.startswith("action"):
         return not photo.actions_denied(value[0], value[1:])
     if pool == "who":
         return _could_be_who(photo, value[0], answer[0])
@@ -93,13 +93,15 @@ def _could_be_who(photo: Photo, other: str, answer: str) -> bool:
 def spare_choices(photo: Photo, candidate: Candidate) -> list[tuple[str, tuple[str, ...]]]:
     """(answer, value) pairs out of the lexicon that fit the question where photos give too few."""
     lexicon = photo.lexicon
-    if candidate.pool == "number":
+    if candidate.type == "number":
         return [(str(number), (str(number),)) for number in COUNTABLE]
-    if candidate.pool == "color":
+    if candidate.type == "color":
         return [(color, (color,)) for color in sorted(set(lexicon.colors.values()) - {"blond"})]
-    if candidate.pool == "action":
-        return [(ing_form(verb), (verb,)) for verb in sorted(lexicon.whole_body - {"ride"})]
-    if candidate.pool == "where":
+    if candidate.type == "action":
+        people = candidate.pool.endswith("person")
+        verbs = lexicon.whole_body - {"ride"} if people else lexicon.animal_actions
+        return [(ing_form(verb), (verb,)) for verb in sorted(verbs)]
+    if candidate.pool.startswith("where"):
         return [(place.say, (concept,)) for concept, place in lexicon.places.items()]
     if candidate.pool == "who":
         return [(name, (name,)) for name in NAMED_PEOPLE]
@@ -123,9 +125,10 @@ def _counted(photo: Photo) -> Iterator[Candidate]:
     for entity in photo.entities:
         counted = count_of(photo, entity) if entity.scope != "one" else None
         if counted is not None:
-            question = f"How many {photo.lexicon.plurals[entity.concept]} are there?"
+            plural = photo.lexicon.plurals[entity.concept]
+            question, pool = f"How many {plural} are there?", f"number of {plural}"
             answer = str(counted[0])
-            yield Candidate(photo.name, question, answer, "number", counted[1], "number", (answer,))
+            yield Candidate(photo.name, question, answer, "number", counted[1], pool, (answer,))
 
 
 def _seen(photo: Photo) -> Iterator[Candidate]:
@@ -154,8 +157,8 @@ def _seen(photo: Photo) -> Iterator[Candidate]:
 def _colored(photo: Photo) -> Iterator[Candidate]:
     for thing in colored_things(photo):
         question = f"What color {'are' if thing.plural else 'is'} {thing.name}?"
-        answer = " and ".join(thing.colors)
-        yield Candidate(photo.name, question, answer, "color", thing.support, "color", thing.colors)
+        answer, pool = " and ".join(thing.colors), f"color of {thing.kind}"
+        yield Candidate(photo.name, question, answer, "color", thing.support, pool, thing.colors)
 
 
 def _worn(photo: Photo) -> Iterator[Candidate]:
@@ -197,7 +200,9 @@ def _done(photo: Photo) -> Iterator[Candidate]:
         phrase = deed_phrase(photo, verb, concept)
         question = f"What {entity.verb} the {entity.name} doing?"
         value = (verb, concept) if concept else (verb,)
-        yield Candidate(photo.name, question, phrase, "action", support, "action", value)
+        yield Candidate(
+            photo.name, question, phrase, "action", support, f"action of {entity.kind}", value
+        )
         value = (entity.concept,)
         if entity.kind == "animal" and not entity.plural:
             question, pool = f"What animal is {phrase}?", "animal"
@@ -246,7 +251,9 @@ def _placed(photo: Photo) -> Iterator[Candidate]:
         if place is not None:
             question = f"Where {entity.verb} the {entity.name}?"
             answer, support = places[place[0]].say, place[1]
-            yield Candidate(photo.name, question, answer, "place", support, "where", (place[0],))
+            yield Candidate(
+                photo.name, question, answer, "place", support, f"where {entity.kind}", (place[0],)
+            )
     said = {
         (index, concept)
         for index, reading in enumerate(photo.readings)

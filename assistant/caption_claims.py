@@ -54,7 +54,7 @@ def denies(photo: Photo, claim: Claim, own: Sequence[Claim]) -> bool:
     if not own:
         return False
     if claim.family == "color":
-        return not could_be_true(photo, "color", claim.value, own[0].value)
+        return not could_be_true(photo, claim.family, claim.value, own[0].value)
     if claim.family == "number":
         return claim.value != own[0].value
     if claim.family == "does":

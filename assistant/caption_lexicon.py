@@ -33,6 +33,7 @@ _PLAIN_FIELDS = (
     "whole_body",
     "never_denied",
     "games",
+    "animal_actions",
     "untold_clothes",
 )
 
@@ -86,6 +87,7 @@ class Lexicon:
     whole_body: frozenset[str]
     never_denied: frozenset[str]
     games: frozenset[str]
+    animal_actions: frozenset[str]
     untold_clothes: frozenset[str]
     parents: Mapping[str, str]
     implied: Mapping[str, frozenset[str]]

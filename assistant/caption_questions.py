@@ -39,8 +39,10 @@ CHOICES = 4
 # The largest share of a type's questions that one answer may have, and of yes/no one question.
 MAX_SHARE = {"object": 0.06, "number": 0.40, "color": 0.14, "place": 0.10, "action": 0.08}
 MAX_YES_NO_SHARE = 0.01
-# The largest share of the questions with one pool of answers ("What animal ...?").
+# The largest share of the questions that draw on one pool of answers ("What animal ...?").
 MAX_POOL_SHARE = 0.35
+
+_Choice = tuple[str, tuple[str, ...]]
 
 _SIDED = re.compile(r"\b(?:left|right|leftmost|rightmost|clockwise|counterclockwise)\b", re.I)
 _CAPTION_KEY = re.compile(r"^(?P<photo>.+)#\d+$")
@@ -69,19 +71,12 @@ def make_questions(captions: Mapping[str, Sequence[str]], seed: int) -> list[Cap
     photos = [read_photo(name, captions[name], lexicon) for name in sorted(captions)]
     by_name = {photo.name: photo for photo in photos}
     asked = [candidate for photo in photos for candidate in candidates(photo)]
-    kept: list[Candidate] = []
-    for kind in QUESTION_TYPES[:-1]:
-        of_kind = [c for c in asked if c.type == kind]
-        if kind == "object":
-            names = sorted({c.pool for c in of_kind})
-            groups = [[c for c in of_kind if c.pool == name] for name in names]
-            of_kind = [c for group in groups for c in _thinned(group, MAX_POOL_SHARE, rng)]
-        kept.extend(_thinned(of_kind, MAX_SHARE[kind], rng))
-    pools: dict[str, list[Candidate]] = defaultdict(list)
+    kept = [c for kind in MAX_SHARE for c in _balanced([c for c in asked if c.type == kind], rng)]
+    answers: dict[str, Counter[_Choice]] = defaultdict(Counter)
     for candidate in kept:
-        pools[candidate.pool].append(candidate)
-    asked_well = (_with_choices(c, by_name[c.photo], pools[c.pool], rng) for c in kept)
-    questions = [question for question in asked_well if question is not None]
+        answers[candidate.pool][candidate.answer, candidate.value] += 1
+    offered = (_with_choices(c, by_name[c.photo], answers[c.pool], rng) for c in kept)
+    questions = [question for question in offered if question is not None]
     questions += _yes_no(photos, rng)
     return sorted(questions, key=lambda q: (q.photo, QUESTION_TYPES.index(q.type), q.question))
 
@@ -129,16 +124,23 @@ def _lines(path: Path | str) -> list[str]:
         raise InputError(f"{path} cannot be read as text ({error}): check the path") from error
 
 
-def _thinned(asked: list[Candidate], share: float, rng: random.Random) -> list[Candidate]:
+def _balanced(of_type: Sequence[Candidate], rng: random.Random) -> list[Candidate]:
+    """One type's questions, no answer too frequent in its pool or in the type."""
+    by_pool: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in of_type:
+        by_pool[candidate.pool].append(candidate)
+    share = max(MAX_POOL_SHARE, MAX_SHARE[of_type[0].type]) if of_type else 1.0
+    evened = [c for pool in sorted(by_pool) for c in _thinned(by_pool[pool], share, rng)]
+    return _thinned(evened, MAX_SHARE[evened[0].type], rng) if evened else []
+
+
+def _thinned(asked: Sequence[Candidate], share: float, rng: random.Random) -> list[Candidate]:
     """Leaves out questions of over-frequent answers, those of least support first."""
     by_answer: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in asked:
         by_answer[candidate.answer].append(candidate)
     cap = _answer_cap([len(group) for group in by_answer.values()], share)
-    kept: list[Candidate] = []
-    for answer in sorted(by_answer):
-        kept.extend(_best_supported(by_answer[answer], cap, rng))
-    return kept
+    return [c for answer in sorted(by_answer) for c in _best_supported(by_answer[answer], cap, rng)]
 
 
 _Supported = TypeVar("_Supported", Candidate, Claim)
@@ -150,7 +152,12 @@ def _best_supported(group: Sequence[_Supported], cap: int, rng: random.Random) -
 
 
 def _answer_cap(sizes: Sequence[int], share: float) -> int:
-    """Largest count per answer that keeps it within ``share`` of what is left; at least one."""
+    """Largest count per answer that keeps it within ``share`` of what is left; at least one.
+
+    Few answers cannot have small shares: of n answers each may have 1.2 / n.
+    """
+    if len(sizes) > 1:
+        share = max(share, 1.2 / len(sizes))
     low, high = 1, max(sizes, default=1)
     while low < high:
         middle = (low + high + 1) // 2
@@ -162,27 +169,32 @@ def _answer_cap(sizes: Sequence[int], share: float) -> int:
 
 
 def _with_choices(
-    candidate: Candidate, photo: Photo, pool: Sequence[Candidate], rng: random.Random
+    candidate: Candidate, photo: Photo, answers: Mapping[_Choice, int], rng: random.Random
 ) -> CaptionQuestion | None:
-    """Adds wrong choices, drawn as often as they are right elsewhere; None when too few exist."""
-    drawn = [(other.answer, other.value) for other in rng.sample(pool, len(pool))]
+    """Adds wrong choices that are often right elsewhere; None when too few exist.
+
+    Drawn without replacement with the squared count as weight (Efraimidis and Spirakis, 2006): the
+    likeliest answers are often ruled out as nearly true, and rare ones would give the right one
+    away.
+    """
+    weighted = [(rng.random() ** (1 / count**2), choice) for choice, count in answers.items()]
+    drawn = [choice for _, choice in sorted(weighted, reverse=True)]
     spare = spare_choices(photo, candidate)
     rng.shuffle(spare)
     choices = [candidate.answer]
     for answer, value in [*drawn, *spare]:
-        if answer not in choices and not could_be_true(
-            photo, candidate.pool, value, candidate.value
-        ):
-            choices.append(answer)
+        if answer in choices or could_be_true(photo, candidate.pool, value, candidate.value):
+            continue
+        choices.append(answer)
         if len(choices) == CHOICES:
             rng.shuffle(choices)
             return CaptionQuestion(
-                photo.name,
-                candidate.question,
-                candidate.answer,
-                candidate.type,
-                candidate.support,
-                tuple(choices),
+                photo=photo.name,
+                question=candidate.question,
+                answer=candidate.answer,
+                type=candidate.type,
+                support=candidate.support,
+                choices=tuple(choices),
             )
     return None
 
