@@ -95,7 +95,7 @@ def evaluate_base(
     table = FeatureTable.open(
         work / f"photos-{split}.npy", model.encoder, source.pictures(names), len(names), "photos"
     )
-    kinds = photo_samples(source, split, [DESCRIBE], seed)
+    kinds = photo_samples(source, split, [DESCRIBE], seed, work / f"photos-{split}-{seed}.jsonl")
     scene_table, scene_set = scene_samples(
         work / f"scenes-{split}-{seed}.npy", model.encoder, scenes, seed, split
     )

@@ -143,6 +143,10 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
         features / "photos.npy", model.encoder, pictures(), 2 * len(train) + len(dev), "photos"
     )
     seed = config.seed
+
+    def asked(split: str) -> dict[str, list[Sample]]:
+        return photo_samples(photos, split, config.prompts, seed, features / f"photos-{split}.jsonl")
+
     scenes, scene_train = scene_samples(
         features / "scenes-train.npy", model.encoder, config.scenes, seed, "train"
     )
@@ -151,8 +155,8 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     )
     return Data(
         tables=(photo_table, scenes, scenes_dev),
-        train={**photo_samples(photos, "train", config.prompts, seed), "scene": scene_train},
-        dev={**photo_samples(photos, "dev", config.prompts, seed), "scene": scene_dev},
+        train={**asked("train"), "scene": scene_train},
+        dev={**asked("dev"), "scene": scene_dev},
     )
 
 

@@ -120,9 +120,21 @@ class FeatureTable:
 
 
 def photo_samples(
-    photos: Photos, split: str, prompts: Sequence[str], seed: int
+    photos: Photos, split: str, prompts: Sequence[str], seed: int, path: Path
 ) -> dict[str, list[Sample]]:
-    """Caption and question samples of one split, by kind."""
+    """Caption and question samples of one split, by kind; kept at ``path``."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_samples(path, _photo_samples(photos, split, prompts, seed))
+    kinds: dict[str, list[Sample]] = {"caption": [], "question": []}
+    for sample in read_samples(path):
+        kinds["caption" if sample.type == "caption" else "question"].append(sample)
+    return kinds
+
+
+def _photo_samples(
+    photos: Photos, split: str, prompts: Sequence[str], seed: int
+) -> list[Sample]:
     captions = photos.captions_of(split)
     bags = {name: content_words(texts) for name, texts in captions.items()}
     rng = np.random.default_rng(seed)
@@ -150,17 +162,16 @@ def photo_samples(
         )
         for q in make_questions(captions, seed)
     ]
-    return {"caption": described, "question": asked}
+    return described + asked
 
 
 def scene_samples(
     path: Path, encoder: ImageEncoder, count: int, seed: int, split: str
 ) -> tuple[FeatureTable, list[Sample]]:
     """Generate ``count`` scenes, keep their features at ``path`` and their samples beside it."""
-    records = path.with_suffix(".jsonl")
     if not path.with_suffix(".json").exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines: list[str] = []
+        samples: list[Sample] = []
 
         def pictures() -> Iterator[tuple[str, np.ndarray]]:
             for index, example in enumerate(generate(count, seed, split)):
@@ -174,16 +185,26 @@ def scene_samples(
                         choices=tuple(record.get("choices") or ()),
                         held_out=record["held_out"],
                     )
-                    lines.append(json.dumps(asdict(sample)))
+                    samples.append(sample)
                 yield name, example.image
-            records.write_text("\n".join(lines))
+            write_samples(path.with_suffix(".jsonl"), samples)
 
         FeatureTable.open(path, encoder, pictures(), count, f"{split} scenes")
-    samples = [
-        Sample(**{**row, "choices": tuple(row["choices"]), "bag": (), "history": ()})
-        for row in map(json.loads, records.read_text().splitlines())
+    return FeatureTable(path), read_samples(path.with_suffix(".jsonl"))
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """One sample a line."""
+    path.write_text("".join(json.dumps(asdict(sample)) + "\n" for sample in samples))
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """What :func:`write_samples` wrote (samples without history)."""
+    rows = map(json.loads, path.read_text().splitlines())
+    return [
+        Sample(**{**row, "choices": tuple(row["choices"]), "bag": tuple(row["bag"]), "history": ()})
+        for row in rows
     ]
-    return FeatureTable(path), samples
 
 
 class Sampler:

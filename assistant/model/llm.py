@@ -22,9 +22,8 @@ from transformers import (
 
 from assistant.config import LLMConfig
 
-__all__ = ["IGNORED", "LanguageModel", "convert_gguf", "load_language_model"]
+__all__ = ["LanguageModel", "convert_gguf", "load_language_model"]
 
-IGNORED = -100  # label of a position that carries no loss
 History = Sequence[tuple[str, str]]
 
 

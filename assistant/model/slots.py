@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assistant.model.llm import IGNORED, LanguageModel
+from assistant.model.llm import LanguageModel
 
 __all__ = ["WordSlots"]
 
@@ -54,34 +54,39 @@ class WordSlots(nn.Module):
     ) -> Tensor:
         """Scalar loss; ``visual`` ``(B, L, W)``."""
         centred = visual.float() - self.centre
-        scores = F.normalize(centred, dim=-1) @ self.table.T * SCALE  # (B, L, V')
         norm = (centred.norm(dim=-1) / self.norm - 1.0).square().mean()
+        unit = F.normalize(centred, dim=-1).to(visual.dtype)
         half = visual.shape[1] // 2
-        spelled = self._spelled(scores[:, :half], answers)
-        return spelled + self._described(scores[:, half:], bags) + NORM_WEIGHT * norm
+        spelled = self._spelled(unit[:, :half], answers)
+        return spelled + self._described(unit[:, half:], bags) + NORM_WEIGHT * norm
 
-    def _spelled(self, scores: Tensor, answers: Sequence[str]) -> Tensor:
-        targets = torch.full(scores.shape[:2], IGNORED)
+    def _log_probabilities(self, unit: Tensor) -> Tensor:
+        """``(..., W)`` directions -> ``(..., V')``; the matrix product is most of the cost."""
+        return (unit @ self.table.to(unit.dtype).T).float().mul(SCALE).log_softmax(-1)
+
+    def _spelled(self, unit: Tensor, answers: Sequence[str]) -> Tensor:
+        """Every answer weighs the same, however long it is."""
+        rows, slots, targets, weights = [], [], [], []
         for row, answer in enumerate(answers):
-            ids = [*self.ids(answer), self.end][: scores.shape[1]]
-            targets[row, : len(ids)] = torch.tensor([self.index[token] for token in ids])
-        targets = targets.to(scores.device)
-        losses = F.cross_entropy(
-            scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        ).view_as(targets)
-        counted = (targets != IGNORED).sum(1)
-        return (losses.sum(1) / counted).mean()  # every answer weighs the same
+            ids = [*self.ids(answer), self.end][: unit.shape[1]]
+            rows += [row] * len(ids)
+            slots += range(len(ids))
+            targets += [self.index[token] for token in ids]
+            weights += [1.0 / (len(ids) * len(answers))] * len(ids)
+        said = self._log_probabilities(unit[rows, slots])  # (N, V')
+        picked = said[torch.arange(len(targets)), targets]
+        return -(picked * torch.tensor(weights, device=picked.device)).sum()
 
-    def _described(self, scores: Tensor, bags: Sequence[Sequence[str]]) -> Tensor:
-        rows: list[int] = []
-        places: list[int] = []
-        for row, bag in enumerate(bags):
-            for word in bag[:BAG]:
-                ids = self.ids(word)
-                rows += [row] * len(ids)
-                places += [self.index[token] for token in ids]
-        if not rows:
-            return scores.new_zeros(())
-        free = scores.log_softmax(-1)  # (B, F, V')
-        said = free[torch.tensor(rows), :, torch.tensor(places)]  # (N, F)
-        return -said.logsumexp(-1).mean()  # some free token says the word
+    def _described(self, unit: Tensor, bags: Sequence[Sequence[str]]) -> Tensor:
+        """Some token of the second half says each word of the picture."""
+        filled = [row for row, bag in enumerate(bags) if bag]
+        if not filled:
+            return unit.new_zeros((), dtype=torch.float32)
+        rows, places = [], []
+        for row, owner in enumerate(filled):
+            ids = [token for word in bags[owner][:BAG] for token in self.ids(word)]
+            rows += [row] * len(ids)
+            places += [self.index[token] for token in ids]
+        free = self._log_probabilities(unit[filled])  # (F, L/2, V')
+        said = free[rows, :, places]  # (N, L/2)
+        return -said.logsumexp(-1).mean()
