@@ -28,6 +28,8 @@ COUNTABLE = range(1, 9)
 _COLORED_KINDS = frozenset({"vehicle", "thing"})
 _UNCOLORED = frozenset({"fish", "animal", "bubbles", "fire", "statue", "log", "stick", "book"})
 _IDLE_VERBS = frozenset({"use", "watch", "wear", "bend", "roll", "shake", "box", "wave"})
+_OPEN = ("?",)  # of one animal among several: at odds with every colour
+_VERBS_OF_STRUCTURES = frozenset({"climb", "ride", "paint"})
 _VAGUE_KINDS = frozenset({"other", "place"})
 
 
@@ -70,15 +72,17 @@ def deeds(photo: Photo, entity: Entity) -> list[Deed]:
     for index, fact in photo.facts(entity, "do"):
         if fact.verb not in _IDLE_VERBS:
             thing = fact.object
-            vague = thing is not None and not _can_be_named(thing)
+            vague = thing is not None and not _can_be_named(fact.verb, thing)
             concept = "" if thing is None or vague else str(thing.concept)
             found.append(Deed(index, fact.verb, concept, vague))
     return found
 
 
-def _can_be_named(thing: Phrase) -> bool:
+def _can_be_named(verb: str, thing: Phrase) -> bool:
     if thing.concept is None or thing.kind in _VAGUE_KINDS:
         return False
+    if thing.kind == "structure":
+        return verb in _VERBS_OF_STRUCTURES
     return thing.kind != "person" or thing.concept in NAMED_PEOPLE
 
 
@@ -151,7 +155,7 @@ def _animal_colors(photo: Photo) -> _ColorVotes:
                 yield f"the {entity.name}", "animal", entity.plural, kin[0].colors
             elif len(kin) > 1:
                 for phrase in kin:
-                    yield f"the {entity.name}", "animal", entity.plural, phrase.colors or ("?",)
+                    yield f"the {entity.name}", "animal", entity.plural, phrase.colors or _OPEN
         for _, fact in photo.facts(entity, "color"):
             if fact.object is not None:
                 yield f"the {entity.name}", "animal", entity.plural, fact.object.colors
@@ -178,6 +182,6 @@ def _settled(votes: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], int] | 
     if best is None:
         return None
     colors = tuple(best[0].split(" and "))
-    if len(colors) > 2 or any(not set(other) <= set(colors) for other in votes):
+    if colors == _OPEN or len(colors) > 2 or any(not set(other) <= set(colors) for other in votes):
         return None
     return colors, best[1]

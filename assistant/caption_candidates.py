@@ -73,7 +73,7 @@ def could_be_true(photo: Photo, pool: str, value: tuple[str, ...], answer: tuple
         alike = {other for color in answer for other in photo.lexicon.alike_colors.get(color, ())}
         return any(color in photo.colors or color in alike for color in value)
     if pool.startswith("action"):
-        return not photo.actions_denied(value[0], value[1:])
+        return not photo.rules_out(value[0], value[1:])
     if pool == "who":
         return _could_be_who(photo, value[0], answer[0])
     return not photo.open_concepts.isdisjoint(value)
@@ -99,8 +99,11 @@ def spare_choices(photo: Photo, candidate: Candidate) -> list[tuple[str, tuple[s
         return [(color, (color,)) for color in sorted(set(lexicon.colors.values()) - {"blond"})]
     if candidate.type == "action":
         people = candidate.pool.endswith("person")
-        verbs = lexicon.whole_body - {"ride"} if people else lexicon.animal_actions
-        return [(ing_form(verb), (verb,)) for verb in sorted(verbs)]
+        verbs = (
+            lexicon.whole_body.union(*lexicon.free_actions) if people else lexicon.animal_actions
+        )
+        alone = (verb for verb in sorted(verbs) if lexicon.verbs[verb].object != "must")
+        return [(ing_form(verb), (verb,)) for verb in alone]
     if candidate.pool.startswith("where"):
         return [(place.say, (concept,)) for concept, place in lexicon.places.items()]
     if candidate.pool == "who":

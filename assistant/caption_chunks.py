@@ -14,7 +14,6 @@ _TOKEN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|'s|[.,;!?]")
 _LONGEST_TERM = 4
 _BE = frozenset({"is", "are", "was", "were", "being", "be"})
 _ANOTHER = frozenset({"another", "other", "others"})
-_POSSESSIVES = frozenset({"his", "her", "their", "its"})
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,12 @@ class Phrase:
     colors: tuple[str, ...] = ()
     article: str = ""
     another: bool = False
-    owned: bool = False
-    word: str = ""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    tag: str  # phrase, verb, be, preposition, joiner, stop
-    word: str = ""
+    tag: str  # phrase, color, verb, be, preposition, joiner, adverb, stop
+    word: str = ""  # of a verb its lemma, empty for one that no question uses
     form: str = ""  # of a verb: ing, finite, past
     phrase: Phrase | None = None
 
@@ -68,7 +65,6 @@ class _PhraseBuilder:
         self.colors: list[str] = []
         self.article = ""
         self.another = False
-        self.owned = False
 
     def build(self, lexicon: Lexicon) -> Phrase:
         noun = lexicon.nouns.get(self.head)
@@ -86,64 +82,70 @@ class _PhraseBuilder:
             colors=tuple(dict.fromkeys(self.colors)),
             article=self.article,
             another=self.another,
-            owned=self.owned,
-            word=self.head,
         )
 
 
 def cut_caption(words: Sequence[str], lexicon: Lexicon) -> list[Chunk]:
-    chunks: list[Chunk] = []
-    phrase = _PhraseBuilder()
-    frame: _PhraseBuilder | None = None
-
-    def close() -> None:
-        nonlocal phrase, frame
-        if phrase.words:
-            if frame is not None:
-                phrase.number = frame.number if phrase.number is None else phrase.number
-                phrase.plural = phrase.plural or frame.plural
-                frame = None
-            if not phrase.head and phrase.colors:
-                # "the dog is brown", "dressed in red"
-                chunks.append(Chunk("color", phrase=phrase.build(lexicon)))
-            elif phrase.head or phrase.another:
-                chunks.append(Chunk("phrase", phrase=phrase.build(lexicon)))
-        phrase = _PhraseBuilder()
-
+    """Chunks of a caption that ``split_words`` split."""
+    cutter = _Cutter(lexicon)
     for at, word in enumerate(words):
-        after = words[at + 1] if at + 1 < len(words) else "."
-        if word in lexicon.frames and after == "of":
-            frame = phrase
-            frame.number = lexicon.frame_counts.get(word, phrase.number)
-            frame.plural = word in lexicon.plural_frames
-            phrase = _PhraseBuilder()
-            continue
-        if word == "of" and frame is not None and not phrase.words:
-            continue
-        if word == "'s":
-            owner = phrase.head
-            close()
-            phrase.words.append(owner)
-            phrase.owned = True
-            continue
-        if _is_color_join(word, after, phrase, lexicon):
-            continue
-        tag = _tag(word, after, phrase, chunks, lexicon)
+        cutter.take(word, words[at + 1] if at + 1 < len(words) else ".")
+    cutter.close_phrase()
+    return cutter.chunks
+
+
+class _Cutter:
+    """Takes words one by one; ``frame`` is the "group" of "a group of dogs"."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self.lexicon = lexicon
+        self.chunks: list[Chunk] = []
+        self.phrase = _PhraseBuilder()
+        self.frame: _PhraseBuilder | None = None
+
+    def take(self, word: str, after: str) -> None:
+        if word in self.lexicon.frames and after == "of":
+            self._open_frame(word)
+        elif word == "of" and self.frame is not None and not self.phrase.words:
+            pass
+        elif word == "'s":
+            owner = self.phrase.head
+            self.close_phrase()
+            self.phrase.words.append(owner)
+        elif not _is_color_join(word, after, self.phrase, self.lexicon):
+            self._take_tagged(word, _tag(word, after, self.phrase, self.chunks, self.lexicon))
+
+    def close_phrase(self) -> None:
+        phrase, self.phrase = self.phrase, _PhraseBuilder()
+        if not phrase.words:
+            return
+        if self.frame is not None:
+            phrase.number = self.frame.number if phrase.number is None else phrase.number
+            phrase.plural = phrase.plural or self.frame.plural
+            self.frame = None
+        if phrase.head or phrase.another:
+            self.chunks.append(Chunk("phrase", phrase=phrase.build(self.lexicon)))
+        elif phrase.colors:
+            # "the dog is brown", "dressed in red"
+            self.chunks.append(Chunk("color", phrase=phrase.build(self.lexicon)))
+
+    def _open_frame(self, word: str) -> None:
+        self.frame, self.phrase = self.phrase, _PhraseBuilder()
+        self.frame.number = self.lexicon.frame_counts.get(word, self.frame.number)
+        self.frame.plural = word in self.lexicon.plural_frames
+
+    def _take_tagged(self, word: str, tag: str) -> None:
         if tag == "noun part":
-            _add_to_phrase(word, phrase, lexicon)
-            continue
+            _add_to_phrase(word, self.phrase, self.lexicon)
+            return
+        self.close_phrase()
         if tag == "new phrase":
-            close()
-            _add_to_phrase(word, phrase, lexicon)
-            continue
-        close()
-        if tag == "verb":
-            lemma, form = lexicon.any_verb_form(word)
-            chunks.append(Chunk("verb", lemma, form))
+            _add_to_phrase(word, self.phrase, self.lexicon)
+        elif tag == "verb":
+            lemma, form = self.lexicon.any_verb_form(word)
+            self.chunks.append(Chunk("verb", lemma, form))
         else:
-            chunks.append(Chunk(tag, word))
-    close()
-    return chunks
+            self.chunks.append(Chunk(tag, word))
 
 
 def _is_color_join(word: str, after: str, phrase: _PhraseBuilder, lexicon: Lexicon) -> bool:
@@ -161,7 +163,6 @@ def _add_to_phrase(word: str, phrase: _PhraseBuilder, lexicon: Lexicon) -> None:
         phrase.another = True
     elif word in lexicon.determiners:
         phrase.article = word
-        phrase.owned = phrase.owned or word in _POSSESSIVES
         phrase.plural = phrase.plural or word in lexicon.plural_determiners
     elif word in lexicon.colors:
         phrase.colors.append(lexicon.colors[word])

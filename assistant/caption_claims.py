@@ -59,7 +59,7 @@ def denies(photo: Photo, claim: Claim, own: Sequence[Claim]) -> bool:
         return claim.value != own[0].value
     if claim.family == "does":
         told = len(own) >= 2 or own[0].support >= 2
-        return told and photo.actions_denied(claim.value[0], claim.value[1:])
+        return told and photo.rules_out(claim.value[0], claim.value[1:])
     return photo.open_concepts.isdisjoint(claim.value)
 
 

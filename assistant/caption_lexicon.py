@@ -16,8 +16,9 @@ import yaml
 
 from assistant.errors import ConfigError
 
-__all__ = ["Lexicon", "Noun", "Place", "Verb", "ing_form", "load_lexicon"]
+__all__ = ["DRESS", "Lexicon", "Noun", "Place", "Verb", "ing_form", "load_lexicon"]
 
+DRESS = "dress"  # the one verb without questions that facts need: "dressed in red"
 _VOWELS = "aeiou"
 _ONE_CONSONANT = frozenset({"w", "x", "y"})
 _OBJECT_USES = ("no", "may", "must")
@@ -33,6 +34,8 @@ _PLAIN_FIELDS = (
     "whole_body",
     "never_denied",
     "games",
+    "outerwear",
+    "body_clothes",
     "animal_actions",
     "untold_clothes",
 )
@@ -87,9 +90,12 @@ class Lexicon:
     whole_body: frozenset[str]
     never_denied: frozenset[str]
     games: frozenset[str]
+    outerwear: frozenset[str]
+    body_clothes: frozenset[str]
     animal_actions: frozenset[str]
     untold_clothes: frozenset[str]
     parents: Mapping[str, str]
+    narrower: Mapping[str, frozenset[str]]
     implied: Mapping[str, frozenset[str]]
     alike: Mapping[str, frozenset[str]]
     alike_colors: Mapping[str, frozenset[str]]
@@ -106,7 +112,7 @@ class Lexicon:
             return self.verb_forms[word]
         if word in self.other_verb_forms:
             lemma, form = self.other_verb_forms[word]
-            return ("dress", form) if lemma == "dress" else ("", form)
+            return (DRESS, form) if lemma == DRESS else ("", form)
         return "", "ing" if word.endswith("ing") else "past"
 
     def is_modifier(self, word: str) -> bool:
@@ -125,18 +131,11 @@ class Lexicon:
 
     def ancestors(self, concept: str) -> tuple[str, ...]:
         """What the concept also is, nearest first: boy -> child, person."""
-        found: list[str] = []
-        while concept in self.parents:
-            concept = self.parents[concept]
-            found.append(concept)
-        return tuple(found)
+        return _ancestors(concept, self.parents)
 
     def called(self, concept: str) -> frozenset[str]:
         """The concept, its alikes and what it also is: all that it may rightly be called."""
         return self.alike.get(concept, frozenset()) | {concept, *self.ancestors(concept)}
-
-    def descendants(self, concept: str) -> frozenset[str]:
-        return frozenset(c for c in self.kinds if concept in self.ancestors(c))
 
     def with_article(self, concept: str) -> str:
         """a bike, an airplane, jeans, soccer."""
@@ -146,11 +145,21 @@ class Lexicon:
         return f"{'an' if an else 'a'} {concept}"
 
 
+def _ancestors(concept: str, parents: Mapping[str, str]) -> tuple[str, ...]:
+    found: list[str] = []
+    while concept in parents:
+        concept = parents[concept]
+        found.append(concept)
+    return tuple(found)
+
+
 @cache
 def load_lexicon() -> Lexicon:
     """The shipped lexicon. Raises ConfigError for a relation between unknown words."""
     source = files("assistant").joinpath("caption_lexicon.yaml")
-    data: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
+    data: dict[str, Any] = yaml.load(
+        source.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )
     nouns, kinds, plurals = _nouns(data["nouns"])
     verbs, forms = _verbs(data["verbs"], data["irregular"])
     others = {
@@ -183,6 +192,7 @@ def load_lexicon() -> Lexicon:
         numbers=data["numbers"],
         frame_counts=data["frame_counts"],
         parents=parents,
+        narrower=_narrower(parents),
         implied={concept: frozenset(names) for concept, names in data["implies"].items()},
         alike=_neighbours(data["alike"]),
         alike_colors=_neighbours(data["alike_colors"]),
@@ -200,6 +210,15 @@ def _require_known(names: Iterable[str], known: frozenset[str]) -> None:
                 f"caption_lexicon.yaml relates {name!r}, which is no concept under nouns: "
                 "add it there or correct its spelling"
             )
+
+
+def _narrower(parents: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Concept -> all that are a kind of it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for concept in parents:
+        for wider in _ancestors(concept, parents):
+            found[wider].add(concept)
+    return {wider: frozenset(concepts) for wider, concepts in found.items()}
 
 
 def _neighbours(groups: Iterable[Iterable[str]]) -> dict[str, frozenset[str]]:

@@ -1,8 +1,7 @@
 """Reads a photo caption into phrases and facts with a lexicon and rules, no trained model.
 
-"A brown dog is running through the snow ."
-phrases   dog (count 1, brown), snow (count 1)
-facts     dog -do run-> nothing,  dog -at in-> snow
+"A brown dog is running through the snow ." has the phrases dog (one, brown) and snow (one), and
+the facts that the dog does "run" and is at "snow" ("through").
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.caption_chunks import Chunk, Phrase, cut_caption, split_words
-from assistant.caption_lexicon import Lexicon
+from assistant.caption_lexicon import DRESS, Lexicon
 
 __all__ = ["Fact", "Reading", "read_caption"]
 
@@ -68,35 +67,52 @@ def _facts(chunks: Sequence[Chunk]) -> list[Fact]:
     at = 0
     while at < len(chunks):
         chunk = chunks[at]
-        if chunk.tag == "phrase" and chunk.phrase is not None:
-            group, end = _group(chunks, at)
-            if _opens_clause(chunks, at, end, subjects):
-                subjects = group
-            at = end
-        elif chunk.tag == "verb" and subjects:
-            doers = _doers(chunks, at, subjects)
-            found, end = _group(chunks, at + 1)
-            obj = found[0] if found else None
-            facts.extend(_verb_facts(chunk, doers, found, obj, chunks, at))
-            at = max(end, at + 1) if found else at + 1
-        elif chunk.tag == "preposition" and subjects:
-            found, end = _group(chunks, at + 1)
-            for phrase in found:
-                if phrase.kind == "clothes" and chunk.word in _WEARING_PREPOSITIONS:
-                    holder = _holder(chunks, at, subjects)
-                    if holder:
-                        facts.append(Fact(holder, "wear", object=phrase))
-                else:
-                    there = _nearest(chunks, at, subjects)
-                    verb = chunks[at - 1].word if chunks[at - 1].tag == "verb" else ""
-                    facts.append(Fact(there, "at", verb, phrase, preposition=chunk.word))
-            at = max(end, at + 1)
-        elif chunk.tag == "color" and chunk.phrase is not None and at and subjects:
-            if chunks[at - 1].tag == "be":
-                facts.append(Fact(subjects, "color", object=chunk.phrase))
-            at += 1
+        first = at if chunk.phrase is not None else at + 1
+        found, end = _group(chunks, first)
+        if chunk.tag == "phrase":
+            subjects = found if _opens_clause(chunks, at, end, subjects) else subjects
+        elif not subjects:
+            end = at + 1
+        elif chunk.tag == "verb":
+            facts.extend(_verb_facts(chunks, at, _doers(chunks, at, subjects), found))
+        elif chunk.tag == "preposition":
+            facts.extend(_preposition_facts(chunks, at, subjects, found))
         else:
-            at += 1
+            if chunk.tag == "color" and chunks[at - 1].tag == "be":
+                facts.append(Fact(subjects, "color", object=chunk.phrase))
+            end = at + 1
+        at = max(end, at + 1)
+    return facts
+
+
+def _verb_facts(
+    chunks: Sequence[Chunk], at: int, doers: tuple[Phrase, ...], found: tuple[Phrase, ...]
+) -> list[Fact]:
+    verb = chunks[at]
+    if verb.form == "past" or verb.word in ("", DRESS):
+        return []
+    if verb.word == "wear":
+        return [Fact(doers, "wear", object=phrase) for phrase in found]
+    if verb.form == "ing" and at + 1 < len(chunks) and chunks[at + 1].form == "past":
+        return []  # "is getting dressed"
+    if verb.form == "finite" and chunks[at - 1].tag == "be":
+        return []  # "is being hit"
+    return [Fact(doers, "do", verb.word, found[0] if found else None)]
+
+
+def _preposition_facts(
+    chunks: Sequence[Chunk], at: int, subjects: tuple[Phrase, ...], found: tuple[Phrase, ...]
+) -> list[Fact]:
+    preposition = chunks[at].word
+    verb = chunks[at - 1].word if chunks[at - 1].tag == "verb" else ""
+    facts: list[Fact] = []
+    for phrase in found:
+        if phrase.kind == "clothes" and preposition in _WEARING_PREPOSITIONS:
+            wearers = _wearers(chunks, at, subjects)
+            facts.extend([Fact(wearers, "wear", object=phrase)] if wearers else [])
+        else:
+            there = _nearest(chunks, at, subjects)
+            facts.append(Fact(there, "at", verb, phrase, preposition=preposition))
     return facts
 
 
@@ -164,36 +180,15 @@ def _nearest(chunks: Sequence[Chunk], at: int, subjects: tuple[Phrase, ...]) -> 
     return subjects
 
 
-def _holder(chunks: Sequence[Chunk], at: int, subjects: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
+def _wearers(chunks: Sequence[Chunk], at: int, subjects: tuple[Phrase, ...]) -> tuple[Phrase, ...]:
     """Who wears what follows the preposition at ``at``; nobody when it follows no person."""
     before = chunks[at - 1].phrase
     if before is None:
         verb = chunks[at - 1].tag == "verb"
-        dressed = verb and (chunks[at].word == "in" or chunks[at - 1].word == "dress")
+        dressed = verb and (chunks[at].word == "in" or chunks[at - 1].word == DRESS)
         return subjects if dressed else ()
     if before.kind == "clothes":
         return subjects
     if before.kind in ("person", "animal"):
         return subjects if subjects and before == subjects[-1] and len(subjects) == 1 else (before,)
     return ()
-
-
-def _verb_facts(
-    chunk: Chunk,
-    doers: tuple[Phrase, ...],
-    found: tuple[Phrase, ...],
-    obj: Phrase | None,
-    chunks: Sequence[Chunk],
-    at: int,
-) -> list[Fact]:
-    if chunk.form == "past" or chunk.word in ("", "dress"):
-        return []
-    if chunk.word == "wear":
-        return [Fact(doers, "wear", object=phrase) for phrase in found]
-    after = chunks[at + 1] if at + 1 < len(chunks) else None
-    before = chunks[at - 1] if at else None
-    if chunk.form == "ing" and after is not None and after.form == "past":
-        return []
-    if chunk.form == "finite" and before is not None and before.tag == "be":
-        return []  # "is being held"
-    return [Fact(doers, "do", chunk.word, obj)]

@@ -56,9 +56,11 @@ class Photo:
         said = set(lexicon.with_implied(said))
         possible = {name for concept in said for name in lexicon.called(concept)}
         for concept in said:
-            narrower = lexicon.descendants(concept)
+            narrower = lexicon.narrower.get(concept, frozenset())
             if narrower and not self._is_explained(concept, narrower & said):
                 possible |= narrower
+        if not any(self.support(concept) >= 2 for concept in lexicon.body_clothes):
+            possible |= lexicon.outerwear
         return frozenset(possible)
 
     def _is_explained(self, concept: str, narrower: Iterable[str]) -> bool:
@@ -92,7 +94,7 @@ class Photo:
         """Number of captions that name the concept."""
         return sum(concept in reading.mentioned for reading in self.readings)
 
-    def actions_denied(self, verb: str, objects: Iterable[str]) -> bool:
+    def rules_out(self, verb: str, objects: Iterable[str]) -> bool:
         """Whether the captions rule out that anyone does this."""
         lexicon = self.lexicon
         if verb in self.verbs or verb in lexicon.never_denied:

@@ -35,6 +35,7 @@ __all__ = [
 
 QUESTION_TYPES = ("object", "number", "color", "place", "action", "yes/no")
 CHOICES = 4
+ALWAYS_KEPT = 4
 
 # The largest share of a type's questions that one answer may have, and of yes/no one question.
 MAX_SHARE = {"object": 0.06, "number": 0.40, "color": 0.14, "place": 0.10, "action": 0.08}
@@ -152,13 +153,14 @@ def _best_supported(group: Sequence[_Supported], cap: int, rng: random.Random) -
 
 
 def _answer_cap(sizes: Sequence[int], share: float) -> int:
-    """Largest count per answer that keeps it within ``share`` of what is left; at least one.
+    """Largest count per answer that keeps it within ``share`` of what is left.
 
-    Few answers cannot have small shares: of n answers each may have 1.2 / n.
+    Few answers cannot have small shares: of n answers each may have 1.2 / n, and always
+    ``ALWAYS_KEPT`` questions.
     """
     if len(sizes) > 1:
         share = max(share, 1.2 / len(sizes))
-    low, high = 1, max(sizes, default=1)
+    low, high = ALWAYS_KEPT, max(sizes, default=0)
     while low < high:
         middle = (low + high + 1) // 2
         if middle <= share * sum(min(size, middle) for size in sizes):
