@@ -33,8 +33,8 @@ clean:  ## remove the environment and everything that was built (not your cache:
 
 # A stamp is newer than pyproject.toml when the environment holds what pyproject.toml asks for.
 $(VENV)/.stamp-venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	  echo "$(PYTHON) is not Python 3.10 or newer: name one, for example make PYTHON=python3.12 test" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11 or newer: name one, for example make PYTHON=python3.12 test" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || { \
 	  echo "this Python cannot make environments: on Debian or Ubuntu, apt install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

