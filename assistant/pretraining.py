@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ from assistant.pretraining_data import (
 __all__ = ["Phase", "PretrainConfig", "run"]
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+BASE_RECIPE = "pretrain.yaml"
 SAVE_EVERY = 240.0  # seconds
 DEV_SAMPLES = 192  # per kind
 
@@ -118,8 +120,9 @@ def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> 
     base = out / "base"
     base.mkdir(exist_ok=True)
     save_trained(trainer.masters, base / BASE_WEIGHTS)
-    settings = yaml.safe_load(config_file.read_text())["model"]
-    (base / BASE_CONFIG).write_text(yaml.safe_dump(settings, sort_keys=False))
+    model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
+    (base / BASE_CONFIG).write_text(model_yaml)
+    shutil.copyfile(config_file, base / BASE_RECIPE)
     return base
 
 

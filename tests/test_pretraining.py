@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from tiny import tiny_assistant
 
 from assistant import pretraining
+from assistant.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError
 from assistant.model.loading import trained_names
 from assistant.pretraining_data import Sample, Sampler, content_words, tidy
@@ -124,6 +125,7 @@ def test_changes_what_it_names_and_leaves_the_rest(tmp_path, photos, config_file
     assert all("key.bias" in name for name in still), still  # a key's bias cancels in the softmax
     for old, new in zip(fresh.llm.parameters(), models[0].llm.parameters(), strict=True):
         assert torch.equal(old, new)
+    assert from_yaml(ModelConfig, base / "model.yaml") == ModelConfig("tiny")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {"dev caption", "dev scene"} <= {key for line in log for key in line}
 
