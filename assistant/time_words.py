@@ -48,7 +48,9 @@ TIME = re.compile(
     r")"
 )
 OTHER_END = re.compile(rf"(@[cl](\d+)@ ?(?:and|{TO}) ?)({NUMBER})(?= ?[?.!,;)]|$)")
-SHOWN_ON = re.compile(r"\b(?:alarm|clock|scoreboard|stopwatch|timer)\b")  # 0:42 is what it shows
+SHOWN_ON = re.compile(
+    r"(?<!o')\b(?:alarm|clock|scoreboard|stopwatch|timer)\b"
+)  # 0:42 is what it shows
 QUOTED = re.compile(r"\"[^\"]*\"|<[^<>]*>")  # what somebody says
 ONE = re.compile(  # not "at the last minute"
     r"\b((?:the (?:first|opening)|(?:during|for|in|over|within) the (?:closing|final|last)))"

@@ -60,6 +60,7 @@ MOMENTS = {
         "What is at the 42-second mark?",
         "at the 42 second mark",
         "at 0m42s",
+        "At 0:42, is it 7 o'clock?",
         "at forty-two seconds",
         "at forty two seconds",
         "at time 0:42",
