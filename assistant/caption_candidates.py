@@ -115,12 +115,15 @@ def spare_choices(photo: Photo, candidate: Candidate) -> list[tuple[str, tuple[s
     return [(lexicon.plurals[c] if many else c, (c,)) for c in named if c not in too_wide]
 
 
-def deed_phrase(photo: Photo, verb: str, concept: str) -> str:
-    """riding a bike, playing soccer, running."""
+def deed_phrase(photo: Photo, entity: Entity, verb: str, concept: str) -> str:
+    """riding a bike, riding bikes, playing soccer, running."""
+    lexicon = photo.lexicon
     if not concept:
         return ing_form(verb)
-    games = photo.lexicon.games if verb == "play" else ()
-    thing = concept if concept in games else photo.lexicon.with_article(concept)
+    if verb == "play" and concept in lexicon.games:
+        return f"playing {concept}"
+    each_their_own = entity.plural and verb == "ride" and lexicon.kinds[concept] != "structure"
+    thing = lexicon.plurals[concept] if each_their_own else lexicon.with_article(concept)
     return f"{ing_form(verb)} {thing}"
 
 
@@ -200,7 +203,7 @@ def _done(photo: Photo) -> Iterator[Candidate]:
         if best is None:
             continue
         verb, concept, support = best
-        phrase = deed_phrase(photo, verb, concept)
+        phrase = deed_phrase(photo, entity, verb, concept)
         question = f"What {entity.verb} the {entity.name} doing?"
         value = (verb, concept) if concept else (verb,)
         yield Candidate(

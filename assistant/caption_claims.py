@@ -135,7 +135,7 @@ def _busy(photo: Photo) -> Iterator[Claim]:
             if use == "must" and not deed.object:
                 continue
             concept = deed.object if use != "no" else ""
-            question = _about(entity, deed_phrase(photo, deed.verb, concept))
+            question = _about(entity, deed_phrase(photo, entity, deed.verb, concept))
             support = len({other.caption for other in done if other.verb == deed.verb})
             value = (deed.verb, concept) if concept else (deed.verb,)
             yield Claim(photo.name, question, support, "does", entity.name, value)
