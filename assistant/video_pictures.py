@@ -6,8 +6,10 @@ presentation time, and it is clean when nothing that it may build on was damaged
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import av
 from av.stream import Discard, Disposition
@@ -17,6 +19,7 @@ from assistant.errors import VideoError
 __all__ = [
     "Picture",
     "Pictures",
+    "memory_left",
     "open_container",
     "origin_of",
     "packets_of",
@@ -28,6 +31,7 @@ NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw
 UNSEEKABLE = {"gif", "apng"}  # each picture builds on the one before without saying so
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
+BYTES_PER_PIXEL = 8  # at most, of a decoded picture
 PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, not damage
 
 
@@ -43,10 +47,22 @@ def open_container(path: str) -> av.container.InputContainer:
     return container
 
 
-def pass_on_memory(error: av.FFmpegError) -> None:
-    """A lack of memory is ours to report; everything else FFmpeg raises is the file's damage."""
-    if isinstance(error, MemoryError):
-        raise error
+def pass_on_memory(error: av.FFmpegError, wanted: int = 0) -> None:
+    """A lack of memory is ours to report; everything else FFmpeg raises is the file's damage.
+
+    Some decoders call it damage as well: ``wanted`` is what they may have asked for, in bytes.
+    """
+    if isinstance(error, MemoryError) or memory_left() < wanted:
+        raise MemoryError from error
+
+
+def memory_left() -> float:
+    """Bytes of address space that this process may still take."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return float("inf")
+    used = int(Path("/proc/self/statm").read_text().split()[0])
+    return limit - used * resource.getpagesize()
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -130,10 +146,18 @@ class Pictures:
         context.copy_opaque = True
         self.shown: Picture | None = None
         self.ahead: Picture | None = None
+        self.lost: set[float | None] = set()  # times of packets that gave an error
 
     def clock(self, timestamp: int | None) -> float | None:
         """A timestamp of the stream in seconds of the clip's clock."""
-        return None if timestamp is None else float(timestamp * self.stream.time_base) - self.origin
+        return (
+            None
+            if timestamp is None
+            else round(float(timestamp * self.stream.time_base) - self.origin, 6)
+        )
+
+    def moment(self, part: av.Packet | av.VideoFrame) -> float | None:
+        return self.clock(part.pts if part.pts is not None else part.dts)
 
     def declared_end(self) -> float | None:
         """Where the container says that the pictures end, in seconds, if it does say it."""
@@ -159,16 +183,20 @@ class Pictures:
 
     def last_packet_end(self) -> float:
         end = 0.0
+        for start, length in self.packet_times():
+            end = max(end, (end if start is None else start) + length)
+        return end
+
+    def packet_times(self) -> Iterator[tuple[float | None, float]]:
+        """Start and length of every picture from here on, by its packet, in seconds."""
         for packet in packets_of(self.stream):
             if packet.size and not packet.is_discard:
-                start = self.clock(packet.pts if packet.pts is not None else packet.dts)
                 length = float((packet.duration or 0) * self.stream.time_base) or self.step
-                end = max(end, (end if start is None else start) + length)
-        return end
+                yield self.moment(packet), length
 
     def decode(self, before: float | None) -> Iterator[Picture]:
         """From here to the end; ``before`` is the time of what came before, None after a seek."""
-        group = Group()
+        group, context = Group(), self.stream.codec_context
         for number, packet in enumerate(packets_of(self.stream)):
             if packet.is_keyframe:
                 group = Group()
@@ -176,19 +204,20 @@ class Pictures:
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
-                pass_on_memory(error)
+                pass_on_memory(error, wanted=context.width * context.height * BYTES_PER_PIXEL)
                 group.damage(number)
+                self.lost.add(self.moment(packet))
                 continue
             for frame in frames:
                 its_group, its_number = frame.opaque or (group, number)
                 if frame.is_corrupt:
                     its_group.damage(its_number)
-                start = self.clock(frame.pts if frame.pts is not None else frame.dts)
+                start = self.moment(frame)
                 if start is None and before is None:
                     continue  # no telling where this is
                 before = start if start is not None else before + self.step
                 length = float((frame.duration or 0) * self.stream.time_base) or self.step
-                yield Picture(round(before, 6), before + length, frame, its_group, its_number)
+                yield Picture(before, before + length, frame, its_group, its_number)
 
     def at(self, seconds: float) -> Picture | None:
         """The picture on show at a time: the last that starts at or before it, else the first."""
@@ -229,8 +258,9 @@ class Pictures:
         self.shown, self.ahead = None, next(self.following, None)
 
     def missing(self, seconds: float) -> bool:
-        """Whether the picture that belongs to the last ``at`` was lost, or never there."""
+        """Whether the picture that belongs to the last ``at`` could not be decoded."""
         if self.shown is None:
             return False  # before the first one
-        lost = self.ahead is None or self.shown.group.broken_at < float("inf")
-        return lost and seconds >= self.shown.end
+        if any(self.shown.seconds < lost <= seconds for lost in self.lost if lost is not None):
+            return True
+        return self.shown.group.broken_at < float("inf") and seconds >= self.shown.end

@@ -22,13 +22,14 @@ import av
 from av.video.reformatter import Interpolation
 
 from assistant.errors import VideoError
-from assistant.video_pictures import Picture, Pictures
+from assistant.video_pictures import Picture, Pictures, memory_left
 from assistant.video_sampling import centres, chosen_range, fit, turn_of
 from assistant.video_tracks import read_sound, read_subtitles, text_tracks
 
 __all__ = ["main"]
 
 MAGIC = b"VIDEO1\n"
+MARGIN = 32 << 20  # bytes: with less left, any failure is for want of memory
 ORPHAN_SECONDS = 5  # past its limit, a reader whose parent died ends itself
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -80,10 +81,10 @@ def read_pictures(request: dict[str, Any]) -> Reply:
     start, stop = chosen_range(request, video.first, end)
     found = sample(video, centres(start, stop, count), max_side)
     warnings = []
-    if declared and declared - end > max(0.2, 0.02 * declared):  # more than sound that goes on
-        warnings.append(f"damaged: its pictures end at {end:.2f} s of {declared:.2f} s")
+    if declared and declared - end > max(0.2, 0.02 * declared):  # not just some more sound
+        warnings.append(f"its pictures end at {end:.2f} s, although it claims {declared:.2f} s")
     if found.lost:
-        warnings.append(f"damaged: {found.lost} of {count} frames could not be decoded")
+        warnings.append(f"{found.lost} of {count} frames could not be decoded")
     if not found.pictures:
         picture = first_clean(video, start, stop)
         found.add(picture.seconds, picture.frame, aspect(video.stream))
@@ -113,10 +114,8 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
     found = Sample(request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)
-        times = reader.get_frame_timestamp(range(len(reader)))
-        starts = [float(start) - video.origin for start, _ in times]
-        end = float(times[-1][1]) - video.origin
-        start, stop = chosen_range(request, max(0.0, starts[0]), end)
+        starts = shared_times(video, reader.get_frame_timestamp(range(len(reader))))
+        start, stop = chosen_range(request, video.first, end := video.end())
         for moment in centres(start, stop, request["frames"]):
             index = max(0, bisect_right(starts, moment) - 1)
             frame = av.VideoFrame.from_ndarray(reader[index].asnumpy(), format="rgb24")
@@ -124,6 +123,21 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
     except (decord.DECORDError, IndexError) as error:
         raise VideoError("cannot be read by decord; choose the decoder pyav") from error
     return found.reply(duration=end, start=start, end=stop, warnings=[])
+
+
+def shared_times(video: Pictures, seen: Any) -> list[float]:
+    """Every picture's time by the container, which decord's own, (N, 2) float32, must agree with.
+
+    They do not with edit lists, in MPEG-TS and in AVI: decord then shows other pictures.
+    """
+    stored = sorted(start for start, _ in video.packet_times() if start is not None)
+    apart = [abs(a - float(b) + video.origin) for a, (b, _) in zip(stored, seen, strict=False)]
+    if len(stored) != len(seen) or max(apart) > video.step / 2:
+        raise VideoError(
+            f"has {len(stored)} pictures, of which decord finds {len(seen)}, not all at their "
+            "times; choose the decoder pyav"
+        )
+    return stored
 
 
 def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
@@ -172,12 +186,13 @@ def answer(request: dict[str, Any]) -> Reply:
     """The reply to one request; a failure is a reply as well: its kind and one line."""
     try:
         return TASKS[request["task"]](request)
-    except MemoryError:
-        return {"failure": "memory", "message": ""}, []
-    except VideoError as error:
-        return {"failure": "video", "message": str(error)}, []
     except Exception as error:  # the process ends here: the parent has to hear of it
-        return {"failure": "video", "message": f"made the reader fail ({error!r})"}, []
+        if isinstance(error, MemoryError) or memory_left() < MARGIN:
+            return {"failure": "memory"}, []
+        message = (
+            str(error) if isinstance(error, VideoError) else f"made the reader fail: {error!r}"
+        )
+        return {"failure": "video", "message": message}, []
 
 
 TASKS = {
