@@ -74,7 +74,7 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    session = open_session(load_assistant(args), args)
+    session = open_session(args)
     answer = session.ask(
         args.question,
         task=args.task,

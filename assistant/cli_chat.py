@@ -12,7 +12,6 @@ from assistant.cli_ask import basis_line, stream
 from assistant.cli_options import (
     add_clip_options,
     add_model_options,
-    load_assistant,
     open_session,
     say,
 )
@@ -57,7 +56,7 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 
 
 def run_chat(args: argparse.Namespace) -> int:
-    session = open_session(load_assistant(args), args, start=args.start, end=args.end)
+    session = open_session(args, start=args.start, end=args.end)
     clip = session.look()
     said = len(session.dialogue.lines)
     spoken = f"; {said} lines of dialogue ({session.dialogue.source})" if said else ""

@@ -121,13 +121,20 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
     return load(args.model, base=args.base, precision=args.precision)
 
 
-def open_session(assistant: Assistant, args: argparse.Namespace, **options: Any) -> Session:
-    """The clip that ``args`` names."""
-    return assistant.open(
+def open_session(args: argparse.Namespace, **options: Any) -> Session:
+    """The clip that ``args`` names; the common mistakes show before the model loads."""
+    from assistant.features import check_file
+    from assistant.subtitles import read_dialogue
+    from assistant.tasks.base import find_task
+
+    find_task(args.task)
+    check_file(args.video)
+    dialogue = None if args.dialogue is None else read_dialogue(args.dialogue)
+    return load_assistant(args).open(
         args.video,
         frames=args.frames,
         decoder=args.decoder,
-        dialogue=args.dialogue,
+        dialogue=dialogue,
         transcribe=args.transcribe,
         **options,
     )

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from assistant.cache import LOCKS, cache_folder
+from assistant.errors import VideoError
 from assistant.resources import cache_dir
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ClipFeatures", "FeatureKey", "FeatureStore"]
+__all__ = ["ClipFeatures", "FeatureKey", "FeatureStore", "check_file", "content_digest"]
 
 LAYOUT = 1  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
@@ -141,6 +142,33 @@ class FeatureStore:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def check_file(path: Path) -> None:
+    """
+    Raises:
+        VideoError: ``path`` is no file.
+    """
+    if not path.is_file():
+        what = "is no file" if path.exists() else "is not there"
+        raise VideoError(f"{path}: {what}; give the path of a video or picture file")
+
+
+def content_digest(path: Path) -> str:
+    """sha256 of a clip's content.
+
+    Raises:
+        VideoError: no such file, or it cannot be read.
+    """
+    check_file(path)
+    total = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
+    return total.hexdigest()
 
 
 def _size(clip: ClipFeatures) -> int:

@@ -1,16 +1,11 @@
-"""One clip, one conversation: decode and encode once, ask many times.
-
-assistant = load("mini")
-session = assistant.open("clip.mp4")
-for piece in session.ask("What happens?"):
-    print(piece, end="")
-"""
+"""One clip, one conversation: decode and encode once, ask many times."""
 
 from __future__ import annotations
 
-import hashlib
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +13,16 @@ from typing import TYPE_CHECKING, Any
 from assistant.answer import Answer, Basis
 from assistant.conversation import Conversation, time_range
 from assistant.errors import InputError, VideoError
-from assistant.features import ClipFeatures, FeatureKey, FeatureStore
+from assistant.features import ClipFeatures, FeatureKey, FeatureStore, content_digest
 from assistant.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
-from assistant.tasks.base import check_range, compose, find_task, takes_dialogue
+from assistant.tasks.base import (
+    check_choices,
+    check_question,
+    check_range,
+    compose,
+    find_task,
+    takes_dialogue,
+)
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
@@ -29,6 +31,7 @@ __all__ = ["Assistant", "Session"]
 
 MAX_FRAMES = 256
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
+Range = tuple[float | None, float | None]  # start, end, seconds; None: where the clip does
 DialogueLike = Dialogue | Path | str | Sequence[Any]
 
 
@@ -104,18 +107,17 @@ class Session:
         self._assistant = assistant
         self._frames, self._decoder = frames, decoder
         self._range = (start, end)
-        self._digest = _digest(path)
-        self._seen: dict[tuple[float | None, float | None], ClipFeatures] = {}
+        self._digest = content_digest(path)
+        self._seen: dict[Range, ClipFeatures] = {}
         self._transcribe = transcribe
         self._dialogue = None if dialogue is None else _as_dialogue(dialogue)
+        self._heard: dict[Range, Dialogue] = {}
         self._notes: tuple[str, ...] = ()
 
     @property
     def dialogue(self) -> Dialogue:
-        """What is said in the clip: given, heard, beside the clip, or inside it."""
-        if self._dialogue is None:
-            self._dialogue = self._find_dialogue()
-        return self._dialogue
+        """What is said in the session's range: given, heard, beside the clip, or inside it."""
+        return self._said_in(self._range)
 
     @property
     def duration(self) -> float:
@@ -168,23 +170,19 @@ class Session:
         if max_new_tokens is not None and max_new_tokens < 1:
             raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
         model, prompt = self._assistant.model, find_task(task)
-        question = _check_question(question or prompt.question or "")
-        range_source = "given" if (start, end) != (None, None) else "question"
-        if range_source == "question":
-            start, end = self._range_in(question)
-        if (start, end) == (None, None):
-            range_source = "clip" if self._range == (None, None) else "session"
-        clip = self.look(start, end)
+        question = check_question(question or prompt.question or "")
+        choices = check_choices(choices)
+        where, range_source = self._where((start, end), question)
+        clip = self.look(*where)
         said = Dialogue()
         if takes_dialogue(prompt):
-            said = self.dialogue if dialogue is None else _as_dialogue(dialogue)
-        heard = said if range_source == "clip" else said.between(clip.start, clip.end)
+            said = self._said_in(where) if dialogue is None else _cut(_as_dialogue(dialogue), where)
         request = compose(
             prompt,
             model,
             question,
             turns=self.conversation.turns,
-            lines=[line.as_text() for line in heard.lines],
+            lines=[line.as_text() for line in said.lines],
             choices=choices,
             max_new_tokens=max_new_tokens,
         )
@@ -199,7 +197,7 @@ class Session:
             start=clip.start,
             end=clip.end,
             range_source=range_source,
-            dialogue_source=heard.source if heard else "none",
+            dialogue_source=said.source,
             warnings=tuple(warnings),
         )
         return Answer(
@@ -213,20 +211,18 @@ class Session:
     def _remember(self, question: str, answer: str) -> None:
         self.conversation = self.conversation.add(question, answer)
 
-    def _range_in(self, question: str) -> tuple[float | None, float | None]:
-        """The range that the question names; (None, None) if it names none.
-
-        Raises:
-            InputError: it lies beyond the clip's end.
-        """
-        if time_range(question, ANY_LENGTH) is None:  # without opening the clip
-            return None, None
-        found = time_range(question, self.duration)
-        if found is None or found.end <= found.start:  # a picture has no range
-            return None, None
-        return found.start, found.end
+    def _where(self, given: Range, question: str) -> tuple[Range, str]:
+        """The range to look at, and who chose it."""
+        if given != (None, None):
+            return given, "given"
+        if time_range(question, ANY_LENGTH) is not None:  # without opening the clip
+            named = time_range(question, self.duration)
+            if named is not None and named.start < named.end:  # a picture has no range
+                return (named.start, named.end), "question"
+        return self._range, "clip" if self._range == (None, None) else "session"
 
     def _load(self, start: float | None, end: float | None) -> ClipFeatures:
+        """Features of a range, from the store or from the clip itself."""
         from assistant.video import read_clip
 
         model, store = self._assistant.model, self._assistant.store
@@ -260,40 +256,30 @@ class Session:
             self._notes = (f"features are not kept on disk: {error.strerror or error}",)
         return features
 
-    def _find_dialogue(self) -> Dialogue:
-        if not self._transcribe:
-            return find_dialogue(self.path)
-        from assistant.speech import transcribe
+    def _said_in(self, where: Range) -> Dialogue:
+        """The session's own dialogue in a range; where it has to listen, it listens only there."""
+        if self._transcribe:
+            from assistant.speech import transcribe
 
-        return transcribe(self.path)
+            if where not in self._heard:
+                self._heard[where] = transcribe(self.path, start=where[0], end=where[1])
+            return self._heard[where]
+        if self._dialogue is None:
+            self._dialogue = find_dialogue(self.path)
+        return _cut(self._dialogue, where)
+
+
+def _cut(dialogue: Dialogue, where: Range) -> Dialogue:
+    if where == (None, None):
+        return dialogue
+    start, end = where
+    cut = dialogue.between(start or 0.0, math.inf if end is None else end)
+    if dialogue and not cut:
+        return replace(cut, source=f"{cut.source} (no line in the range)")
+    return cut
 
 
 def _as_dialogue(value: DialogueLike) -> Dialogue:
     if isinstance(value, Dialogue):
         return value
     return read_dialogue(value) if isinstance(value, Path) else parse_dialogue(value)
-
-
-def _check_question(question: str) -> str:
-    asked = question.strip()
-    if not asked:
-        raise InputError("the question is empty; ask something about the clip")
-    try:
-        asked.encode()
-    except UnicodeEncodeError as error:
-        raise InputError("the question is not valid UTF-8 text; type it again") from error
-    return asked
-
-
-def _digest(path: Path) -> str:
-    """sha256 of the file's content."""
-    try:
-        with path.open("rb") as file:
-            total = hashlib.sha256()
-            while block := file.read(2**20):
-                total.update(block)
-    except FileNotFoundError as error:
-        raise VideoError(f"{path}: is not there; give the path of a video file") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise VideoError(f"{path}: cannot be read ({error}); give a video file") from error
-    return total.hexdigest()

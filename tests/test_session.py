@@ -11,11 +11,14 @@ from clips import make_clip
 from fakes import ScriptedModel
 from PIL import Image
 
+import assistant.session
+import assistant.speech
 import assistant.video
 from assistant.answer import softmax
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
 from assistant.features import FeatureStore
 from assistant.session import Assistant
+from assistant.subtitles import Dialogue, Line
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500
@@ -174,7 +177,34 @@ def test_dialogue_is_cut_to_the_range(mini, model, clip, tmp_path):
     session.ask("What is said after 0:02?").text  # noqa: B018
     assert "first line" not in model.asked[-1].fusion and "second line" in model.asked[-1].fusion
     answer = session.ask("What is said between 1.8 and 2.5 seconds?")
+    assert answer.dialogue_source == "file:said.srt (no line in the range)"
+
+
+def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, clip, monkeypatch):
+    heard = []
+
+    def transcribe(video, *, start, end):
+        heard.append((start, end))
+        return Dialogue((Line("Hello."),), "speech recognition")
+
+    monkeypatch.setattr(assistant.speech, "transcribe", transcribe)
+    session = mini.open(clip, transcribe=True)
+    for question in ("What is said after 0:03?", "Who speaks after 0:03?", "And in all?"):
+        answer = session.ask(question)
+        assert answer.dialogue_source == "speech recognition"
+        answer.text  # noqa: B018
+        assert "Hello." in model.asked[-1].fusion
+    assert [start for start, _ in heard] == [3.0, None]
+
+
+def test_a_task_without_dialogue_does_not_look_for_it(mini, model, clip, monkeypatch):
+    def refuse(video):
+        raise AssertionError("looked for dialogue")
+
+    monkeypatch.setattr(assistant.session, "find_dialogue", refuse)
+    answer = mini.open(clip).ask(task="describe")
     assert answer.dialogue_source == "none"
+    assert answer.text and model.asked[0].prompt == answer.basis.question
 
 
 def test_the_oldest_lines_go_first_and_the_answer_says_so(mini, model, clip):

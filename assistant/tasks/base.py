@@ -56,6 +56,22 @@ def check_choices(choices: Sequence[str] | None) -> tuple[str, ...] | None:
     return names
 
 
+def check_question(question: str) -> str:
+    """``question`` stripped.
+
+    Raises:
+        InputError: it is empty, or no text.
+    """
+    asked = question.strip()
+    if not asked:
+        raise InputError("the question is empty; ask something about the clip")
+    try:
+        asked.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("the question is not valid UTF-8 text; type it again") from error
+    return asked
+
+
 def check_range(start: float | None, end: float | None) -> None:
     """
     Raises:
