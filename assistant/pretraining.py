@@ -77,6 +77,8 @@ class PretrainConfig:
     dev_scenes: int = 300
     seed: int = 7
     weight_decay: float = 0.05
+    dropout: float = 0.1  # inside the Q-Former
+    patches_kept: float = 0.7  # share of a picture's patches that a training step shows
     betas: tuple[float, ...] = field(default=(0.9, 0.98))
     clip_norm: float = 1.0
 
@@ -180,6 +182,9 @@ class Trainer:
         self.trained = {n: p for n, p in model.qformer.named_parameters() if n in names}
         for name, parameter in model.qformer.named_parameters():
             parameter.requires_grad_(name in names)
+        for module in model.qformer.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = config.dropout
         self.phase, self.step = 0, 0
         self.optimizer = self._optimizer()
 
@@ -232,8 +237,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
         batch = sampler.batch(self.step, phase.batch)
-        blind = np.random.default_rng((self.config.seed, self.phase, self.step)).random() < phase.blind
-        loss = self._loss(phase, batch, blind)
+        rng = np.random.default_rng((self.config.seed, self.phase, self.step))
+        torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
+        patches = None
+        if rng.random() >= phase.blind:
+            patches = self.data.patches(batch)
+            count = patches.shape[2]
+            kept = np.sort(rng.permutation(count)[: round(count * self.config.patches_kept)])
+            patches = patches[:, :, torch.from_numpy(kept)]
+        loss = self._loss(phase, batch, patches)
         loss.backward()
         for name, parameter in self.trained.items():
             if parameter.grad is not None:  # cross-attention has none in a blind batch
@@ -250,8 +262,7 @@ class Trainer:
         for name, parameter in self.trained.items():
             parameter.copy_(self.masters[name])
 
-    def _loss(self, phase: Phase, batch: Sequence[Sample], blind: bool) -> Tensor:
-        patches = None if blind else self.data.patches(batch)
+    def _loss(self, phase: Phase, batch: Sequence[Sample], patches: Tensor | None) -> Tensor:
         visual = self.model.visual_tokens(patches, [s.fusion for s in batch])
         loss = phase.slots * self.slots(visual, [s.answer for s in batch], [s.bag for s in batch])
         if phase.llm:
@@ -269,8 +280,9 @@ class Trainer:
         for kind in phase.mix:
             batch = Sampler(self.data.dev, {kind: 1.0}, self.config.seed).batch(0, DEV_SAMPLES)
             plain = [s for s in batch if "|mirror" not in s.picture]
-            parts = [self._loss(phase, plain[i : i + 32], False) for i in range(0, len(plain), 32)]
-            found[f"dev {kind}"] = float(torch.stack(parts).mean())
+            parts = [plain[i : i + 32] for i in range(0, len(plain), 32)]
+            losses = [self._loss(phase, part, self.data.patches(part)) for part in parts]
+            found[f"dev {kind}"] = float(torch.stack(losses).mean())
         return found
 
     def log(self, **values: float) -> None:

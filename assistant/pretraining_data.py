@@ -218,6 +218,7 @@ class Sampler:
         follow_ups: float = 0.0,
     ) -> None:
         self.pools: dict[str, list[list[Sample]]] = {}
+        self.shares: dict[str, np.ndarray] = {}
         self.by_picture: dict[str, list[Sample]] = defaultdict(list)
         for kind, samples in kinds.items():
             by_type: dict[str, list[Sample]] = {}
@@ -225,23 +226,23 @@ class Sampler:
                 by_type.setdefault(sample.type, []).append(sample)
                 self.by_picture[sample.picture].append(sample)
             self.pools[kind] = list(by_type.values())
+            sizes = np.sqrt([len(pool) for pool in self.pools[kind]])
+            self.shares[kind] = sizes / sizes.sum()
         self.follow_ups = follow_ups  # share of samples that have an earlier turn
         self.kinds = list(mix)
         weights = np.array([mix[kind] for kind in self.kinds], dtype=float)
         self.weights = weights / weights.sum()
         self.seed = seed
 
-    def batch(self, step: int, size: int, same_kind: bool = False) -> list[Sample]:
-        """``size`` samples; types of one kind are equally likely."""
+    def batch(self, step: int, size: int) -> list[Sample]:
+        """``size`` samples; a type's share goes with the root of its size."""
         rng = np.random.default_rng((self.seed, step))
         picked = rng.choice(len(self.kinds), size=size, p=self.weights)
-        if same_kind:
-            picked[:] = picked[0]
         return [self._one(self.kinds[kind], rng) for kind in picked]
 
     def _one(self, kind: str, rng: np.random.Generator) -> Sample:
         pools = self.pools[kind]
-        pool = pools[rng.integers(len(pools))]
+        pool = pools[rng.choice(len(pools), p=self.shares[kind])]
         sample = pool[rng.integers(len(pool))]
         word = PICTURE_WORDS[rng.integers(len(PICTURE_WORDS))]
         sample = replace(sample, question=PICTURE.sub(word, sample.question))
