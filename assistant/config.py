@@ -13,7 +13,14 @@ import yaml
 
 from assistant.errors import ConfigError
 
-__all__ = ["EncoderConfig", "LLMConfig", "ModelConfig", "QFormerConfig", "from_mapping", "from_yaml"]
+__all__ = [
+    "EncoderConfig",
+    "LLMConfig",
+    "ModelConfig",
+    "QFormerConfig",
+    "from_mapping",
+    "from_yaml",
+]
 
 C = TypeVar("C")
 
@@ -97,7 +104,9 @@ def from_mapping(kind: type[C], data: Any, where: str) -> C:
     hints = get_type_hints(kind)
     unknown = [str(key) for key in data if key not in hints]
     if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(hints))}")
+        raise ConfigError(
+            f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(hints))}"
+        )
     fields = dataclasses.fields(kind)  # type: ignore[arg-type]
     missing = [
         field.name
@@ -122,13 +131,19 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)
     if origin is tuple and isinstance(value, list):
-        return tuple(_convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(
+            _convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value)
+        )
     if origin is dict and isinstance(value, Mapping):
         inner = get_args(hint)[1]
         return {str(key): _convert(inner, item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if (
+        isinstance(hint, type)
+        and isinstance(value, hint)
+        and (hint is bool or not isinstance(value, bool))
+    ):
         return value
     wanted = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"{where} is {value!r}, wanted {wanted}")

@@ -145,7 +145,11 @@ def nearest_captions(
     """The first caption of the training photo whose mean patch is nearest by cosine."""
     train = source.splits["train"]
     known = FeatureTable.open(
-        work / "photos-train.npy", model.encoder, source.pictures(train), len(train), "training photos"
+        work / "photos-train.npy",
+        model.encoder,
+        source.pictures(train),
+        len(train),
+        "training photos",
     )
     keys = _unit_means(known, train)
     nearest = (_unit_means(table, names) @ keys.T).argmax(1)
@@ -250,10 +254,14 @@ def render(report: Report) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {row.system} | {row.cider:.3f} | {row.bleu4:.3f} |" for row in report.captions]
-    for title, rows in (("caption questions", report.questions), ("generated scenes", report.scenes)):
+    for title, rows in (
+        ("caption questions", report.questions),
+        ("generated scenes", report.scenes),
+    ):
         lines += [
             "",
-            f"| {title} | n | chance | majority | blind | choices (95 %) | free text | most frequent answers |",
+            f"| {title} | n | chance | majority | blind | choices (95 %) | free text "
+            "| most frequent answers |",
             "|---|---|---|---|---|---|---|---|",
         ]
         lines += [_question_line(row) for row in rows]
@@ -266,8 +274,8 @@ def _question_line(row: QuestionRow) -> str:
     yes = "" if row.yes_rate is None else f", yes-rate {100 * row.yes_rate:.0f}"
     return (
         f"| {row.type} | {row.count} | {100 * row.chance:.0f} | {100 * row.majority:.0f} | "
-        f"{100 * row.blind:.0f} | **{100 * row.by_choice:.0f}** ({100 * low:.0f}-{100 * high:.0f}{yes}) | "
-        f"{100 * row.free_text:.0f} | {frequent} |"
+        f"{100 * row.blind:.0f} | **{100 * row.by_choice:.0f}** "
+        f"({100 * low:.0f}-{100 * high:.0f}{yes}) | {100 * row.free_text:.0f} | {frequent} |"
     )
 
 

@@ -1,4 +1,4 @@
-"""``assistant pretrain``: the image Q-Former, first without the LLM in the loop, then through it."""
+"""``assistant pretrain``: the image Q-Former, first without the LLM, then through it."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     seed = config.seed
 
     def asked(split: str) -> dict[str, list[Sample]]:
-        return photo_samples(photos, split, config.prompts, seed, features / f"photos-{split}.jsonl")
+        return photo_samples(
+            photos, split, config.prompts, seed, features / f"photos-{split}.jsonl"
+        )
 
     scenes, scene_train = scene_samples(
         features / "scenes-train.npy", model.encoder, config.scenes, seed, "train"
@@ -168,7 +170,9 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
 class Trainer:
     """Runs the phases; can stop and go on at any step."""
 
-    def __init__(self, config: PretrainConfig, model: VideoAssistant, data: Data, out: Path) -> None:
+    def __init__(
+        self, config: PretrainConfig, model: VideoAssistant, data: Data, out: Path
+    ) -> None:
         self.config, self.model, self.data, self.out = config, model, data, out
         samples = [s for kind in (data.train, data.dev) for part in kind.values() for s in part]
         self.slots = WordSlots(
@@ -190,7 +194,10 @@ class Trainer:
 
     def _optimizer(self) -> torch.optim.Optimizer:
         groups = [
-            {"params": [p for p in self.masters.values() if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {
+                "params": [p for p in self.masters.values() if p.ndim > 1],
+                "weight_decay": self.config.weight_decay,
+            },
             {"params": [p for p in self.masters.values() if p.ndim <= 1], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW(groups, betas=tuple(self.config.betas))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What pretraining learns from: feature tables of photos and scenes, and an endless, seeded sampler."""
+"""What pretraining learns from: features of photos and scenes, and an endless, seeded sampler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from assistant.caption_questions import flip_safe, make_questions, read_captions, read_split
+from assistant.captions import flip_safe, make_questions, read_captions, read_split
 from assistant.errors import InputError
 from assistant.model.vision import CHUNK, ImageEncoder
 from assistant.scenes import generate
@@ -57,8 +57,8 @@ class Photos:
         archives = sorted(folder.glob("*.zip"))
         if not archives:
             raise InputError(
-                f"{folder}: holds no zip of photos; give Flickr8k's folder (images zip, captions.tsv, "
-                "train.txt, dev.txt, test.txt)"
+                f"{folder}: holds no zip of photos; give Flickr8k's folder (images zip, "
+                "captions.tsv, train.txt, dev.txt, test.txt)"
             )
         self.archive = archives[0]
         self.captions = read_captions(folder / "captions.tsv")
@@ -115,7 +115,9 @@ class FeatureTable:
                     names += [name for name, _ in batch]
                     bar.update(len(batch))
             array.flush()
-            path.with_suffix(".json").write_text(json.dumps(names))  # written last: the table is whole
+            path.with_suffix(".json").write_text(
+                json.dumps(names)
+            )  # written last: the table is whole
         return cls(path)
 
 
@@ -132,9 +134,7 @@ def photo_samples(
     return kinds
 
 
-def _photo_samples(
-    photos: Photos, split: str, prompts: Sequence[str], seed: int
-) -> list[Sample]:
+def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int) -> list[Sample]:
     captions = photos.captions_of(split)
     bags = {name: content_words(texts) for name, texts in captions.items()}
     rng = np.random.default_rng(seed)
@@ -274,10 +274,12 @@ def tidy(caption: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-STOP = frozenset(
-    "a an the and or of in on at to with by for from into onto over under up down out is are was be being it its "
-    "his her their he she they them this that these those while as near next there has have having off very some".split()
-)
+STOP_WORDS = """
+    a an the and or of in on at to with by for from into onto over under up down out off is are was
+    be being it its his her their he she they them this that these those while as near next there has
+    have having very some
+"""
+STOP = frozenset(STOP_WORDS.split())
 
 
 def content_words(captions: Sequence[str], support: int = 2) -> tuple[str, ...]:
@@ -289,7 +291,9 @@ def content_words(captions: Sequence[str], support: int = 2) -> tuple[str, ...]:
     return tuple(sorted(shared, key=lambda word: (-counts[word], word)))
 
 
-def _batched(items: Iterable[tuple[str, np.ndarray]], size: int) -> Iterator[list[tuple[str, np.ndarray]]]:
+def _batched(
+    items: Iterable[tuple[str, np.ndarray]], size: int
+) -> Iterator[list[tuple[str, np.ndarray]]]:
     batch: list[tuple[str, np.ndarray]] = []
     for item in items:
         batch.append(item)

@@ -6,7 +6,14 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = ["adapters_dir", "cache_dir", "prompts_dir", "user_dir", "weights_lock"]
+__all__ = [
+    "adapters_dir",
+    "cache_dir",
+    "caption_lexicon",
+    "prompts_dir",
+    "user_dir",
+    "weights_lock",
+]
 
 
 def prompts_dir() -> Path:
@@ -24,6 +31,11 @@ def weights_lock() -> Path:
     return Path(str(files("assistant"))) / "weights.lock.yaml"
 
 
+def caption_lexicon() -> Path:
+    """The words that questions made from captions are built of."""
+    return Path(str(files("assistant.captions"))) / "lexicon.yaml"
+
+
 def cache_dir() -> Path:
     """Folder of what can be fetched or computed again: ``ASSISTANT_CACHE``, else the XDG cache."""
     chosen = os.environ.get("ASSISTANT_CACHE")
@@ -33,7 +45,7 @@ def cache_dir() -> Path:
 
 
 def user_dir() -> Path:
-    """Folder of the person's own prompts and adapters: ``ASSISTANT_HOME``, else the XDG data folder."""
+    """Folder of the person's own prompts and adapters: ``ASSISTANT_HOME``, else XDG's."""
     chosen = os.environ.get("ASSISTANT_HOME")
     if chosen:
         return Path(chosen).expanduser()

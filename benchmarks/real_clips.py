@@ -27,7 +27,9 @@ def main() -> None:
         row = json.loads(line)
         session = assistant.open(args.folder / row["video"])  # every question starts afresh
         answer = "".join(session.ask(row["question"]))
-        print(f"| {row['video']} | {row['question']} | {row['expected']} | {answer} | |", flush=True)
+        print(
+            f"| {row['video']} | {row['question']} | {row['expected']} | {answer} | |", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -137,7 +137,9 @@ def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
 
 
 def samples(kind):
-    return [Sample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True) for i in range(40)]
+    return [
+        Sample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True) for i in range(40)
+    ]
 
 
 def test_batches_depend_on_seed_and_step_alone():

@@ -84,5 +84,5 @@ def test_initialisation_that_lacks_a_tensor_is_refused(tmp_path):
     state = load_file(folder / "model.safetensors")
     del state["encoder.layer.1.output.dense.weight"]
     save_file(state, folder / "model.safetensors")
-    with pytest.raises(WeightsError, match="layer.1.output"):
+    with pytest.raises(WeightsError, match=r"layer\.1\.output"):
         initialise_from_bert(tiny_qformer(), folder, seed=1)

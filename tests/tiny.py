@@ -76,7 +76,9 @@ def tiny_assistant(seed: int = 0) -> VideoAssistant:
     llm = tiny_llm(seed)
     qformer = tiny_qformer(llm.width, encoder.width, seed)
     config = ModelConfig("tiny", encoder.config, qformer.config, llm.config)
-    return VideoAssistant(config, encoder, qformer, letter_tokenizer(bert=True), llm, "tiny-0").eval()
+    return VideoAssistant(
+        config, encoder, qformer, letter_tokenizer(bert=True), llm, "tiny-0"
+    ).eval()
 
 
 def bert_folder(path: Path, seed: int = 0) -> Path:

@@ -114,7 +114,9 @@ class VideoAssistant(nn.Module):
             InputError: fewer than two choices, or an empty one.
         """
         if len(choices) < 2 or not all(choice.strip() for choice in choices):
-            raise InputError(f"choices are {list(choices)!r}; give at least two, none of them empty")
+            raise InputError(
+                f"choices are {list(choices)!r}; give at least two, none of them empty"
+            )
         visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
         answers = [self.llm.answer_ids(choice) for choice in choices]
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), answers)

@@ -58,11 +58,14 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         pads: list[int] = []
-        for side, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1]):
+        sides = zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True)
+        for side, kernel, stride in sides:
             total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
             pads += [total // 2, total - total // 2]
         if pads[0] == pads[1] and pads[2] == pads[3]:
-            return F.conv2d(x, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups)
+            return F.conv2d(
+                x, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups
+            )
         return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
@@ -123,7 +126,9 @@ class EfficientNetLite(nn.Module):
             repeats = stage.repeats if edge else math.ceil(stage.repeats * deep)
             width = scaled_width(stage.width, wide)
             for step in range(repeats):
-                blocks.append(InvertedResidual(width_in, stage, stage.stride if step == 0 else 1, width))
+                blocks.append(
+                    InvertedResidual(width_in, stage, stage.stride if step == 0 else 1, width)
+                )
                 width_in = width
             ends.append(len(blocks) - 1)
         self._blocks = nn.ModuleList(blocks)
@@ -140,7 +145,7 @@ class EfficientNetLite(nn.Module):
         return (pixels - 127.0) / 128.0
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(N, 3, S, S)`` -> stride-16 map ``(N, Cm, S/16, S/16)``, last map ``(N, Cl, S/32, S/32)``."""
+        """``(N, 3, S, S)`` -> maps ``(N, Cm, S/16, S/16)`` (middle) and ``(N, Cl, S/32, S/32)``."""
         x = F.relu6(self._bn0(self._conv_stem(x)))
         mid = x
         for index, block in enumerate(self._blocks):

@@ -66,14 +66,16 @@ class LanguageModel(nn.Module):
         """
         logits, labels = self._answer_logits(visual, prompts, answers)
         losses = F.cross_entropy(logits.float(), labels, reduction="none")
-        owner = torch.cat([torch.full((len(a),), i) for i, a in enumerate(answers)]).to(visual.device)
+        owner = torch.cat([torch.full((len(a),), i) for i, a in enumerate(answers)]).to(
+            visual.device
+        )
         sums = losses.new_zeros(len(answers)).index_add(0, owner, losses)
         return sums / torch.tensor([len(a) for a in answers], device=visual.device)
 
     def _answer_logits(
         self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Logits ``(N, V)`` and labels ``(N,)`` at the answer positions only: the head is costly."""
+        """Logits ``(N, V)`` and labels ``(N,)`` at the answers only: the head is costly."""
         embed = self.network.get_input_embeddings()
         texts = [torch.cat([p, a]) for p, a in zip(prompts, answers, strict=True)]
         ids = pad_sequence(texts, batch_first=True).to(visual.device)
@@ -94,7 +96,7 @@ class LanguageModel(nn.Module):
 
     @torch.inference_mode()
     def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
-        """Mean log-probability per token of each answer after one prompt; ``visual`` ``(1, L, W)``."""
+        """Mean log-probability per token of each answer; ``visual`` ``(1, L, W)``."""
         count = len(answers)
         losses = self.token_losses(visual.expand(count, -1, -1), [prompt] * count, answers)
         return [-float(loss) for loss in losses]
@@ -103,7 +105,9 @@ class LanguageModel(nn.Module):
     def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
         """Greedy answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
         x, mask = self._left_padded(visual, prompts)
-        out = self.network.generate(inputs_embeds=x, attention_mask=mask, **self._options(max_new_tokens))
+        out = self.network.generate(
+            inputs_embeds=x, attention_mask=mask, **self._options(max_new_tokens)
+        )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
     def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
@@ -138,7 +142,7 @@ class LanguageModel(nn.Module):
             raise failed[0]
 
     def _left_padded(self, visual: Tensor, prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Embeddings ``(B, N, W)`` of visual tokens and prompts, padded on the left, and their mask."""
+        """Visual tokens and prompts ``(B, N, W)``, padded on the left, and their mask."""
         embed = self.network.get_input_embeddings()
         rows = [
             torch.cat([tokens.to(embed.weight.dtype), embed(ids.to(visual.device))])

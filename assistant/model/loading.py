@@ -51,7 +51,9 @@ def load_model(
     """
     folder = base or adapters_dir() / name / "base"
     if not (folder / BASE_CONFIG).is_file():
-        known = sorted(path.parent.parent.name for path in adapters_dir().glob(f"*/base/{BASE_CONFIG}"))
+        known = sorted(
+            path.parent.parent.name for path in adapters_dir().glob(f"*/base/{BASE_CONFIG}")
+        )
         raise InputError(f"model {name!r} is unknown; known are {', '.join(known)}")
     config = from_yaml(ModelConfig, folder / BASE_CONFIG)
     model = build_model(config, precision=precision)
@@ -85,7 +87,7 @@ def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
 
 
 def choose_precision(precision: str) -> torch.dtype:
-    """The dtype of the frozen encoder and LLM; "auto" is bf16 where the processor computes in it."""
+    """The frozen parts' dtype; "auto" is bf16 where the processor computes in it."""
     if precision == "auto":
         fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
         return torch.bfloat16 if fast else torch.float32

@@ -124,7 +124,9 @@ def initialise_from_bert(model: QFormer, folder: Path, seed: int) -> None:
 
 def _bert_name(key: str) -> str:
     """Where BERT keeps what the Q-Former's ``key`` starts from."""
-    name = key.replace("crossattention", "attention").replace("attention.attention", "attention.self")
+    name = key.replace("crossattention", "attention").replace(
+        "attention.attention", "attention.self"
+    )
     return name.replace("intermediate_query", "intermediate").replace("output_query", "output")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from assistant.caption_chunks import Phrase
-from assistant.caption_lexicon import Lexicon
-from assistant.caption_parsing import Fact, Reading, read_caption
+from assistant.captions.chunks import Phrase
+from assistant.captions.lexicon import Lexicon
+from assistant.captions.parsing import Fact, Reading, read_caption
 
 __all__ = ["NAMED_PEOPLE", "Entity", "Photo", "agreed", "read_photo"]
 

@@ -1,6 +1,6 @@
 """Words of photo captions: nouns with their concepts, verbs with their forms, and how they relate.
 
-The words are data, in ``caption_lexicon.yaml`` beside this file; ``load_lexicon`` checks them.
+The words are data, in ``lexicon.yaml`` beside this file; ``load_lexicon`` checks them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import yaml
 
 from assistant.errors import ConfigError
+from assistant.resources import caption_lexicon
 
 __all__ = ["DRESS", "Lexicon", "Noun", "Place", "Verb", "ing_form", "load_lexicon"]
 
@@ -156,7 +156,7 @@ def _ancestors(concept: str, parents: Mapping[str, str]) -> tuple[str, ...]:
 @cache
 def load_lexicon() -> Lexicon:
     """The shipped lexicon. Raises ConfigError for a relation between unknown words."""
-    source = files("assistant").joinpath("caption_lexicon.yaml")
+    source = caption_lexicon()
     data: dict[str, Any] = yaml.load(
         source.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     )
@@ -207,7 +207,7 @@ def _require_known(names: Iterable[str], known: frozenset[str]) -> None:
     for name in names:
         if name not in known:
             raise ConfigError(
-                f"caption_lexicon.yaml relates {name!r}, which is no concept under nouns: "
+                f"lexicon.yaml relates {name!r}, which is no concept under nouns: "
                 "add it there or correct its spelling"
             )
 
@@ -265,7 +265,7 @@ def _verbs(
     for lemma, entry in data.items():
         if entry["object"] not in _OBJECT_USES:
             raise ConfigError(
-                f"caption_lexicon.yaml: verb {lemma!r} has object {entry['object']!r}, "
+                f"lexicon.yaml: verb {lemma!r} has object {entry['object']!r}, "
                 f"wanted one of {', '.join(_OBJECT_USES)}"
             )
         verbs[lemma] = Verb(lemma, entry["object"], frozenset(entry.get("with", ())))

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assistant.caption_chunks import Phrase
-from assistant.caption_photo import NAMED_PEOPLE, Entity, Photo, agreed
+from assistant.captions.chunks import Phrase
+from assistant.captions.photo import NAMED_PEOPLE, Entity, Photo, agreed
 
 __all__ = [
     "COUNTABLE",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assistant.caption_agreement import colored_things, count_of, deeds, place_of
-from assistant.caption_candidates import could_be_true, deed_phrase
-from assistant.caption_photo import Entity, Photo
+from assistant.captions.agreement import colored_things, count_of, deeds, place_of
+from assistant.captions.candidates import could_be_true, deed_phrase
+from assistant.captions.photo import Entity, Photo
 
 __all__ = ["Claim", "claims", "denies"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.caption_chunks import Chunk, Phrase, cut_caption, split_words
-from assistant.caption_lexicon import DRESS, Lexicon
+from assistant.captions.chunks import Chunk, Phrase, cut_caption, split_words
+from assistant.captions.lexicon import DRESS, Lexicon
 
 __all__ = ["Fact", "Reading", "read_caption"]
 

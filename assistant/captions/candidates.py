@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from assistant.caption_agreement import (
+from assistant.captions.agreement import (
     COUNTABLE,
     Deed,
     colored_things,
@@ -15,8 +15,8 @@ from assistant.caption_agreement import (
     main_deed,
     place_of,
 )
-from assistant.caption_lexicon import ing_form
-from assistant.caption_photo import NAMED_PEOPLE, Entity, Photo, agreed
+from assistant.captions.lexicon import ing_form
+from assistant.captions.photo import NAMED_PEOPLE, Entity, Photo, agreed
 
 __all__ = [
     "Candidate",

@@ -1,8 +1,8 @@
 """Questions and answers made from photo captions, in the way of COCO-QA.
 
 Types: object, number, color, place, action and yes/no. The rules read the captions with a lexicon
-(``caption_parsing``), keep what a photo's captions agree on (``caption_photo``), and ask about it
-(``caption_candidates``); here the answers are balanced and given wrong choices.
+(``parsing``), keep what a photo's captions agree on (``photo``), and ask about it
+(``candidates``); here the answers are balanced and given wrong choices.
 
 Source: the question types and the thinning of frequent answers follow COCO-QA (Ren, Kiros and
 Zemel, "Exploring Models and Data for Image Question Answering", 2015); yes/no is ours.
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from assistant.caption_candidates import Candidate, candidates, could_be_true, spare_choices
-from assistant.caption_claims import Claim, claims, denies
-from assistant.caption_lexicon import load_lexicon
-from assistant.caption_photo import Photo, read_photo
+from assistant.captions.candidates import Candidate, candidates, could_be_true, spare_choices
+from assistant.captions.claims import Claim, claims, denies
+from assistant.captions.lexicon import load_lexicon
+from assistant.captions.photo import Photo, read_photo
 from assistant.errors import InputError
 
 __all__ = [

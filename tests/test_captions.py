@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.caption_questions import (
+from assistant.captions.questions import (
     QUESTION_TYPES,
     CaptionQuestion,
     flip_safe,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.caption_lexicon import Lexicon
+from assistant.captions.lexicon import Lexicon
 
 __all__ = ["Chunk", "Phrase", "cut_caption", "split_words"]
 
