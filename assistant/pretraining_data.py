@@ -276,8 +276,8 @@ def tidy(caption: str) -> str:
 
 STOP_WORDS = """
     a an the and or of in on at to with by for from into onto over under up down out off is are was
-    be being it its his her their he she they them this that these those while as near next there has
-    have having very some
+    be being it its his her their he she they them this that these those while as near next there
+    has have having very some
 """
 STOP = frozenset(STOP_WORDS.split())
 
