@@ -200,7 +200,7 @@ class Trainer:
             },
             {"params": [p for p in self.masters.values() if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, betas=tuple(self.config.betas))  # type: ignore[arg-type]
+        return torch.optim.AdamW(groups, betas=tuple(self.config.betas))
 
     def run(self) -> None:
         """Train from the current step to the end; Ctrl-C saves first."""

@@ -141,7 +141,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
     described = [
         Sample(
             picture=name,
-            question=prompts[rng.integers(len(prompts))],
+            question=prompts[int(rng.integers(len(prompts)))],
             answer=tidy(text),
             type="caption",
             bag=bags[name],

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["MID_STAGE", "VARIANTS", "EfficientNetLite"]
+__all__ = ["VARIANTS", "EfficientNetLite", "load_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -163,15 +164,15 @@ class EfficientNetLite(nn.Module):
         """Fold every norm into its convolution (inference only)."""
         self.eval()
         self._conv_stem = fuse_conv_bn_eval(self._conv_stem, self._bn0)
-        self._bn0 = nn.Identity()  # type: ignore[assignment]
+        self._bn0 = nn.Identity()
         self._conv_head = fuse_conv_bn_eval(self._conv_head, self._bn1)
-        self._bn1 = nn.Identity()  # type: ignore[assignment]
+        self._bn1 = nn.Identity()
         for block in self._blocks:
-            block.fuse()  # type: ignore[operator]
+            block.fuse()
         return self
 
 
-def load_checkpoint(variant: str, path: str) -> EfficientNetLite:
+def load_checkpoint(variant: str, path: Path) -> EfficientNetLite:
     """Build ``variant`` with the weights at ``path``; every key must fit."""
     model = EfficientNetLite(variant)
     model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=True)

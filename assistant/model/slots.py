@@ -66,7 +66,10 @@ class WordSlots(nn.Module):
 
     def _spelled(self, unit: Tensor, answers: Sequence[str]) -> Tensor:
         """Every answer weighs the same, however long it is."""
-        rows, slots, targets, weights = [], [], [], []
+        rows: list[int] = []
+        slots: list[int] = []
+        targets: list[int] = []
+        weights: list[float] = []
         for row, answer in enumerate(answers):
             ids = [*self.ids(answer), self.end][: unit.shape[1]]
             rows += [row] * len(ids)

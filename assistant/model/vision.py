@@ -36,7 +36,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, network: EfficientNetLite, config: EncoderConfig) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
         self.config = config
         self.side = config.size // 32
         self.width = 4 * network.mid_width + network.last_width + config.position_width
