@@ -1,7 +1,7 @@
 """Clips in: pictures with their times, facts, subtitle tracks and sound.
 
-The decoders run in a process of their own (``assistant/video_worker.py``) with a time limit and a memory
-limit, so that a file that hangs or crashes them is one VideoError here.
+The decoders run in a process of their own (``assistant/video_worker.py``) with a time limit and a
+memory limit, so that a file that hangs or crashes them is one VideoError here.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ class Limits:
 class Clip:
     """Pictures of a clip.
 
-    ``frames``: (T, H, W, 3) uint8 RGB as displayed, distinct, in order; ``seconds``: (T,) when each one
-    starts on the clip's own clock, which starts at 0; ``duration``: where the pictures end, in seconds;
-    ``start``, ``end``: the range that was sampled; ``digest``: sha256 of the file's content;
-    ``corrupt_frames``: how many of the wanted frames could not be decoded; ``warnings``: one line each.
+    ``frames``: (T, H, W, 3) uint8 RGB as displayed, distinct, in order;
+    ``seconds``: (T,) when each one starts on the clip's own clock, which starts at 0;
+    ``duration``: where the pictures end, in seconds; ``start``, ``end``: the sampled range;
+    ``digest``: sha256 of the file's content; ``decoder``: "pyav" or "decord";
+    ``corrupt_frames``: how many wanted frames could not be decoded; ``warnings``: one line each.
     """
 
     path: Path
@@ -95,10 +96,11 @@ def read_clip(
 ) -> Clip:
     """The pictures on show at the centres of ``frames`` equal segments of a range.
 
-    ``start`` and ``end`` are seconds, the whole clip by default. A clip with fewer pictures gives fewer.
-    ``decoder``: "auto", "pyav" or "decord"; ``max_side``: the longer side in pixels at most.
-    Raises InputError for an unusable option, VideoError where nothing can be decoded or the range is
-    outside the clip, VideoLimitError past ``limits``.
+    ``start`` and ``end`` are seconds, the whole clip by default; ``max_side``: the longer side in
+    pixels at most. A clip with fewer pictures gives fewer. ``decoder``: "auto" and "pyav" read
+    everything; "decord" is a second opinion, which knows fewer formats and does not see damage.
+    Raises InputError for an unusable option, VideoError where nothing can be decoded or the range
+    is outside the clip, VideoLimitError past ``limits``.
     """
     if frames < 1 or max_side < 1:
         raise InputError(f"frames={frames}, max_side={max_side}: both must be at least 1")
@@ -141,8 +143,8 @@ def read_subtitle_track(
 ) -> list[tuple[float, float, str]]:
     """The first text track inside a clip: (start, end, text) in seconds; empty if there is none.
 
-    A speaker named in the track (ASS) stands before the text: "SHELDON: ...". Raises VideoError where the
-    file cannot be read, VideoLimitError past ``limits``.
+    A speaker named in the track (ASS) stands before the text: "SHELDON: ...". Raises VideoError
+    where the file cannot be read, VideoLimitError past ``limits``.
     """
     header, _ = ask(checked(path), "subtitles", limits)
     lines = [(start, end, text_of(event)) for start, end, event in header["events"]]
@@ -206,16 +208,15 @@ def turned(pictures: np.ndarray, transpose: bool, rows: bool, columns: bool) -> 
 
 
 def text_of(event: str) -> str:
-    """The text of an ASS event (ReadOrder, Layer, Style, Name, 3 margins, Effect, Text)."""
-    *_, name, _, _, _, _, text = (
-        event.split(",", 8) if event.count(",") >= 8 else [""] * 5 + [event]
-    )
+    """The text of an ASS event: ReadOrder, Layer, Style, Name, three margins, Effect, Text."""
+    fields = event.split(",", 8)
+    name, text = (fields[3], fields[8]) if len(fields) == 9 else ("", event)
     text = re.sub(r"\{[^}]*\}", "", text).replace(r"\h", " ")
     text = re.sub(r"\\[Nn]", "\n", text).strip()
     return f"{name}: {text}" if name and text else text
 
 
-def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str, Any], bytes]:
+def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str, Any], memoryview]:
     """Sends one request to a reader's process; returns its reply's header and payload."""
     request = {"task": task, "path": str(path.absolute()), **options}
     request |= {"seconds": limits.seconds, "memory_mb": limits.memory_mb}

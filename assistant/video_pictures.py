@@ -130,9 +130,14 @@ class Pictures:
         self.path = path
         self.restart()
         self.origin = origin_of(self.container, self.stream)
-        self.first = max(0.0, self.clock(self.stream.start_time) or 0.0)
+        start = self.stream.start_time
+        self.first = 0.0 if start is None else max(0.0, self.clock(start))
         raw = self.container.format.flags & NO_TIMESTAMPS
         self.seekable = not raw and self.container.format.name not in UNSEEKABLE
+        declared = self.declared_end()
+        # times past it are damage: no container is wrong by more than that about its length
+        self.horizon = 2 * declared + 10 if declared else float("inf")
+        self.has_keys = False  # whether the container tells which pictures are key pictures
         # s that are decoded forward rather than by a seek: grows to the longest group met
         self.reach = 1.0 if self.seekable else float("inf")
         rate = self.stream.average_rate or self.stream.guessed_rate
@@ -148,16 +153,16 @@ class Pictures:
         self.ahead: Picture | None = None
         self.lost: set[float | None] = set()  # times of packets that gave an error
 
-    def clock(self, timestamp: int | None) -> float | None:
+    def clock(self, timestamp: int) -> float:
         """A timestamp of the stream in seconds of the clip's clock."""
-        return (
-            None
-            if timestamp is None
-            else round(float(timestamp * self.stream.time_base) - self.origin, 6)
-        )
+        return round(float(timestamp * self.stream.time_base) - self.origin, 6)
 
     def moment(self, part: av.Packet | av.VideoFrame) -> float | None:
-        return self.clock(part.pts if part.pts is not None else part.dts)
+        """When the picture of a packet or frame starts, in seconds, if that can be told."""
+        timestamp = part.pts if part.pts is not None else part.dts
+        if timestamp is None or abs(self.clock(timestamp)) > self.horizon:
+            return None
+        return self.clock(timestamp)
 
     def declared_end(self) -> float | None:
         """Where the container says that the pictures end, in seconds, if it does say it."""
@@ -169,8 +174,8 @@ class Pictures:
     def end(self) -> float:
         """Where the pictures really end, in seconds, by the last packets; decodes nothing."""
         self.shown = self.ahead = None
-        declared = self.declared_end()
-        for back in BACK_OFF[1:] if declared else ():  # the last to be shown is not the last stored
+        declared = self.declared_end() or 0.0
+        for back in BACK_OFF[1:]:  # not 0: the last one shown is not the last one stored
             if not self.seek(declared - back):
                 break
             end = self.last_packet_end()
@@ -190,16 +195,21 @@ class Pictures:
     def packet_times(self) -> Iterator[tuple[float | None, float]]:
         """Start and length of every picture from here on, by its packet, in seconds."""
         for packet in packets_of(self.stream):
+            self.has_keys |= packet.is_keyframe
             if packet.size and not packet.is_discard:
                 length = float((packet.duration or 0) * self.stream.time_base) or self.step
                 yield self.moment(packet), length
 
     def decode(self, before: float | None) -> Iterator[Picture]:
         """From here to the end; ``before`` is the time of what came before, None after a seek."""
-        group, context = Group(), self.stream.codec_context
+        context = self.stream.codec_context
+        # what comes before the first key picture builds on pictures that are not there
+        group = Group(broken_at=0 if self.has_keys else float("inf"))
         for number, packet in enumerate(packets_of(self.stream)):
             if packet.is_keyframe:
                 group = Group()
+            if packet.is_corrupt:
+                group.damage(number)
             packet.opaque = (group, number)  # comes back with the frame, which may be reordered
             try:
                 frames = packet.decode()
@@ -213,11 +223,13 @@ class Pictures:
                 if frame.is_corrupt:
                     its_group.damage(its_number)
                 start = self.moment(frame)
-                if start is None and before is None:
-                    continue  # no telling where this is
-                before = start if start is not None else before + self.step
+                if start is None:
+                    if before is None:
+                        continue  # no telling where this is
+                    start = before + self.step
                 length = float((frame.duration or 0) * self.stream.time_base) or self.step
-                yield Picture(before, before + length, frame, its_group, its_number)
+                yield Picture(start, start + length, frame, its_group, its_number)
+                before = start
 
     def at(self, seconds: float) -> Picture | None:
         """The picture on show at a time: the last that starts at or before it, else the first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import av
@@ -67,7 +68,8 @@ def read_sound(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     start, stop = chosen_range(request, 0.0, length or float("inf"))
     read_only(container, stream)
     if start > LEAD:
-        container.seek(int((start - LEAD + origin) / stream.time_base), stream=stream)
+        with suppress(av.FFmpegError):  # what cannot be sought is read from its start
+            container.seek(int((start - LEAD + origin) / stream.time_base), stream=stream)
     base, sound = start, bytearray()  # of ``sound[0]``, in seconds
     for moment, chunk in resampled(stream, rate):
         if moment is not None:
@@ -91,7 +93,8 @@ def read_sound(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
 
 def resampled(stream: av.audio.AudioStream, rate: int) -> Iterator[tuple[float | None, bytes]]:
     """The stream's frames as 16 bit mono at ``rate``, each with its time in the container."""
-    kind, resampler = None, None
+    kind: tuple[str, str, int] | None = None
+    resampler: Any = None
     for _, frame in frames_of(stream):
         if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -1,7 +1,7 @@
 """The reader's own process: a request in, pictures, facts, text or sound out.
 
 ``python -m assistant.video_worker`` reads one JSON request from standard input and writes one
-reply: the magic word, the header's length (4 bytes, little endian), the header (JSON), the payload (raw).
+reply: the magic word, the header's length (4 bytes, little endian), the header (JSON), the payload.
 Whatever FFmpeg's libraries print goes nowhere. ``assistant/video.py`` is the other end.
 numpy is not imported: it would double the time that a reader takes to start.
 """
@@ -47,7 +47,7 @@ class Sample:
     turn: tuple[bool, bool, bool] = (False, False, False)  # transpose, flip rows, flip columns
 
     def add(self, seconds: float, frame: av.VideoFrame, sar: float) -> None:
-        if self.seconds and self.seconds[-1] == seconds:
+        if self.seconds and seconds <= self.seconds[-1]:
             return
         if not self.pictures:
             self.size = fit(frame.width * sar, frame.height, self.max_side)
@@ -171,7 +171,7 @@ def read_info(request: dict[str, Any]) -> Reply:
         raise VideoError("is damaged: none of its pictures could be decoded")
     size = fit(picture.frame.width * aspect(video.stream), picture.frame.height, 1 << 30)
     width, height = reversed(size) if turn_of(matrix_of(picture.frame))[0] else size
-    info = {"width": width, "height": height, "fps": round(1 / video.step, 3)}
+    info: dict[str, Any] = {"width": width, "height": height, "fps": round(1 / video.step, 3)}
     info["codec"] = video.stream.codec_context.codec.canonical_name
     info["duration"] = video.end()
     info["has_audio"] = any(s.codec_context for s in video.container.streams.audio)

@@ -74,7 +74,7 @@ def make_clip(
 
 
 def reference_frames(path: Path, size: tuple[int, int]) -> tuple[list[float], np.ndarray]:
-    """All frames as ffmpeg itself shows them: their seconds, and pictures (N, H, W, 3) at ``size``."""
+    """All frames as ffmpeg itself shows them: seconds, and pictures (N, H, W, 3) at ``size``."""
     plain = ("-i", path, "-map", "0:V:0", "-fps_mode", "passthrough")
     table = ffmpeg(*plain, "-enc_time_base", "1:1000000", "-f", "framecrc", "-").decode()
     seconds = [
