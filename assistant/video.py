@@ -161,9 +161,11 @@ def read_audio(
 ) -> np.ndarray:
     """The first sound track's range as (n,) float32 mono in [-1, 1], ``rate`` samples per second.
 
-    Sample 0 is at ``start`` seconds; gaps are silence. Raises VideoError where there is no sound,
-    VideoLimitError past ``limits``.
+    Sample 0 is at ``start`` seconds; gaps are silence. Raises InputError for an unusable rate,
+    VideoError where there is no sound, VideoLimitError past ``limits``.
     """
+    if rate < 1:
+        raise InputError(f"rate={rate}: at least 1 sample per second was wanted")
     _, payload = ask(checked(path), "sound", limits, start=start, end=end, rate=rate)
     return np.frombuffer(payload, "<i2").astype(np.float32) / 32768
 
@@ -173,18 +175,23 @@ def checked(path: str | Path) -> Path:
     path = Path(path)
     try:
         if path.is_dir():
-            raise VideoError(f"{path}: is a folder, a video file was wanted")
+            raise VideoError(line(path, "is a folder, a video file was wanted"))
         if path.exists() and not path.is_file():
-            raise VideoError(f"{path}: is a device or a pipe, a video file was wanted")
+            raise VideoError(line(path, "is a device or a pipe, a video file was wanted"))
         with path.open("rb") as file:
             if not file.read(1):
-                raise VideoError(f"{path}: is empty (0 bytes), a video file was wanted")
+                raise VideoError(line(path, "is empty (0 bytes), a video file was wanted"))
     except FileNotFoundError:
-        raise VideoError(f"{path}: no such file; give the path of a clip") from None
+        raise VideoError(line(path, "no such file; give the path of a clip")) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = getattr(error, "strerror", None) or error
-        raise VideoError(f"{path}: cannot be opened ({reason})") from error
+        raise VideoError(line(path, f"cannot be opened ({reason})")) from error
     return path
+
+
+def line(path: Path, message: str) -> str:
+    """One line, whatever the file's name holds."""
+    return " ".join(f"{path}: {message}".splitlines())
 
 
 def digest_of(path: Path) -> str:
@@ -235,10 +242,8 @@ def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str
         try:
             reply, _ = process.communicate(json.dumps(request).encode(), timeout=limits.seconds)
         except subprocess.TimeoutExpired:
-            raise VideoLimitError(
-                f"{path}: reading it took longer than {limits.seconds:g} s; "
-                "ask for fewer frames or a shorter range"
-            ) from None
+            message = f"reading it took longer than {limits.seconds:g} s; ask for a shorter range"
+            raise VideoLimitError(line(path, message)) from None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -255,13 +260,11 @@ def unpacked(
     payload = memoryview(reply)[head + size :]
     if header is None or len(payload) != header["payload"]:
         how = f"was stopped by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        raise VideoError(f"{path}: its reader {how} before it was done; is the file damaged?")
+        raise VideoError(line(path, f"its reader {how} before it was done; is the file damaged?"))
     if header.get("failure") == "memory":
-        raise VideoLimitError(
-            f"{path}: reading it takes more than {limits.memory_mb} MB of memory; "
-            "allow more or convert it to a smaller picture"
-        )
+        message = f"reading it takes more than {limits.memory_mb} MB of memory; allow more"
+        raise VideoLimitError(line(path, message))
     if "failure" in header:
-        raise VideoError(" ".join(f"{path}: {header['message']}".split()))
+        raise VideoError(line(path, header["message"]))
     del header["payload"]
     return header, payload

@@ -200,8 +200,8 @@ class Pictures:
                 length = float((packet.duration or 0) * self.stream.time_base) or self.step
                 yield self.moment(packet), length
 
-    def decode(self, before: float | None) -> Iterator[Picture]:
-        """From here to the end; ``before`` is the time of what came before, None after a seek."""
+    def decode(self, due: float | None) -> Iterator[Picture]:
+        """From here to the end; ``due``: when the next picture starts if it does not say it."""
         context = self.stream.codec_context
         # what comes before the first key picture builds on pictures that are not there
         group = Group(broken_at=0 if self.has_keys else float("inf"))
@@ -223,13 +223,12 @@ class Pictures:
                 if frame.is_corrupt:
                     its_group.damage(its_number)
                 start = self.moment(frame)
+                start = due if start is None else start
                 if start is None:
-                    if before is None:
-                        continue  # no telling where this is
-                    start = before + self.step
+                    continue  # no telling where this is
                 length = float((frame.duration or 0) * self.stream.time_base) or self.step
-                yield Picture(start, start + length, frame, its_group, its_number)
-                before = start
+                due = round(start + length, 6)
+                yield Picture(start, due, frame, its_group, its_number)
 
     def at(self, seconds: float) -> Picture | None:
         """The picture on show at a time: the last that starts at or before it, else the first."""
@@ -245,14 +244,14 @@ class Pictures:
         for back in BACK_OFF:
             if not self.seek(seconds - back):
                 break
-            self.begin(before=None)
+            self.begin(due=None)
             if self.ahead is None or self.ahead.seconds > seconds:
                 continue
             if self.ahead.clean or back >= PATIENCE:
                 self.reach = max(self.reach, seconds - self.ahead.seconds)
                 return
         self.restart()
-        self.begin(before=self.first - self.step)
+        self.begin(due=self.first)
 
     def seek(self, seconds: float) -> bool:
         """Moves the container to a key picture; False where only the start is sure to work."""
@@ -265,8 +264,8 @@ class Pictures:
             return False
         return True
 
-    def begin(self, before: float | None) -> None:
-        self.following = self.decode(before)
+    def begin(self, due: float | None) -> None:
+        self.following = self.decode(due)
         self.shown, self.ahead = None, next(self.following, None)
 
     def missing(self, seconds: float) -> bool:
