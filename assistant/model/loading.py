@@ -69,14 +69,21 @@ def build_model(
     """The model at its initialisation: everything pretrained, nothing of ours trained."""
     dtype = choose_precision(precision)
     encoder = load_encoder(config, dtype)
-    llm_folder = weights_store.ensure(config.llm.weights, prepare=convert_gguf)
+    llm_folder = weights_folder(config.llm.weights, prepare=convert_gguf)
     llm = load_language_model(llm_folder, config.llm, dtype, attention)
-    bert = weights_store.ensure(config.qformer.weights)
+    bert = weights_folder(config.qformer.weights)
     qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
     initialise_from_bert(qformer, bert, seed)
     initialise_projection(qformer, llm)
     tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
+
+
+def weights_folder(source: str, prepare: weights_store.Prepare | None = None) -> Path:
+    """Where the weights named in the lock lie, or those of a hub id ("owner/name")."""
+    if "/" in source:
+        return weights_store.ensure_hub(source)
+    return weights_store.ensure(source, prepare=prepare)
 
 
 def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:

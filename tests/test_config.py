@@ -1,0 +1,48 @@
+"""The strict loader of frozen configs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from assistant.config import ModelConfig, from_mapping, from_yaml
+from assistant.errors import ConfigError
+
+
+def test_nested_values_arrive_typed():
+    config = from_mapping(ModelConfig, {"name": "x", "llm": {"repetition_penalty": 2}}, "here")
+    assert config.llm.repetition_penalty == 2.0
+    assert isinstance(config.llm.repetition_penalty, float)
+    assert config.qformer.queries == 32
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ModelConfig("x").name = "y"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({}, "'name' is missing"),
+        ({"name": "x", "encodr": {}}, "unknown key 'encodr'"),
+        ({"name": "x", "qformer": {"layers": "six"}}, "layers is 'six', wanted int"),
+        ({"name": "x", "qformer": {"layers": True}}, "layers is True, wanted int"),
+        ({"name": "x", "qformer": {"width": 100, "heads": 7}}, "100 is not a multiple of heads 7"),
+        (["name"], "holds list"),
+    ],
+)
+def test_mistakes_are_named(data, told):
+    with pytest.raises(ConfigError, match=told):
+        from_mapping(ModelConfig, data, "model.yaml")
+
+
+def test_files_that_are_missing_or_no_yaml(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        from_yaml(ModelConfig, tmp_path / "none.yaml")
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("a: [1\nb: 2")
+    with pytest.raises(ConfigError, match="is not YAML") as error:
+        from_yaml(ModelConfig, bad)
+    assert "\n" not in str(error.value)
