@@ -226,7 +226,7 @@ class Session:
         from assistant.video import read_clip
 
         model, store = self._assistant.model, self._assistant.store
-        key = FeatureKey(self._digest, start, end, self._frames, self._decoder, model.fingerprint)
+        key = FeatureKey(self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint)
         try:
             found = store.get(key)
         except OSError:  # put() meets the same and says so
@@ -247,7 +247,7 @@ class Session:
             start=clip.start,
             end=clip.end,
             duration=clip.duration,
-            encoder=model.fingerprint,
+            encoder=model.encoder_fingerprint,
             warnings=clip.warnings,
         )
         try:

@@ -45,6 +45,7 @@ class ScriptedModel:
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"
+    encoder_fingerprint: str = "scripted-encoder-1"
     encoded: list[list[int]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
 

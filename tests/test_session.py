@@ -241,7 +241,7 @@ def test_features_are_taken_from_the_store_without_decoding(clip, tmp_path, monk
 
 def test_another_encoder_looks_again(clip, tmp_path):
     for fingerprint in ("one", "two"):
-        model = ScriptedModel(fingerprint=fingerprint)
+        model = ScriptedModel(encoder_fingerprint=fingerprint)
         Assistant(model, FeatureStore(tmp_path)).open(clip).look()
         assert len(model.encoded) == 1
 

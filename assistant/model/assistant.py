@@ -47,6 +47,11 @@ class VideoAssistant(nn.Module):
     def name(self) -> str:
         return self.config.name
 
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Changes whenever cached features are no longer those of this encoder."""
+        return self.encoder.fingerprint
+
     def encode(self, frames: np.ndarray) -> FrameFeatures:
         """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and ImageNet classes."""
         return self.encoder(frames)

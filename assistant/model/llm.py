@@ -19,6 +19,7 @@ from transformers import (
     StoppingCriteriaList,
     TextIteratorStreamer,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from assistant.config import LLMConfig
 
@@ -176,6 +177,7 @@ def load_language_model(
     folder: Path, config: LLMConfig, dtype: torch.dtype, attention: str = "sdpa"
 ) -> LanguageModel:
     """The LLM saved in ``folder`` (safetensors), frozen, in ``dtype``."""
+    disable_progress_bar()  # loading takes less than a second
     network = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention, local_files_only=True
     )

@@ -50,6 +50,8 @@ def load_model(
         InputError: unknown name or precision. WeightsError: weights missing, damaged or foreign.
     """
     folder = base or adapters_dir() / name / "base"
+    if base and not (folder / BASE_CONFIG).is_file():
+        raise InputError(f"{base}: holds no {BASE_CONFIG}; give the base/ folder of a pretrain run")
     if not (folder / BASE_CONFIG).is_file():
         known = sorted(
             path.parent.parent.name for path in adapters_dir().glob(f"*/base/{BASE_CONFIG}")

@@ -48,6 +48,12 @@ class ImageEncoder(nn.Module):
         """K, the patches of one frame."""
         return self.side**2
 
+    @property
+    def fingerprint(self) -> str:
+        """All that decides the features of a picture."""
+        config, dtype = self.config, self.network._conv_stem.weight.dtype
+        return f"{config.weights}-{config.size}-{config.position_width}-{dtype}"
+
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:
         """``frames`` ``(T, H, W, 3)`` uint8 RGB of any size -> :class:`FrameFeatures`."""
