@@ -20,20 +20,20 @@ def street():
     return next(weights_store.ensure("samples").rglob("bikes.mp4"))
 
 
-BIKES = {444, 671, 870}  # ImageNet-1k: tandem bicycle, mountain bike, tricycle
+CAB = 468  # in ImageNet-1k
 
 
 def test_encoder_knows_what_the_clip_shows(mini, street):
-    """ImageNet's labels as published: the weights sit where they belong."""
-    classes = mini.open(street, start=6.5, end=10).look().classes
-    assert BIKES & set(classes.mean(0).topk(5).indices.tolist())
+    """A taxi fills the first seconds; ImageNet's label as published says so."""
+    classes = mini.open(street, start=0, end=3).look().classes
+    assert CAB in classes.mean(0).topk(5).indices.tolist()
 
 
 def test_answers_about_the_sample_clip_in_words(mini, street):
     session = mini.open(street)
     told = "".join(session.ask("What is in the video?"))
     assert 1 <= len(told.split()) <= 40
-    assert "".join(session.ask("What is in the video?", task="chat")) != ""
+    assert session.conversation.turns[-1].answer == told
 
 
 def test_same_question_same_answer(mini, street):
