@@ -157,7 +157,7 @@ def nearest_captions(
 
 
 def _unit_means(table: FeatureTable, names: Sequence[str]) -> Tensor:
-    rows = [torch.from_numpy(table.array[table.rows[name]]).float().mean(0) for name in names]
+    rows = [torch.tensor(table.array[table.rows[name]]).float().mean(0) for name in names]
     return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
 
 

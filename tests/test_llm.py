@@ -54,5 +54,15 @@ def test_history_comes_before_the_question():
     assert text.index("first") < text.index("one") < text.index("then")
 
 
+def test_bf16_does_not_tie_answers_that_fp32_tells_apart():
+    """At the size of real logits bf16 steps by 0.125: ties would fall to the first choice."""
+    llm = tiny_llm()
+    llm.network.lm_head.weight.data.mul_(20)
+    llm.network.to(torch.bfloat16)
+    words = [torch.tensor([token]) for token in range(4, 80)]
+    scores = llm.score(torch.randn(1, 4, 24), llm.prompt_ids("which"), words)
+    assert len(set(scores)) == len(words)
+
+
 def test_frozen():
     assert not any(p.requires_grad for p in tiny_llm().parameters())

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
@@ -65,18 +64,22 @@ class LanguageModel(nn.Module):
         Args:
             visual: ``(B, L, W)``. prompts, answers: ids per sample, of any length.
         """
-        logits, labels = self._answer_logits(visual, prompts, answers)
-        losses = F.cross_entropy(logits.float(), labels, reduction="none")
+        hidden = torch.cat(self._answer_states(visual, prompts, answers)).contiguous()  # (N, W)
+        labels = torch.cat(list(answers)).to(visual.device)
+        head = self.network.get_output_embeddings()
+        # bf16 logits of likely words often tie: the label's own is computed in fp32.
+        exact = (hidden.float() * head.weight[labels].float()).sum(-1)
+        losses = head(hidden).float().logsumexp(-1) - exact
         owner = torch.cat([torch.full((len(a),), i) for i, a in enumerate(answers)]).to(
             visual.device
         )
         sums = losses.new_zeros(len(answers)).index_add(0, owner, losses)
         return sums / torch.tensor([len(a) for a in answers], device=visual.device)
 
-    def _answer_logits(
+    def _answer_states(
         self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Logits ``(N, V)`` and labels ``(N,)`` at the answers only: the head is costly."""
+    ) -> list[Tensor]:
+        """Last states ``(La, W)`` of each sample that predict its answer; the head is costly."""
         embed = self.network.get_input_embeddings()
         texts = [torch.cat([p, a]) for p, a in zip(prompts, answers, strict=True)]
         ids = pad_sequence(texts, batch_first=True).to(visual.device)
@@ -92,8 +95,7 @@ class LanguageModel(nn.Module):
         for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
             first = visual.shape[1] + len(prompt) - 1  # predicts the first answer token
             rows.append(hidden[index, first : first + len(answer)])
-        labels = torch.cat(list(answers)).to(visual.device)
-        return self.network.get_output_embeddings()(torch.cat(rows).contiguous()), labels
+        return rows
 
     @torch.inference_mode()
     def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
