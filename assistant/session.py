@@ -226,7 +226,9 @@ class Session:
         from assistant.video import read_clip
 
         model, store = self._assistant.model, self._assistant.store
-        key = FeatureKey(self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint)
+        key = FeatureKey(
+            self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
+        )
         try:
             found = store.get(key)
         except OSError:  # put() meets the same and says so
