@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
+# Decoders in which every packet gives a picture; elsewhere it may say "as before".
+DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 UNSEEKABLE = {"gif", "apng"}  # each picture builds on the one before without saying so
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
@@ -137,6 +139,7 @@ class Pictures:
         declared = self.declared_end()
         # times past it are damage: no container is wrong by more than that about its length
         self.horizon = 2 * declared + 10 if declared else float("inf")
+        self.dense = self.stream.codec_context.name in DENSE
         self.has_keys = False  # whether the container tells which pictures are key pictures
         # s that are decoded forward rather than by a seek: grows to the longest group met
         self.reach = 1.0 if self.seekable else float("inf")
@@ -151,7 +154,7 @@ class Pictures:
         context.copy_opaque = True
         self.shown: Picture | None = None
         self.ahead: Picture | None = None
-        self.lost: set[float | None] = set()  # times of packets that gave an error
+        self.due: list[float | None] = []  # times for which a decoded packet owes a picture
 
     def clock(self, timestamp: int) -> float:
         """A timestamp of the stream in seconds of the clip's clock."""
@@ -200,8 +203,8 @@ class Pictures:
                 length = float((packet.duration or 0) * self.stream.time_base) or self.step
                 yield self.moment(packet), length
 
-    def decode(self, due: float | None) -> Iterator[Picture]:
-        """From here to the end; ``due``: when the next picture starts if it does not say it."""
+    def decode(self, following: float | None) -> Iterator[Picture]:
+        """From here to the end; a picture without a time starts at ``following``, if known."""
         context = self.stream.codec_context
         # what comes before the first key picture builds on pictures that are not there
         group = Group(broken_at=0 if self.has_keys else float("inf"))
@@ -216,19 +219,21 @@ class Pictures:
             except av.FFmpegError as error:
                 pass_on_memory(error, wanted=context.width * context.height * BYTES_PER_PIXEL)
                 group.damage(number)
-                self.lost.add(self.moment(packet))
+                self.due.append(self.moment(packet))
                 continue
+            if self.dense and packet.size and not packet.is_discard:
+                self.due.append(self.moment(packet))
             for frame in frames:
                 its_group, its_number = frame.opaque or (group, number)
                 if frame.is_corrupt:
                     its_group.damage(its_number)
                 start = self.moment(frame)
-                start = due if start is None else start
+                start = following if start is None else start
                 if start is None:
                     continue  # no telling where this is
                 length = float((frame.duration or 0) * self.stream.time_base) or self.step
-                due = round(start + length, 6)
-                yield Picture(start, due, frame, its_group, its_number)
+                following = round(start + length, 6)
+                yield Picture(start, following, frame, its_group, its_number)
 
     def at(self, seconds: float) -> Picture | None:
         """The picture on show at a time: the last that starts at or before it, else the first."""
@@ -244,14 +249,14 @@ class Pictures:
         for back in BACK_OFF:
             if not self.seek(seconds - back):
                 break
-            self.begin(due=None)
+            self.begin(start=None)
             if self.ahead is None or self.ahead.seconds > seconds:
                 continue
             if self.ahead.clean or back >= PATIENCE:
                 self.reach = max(self.reach, seconds - self.ahead.seconds)
                 return
         self.restart()
-        self.begin(due=self.first)
+        self.begin(start=self.first)
 
     def seek(self, seconds: float) -> bool:
         """Moves the container to a key picture; False where only the start is sure to work."""
@@ -264,14 +269,16 @@ class Pictures:
             return False
         return True
 
-    def begin(self, due: float | None) -> None:
-        self.following = self.decode(due)
+    def begin(self, start: float | None) -> None:
+        self.due = []
+        self.following = self.decode(start)
         self.shown, self.ahead = None, next(self.following, None)
 
     def missing(self, seconds: float) -> bool:
-        """Whether the picture that belongs to the last ``at`` could not be decoded."""
-        if self.shown is None:
-            return False  # before the first one
-        if any(self.shown.seconds < lost <= seconds for lost in self.lost if lost is not None):
+        """Whether the picture that belongs to the last ``at`` did not come out of the decoder."""
+        late = self.shown.seconds + 1.5 * self.step if self.shown else -float("inf")
+        if any(late < moment <= seconds for moment in self.due if moment is not None):
             return True
+        if self.shown is None:
+            return False
         return self.shown.group.broken_at < float("inf") and seconds >= self.shown.end
