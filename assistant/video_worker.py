@@ -79,6 +79,8 @@ def read_pictures(request: dict[str, Any]) -> Reply:
     video = Pictures(request["path"])
     count, max_side = request["frames"], request["max_side"]
     declared, end = video.declared_end(), video.end()
+    if not end:
+        raise VideoError("has no pictures in it; is the file whole?")
     start, stop = chosen_range(request, video.first, end)
     found = sample(video, centres(start, stop, count), max_side)
     warnings = []

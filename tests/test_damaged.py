@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 import pytest
 from clips import X264, make_clip, number_of
 
 from assistant.errors import VideoError, VideoLimitError
-from assistant.video import Limits, read_clip
+from assistant.video import read_clip
 
-LIMITS = Limits(seconds=60)
 SECONDS, FPS = 3, 10
 PER_MUTATION = 4  # of each format: 10 formats, 5 mutations, 200 files
 SHORT_GROUPS = ("-g", "10")
@@ -62,33 +66,99 @@ def damage_header(data: bytearray, rng: random.Random) -> bytearray:
 
 
 MUTATIONS = (truncate, flip_bits, zero_a_run, shuffle_blocks, damage_header)
+SEEDS = range(4)
+# Their decoders notice most damage; VP8, VP9, AV1, HEVC, Theora and GIF carry no check of it.
+NOTICING = ("h264.mp4", "mpeg4.avi", "h264.ts", "sorenson.flv")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_damaged_files_are_clips_or_one_clear_line(name, tmp_path):
-    whole = make_clip(tmp_path / name, SECONDS * FPS, fps=FPS, codec=FORMATS[name]).read_bytes()
-    shown = garbled = 0
-    for mutate in MUTATIONS:
-        for index in range(PER_MUTATION):
-            seed = f"{name} {mutate.__name__} {index}"
-            path = tmp_path / f"damaged-{name}"
-            path.write_bytes(mutate(bytearray(whole), random.Random(seed)))
-            try:
-                clip = read_clip(path, frames=4, limits=LIMITS)
-            except VideoLimitError as error:  # a damaged size asks for any memory
-                assert "of memory" in str(error), f"{seed}: {error}"
-                continue
-            except VideoError as error:
-                assert "\n" not in str(error), seed
-                assert "Traceback" not in str(error), seed
-                assert "signal" not in str(error), seed
-                continue
-            assert 1 <= len(clip.frames) == len(clip.seconds) <= 4, seed
-            assert list(clip.seconds) == sorted(clip.seconds), seed
-            if clip.corrupt_frames:
-                assert clip.warnings, seed
-            shown += len(clip.frames)
-            garbled += sum(number_of(frame) is None for frame in clip.frames)
-    assert shown, "every mutation was fatal: nothing was tested"
-    # A decoder does not notice every changed bit; what it does notice must not be shown.
-    assert garbled <= 0.3 * shown, f"{garbled} of {shown} pictures are garbled"
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file; of a clip only what is looked at, so that it can be freed."""
+
+    path: Path
+    format: str
+    mutation: str
+    error: VideoError | None = None
+    seconds: tuple[float, ...] = ()
+    numbers: tuple[int | None, ...] = ()  # drawn in the pictures
+    lost: int = 0
+    warnings: tuple[str, ...] = ()
+    memory: int = 0  # bytes that this process holds afterwards
+
+
+def damaged_files(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    for name, codec in FORMATS.items():
+        whole = make_clip(folder / name, SECONDS * FPS, fps=FPS, codec=codec).read_bytes()
+        for mutate in MUTATIONS:
+            for seed in SEEDS:
+                rng = random.Random(f"{name} {mutate.__name__} {seed}")
+                path = folder / f"{mutate.__name__}_{seed}_{name}"
+                path.write_bytes(mutate(bytearray(whole), rng))
+                yield path, name, mutate.__name__
+
+
+def read(file: tuple[Path, str, str]) -> Outcome:
+    try:
+        clip = read_clip(file[0])
+    except VideoError as error:
+        return Outcome(*file, error=error)
+    numbers = tuple(number_of(frame) for frame in clip.frames)
+    memory = psutil.Process().memory_info().rss
+    return Outcome(*file, None, clip.seconds, numbers, clip.corrupt_frames, clip.warnings, memory)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory) -> list[Outcome]:
+    files = list(damaged_files(tmp_path_factory.mktemp("damaged")))
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(read, files))
+
+
+def test_each_is_a_clip_or_one_line(outcomes):
+    assert len(outcomes) == 200
+    for outcome in outcomes:
+        if outcome.error is None:
+            assert len(outcome.numbers) >= 1
+            assert list(outcome.seconds) == sorted(set(outcome.seconds))
+            continue
+        message = str(outcome.error)
+        assert message.startswith(f"{outcome.path}: ") and "\n" not in message
+        assert "made the reader fail" not in message, message
+        assert "its reader" not in message, message  # it crashed
+        assert not isinstance(outcome.error, VideoLimitError) or "memory" in message, message
+
+
+def test_what_is_whole_is_given(outcomes):
+    """Most damage leaves most pictures: refusing everything would be easy."""
+    clips = [outcome for outcome in outcomes if outcome.error is None]
+    assert len(clips) >= 110
+    assert sum(len(clip.numbers) for clip in clips) >= 6 * len(clips)
+
+
+def test_what_is_lost_is_said(outcomes):
+    lossy = [outcome for outcome in outcomes if outcome.lost]
+    assert len(lossy) >= 15
+    for outcome in lossy:
+        words = f"{outcome.lost} of 8 frames could not be decoded"
+        assert any(words in warning for warning in outcome.warnings)
+
+
+def test_garbled_pictures_are_not_given(outcomes):
+    noticing = [outcome for outcome in outcomes if outcome.format in NOTICING]
+    numbers = [number for outcome in noticing for number in outcome.numbers]
+    assert len(numbers) >= 300
+    assert numbers.count(None) <= 0.02 * len(numbers), numbers.count(None)
+
+
+def test_a_file_cut_off_gives_its_beginning(outcomes):
+    """Nothing that is left is wrong, and it is in its place."""
+    cut = [o for o in outcomes if o.mutation == "truncate" and o.format != "gif.gif"]
+    pairs = [pair for o in cut for pair in zip(o.seconds, o.numbers, strict=True)]
+    assert len(pairs) >= 60
+    for seconds, number in pairs:
+        assert number == pytest.approx(seconds * FPS, abs=0.2)
+
+
+def test_memory_stays_flat_over_200_opens(outcomes):
+    memory = [outcome.memory for outcome in outcomes if outcome.memory]
+    assert max(memory[-30:]) - max(memory[:30]) < 8 << 20
