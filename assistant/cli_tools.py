@@ -54,10 +54,12 @@ def add_demo(commands: argparse._SubParsersAction) -> None:
 def run_demo(args: argparse.Namespace) -> int:
     from assistant import demo, load
 
-    for name, answer in demo.run_demo(load()):
+    for name, answer, truth in demo.run_demo(load()):
         print(f"{name}  Q: {answer.basis.question}")
         print(f"{'':{len(name)}}  A: ", end="")
         stream(answer, quiet=True)
+        if truth is not None:
+            print(f"{'':{len(name)}}  ({truth} is right)")
     return 0
 
 

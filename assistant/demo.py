@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["run_demo"]
 
 CLIP_QUESTIONS = (
-    "What is happening?",
-    "What are the people riding?",
-    "Is it day or night?",
+    "What is in the video?",
+    "What happens in the last 4 seconds?",
+    "Who is in the video?",
 )
 SCENE_SEED = 4
-SCENE_QUESTION = "count"  # the type of question asked about the generated picture
+SCENE_QUESTION = "color"  # the type of question asked about the generated picture
 
 
-def run_demo(assistant: Assistant) -> Iterator[tuple[str, Answer]]:
-    """What is looked at, and an answer to be streamed, one question after the other.
+def run_demo(assistant: Assistant) -> Iterator[tuple[str, Answer, str | None]]:
+    """What is looked at, an answer to be streamed, and what is true where that is known.
 
     Raises:
         WeightsError: the sample clip cannot be fetched.
@@ -33,18 +33,18 @@ def run_demo(assistant: Assistant) -> Iterator[tuple[str, Answer]]:
     clip = next(weights_store.ensure("samples").rglob("bikes.mp4"))
     session = assistant.open(clip)
     for question in CLIP_QUESTIONS:
-        yield clip.name, session.ask(question)
+        yield clip.name, session.ask(question), None
     with tempfile.TemporaryDirectory() as folder:
         yield from _ask_generated(assistant, Path(folder))
 
 
-def _ask_generated(assistant: Assistant, folder: Path) -> Iterator[tuple[str, Answer]]:
+def _ask_generated(assistant: Assistant, folder: Path) -> Iterator[tuple[str, Answer, str | None]]:
     from PIL import Image
 
     from assistant.scenes import example
 
-    scene = example(0, SCENE_SEED, "test")
+    scene = example(0, SCENE_SEED, "dev")
     picture = folder / "generated.png"
     Image.fromarray(scene.image).save(picture)
     record = next(record for record in scene.records if record["type"] == SCENE_QUESTION)
-    yield picture.name, assistant.open(picture).ask(record["question"])
+    yield picture.name, assistant.open(picture).ask(record["question"]), record["answer"]

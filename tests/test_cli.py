@@ -289,7 +289,8 @@ class TestTools:
         assert code == 0
         assert out.count("Q: ") == out.count("A: I see") == 4
         assert out.count("bikes.mp4") == 3
-        assert len(model.encoded) == 2 and len(loads) == 1
+        assert len(model.encoded) == 3 and len(loads) == 1  # the clip, its end, the picture
+        assert out.count(" is right)") == 1
 
     def test_fetch(self, loads, capsys, monkeypatch, tmp_path):
         monkeypatch.setattr(weights_store, "ensure", lambda name: tmp_path / name)
