@@ -49,8 +49,8 @@ params = L.llama_context_default_params()
 params.n_ctx, params.n_threads, params.n_threads_batch = 512, threads, threads
 context = L.llama_init_from_model(model, params)
 def decode(ids):
-    batch = L.llama_batch_get_one((L.llama_token * len(ids))(*ids), len(ids))
-    assert L.llama_decode(context, batch) == 0
+    held = (L.llama_token * len(ids))(*ids)  # the batch only points at it
+    assert L.llama_decode(context, L.llama_batch_get_one(held, len(ids))) == 0
     return int(numpy.ctypeslib.as_array(L.llama_get_logits_ith(context, -1), (49152,)).argmax())
 for _ in range(rounds + 1):
     L.llama_memory_clear(L.llama_get_memory(context), True)
