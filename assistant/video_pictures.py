@@ -30,7 +30,6 @@ __all__ = [
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
-UNSEEKABLE = {"gif", "apng"}  # each picture builds on the one before without saying so
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
 BYTES_PER_PIXEL = 8  # at most, of a decoded picture
@@ -134,8 +133,7 @@ class Pictures:
         self.origin = origin_of(self.container, self.stream)
         start = self.stream.start_time
         self.first = 0.0 if start is None else max(0.0, self.clock(start))
-        raw = self.container.format.flags & NO_TIMESTAMPS
-        self.seekable = not raw and self.container.format.name not in UNSEEKABLE
+        self.seekable = not self.container.format.flags & NO_TIMESTAMPS
         declared = self.declared_end()
         # times past it are damage: no container is wrong by more than that about its length
         self.horizon = 2 * declared + 10 if declared else float("inf")

@@ -159,6 +159,32 @@ def test_a_file_cut_off_gives_its_beginning(outcomes):
         assert number == pytest.approx(seconds * FPS, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "h264.mp4",
+        pytest.param(
+            "av1.mp4",
+            marks=pytest.mark.xfail(
+                strict=True, reason="dav1d gives a garbled picture as a sound one"
+            ),
+        ),
+        "hevc10.mov",
+    ],
+)
+def test_pictures_that_a_decoder_drops_without_a_word_are_counted(tmp_path, name):
+    """The first key picture is overwritten: the second of 10 pictures built on it is lost."""
+    path = make_clip(tmp_path / name, SECONDS * FPS, fps=FPS, codec=FORMATS[name])
+    data = bytearray(path.read_bytes())
+    start = data.index(b"mdat") + 4
+    data[start : start + 500] = bytes(500)
+    path.write_bytes(data)
+    clip = read_clip(path, frames=6)
+    assert clip.corrupt_frames == 2
+    assert clip.warnings == ("2 of 6 frames could not be decoded",)
+    assert [number_of(frame) for frame in clip.frames] == [12, 17, 22, 27]
+
+
 def test_memory_stays_flat_over_200_opens(outcomes):
     memory = [outcome.memory for outcome in outcomes if outcome.memory]
     assert max(memory[-30:]) - max(memory[:30]) < 8 << 20

@@ -204,6 +204,31 @@ def test_sound_that_outlasts_the_pictures(tmp_path):
     assert "8.00 s" in warning and "20.0" in warning
 
 
+def test_length_that_is_claimed_too_long(tmp_path):
+    """An AVI written to a pipe claims a thousand seconds."""
+    whole = make_clip(tmp_path / "whole.mkv", COUNT, fps=FPS)
+    path = tmp_path / "clip.avi"
+    path.write_bytes(ffmpeg("-i", whole, "-c:v", "mpeg4", "-g", "25", "-f", "avi", "pipe:1"))
+    clip = assert_as_ffmpeg_shows(path)
+    assert len(clip.frames) == 8
+    assert clip.duration == pytest.approx(8, abs=0.15)
+    (warning,) = clip.warnings
+    assert "although it claims" in warning
+
+
+def test_download_that_broke_off(tmp_path):
+    """With its index at the front, the first part of an MP4 can be read, and is used evenly."""
+    codec = (*X264, "-g", "10", "-movflags", "+faststart")
+    path = make_clip(tmp_path / "clip.mp4", COUNT, fps=FPS, codec=codec)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    clip = read_clip(path)
+    assert [number_of(f) for f in clip.frames] == [round(s * FPS) for s in clip.seconds]
+    assert 3 < clip.duration < 7 and clip.seconds[-1] > 0.8 * clip.duration
+    assert "although it claims 8.00 s" in clip.warnings[0]
+    with pytest.raises(VideoError, match=f"{clip.duration:.2f} s long"):
+        read_clip(path, start=7.5)
+
+
 def test_colours_are_converted_by_the_clips_own_matrix(tmp_path):
     bt709 = ("-vf", "scale=out_color_matrix=bt709", "-colorspace", "bt709")
     codec = (*X264, *bt709, "-color_primaries", "bt709", "-color_trc", "bt709")
