@@ -6,14 +6,19 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from assistant.features import ClipFeatures
     from assistant.model.assistant import VideoAssistant
+    from assistant.model.attributes import Attribute
     from assistant.tasks.base import Request
 
-__all__ = ["Answer", "Basis", "softmax"]
+__all__ = ["CANNOT_TELL", "Answer", "Basis", "softmax"]
+
+CANNOT_TELL = "I cannot tell."
+HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,18 @@ class Basis:
     end: float
     range_source: str  # who chose it: "clip" (all of it), "session", "question" or "given"
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
+    attributes: tuple[Attribute, ...]  # things the encoder's classifier finds, likeliest first
     warnings: tuple[str, ...]  # what the person should know, a line each
 
 
 class Answer:
     """Iterate for the pieces of the text as they are made.
 
-    ``text``, ``choice``, ``probabilities``, ``seconds`` and ``as_dict()`` first take what is left
-    of the stream. ``close()`` stops the model; the turn is then not remembered.
+    ``text``, ``choice``, ``probabilities``, ``reason``, ``seconds`` and ``as_dict()`` first take
+    what is left of the stream. ``close()`` stops the model; the turn is then not remembered.
+
+    An answer is unsure where the clip makes it no likelier than the question alone does: then a
+    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Answer:
         self.basis = basis
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
+        self._reason: str | None = None
         self._seconds = math.nan
         self._began, self._on_end = began, on_end
         self._stream = self._run(model, request, clip)
@@ -85,6 +95,12 @@ class Answer:
         return None if self.probabilities is None else self.text
 
     @property
+    def reason(self) -> str | None:
+        """Why the answer is unsure; None where the clip supports it."""
+        self.text  # noqa: B018, takes the rest of the stream
+        return self._reason
+
+    @property
     def seconds(self) -> float:
         """From the question to the end of its answer."""
         self.text  # noqa: B018, takes the rest of the stream
@@ -113,7 +129,13 @@ class Answer:
             found["probabilities"] = {
                 choice: round(value, 4) for choice, value in self._probabilities.items()
             }
+        if self._reason is not None:
+            found |= {"unsure": True, "reason": self._reason}
         return found | {
+            "attributes": [
+                {"name": thing.name, "probability": round(thing.probability, 4)}
+                for thing in self.basis.attributes
+            ],
             "frames": [round(seconds, 3) for seconds in self.frames],
             "start": round(self.basis.start, 3),
             "end": round(self.basis.end, 3),
@@ -129,18 +151,52 @@ class Answer:
     def _run(
         self, model: VideoAssistant, request: Request, clip: ClipFeatures
     ) -> Generator[str, None, None]:
-        texts = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
+        asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
         if request.choices is None:
-            stream = model.generate(clip.patches, max_new_tokens=request.max_new_tokens, **texts)
+            stream = model.generate(clip.patches, max_new_tokens=request.max_new_tokens, **asked)
+            stream = self._supported(model, request, clip, stream)
         else:
-            scores = model.score(clip.patches, choices=request.choices, **texts)
+            scores = model.score(clip.patches, answers=request.choices, **asked)
             self._probabilities = dict(zip(request.choices, softmax(scores), strict=True))
-            stream = iter([max(self._probabilities, key=self._probabilities.__getitem__)])
+            best = max(self._probabilities, key=self._probabilities.__getitem__)
+            self._check_support(model, request, max(scores), best, ended=True)
+            stream = iter([best])
         for piece in stream:
             self._pieces.append(piece)
             yield piece
         self._seconds = time.perf_counter() - self._began
         self._on_end("".join(self._pieces))
+
+    def _supported(
+        self, model: VideoAssistant, request: Request, clip: ClipFeatures, stream: Iterator[str]
+    ) -> Iterator[str]:
+        """The stream, once its beginning is known to rest on the clip; else ``CANNOT_TELL``."""
+        held = list(islice(stream, HELD_BACK))
+        begun, ended = "".join(held).strip(), len(held) < HELD_BACK
+        if begun:
+            asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
+            (score,) = model.score(clip.patches, answers=[begun], ended=ended, **asked)
+            self._check_support(model, request, score, begun, ended=ended)
+        if self._reason is not None:
+            yield CANNOT_TELL
+            return
+        yield from held
+        yield from stream
+
+    def _check_support(
+        self, model: VideoAssistant, request: Request, score: float, answer: str, *, ended: bool
+    ) -> None:
+        """Give a reason to be unsure where ``answer`` is no likelier than without the clip."""
+        (blind,) = model.score(
+            None,
+            fusion=request.blind_fusion,
+            prompt=request.blind_prompt,
+            answers=[answer],
+            ended=ended,
+        )
+        if score <= blind:
+            more = "" if ended else " ..."
+            self._reason = f'the clip makes "{answer}{more}" no likelier than the question alone'
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

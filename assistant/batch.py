@@ -49,6 +49,7 @@ class Options:
     task: str = "auto"
     max_new_tokens: int | None = None
     transcribe: bool = False
+    without: tuple[str, ...] = ()  # parts of the model
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -129,7 +130,11 @@ def answer_all(
 
 def _open(assistant: Assistant, video: Path, options: Options) -> Session:
     return assistant.open(
-        video, frames=options.frames, decoder=options.decoder, transcribe=options.transcribe
+        video,
+        frames=options.frames,
+        decoder=options.decoder,
+        transcribe=options.transcribe,
+        without=options.without,
     )
 
 

@@ -102,6 +102,9 @@ def basis_line(basis: Basis) -> str:
         parts.insert(0, TimeRange(basis.start, basis.end).as_text() + asked)
     if basis.dialogue_source != "none":
         parts.append(f"dialogue: {basis.dialogue_source}")
+    if basis.attributes:
+        seen = (f"{thing.name} {thing.probability:.0%}" for thing in basis.attributes)
+        parts.append(f"seen: {', '.join(seen)}")
     return f"[{'; '.join(parts)}]"
 
 
@@ -110,6 +113,8 @@ def stream(answer: Answer, quiet: bool) -> None:
     for piece in answer:
         print(piece, end="", flush=True)
     print(flush=True)
+    if answer.reason is not None:
+        say(f"[unsure: {answer.reason}]", quiet)
     if answer.probabilities is not None:
         shares = (f"{choice} {share:.0%}" for choice, share in answer.probabilities.items())
         say(f"[{', '.join(shares)}]", quiet)
@@ -145,6 +150,7 @@ def run_batch(args: argparse.Namespace) -> int:
         task=args.task,
         max_new_tokens=args.max_tokens,
         transcribe=args.transcribe,
+        without=tuple(args.without),
     )
     with Results(args.output, retry=args.retry) as results:
         waiting = sum(question.id not in results.done for question in questions)

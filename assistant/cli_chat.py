@@ -25,6 +25,7 @@ __all__ = ["add_chat"]
 
 COMMANDS = """\
   /frames      the times looked at last
+  /seen        things that the image encoder's classifier names
   /dialogue    what is said in the clip, and where that is from
   /clear       forget the conversation, keep the clip
   /save FILE   write the conversation to a new text file
@@ -137,6 +138,12 @@ class Chat:
         elif name == "/frames":
             seen = self.last.frames if self.last else self.session.look().seconds
             print(" ".join(f"{second:.2f}" for second in seen), "s")
+        elif name == "/seen":
+            attributes = self.last.attributes if self.last else ()
+            for thing in attributes:
+                print(f"{thing.probability:4.0%}  {thing.name}")
+            if not attributes:
+                print("nothing yet: ask first")
         elif name == "/dialogue":
             dialogue = self.session.dialogue
             print(f"[{dialogue.source}]")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from assistant.config import PARTS
 from assistant.errors import InputError
 
 if TYPE_CHECKING:
@@ -111,6 +112,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="auto, fp32 or bf16 (default auto: bf16 where the processor computes in it)",
     )
+    group.add_argument(
+        "--without",
+        nargs="+",
+        choices=PARTS,
+        default=(),
+        metavar="PART",
+        help="leave out: attributes (things that the image encoder's classifier names)",
+    )
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
@@ -136,5 +145,6 @@ def open_session(args: argparse.Namespace, **options: Any) -> Session:
         decoder=args.decoder,
         dialogue=dialogue,
         transcribe=args.transcribe,
+        without=args.without,
         **options,
     )

@@ -14,6 +14,7 @@ import yaml
 from assistant.errors import ConfigError
 
 __all__ = [
+    "PARTS",
     "EncoderConfig",
     "LLMConfig",
     "ModelConfig",
@@ -24,6 +25,8 @@ __all__ = [
 
 C = TypeVar("C")
 
+PARTS = ("attributes",)  # of a model, that one can do without
+
 
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
@@ -31,7 +34,12 @@ class EncoderConfig:
 
     weights: str = "efficientnet-lite0"  # name in the weights lock
     size: int = 224  # side of the square input, pixels
+    deep: str = "head"  # the deep map: "last" block, or the classifier's "head" over it
     position_width: int = 16  # channels of the 2-D sine position appended to every patch
+
+    def __post_init__(self) -> None:
+        if self.deep not in ("last", "head"):
+            raise ConfigError(f"encoder: deep is {self.deep!r}; choose last or head")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["Check", "examine", "render"]
 
 DISTRIBUTION = "video-assistant"
-NEEDED_WEIGHTS = ("smollm2-135m-instruct", "all-minilm-l6-v2", "efficientnet-lite0")
+NEEDED_WEIGHTS = (
+    "smollm2-135m-instruct",
+    "all-minilm-l6-v2",
+    "efficientnet-lite0",
+    "imagenet-names",
+)
 OPTIONAL_WEIGHTS = {
     "whisper-tiny.en": "assistant fetch speech",
     "samples": "assistant fetch samples",

@@ -7,8 +7,8 @@ skips its cross-attention, as it did in a share of its training).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from assistant.captions import THING_SUPPORT, thing_words
 from assistant.metrics import (
     accuracy,
     balanced_accuracy,
     caption_scores,
+    echoes,
     exact_match,
     most_common_answers,
+    noun_precision_recall,
+    repeats_itself,
     wilson_interval,
 )
 from assistant.model.assistant import VideoAssistant
@@ -30,7 +34,8 @@ from assistant.pretraining_data import FeatureTable, Photos, Sample, photo_sampl
 __all__ = ["CaptionRow", "QuestionRow", "evaluate_base", "render"]
 
 BATCH = 24
-DESCRIBE = "Describe the picture."
+DESCRIBE, NAME = "Describe the picture.", "What is in the picture?"
+OURS, BARE = "ours", "ours, without attributes"
 FIXED_CAPTION = "A man in a black shirt is standing in front of a building."
 
 
@@ -41,6 +46,27 @@ class CaptionRow:
     system: str
     cider: float
     bleu4: float
+
+
+@dataclass(frozen=True)
+class ThingRow:
+    """Things named in answer to "What is in the picture?", as shares of 1."""
+
+    system: str
+    recall: float  # of the things that three captions share
+    precision: float  # named things that a caption of the photo names
+
+
+@dataclass(frozen=True)
+class FaultRow:
+    """How many free answers to one kind of question are badly formed."""
+
+    asked: str
+    count: int
+    words: float  # mean length
+    unfinished: int  # cut off at the limit of tokens
+    repeating: int
+    echoing: int  # begin with the question
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,9 @@ class QuestionRow:
     interval: tuple[float, float]
     free_text: float
     answers: tuple[tuple[str, int], ...]  # the most frequent free-text answers
+    told: float  # share of questions whose answer is likelier than it is blind
+    right_told: float  # accuracy among those
+    right_untold: float  # accuracy of the rest, about which the assistant says "I cannot tell"
     balanced: float | None = None  # balanced accuracy of yes/no questions
     yes_rate: float | None = None
 
@@ -68,6 +97,8 @@ class Report:
     split: str
     seed: int
     captions: tuple[CaptionRow, ...]
+    things: tuple[ThingRow, ...]
+    faults: tuple[FaultRow, ...]
     questions: tuple[QuestionRow, ...]
     scenes: tuple[QuestionRow, ...]
     examples: tuple[dict, ...]
@@ -96,47 +127,88 @@ def evaluate_base(
         work / f"photos-{split}.npy", model.encoder, source.pictures(names), len(names), "photos"
     )
     kinds = photo_samples(source, split, [DESCRIBE], seed, work / f"photos-{split}-{seed}.jsonl")
-    scene_table, scene_set = scene_samples(
+    scene_table, scene_set, _ = scene_samples(
         work / f"scenes-{split}-{seed}.npy", model.encoder, scenes, seed, split
     )
-    captions, examples = caption_rows(model, source, table, names[:photos], work)
-    asked = {s.question for s in scene_set if s.type == "caption"}
-    scene_set = [s for s in scene_set if s.question not in asked]
+    names = names[:photos]
+    near = nearest_captions(model, source, table, names, work)
+    references = [list(source.captions[name]) for name in names]
+    described = ask_each(model, table, names, DESCRIBE)
+    named = ask_each(model, table, names, NAME)
+    questions = show_attributes(model, table, kinds["question"] + kinds["yes/no"])
+    scene_set = show_attributes(model, scene_table, [s for s in scene_set if s.choices])
     return Report(
         model=model.fingerprint,
         split=split,
         seed=seed,
-        captions=tuple(captions),
-        questions=tuple(question_rows(model, table, kinds["question"], per_type, seed)),
+        captions=tuple(caption_rows(described, near, references)),
+        things=tuple(thing_rows(named, near, references)),
+        faults=(
+            fault_row(model, DESCRIBE, described[OURS]),
+            fault_row(model, NAME, named[OURS]),
+        ),
+        questions=tuple(question_rows(model, table, questions, per_type, seed)),
         scenes=tuple(question_rows(model, scene_table, scene_set, per_type, seed)),
-        examples=tuple(examples),
+        examples=tuple(
+            {"photo": name, "described": told, "named": list_, "nearest": other, "reference": refs}
+            for name, told, list_, other, refs in zip(
+                names, described[OURS], named[OURS], near, references, strict=True
+            )
+        ),
     )
 
 
+def show_attributes(
+    model: VideoAssistant, table: FeatureTable, samples: Sequence[Sample]
+) -> list[Sample]:
+    """The samples with their pictures' attributes for both models, as in chat."""
+    texts = {s.picture: table.attributes(s.picture, model.encoder) for s in samples}
+    return [replace(s, fused=texts[s.picture], seen=texts[s.picture]) for s in samples]
+
+
+def ask_each(
+    model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
+) -> dict[str, list[str]]:
+    """The answer about every photo: with attributes, without, and without the photo."""
+    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    told = free_answers(model, table, show_attributes(model, table, plain), question)
+    bare = free_answers(model, table, plain, f"{question} (no attributes)")
+    blind = free_answers(model, None, plain[:1], f"{question} (blind)")
+    return {OURS: told, BARE: bare, "same LLM, no picture": blind * len(names)}
+
+
 def caption_rows(
-    model: VideoAssistant, source: Photos, table: FeatureTable, names: Sequence[str], work: Path
-) -> tuple[list[CaptionRow], list[dict]]:
+    described: Mapping[str, list[str]], near: list[str], references: list[list[str]]
+) -> Iterator[CaptionRow]:
     """CIDEr and BLEU-4 of the model and of baselines that know less."""
-    references = [list(source.captions[name]) for name in names]
-    samples = [Sample(picture=name, question=DESCRIBE, answer="", type="caption") for name in names]
-    told = free_answers(model, table, samples, "describing photos")
-    blind = next(iter(_complete(model, None, samples[:1])))
-    near = nearest_captions(model, source, table, names, work)
-    systems = {
-        "ours": told,
-        "nearest training photo": near,
-        "same LLM, no picture": [blind] * len(names),
-        "one fixed caption": [FIXED_CAPTION] * len(names),
-    }
-    rows = []
+    fixed = [FIXED_CAPTION] * len(near)
+    systems = {**described, "nearest training photo": near, "one fixed caption": fixed}
     for system, predictions in systems.items():
         scores = caption_scores(predictions, references)
-        rows.append(CaptionRow(system, scores["CIDEr"], scores["BLEU-4"]))
-    examples = [
-        {"photo": name, "ours": ours, "nearest": other, "reference": refs[0]}
-        for name, ours, other, refs in zip(names, told, near, references, strict=True)
-    ]
-    return rows, examples
+        yield CaptionRow(system, scores["CIDEr"], scores["BLEU-4"])
+
+
+def thing_rows(
+    named: Mapping[str, list[str]], near: list[str], references: list[list[str]]
+) -> Iterator[ThingRow]:
+    """Recall and precision of the things named."""
+    words = thing_words()
+    for system, answers in {**named, "nearest training photo": near}.items():
+        precision, recall = noun_precision_recall(answers, references, words, THING_SUPPORT)
+        yield ThingRow(system, recall, precision)
+
+
+def fault_row(model: VideoAssistant, question: str, answers: Sequence[str]) -> FaultRow:
+    """Count what is badly formed."""
+    limit = model.config.llm.max_new_tokens
+    return FaultRow(
+        asked=question,
+        count=len(answers),
+        words=float(np.mean([len(answer.split()) for answer in answers])),
+        unfinished=sum(len(model.llm.answer_ids(answer)) > limit for answer in answers),
+        repeating=sum(repeats_itself(answer) for answer in answers),
+        echoing=sum(echoes(answer, question) for answer in answers),
+    )
 
 
 def nearest_captions(
@@ -178,10 +250,16 @@ def question_row(
 ) -> QuestionRow:
     """Score one type of question by choices and by free text, with and without the picture."""
     truth = [s.answer for s in samples]
-    chosen = choose(model, table, samples, f"{kind}: choices")
-    blind = choose(model, None, samples, f"{kind}: blind")
+    scores = choice_scores(model, table, samples, f"{kind}: choices")
+    blind_scores = choice_scores(model, None, samples, f"{kind}: blind")
+    best = [int(np.argmax(row)) for row in scores]
+    chosen = [s.choices[i] for s, i in zip(samples, best, strict=True)]
+    blind = [s.choices[int(np.argmax(row))] for s, row in zip(samples, blind_scores, strict=True)]
     free = free_answers(model, table, samples, f"{kind}: free text")
-    right = sum(a == b for a, b in zip(chosen, truth, strict=True))
+    right = np.array([a == b for a, b in zip(chosen, truth, strict=True)])
+    told = np.array(
+        [row[i] > dark[i] for row, dark, i in zip(scores, blind_scores, best, strict=True)]
+    )
     yes_no = set(truth) <= {"yes", "no"}
     return QuestionRow(
         type=kind,
@@ -190,33 +268,41 @@ def question_row(
         majority=most_common_answers(truth, 1)[0][1] / len(truth),
         blind=accuracy(blind, truth),
         by_choice=accuracy(chosen, truth),
-        interval=wilson_interval(right, len(samples)),
+        interval=wilson_interval(int(right.sum()), len(samples)),
         free_text=exact_match(free, truth),
         answers=tuple(most_common_answers(free, 5)),
+        told=float(told.mean()),
+        right_told=float(right[told].mean()) if told.any() else 0.0,
+        right_untold=float(right[~told].mean()) if not told.all() else 0.0,
         balanced=balanced_accuracy(chosen, truth) if yes_no else None,
         yes_rate=chosen.count("yes") / len(chosen) if yes_no else None,
     )
 
 
 @torch.inference_mode()
-def choose(
+def choice_scores(
     model: VideoAssistant, table: FeatureTable | None, samples: Sequence[Sample], what: str
-) -> list[str]:
-    """The likeliest choice of each question; no table asks without the picture."""
-    chosen: list[str] = []
+) -> list[list[float]]:
+    """Mean log-probability per token of each choice; no table asks without the picture."""
+    scores: list[list[float]] = []
     llm = model.llm
     for batch in _batches(samples, BATCH // 2, what):
-        patches = None if table is None else table.patches([s.picture for s in batch])
-        visual = model.visual_tokens(patches, [s.fusion for s in batch])
+        visual = _visual(model, table, batch)
+        asked = batch if table is not None else [s.blind() for s in batch]
         counts = [len(s.choices) for s in batch]
         losses = llm.token_losses(
             visual.repeat_interleave(torch.tensor(counts), dim=0),
-            [llm.prompt_ids(s.question) for s in batch for _ in s.choices],
+            [llm.prompt_ids(s.prompt) for s in asked for _ in s.choices],
             [llm.answer_ids(choice) for s in batch for choice in s.choices],
         )
-        for sample, part in zip(batch, losses.split(counts), strict=True):
-            chosen.append(sample.choices[int(part.argmin())])
-    return chosen
+        scores += [(-part).tolist() for part in losses.split(counts)]
+    return scores
+
+
+def _visual(model: VideoAssistant, table: FeatureTable | None, batch: Sequence[Sample]) -> Tensor:
+    if table is None:
+        return model.visual_tokens(None, [s.blind().fusion for s in batch])
+    return model.visual_tokens(table.patches([s.picture for s in batch]), [s.fusion for s in batch])
 
 
 def free_answers(
@@ -233,10 +319,11 @@ def free_answers(
 def _complete(
     model: VideoAssistant, table: FeatureTable | None, batch: Sequence[Sample]
 ) -> list[str]:
-    patches = None if table is None else table.patches([s.picture for s in batch])
-    visual = model.visual_tokens(patches, [s.fusion for s in batch])
-    prompts = [model.llm.prompt_ids(s.question) for s in batch]
-    return model.llm.complete(visual, prompts, model.config.llm.max_new_tokens)
+    asked = batch if table is not None else [s.blind() for s in batch]
+    prompts = [model.llm.prompt_ids(s.prompt) for s in asked]
+    return model.llm.complete(
+        _visual(model, table, batch), prompts, model.config.llm.max_new_tokens
+    )
 
 
 def _batches(samples: Sequence[Sample], size: int, what: str) -> Iterator[Sequence[Sample]]:
@@ -254,6 +341,21 @@ def render(report: Report) -> str:
         "|---|---|---|",
     ]
     lines += [f"| {row.system} | {row.cider:.3f} | {row.bleu4:.3f} |" for row in report.captions]
+    lines += ["", f"| {NAME} | recall | precision |", "|---|---|---|"]
+    lines += [
+        f"| {row.system} | {100 * row.recall:.1f} | {100 * row.precision:.1f} |"
+        for row in report.things
+    ]
+    lines += [
+        "",
+        "| free answers to | n | words | unfinished | repeating | echoing |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.asked} | {row.count} | {row.words:.1f} | {row.unfinished} | {row.repeating} | "
+        f"{row.echoing} |"
+        for row in report.faults
+    ]
     for title, rows in (
         ("caption questions", report.questions),
         ("generated scenes", report.scenes),
@@ -261,8 +363,8 @@ def render(report: Report) -> str:
         lines += [
             "",
             f"| {title} | n | chance | majority | blind | choices (95 %) | free text "
-            "| most frequent answers |",
-            "|---|---|---|---|---|---|---|---|",
+            "| told: right, rest: right | most frequent answers |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_question_line(row) for row in rows]
     return "\n".join(lines)
@@ -275,7 +377,9 @@ def _question_line(row: QuestionRow) -> str:
     return (
         f"| {row.type} | {row.count} | {100 * row.chance:.0f} | {100 * row.majority:.0f} | "
         f"{100 * row.blind:.0f} | **{100 * row.by_choice:.0f}** "
-        f"({100 * low:.0f}-{100 * high:.0f}{yes}) | {100 * row.free_text:.0f} | {frequent} |"
+        f"({100 * low:.0f}-{100 * high:.0f}{yes}) | {100 * row.free_text:.0f} | "
+        f"{100 * row.told:.0f}: {100 * row.right_told:.0f}, "
+        f"{100 - 100 * row.told:.0f}: {100 * row.right_untold:.0f} | {frequent} |"
     )
 
 

@@ -13,11 +13,13 @@ __all__ = [
     "accuracy",
     "balanced_accuracy",
     "caption_scores",
+    "echoes",
     "exact_match",
     "most_common_answers",
     "normalise_answer",
     "noun_precision_recall",
     "plain_tokens",
+    "repeats_itself",
     "wilson_interval",
 ]
 
@@ -138,12 +140,13 @@ def noun_precision_recall(
     predictions: Sequence[str],
     references: Sequence[Sequence[str]],
     nouns: Mapping[str, str] | Collection[str],
+    support: int = 2,
 ) -> tuple[float, float]:
     """How many named things are there, and how many things there are named, over all photos.
 
     Precision: of the things that the captions name, the share that a reference of the same photo
-    names. Recall: of the things that at least two references name (one, where there is but one),
-    the share that the caption names. 0 where there is nothing to divide by.
+    names. Recall: of the things that at least ``support`` references name (all, where there are
+    fewer), the share that the caption names. 0 where there is nothing to divide by.
 
     Args:
         nouns: the words that count; a mapping also says which thing each word names
@@ -158,13 +161,27 @@ def noun_precision_recall(
     told = right = due = found = 0
     for prediction, texts in zip(predictions, references, strict=True):
         mentions = Counter(thing for text in texts for thing in named(text))
-        agreed = {thing for thing, count in mentions.items() if count >= min(2, len(texts))}
+        agreed = {thing for thing, count in mentions.items() if count >= min(support, len(texts))}
         caption = named(prediction)
         told += len(caption)
         right += len(caption & mentions.keys())
         due += len(agreed)
         found += len(caption & agreed)
     return (right / told if told else 0.0), (found / due if due else 0.0)
+
+
+_TWICE = re.compile(r"\b(\w+(?: \w+){0,5})[ ,]+(?:and )?\1\b")
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether a phrase of up to six words is said twice in a row ("a hat and a hat")."""
+    return _TWICE.search(" ".join(text.lower().split())) is not None
+
+
+def echoes(answer: str, question: str) -> bool:
+    """Whether the answer begins with the question, or with the statement in its last words."""
+    told, asked = (plain_tokens(text) for text in (answer, question))
+    return len(asked) > 2 and told[: len(asked)] == asked
 
 
 def _joined(text: str) -> str:

@@ -7,7 +7,7 @@ import math
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from tqdm import tqdm
 from assistant.config import ModelConfig, from_yaml
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.cells import SceneObjects
+from assistant.model.dense import DenseSupervision
 from assistant.model.loading import (
     BASE_CONFIG,
     BASE_WEIGHTS,
@@ -28,14 +30,15 @@ from assistant.model.loading import (
     trained_names,
 )
 from assistant.model.slots import WordSlots
+from assistant.model.vision import ImageEncoder
 from assistant.pretraining_data import (
     FeatureTable,
     Photos,
     Sample,
     Sampler,
     photo_samples,
+    photo_views,
     scene_samples,
-    with_mirrors,
 )
 
 __all__ = ["Phase", "PretrainConfig", "run"]
@@ -56,6 +59,8 @@ class Phase:
     mix: dict[str, float]  # kind of sample: weight
     slots: float  # weight of the word-slot loss
     llm: float  # weight of the LLM's loss; 0 leaves the LLM out
+    dense: float = 0.0  # weight of the dense supervision
+    parts: int = 1  # a batch goes through in so many parts, sorted by length
     warmup: float = 0.05  # share of the steps
     blind: float = 0.06  # share of batches that see no picture
     follow_ups: float = 0.1  # share of samples with an earlier turn
@@ -74,13 +79,17 @@ class PretrainConfig:
     phases: tuple[Phase, ...]
     prompts: tuple[str, ...]  # that ask for a description
     scenes: int = 10000
+    scene_rounds: int = 3  # of questions about each scene
     dev_scenes: int = 300
     seed: int = 7
     weight_decay: float = 0.05
     dropout: float = 0.1  # inside the Q-Former
     patches_kept: float = 0.7  # share of a picture's patches that a training step shows
+    attributes_kept: float = 0.5  # share of samples that name the encoder's classes
+    views: bool = True  # mirrored and cropped photos
     betas: tuple[float, ...] = field(default=(0.9, 0.98))
     clip_norm: float = 1.0
+    average: float = 0.999  # decay of the weights' running average, which is what is kept; 0: none
 
 
 @dataclass(frozen=True)
@@ -90,11 +99,17 @@ class Data:
     tables: tuple[FeatureTable, ...]
     train: dict[str, list[Sample]]
     dev: dict[str, list[Sample]]
+    objects: dict[str, SceneObjects]
+    encoder: ImageEncoder
 
     def patches(self, samples: Sequence[Sample]) -> Tensor:
         """``(B, 1, K, Dv)``."""
         rows = [self._table(s.picture).patches([s.picture]) for s in samples]
         return torch.cat(rows)
+
+    def attributes(self, picture: str) -> str:
+        """What the encoder's classifier finds, as the models read it."""
+        return self._table(picture).attributes(picture, self.encoder)
 
     def _table(self, name: str) -> FeatureTable:
         return next(table for table in self.tables if name in table.rows)
@@ -121,7 +136,7 @@ def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> 
     trainer.run()
     base = out / "base"
     base.mkdir(exist_ok=True)
-    save_trained(trainer.masters, base / BASE_WEIGHTS)
+    save_trained(trainer.averages, base / BASE_WEIGHTS)
     model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
     (base / BASE_CONFIG).write_text(model_yaml)
     shutil.copyfile(config_file, base / BASE_RECIPE)
@@ -139,31 +154,38 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     photos = Photos(folder)
     features = out / "features"
     train, dev = photos.splits["train"], photos.splits["dev"]
+    seed = config.seed
 
     def pictures() -> Iterator[tuple[str, np.ndarray]]:
-        yield from with_mirrors(photos.pictures(train))
+        yield from photo_views(photos.pictures(train), seed)
         yield from photos.pictures(dev)
 
     photo_table = FeatureTable.open(
-        features / "photos.npy", model.encoder, pictures(), 2 * len(train) + len(dev), "photos"
+        features / "photos.npy", model.encoder, pictures(), 4 * len(train) + len(dev), "photos"
     )
-    seed = config.seed
 
     def asked(split: str) -> dict[str, list[Sample]]:
         return photo_samples(
             photos, split, config.prompts, seed, features / f"photos-{split}.jsonl"
         )
 
-    scenes, scene_train = scene_samples(
-        features / "scenes-train.npy", model.encoder, config.scenes, seed, "train"
+    scenes, scene_train, objects = scene_samples(
+        features / "scenes-train.npy",
+        model.encoder,
+        config.scenes,
+        seed,
+        "train",
+        config.scene_rounds,
     )
-    scenes_dev, scene_dev = scene_samples(
+    scenes_dev, scene_dev, dev_objects = scene_samples(
         features / "scenes-dev.npy", model.encoder, config.dev_scenes, seed, "dev"
     )
     return Data(
         tables=(photo_table, scenes, scenes_dev),
         train={**asked("train"), "scene": scene_train},
         dev={**asked("dev"), "scene": scene_dev},
+        objects={**objects, **dev_objects},
+        encoder=model.encoder,
     )
 
 
@@ -173,34 +195,40 @@ class Trainer:
     def __init__(
         self, config: PretrainConfig, model: VideoAssistant, data: Data, out: Path
     ) -> None:
-        self.config, self.model, self.data, self.out = config, model, data, out
+        self.config, self.data, self.out = config, data, out
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.to(self.device)
         samples = [s for kind in (data.train, data.dev) for part in kind.values() for s in part]
         self.slots = WordSlots(
-            model.llm, {s.answer for s in samples}, {word for s in samples for word in s.bag}
-        )
+            model.llm,
+            {s.answer for s in samples} | {c for s in samples for c in s.choices},
+            {word for s in samples for word in s.bag},
+        ).to(self.device)
+        shape = model.qformer.config
+        self.dense = DenseSupervision(shape.queries, shape.width, shape.layers, self.slots)
+        self.dense.to(self.device)
         names = set(trained_names(model.qformer))
         self.masters = {  # fp32 copies that the optimizer moves; the model computes in bf16
             n: p.detach().clone().float() for n, p in model.qformer.named_parameters() if n in names
         }
+        self.averages = {n: p.clone() for n, p in self.masters.items()}
         model.qformer.to(torch.bfloat16)
         self.trained = {n: p for n, p in model.qformer.named_parameters() if n in names}
         for name, parameter in model.qformer.named_parameters():
             parameter.requires_grad_(name in names)
-        for module in model.qformer.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = config.dropout
+        for name, module in model.qformer.named_modules():
+            if isinstance(module, torch.nn.Dropout):  # that of attention maps costs a tenth more
+                module.p = 0.0 if name.endswith("attention.dropout") else config.dropout
         self.phase, self.step = 0, 0
         self.optimizer = self._optimizer()
 
     def _optimizer(self) -> torch.optim.Optimizer:
+        moved = [*self.masters.values(), *self.dense.parameters()]
         groups = [
-            {
-                "params": [p for p in self.masters.values() if p.ndim > 1],
-                "weight_decay": self.config.weight_decay,
-            },
-            {"params": [p for p in self.masters.values() if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": [p for p in moved if p.ndim > 1], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, betas=tuple(self.config.betas))
+        return torch.optim.AdamW(groups, betas=tuple(self.config.betas), fused=True)
 
     def run(self) -> None:
         """Train from the current step to the end; Ctrl-C saves first."""
@@ -216,7 +244,13 @@ class Trainer:
 
     def _run_phase(self, phase: Phase) -> None:
         sampler = Sampler(
-            self.data.train, phase.mix, self.config.seed + 1000 * self.phase, phase.follow_ups
+            self.data.train,
+            phase.mix,
+            self.config.seed + 1000 * self.phase,
+            follow_ups=phase.follow_ups,
+            attributes=self.data.attributes,
+            attributes_kept=self.config.attributes_kept,
+            views=self.config.views,
         )
         saved = time.monotonic()
         title = f"phase {self.phase + 1} of {len(self.config.phases)}"
@@ -232,7 +266,7 @@ class Trainer:
                     self.log(loss=mean)
                     losses = []
                 if self.step % phase.dev_every == 0 or self.step == phase.steps:
-                    self.log(**self.dev_losses(phase))
+                    self.log(**self.dev_figures(phase))
                 if time.monotonic() - saved > SAVE_EVERY:
                     self.save()
                     saved = time.monotonic()
@@ -246,50 +280,92 @@ class Trainer:
         batch = sampler.batch(self.step, phase.batch)
         rng = np.random.default_rng((self.config.seed, self.phase, self.step))
         torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
-        patches = None
-        if rng.random() >= phase.blind:
-            patches = self.data.patches(batch)
-            count = patches.shape[2]
-            kept = np.sort(rng.permutation(count)[: round(count * self.config.patches_kept)])
-            patches = patches[:, :, torch.from_numpy(kept)]
-        loss = self._loss(phase, batch, patches)
-        loss.backward()
+        total = 0.0
+        for part in _parts(batch, phase.parts):
+            loss = self._part_loss(phase, part, rng) * (len(part) / len(batch))
+            loss.backward()
+            total += float(loss.detach())
+        self._move()
+        return total
+
+    def _part_loss(self, phase: Phase, part: list[Sample], rng: np.random.Generator) -> Tensor:
+        if rng.random() < phase.blind:
+            return self._loss(phase, [s.blind() for s in part], None)
+        patches = self.data.patches(part)
+        count = patches.shape[2]
+        kept = np.sort(rng.permutation(count)[: round(count * self.config.patches_kept)])
+        return self._loss(phase, part, patches[:, :, torch.from_numpy(kept)])
+
+    def _move(self) -> None:
+        """One step of the optimizer, from the bf16 gradients."""
         for name, parameter in self.trained.items():
             if parameter.grad is not None:  # cross-attention has none in a blind batch
                 self.masters[name].grad = parameter.grad.float()
                 parameter.grad = None
-        torch.nn.utils.clip_grad_norm_(self.masters.values(), self.config.clip_norm)
+        moved = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(moved, self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._copy_masters()
-        return float(loss.detach())
+        self._show(self.masters)
+        with torch.no_grad():
+            decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+            averages, masters = list(self.averages.values()), list(self.masters.values())
+            torch._foreach_lerp_(averages, masters, 1.0 - decay)
 
     @torch.no_grad()
-    def _copy_masters(self) -> None:
-        for name, parameter in self.trained.items():
-            parameter.copy_(self.masters[name])
+    def _show(self, weights: Mapping[str, Tensor]) -> None:
+        """Let the model compute with these."""
+        torch._foreach_copy_(list(self.trained.values()), [weights[n] for n in self.trained])
 
     def _loss(self, phase: Phase, batch: Sequence[Sample], patches: Tensor | None) -> Tensor:
-        visual = self.model.visual_tokens(patches, [s.fusion for s in batch])
-        loss = phase.slots * self.slots(visual, [s.answer for s in batch], [s.bag for s in batch])
+        if patches is not None:
+            patches = patches.to(self.device)
+        states = self.model.query_states(patches, [s.fusion for s in batch])
+        visual = self.model.qformer.projection(states[-1])
+        bags = [s.bag for s in batch]
+        loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags)
+        if phase.dense and patches is not None:
+            scenes = [self.data.objects.get(s.picture) for s in batch]
+            loss = loss + phase.dense * self.dense(states, self.slots, bags, scenes)
         if phase.llm:
             llm = self.model.llm
-            prompts = [llm.prompt_ids(s.question, s.history) for s in batch]
+            prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
             answers = [llm.answer_ids(s.answer) for s in batch]
             loss = loss + phase.llm * llm.token_losses(visual, prompts, answers).mean()
         return loss
 
     @torch.no_grad()
-    def dev_losses(self, phase: Phase) -> dict[str, float]:
-        """Mean loss per kind on the same dev samples every time."""
+    def dev_figures(self, phase: Phase) -> dict[str, float]:
+        """Of the averaged weights, on the same dev samples every time: loss per kind, and per type
+        the share of choices that the visual tokens spell best."""
         self.model.qformer.eval()
+        self._show(self.averages)
         found = {}
         for kind in phase.mix:
-            batch = Sampler(self.data.dev, {kind: 1.0}, self.config.seed).batch(0, DEV_SAMPLES)
-            plain = [s for s in batch if "|mirror" not in s.picture]
-            parts = [plain[i : i + 32] for i in range(0, len(plain), 32)]
+            batch = self._dev_sampler(kind).batch(0, DEV_SAMPLES)
+            parts = _parts(batch, DEV_SAMPLES // 32)
             losses = [self._loss(phase, part, self.data.patches(part)) for part in parts]
             found[f"dev {kind}"] = float(torch.stack(losses).mean())
+            found.update(self._dev_accuracies(kind))
+        self._show(self.masters)
+        return found
+
+    def _dev_sampler(self, kind: str, samples: Sequence[Sample] | None = None) -> Sampler:
+        pool = self.data.dev[kind] if samples is None else samples
+        return Sampler({kind: pool}, {kind: 1.0}, self.config.seed, attributes=self.data.attributes)
+
+    def _dev_accuracies(self, kind: str) -> dict[str, float]:
+        found = {}
+        asked = [s for s in self.data.dev[kind] if s.choices]
+        for name in sorted({s.type for s in asked}):
+            pool = [s for s in asked if s.type == name]
+            batch = self._dev_sampler(kind, pool).batch(0, DEV_SAMPLES)
+            visual = self.model.visual_tokens(
+                self.data.patches(batch).to(self.device), [s.fusion for s in batch]
+            )
+            chosen = self.slots.choose(visual, [s.choices for s in batch])
+            right = [s.choices[i] == s.answer for s, i in zip(batch, chosen, strict=True)]
+            found[f"{kind}: {name}"] = round(sum(right) / len(right), 4)
         return found
 
     def log(self, **values: float) -> None:
@@ -306,6 +382,8 @@ class Trainer:
                 "phase": self.phase,
                 "step": self.step,
                 "trained": self.masters,
+                "averages": self.averages,
+                "dense": self.dense.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             },
             part,
@@ -317,6 +395,15 @@ class Trainer:
         state = torch.load(path, weights_only=True)
         for name, master in self.masters.items():
             master.copy_(state["trained"][name])
-        self._copy_masters()
+            self.averages[name].copy_(state["averages"][name])
+        self.dense.load_state_dict(state["dense"])
+        self._show(self.masters)
         self.phase, self.step = state["phase"], state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _parts(batch: Sequence[Sample], count: int) -> list[list[Sample]]:
+    """The batch in ``count`` parts of like lengths, so that little is padded."""
+    ordered = sorted(batch, key=lambda s: len(s.prompt) + len(s.answer) + len(s.fusion))
+    size = -(-len(ordered) // count)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]

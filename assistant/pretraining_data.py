@@ -7,8 +7,9 @@ import json
 import re
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,43 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from assistant.captions import flip_safe, make_questions, read_captions, read_split
+from assistant.captions import (
+    flip_safe,
+    make_questions,
+    read_captions,
+    read_split,
+    things_in,
+)
 from assistant.errors import InputError
+from assistant.model.attributes import attribute_text
+from assistant.model.cells import SceneObjects, scene_objects
+from assistant.model.efficientnet import CLASSES
 from assistant.model.vision import CHUNK, ImageEncoder
-from assistant.scenes import generate
+from assistant.scenes import SceneExample, ask, generate
+from assistant.templates import TaskPrompt, load_prompt
 
-__all__ = ["FeatureTable", "Photos", "Sample", "Sampler", "photo_samples", "scene_samples"]
+__all__ = [
+    "FeatureTable",
+    "Photos",
+    "Sample",
+    "Sampler",
+    "photo_samples",
+    "photo_views",
+    "scene_samples",
+]
 
 PICTURE_WORDS = ("picture", "image", "photo", "video", "clip", "scene")
 PICTURE = re.compile(r"\b(picture|image|photo|video|clip)\b")
+KINDS = {"caption": "caption", "list": "list", "yes/no": "yes/no"}  # of types; others: question
+LIST_PROMPTS = (
+    "What is in the picture?",
+    "What is in the picture?",
+    "Which things are in the picture?",
+    "What can you see in the picture?",
+    "Name the things in the picture.",
+)
+CROPS = (0.7, 0.95)  # side of a crop as a share of the photo's
+ROUNDS = 3  # of questions about each generated scene
 
 
 @dataclass(frozen=True)
@@ -41,13 +70,35 @@ class Sample:
     choices: tuple[str, ...] = ()
     bag: tuple[str, ...] = ()
     flips: bool = False  # still true in the mirror
+    crops: bool = False  # has a cropped view
     held_out: bool = False
     history: tuple[tuple[str, str], ...] = ()  # an earlier question and answer, oldest first
+    fused: str = ""  # attributes for the Q-Former
+    seen: str = ""  # attributes for the LLM
 
     @property
     def fusion(self) -> str:
-        """What the Q-Former reads: the question, then the previous turn (as in chat)."""
-        return "\n".join([self.question, *(f"{asked} {told}" for asked, told in self.history)])
+        """What the Q-Former reads, as in chat."""
+        previous = " ".join(self.history[-1]) if self.history else ""
+        return chat_prompt().render_fusion(
+            question=self.question, previous=previous, attributes=self.fused, dialogue=""
+        )
+
+    @property
+    def prompt(self) -> str:
+        """What the LLM reads after the visual tokens, as in chat."""
+        return chat_prompt().render_prompt(
+            question=self.question, attributes=self.seen, dialogue=""
+        )
+
+    def blind(self) -> Sample:
+        """The question alone."""
+        return replace(self, fused="", seen="")
+
+
+@cache
+def chat_prompt() -> TaskPrompt:
+    return load_prompt("chat")
 
 
 class Photos:
@@ -82,12 +133,18 @@ class Photos:
 
 
 class FeatureTable:
-    """Patches of many pictures on disk, ``(N, K, Dv)`` fp16, memory-mapped."""
+    """Patches ``(N, K, Dv)`` and classes ``(N, 1000)`` of many pictures, fp16, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
         self.names: list[str] = json.loads(path.with_suffix(".json").read_text())
         self.rows = {name: row for row, name in enumerate(self.names)}
         self.array = np.load(path, mmap_mode="r")
+        self.classes = np.load(path.with_suffix(".classes.npy"), mmap_mode="r")
+
+    def attributes(self, name: str, encoder: ImageEncoder) -> str:
+        """What the encoder's classifier finds in a picture, as the models read it."""
+        classes = torch.from_numpy(self.classes[self.rows[name]][None].astype(np.float32))
+        return attribute_text(encoder.attributes(classes))
 
     def patches(self, names: Sequence[str]) -> torch.Tensor:
         """``(B, 1, K, Dv)``: still pictures are clips of one frame."""
@@ -107,14 +164,17 @@ class FeatureTable:
             path.parent.mkdir(parents=True, exist_ok=True)
             shape = (count, encoder.patch_count, encoder.width)
             array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+            classes = np.zeros((count, CLASSES), np.float16)
             names: list[str] = []
             with tqdm(total=count, desc=f"encoding {what}", unit="picture") as bar:
                 for batch in _batched(pictures, CHUNK):
-                    patches = encoder(np.stack([picture for _, picture in batch])).patches
-                    array[len(names) : len(names) + len(batch)] = patches.numpy()
+                    seen = encoder(np.stack([picture for _, picture in batch]))
+                    rows = slice(len(names), len(names) + len(batch))
+                    array[rows], classes[rows] = seen.patches.numpy(), seen.classes.numpy()
                     names += [name for name, _ in batch]
                     bar.update(len(batch))
             array.flush()
+            np.save(path.with_suffix(".classes.npy"), classes)
             path.with_suffix(".json").write_text(
                 json.dumps(names)
             )  # written last: the table is whole
@@ -128,9 +188,9 @@ def photo_samples(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_samples(path, _photo_samples(photos, split, prompts, seed))
-    kinds: dict[str, list[Sample]] = {"caption": [], "question": []}
+    kinds: dict[str, list[Sample]] = {"caption": [], "list": [], "yes/no": [], "question": []}
     for sample in read_samples(path):
-        kinds["caption" if sample.type == "caption" else "question"].append(sample)
+        kinds[KINDS.get(sample.type, "question")].append(sample)
     return kinds
 
 
@@ -146,9 +206,23 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
             type="caption",
             bag=bags[name],
             flips=flip_safe(text),
+            crops=True,
         )
         for name, texts in captions.items()
         for text in texts
+    ]
+    listed = [
+        Sample(
+            picture=name,
+            question=LIST_PROMPTS[int(rng.integers(len(LIST_PROMPTS)))],
+            answer=", ".join(things),
+            type="list",
+            bag=bags[name],
+            flips=True,
+            crops=True,
+        )
+        for name, texts in captions.items()
+        if (things := things_in(texts))
     ]
     asked = [
         Sample(
@@ -159,38 +233,60 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
             choices=tuple(q.choices),
             bag=bags[q.photo],
             flips=flip_safe(q.question) and flip_safe(q.answer),
+            crops=q.type not in ("number", "place"),
         )
         for q in make_questions(captions, seed)
     ]
-    return described + asked
+    return described + listed + asked
 
 
 def scene_samples(
-    path: Path, encoder: ImageEncoder, count: int, seed: int, split: str
-) -> tuple[FeatureTable, list[Sample]]:
-    """Generate ``count`` scenes, keep their features at ``path`` and their samples beside it."""
+    path: Path, encoder: ImageEncoder, count: int, seed: int, split: str, rounds: int = 1
+) -> tuple[FeatureTable, list[Sample], dict[str, SceneObjects]]:
+    """Generate ``count`` scenes; keep their features at ``path``, samples and objects beside it."""
+    kept = path.with_suffix(".objects.json")
     if not path.with_suffix(".json").exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         samples: list[Sample] = []
+        objects: dict[str, SceneObjects] = {}
 
         def pictures() -> Iterator[tuple[str, np.ndarray]]:
             for index, example in enumerate(generate(count, seed, split)):
                 name = f"{split}-{index}"
-                for record in example.records:
-                    sample = Sample(
-                        picture=name,
-                        question=record["question"],
-                        answer=record["answer"],
-                        type=record["type"],
-                        choices=tuple(record.get("choices") or ()),
-                        held_out=record["held_out"],
-                    )
-                    samples.append(sample)
+                objects[name] = scene_objects(example.scene)
+                samples.extend(_asked_about(example, name, split, (seed, index), rounds))
                 yield name, example.image
             write_samples(path.with_suffix(".jsonl"), samples)
+            kept.write_text(json.dumps(objects))
 
         FeatureTable.open(path, encoder, pictures(), count, f"{split} scenes")
-    return FeatureTable(path), read_samples(path.with_suffix(".jsonl"))
+    objects = json.loads(kept.read_text())
+    return FeatureTable(path), read_samples(path.with_suffix(".jsonl")), objects
+
+
+def _asked_about(
+    example: SceneExample, name: str, split: str, seed: tuple[int, int], rounds: int
+) -> list[Sample]:
+    """The example's own questions, and those of further rounds, each once."""
+    rng = np.random.default_rng(seed)
+    bag = tuple(dict.fromkeys(word for o in example.scene.objects for word in o.pair))
+    found = {
+        record["question"]: Sample(
+            picture=name,
+            question=record["question"],
+            answer=record["answer"],
+            type=record["type"],
+            choices=tuple(record.get("choices") or ()),
+            bag=bag,
+            held_out=record["held_out"],
+        )
+        for record in example.records
+    }
+    for _ in range(rounds - 1):
+        for q in ask(example.scene, rng, split):
+            sample = Sample(name, q.question, q.answer, q.type, q.choices, bag, held_out=q.held_out)
+            found.setdefault(q.question, sample)
+    return list(found.values())
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
@@ -215,8 +311,19 @@ class Sampler:
         kinds: Mapping[str, Sequence[Sample]],
         mix: Mapping[str, float],
         seed: int,
+        *,
         follow_ups: float = 0.0,
+        attributes: Callable[[str], str] = lambda picture: "",
+        attributes_kept: float = 1.0,
+        views: bool = False,
     ) -> None:
+        """
+        Args:
+            mix: weight of each kind. follow_ups: share of samples with an earlier turn.
+            attributes: of a picture. attributes_kept: share of samples that show them to the
+                Q-Former, and, drawn by itself, to the LLM.
+            views: show mirrored and cropped photos too.
+        """
         self.pools: dict[str, list[list[Sample]]] = {}
         self.shares: dict[str, np.ndarray] = {}
         self.by_picture: dict[str, list[Sample]] = defaultdict(list)
@@ -228,14 +335,15 @@ class Sampler:
             self.pools[kind] = list(by_type.values())
             sizes = np.sqrt([len(pool) for pool in self.pools[kind]])
             self.shares[kind] = sizes / sizes.sum()
-        self.follow_ups = follow_ups  # share of samples that have an earlier turn
+        self.follow_ups, self.views = follow_ups, views
+        self.attributes, self.attributes_kept = attributes, attributes_kept
         self.kinds = list(mix)
         weights = np.array([mix[kind] for kind in self.kinds], dtype=float)
         self.weights = weights / weights.sum()
         self.seed = seed
 
     def batch(self, step: int, size: int) -> list[Sample]:
-        """``size`` samples; a type's share goes with the root of its size."""
+        """``size`` samples; a type's share of its kind goes with the root of its size."""
         rng = np.random.default_rng((self.seed, step))
         picked = rng.choice(len(self.kinds), size=size, p=self.weights)
         return [self._one(self.kinds[kind], rng) for kind in picked]
@@ -251,21 +359,39 @@ class Sampler:
             earlier = others[rng.integers(len(others))]
             flips = sample.flips and earlier.flips
             sample = replace(sample, history=((earlier.question, earlier.answer),), flips=flips)
-        if sample.flips and rng.random() < 0.5:
-            sample = replace(sample, picture=mirrored(sample.picture))
-        return sample
+        if self.views:
+            cropped = sample.crops and rng.random() < 0.5
+            turned = sample.flips and rng.random() < 0.5
+            sample = replace(sample, picture=view_name(sample.picture, cropped, turned))
+        fused, seen = rng.random(2) < self.attributes_kept
+        text = self.attributes(sample.picture) if fused or seen else ""
+        return replace(sample, fused=text if fused else "", seen=text if seen else "")
 
 
-def mirrored(name: str) -> str:
-    """Name of a picture's mirror image in the feature table."""
-    return f"{name}|mirror"
+def view_name(photo: str, cropped: bool, turned: bool) -> str:
+    """Name of a photo's cropped or mirrored view in the feature table."""
+    return photo + ("|crop" if cropped else "") + ("|mirror" if turned else "")
 
 
-def with_mirrors(pictures: Iterable[tuple[str, np.ndarray]]) -> Iterator[tuple[str, np.ndarray]]:
-    """Each picture and its mirror image."""
-    for name, picture in pictures:
-        yield name, picture
-        yield mirrored(name), np.ascontiguousarray(picture[:, ::-1])
+def photo_views(
+    pictures: Iterable[tuple[str, np.ndarray]], seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Each photo, a random crop of it, and the mirror images of both: four views."""
+    for index, (name, picture) in enumerate(pictures):
+        crop = _random_crop(picture, np.random.default_rng((seed, index)))
+        for cropped, view in ((False, picture), (True, crop)):
+            yield view_name(name, cropped, False), view
+            yield view_name(name, cropped, True), np.ascontiguousarray(view[:, ::-1])
+
+
+def _random_crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A part of the picture, scaled back to its size."""
+    height, width = picture.shape[:2]
+    share = rng.uniform(*CROPS)
+    tall, wide = round(height * share), round(width * share)
+    top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+    part = Image.fromarray(picture[top : top + tall, left : left + wide])
+    return np.asarray(part.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def tidy(caption: str) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.answer import Answer, Basis
+from assistant.config import PARTS
 from assistant.conversation import Conversation, time_range
 from assistant.errors import InputError, VideoError
 from assistant.features import ClipFeatures, FeatureKey, FeatureStore, content_digest
+from assistant.model.attributes import Attribute, attribute_text
 from assistant.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
 from assistant.tasks.base import (
     check_choices,
@@ -21,6 +23,7 @@ from assistant.tasks.base import (
     check_range,
     compose,
     find_task,
+    takes_attributes,
     takes_dialogue,
 )
 
@@ -56,6 +59,7 @@ class Assistant:
         decoder: str = "auto",
         dialogue: DialogueLike | None = None,
         transcribe: bool = False,
+        without: Collection[str] = (),
     ) -> Session:
         """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
 
@@ -66,6 +70,7 @@ class Assistant:
             dialogue: a Path is read; text and turns are taken as they are. None: subtitles beside
                 or inside the clip.
             transcribe: listen to the clip instead (needs the ``speech`` extra).
+            without: parts of the model to leave out, of ``config.PARTS``.
         Raises:
             InputError: an argument out of its range. VideoError: no such file.
             DialogueError: unreadable dialogue.
@@ -79,6 +84,7 @@ class Assistant:
             decoder=decoder,
             dialogue=dialogue,
             transcribe=transcribe,
+            without=without,
         )
 
 
@@ -96,7 +102,11 @@ class Session:
         decoder: str,
         dialogue: DialogueLike | None,
         transcribe: bool,
+        without: Collection[str],
     ) -> None:
+        for part in without:
+            if part not in PARTS:
+                raise InputError(f"without {part!r}: there is no such part; {', '.join(PARTS)} is")
         if not 1 <= frames <= MAX_FRAMES:
             raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
         if transcribe and dialogue is not None:
@@ -110,6 +120,7 @@ class Session:
         self._digest = content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
         self._transcribe = transcribe
+        self._without = frozenset(without)
         self._dialogue = None if dialogue is None else _as_dialogue(dialogue)
         self._heard: dict[Range, Dialogue] = {}
         self._notes: tuple[str, ...] = ()
@@ -177,12 +188,16 @@ class Session:
         said = Dialogue()
         if takes_dialogue(prompt):
             said = self._said_in(where) if dialogue is None else _cut(_as_dialogue(dialogue), where)
+        attributes: tuple[Attribute, ...] = ()
+        if takes_attributes(prompt) and "attributes" not in self._without:
+            attributes = model.attributes(clip.classes)
         request = compose(
             prompt,
             model,
             question,
             turns=self.conversation.turns,
             lines=[line.as_text() for line in said.lines],
+            attributes=attribute_text(attributes),
             choices=choices,
             max_new_tokens=max_new_tokens,
         )
@@ -198,6 +213,7 @@ class Session:
             end=clip.end,
             range_source=range_source,
             dialogue_source=said.source,
+            attributes=attributes,
             warnings=tuple(warnings),
         )
         return Answer(

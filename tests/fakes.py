@@ -17,6 +17,8 @@ import torch
 from clips import number_of
 from torch import Tensor
 
+from assistant.model.attributes import Attribute
+
 Script = Callable[["Asked"], str]
 
 
@@ -41,13 +43,16 @@ class ScriptedModel:
     """What a session needs of a ``VideoAssistant``."""
 
     script: Script = name_the_frames
-    scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of a choice
+    scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of an answer
+    blind_scores: Mapping[str, float] = field(default_factory=dict)  # the same without the clip
+    found: tuple[Attribute, ...] = ()
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"
     encoder_fingerprint: str = "scripted-encoder-1"
     encoded: list[list[int]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    blind: list[Asked] = field(default_factory=list)  # scored without the clip
 
     def encode(self, frames: np.ndarray) -> SimpleNamespace:
         assert frames.dtype == np.uint8 and frames.ndim == 4
@@ -70,17 +75,25 @@ class ScriptedModel:
         words = self.script(asked).split()
         return (word if i == 0 else " " + word for i, word in enumerate(words))
 
+    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
+        return self.found
+
     def score(
         self,
-        patches: Tensor,
+        patches: Tensor | None,
         *,
         fusion: str,
         prompt: str,
-        choices: Sequence[str],
+        answers: Sequence[str],
         history: Sequence[tuple[str, str]] = (),
+        ended: bool = True,
     ) -> list[float]:
-        self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
-        return [self.scores[choice] for choice in choices]
+        if patches is None:
+            self.blind.append(Asked([], fusion, prompt, tuple(history)))
+            return [self.blind_scores.get(answer, -9.0) for answer in answers]
+        if len(answers) > 1:
+            self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
+        return [self.scores.get(answer, -1.0) for answer in answers]
 
     def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
         kept: list[str] = []

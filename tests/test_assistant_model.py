@@ -7,8 +7,6 @@ import pytest
 import torch
 from tiny import tiny_assistant
 
-from assistant.errors import InputError
-
 
 @pytest.fixture(scope="module")
 def model():
@@ -51,15 +49,16 @@ def test_streams_an_answer(model, patches):
 
 
 def test_scores_are_log_probabilities_and_depend_on_the_picture(model, patches):
-    ask = {"fusion": "is it", "prompt": "is it", "choices": ["yes", "no"]}
+    ask = {"fusion": "is it", "prompt": "is it", "answers": ["yes", "no"]}
     seen = model.score(patches, **ask)
     assert all(score < 0 for score in seen)
     assert seen != model.score(None, **ask)
 
 
-def test_too_few_choices_is_a_clear_error(model, patches):
-    with pytest.raises(InputError, match="at least two"):
-        model.score(patches, fusion="a", prompt="a", choices=["yes"])
+def test_a_beginning_is_scored_without_its_end(model, patches):
+    ask = {"fusion": "is it", "prompt": "is it", "answers": ["yes"]}
+    (whole,), (begun,) = (model.score(patches, **ask, ended=ended) for ended in (True, False))
+    assert whole != begun
 
 
 def test_fusion_text_drops_the_last_parts_first(model):

@@ -41,34 +41,48 @@ def test_a_finished_table_is_read_and_not_encoded_again(model, table, tmp_path):
 
 def test_choice_is_the_likeliest_whatever_the_batch(model, table):
     samples = questions()
-    together = evaluation.choose(model, table, samples, "x")
-    for sample, chosen in zip(samples, together, strict=True):
+    together = evaluation.choice_scores(model, table, samples, "x")
+    for sample, row in zip(samples, together, strict=True):
         patches = table.patches([sample.picture])[0]
         scores = model.score(
-            patches, fusion=sample.question, prompt=sample.question, choices=sample.choices
+            patches, fusion=sample.question, prompt=sample.question, answers=sample.choices
         )
-        assert chosen == sample.choices[int(np.argmax(scores))]
+        assert row == pytest.approx(scores, abs=1e-4)
 
 
 def test_blind_answers_do_not_depend_on_the_picture(model, table):
-    assert len(set(evaluation.choose(model, None, questions(), "x"))) == 1
+    first, *others = evaluation.choice_scores(model, None, questions(), "x")
+    assert all(row == pytest.approx(first, abs=1e-5) for row in others)
 
 
 def test_row_counts_right_answers(model, table):
-    chosen = evaluation.choose(model, table, questions(), "x")
+    scores = evaluation.choice_scores(model, table, questions(), "x")
+    chosen = [("yes", "no", "maybe so")[int(np.argmax(row))] for row in scores]
     row = evaluation.question_row(model, table, "yes/no", questions(chosen[0]))
     assert row.by_choice == pytest.approx(chosen.count(chosen[0]) / 6)
     assert row.chance == pytest.approx(1 / 3)
     assert row.majority == 1.0
+    told = row.told * row.right_told + (1 - row.told) * row.right_untold
+    assert told == pytest.approx(row.by_choice)
 
 
 def test_report_is_written_whole(model, table, tmp_path):
     row = evaluation.question_row(model, table, "yes/no", questions())
     report = evaluation.Report(
-        "tiny", "dev", 1, (evaluation.CaptionRow("ours", 0.5, 0.25),), (row,), (row,), ({"a": 1},)
+        model="tiny",
+        split="dev",
+        seed=1,
+        captions=(evaluation.CaptionRow("ours", 0.5, 0.25),),
+        things=(evaluation.ThingRow("ours", 0.4, 0.8),),
+        faults=(evaluation.fault_row(model, "What is it?", ["a hat and a hat", "What is it? b"]),),
+        questions=(row,),
+        scenes=(row,),
+        examples=({"a": 1},),
     )
     evaluation.save(report, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| ours | 0.500 | 0.250 |" in text
+    assert "| ours | 40.0 | 80.0 |" in text
+    assert "| What is it? | 2 | 4.5 | 2 | 1 | 1 |" in text  # the tiny limit is six tokens
     assert json.loads((tmp_path / "out" / "report.json").read_text())["questions"][0]["count"] == 6
     assert (tmp_path / "out" / "examples.jsonl").read_text() == '{"a": 1}\n'

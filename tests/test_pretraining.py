@@ -34,7 +34,9 @@ CONFIG = {
             "rate": 1e-3,
             "slots": 1.0,
             "llm": 0.0,
-            "mix": {"caption": 1.0, "scene": 1.0},
+            "dense": 0.5,
+            "parts": 2,
+            "mix": {"caption": 1.0, "list": 0.5, "scene": 1.0},
             "blind": 0.2,
         },
         {
@@ -152,10 +154,21 @@ def test_batches_depend_on_seed_and_step_alone():
 
 def test_mix_follow_ups_and_mirrors_have_their_shares():
     kinds = {"a": samples("x"), "b": samples("y")}
-    batch = Sampler(kinds, {"a": 1, "b": 3}, seed=5, follow_ups=0.25).batch(0, 4000)
+    batch = Sampler(
+        kinds,
+        {"a": 1, "b": 3},
+        seed=5,
+        follow_ups=0.25,
+        views=True,
+        attributes_kept=0.5,
+        attributes=lambda picture: "seen",
+    ).batch(0, 4000)
     assert np.mean([s.type == "y" for s in batch]) == pytest.approx(0.75, abs=0.03)
     assert np.mean([bool(s.history) for s in batch]) == pytest.approx(0.25, abs=0.03)
     assert np.mean(["|mirror" in s.picture for s in batch]) == pytest.approx(0.5, abs=0.03)
+    assert not any("|crop" in s.picture for s in batch)
+    assert np.mean([s.fused == "seen" for s in batch]) == pytest.approx(0.5, abs=0.03)
+    assert np.mean([s.seen == s.fused for s in batch]) == pytest.approx(0.5, abs=0.03)
     assert {"picture", "clip", "video"} <= {s.question.split()[-1].rstrip("?") for s in batch}
 
 

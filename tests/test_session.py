@@ -14,9 +14,10 @@ from PIL import Image
 import assistant.session
 import assistant.speech
 import assistant.video
-from assistant.answer import softmax
+from assistant.answer import CANNOT_TELL, softmax
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
 from assistant.features import FeatureStore
+from assistant.model.attributes import Attribute
 from assistant.session import Assistant
 from assistant.subtitles import Dialogue, Line
 
@@ -139,6 +140,54 @@ def test_choices_are_answered_by_likelihood(mini, model, clip):
         math.exp(-1) / sum(math.exp(-n) for n in (1, 2, 3))
     )
     assert answer.as_dict()["choice"] == "dog"
+
+
+SEEN = (Attribute("water bottle", 0.62), Attribute("cup", 0.08))
+
+
+def test_attributes_reach_both_models_and_the_answer_shows_them(mini, model, clip):
+    model.found = SEEN
+    answer = mini.open(clip).ask("What is it?")
+    shown = [{"name": thing.name, "probability": thing.probability} for thing in SEEN]
+    assert answer.as_dict()["attributes"] == shown
+    assert "Seen: water bottle, cup?" in model.asked[0].fusion
+    assert "Seen: water bottle, cup?" in model.asked[0].prompt
+
+
+def test_attributes_can_be_left_out(mini, model, clip):
+    model.found = SEEN
+    answer = mini.open(clip, without=["attributes"]).ask("What is it?")
+    assert answer.as_dict()["attributes"] == []
+    assert "Seen" not in model.asked[0].fusion + model.asked[0].prompt
+    with pytest.raises(InputError, match=r"'sound'.*attributes"):
+        mini.open(clip, without=["sound"])
+
+
+def test_an_answer_no_likelier_than_without_the_clip_is_not_told(mini, model, clip):
+    model.found = SEEN
+    model.script = lambda asked: (
+        "a dog" if "Who" in asked.prompt else "one two three four five six seven"
+    )
+    model.scores = {"a dog": -2.0, "one two three four five six": -2.0}
+    model.blind_scores = {"a dog": -2.0, "one two three four five six": -2.1}
+    session = mini.open(clip, dialogue="ANN: Hello.")
+    answer = session.ask("Who is it?")
+    assert list(answer) == [CANNOT_TELL]
+    assert "a dog" in answer.reason
+    assert answer.as_dict()["unsure"] is True and answer.as_dict()["reason"] == answer.reason
+    assert "Seen" not in model.blind[0].prompt and "Hello" not in model.blind[0].fusion
+    told = session.ask("What is it?")
+    assert told.text == "one two three four five six seven"
+    assert told.reason is None and "unsure" not in told.as_dict()
+    assert model.blind[1].history == ()
+
+
+def test_an_unsupported_choice_is_chosen_all_the_same(mini, model, clip):
+    model.scores = {"cat": -3.0, "dog": -1.0}
+    model.blind_scores = {"cat": -4.0, "dog": -0.5}
+    answer = mini.open(clip).ask("Which animal?", choices=["cat", "dog"])
+    assert answer.choice == "dog"
+    assert "dog" in answer.reason
 
 
 def test_softmax_of_very_unlikely_choices_is_still_a_distribution():

@@ -59,7 +59,7 @@ def test_training_the_tokens_directly_spells_the_answer(llm, slots):
 
 
 def test_samples_without_words_only_count_their_answer(llm, slots):
-    tokens = spelled_out(llm, slots, ANSWER, WORD)
+    tokens = spelled_out(llm, slots, ANSWER, "qqq")
     none = slots(tokens, [ANSWER], [[]])
     assert torch.isfinite(none)
     assert none < slots(tokens, [ANSWER], [[WORD]])

@@ -7,5 +7,15 @@ from assistant.captions.questions import (
     read_captions,
     read_split,
 )
+from assistant.captions.things import THING_SUPPORT, thing_words, things_in
 
-__all__ = ["CaptionQuestion", "flip_safe", "make_questions", "read_captions", "read_split"]
+__all__ = [
+    "THING_SUPPORT",
+    "CaptionQuestion",
+    "flip_safe",
+    "make_questions",
+    "read_captions",
+    "read_split",
+    "thing_words",
+    "things_in",
+]

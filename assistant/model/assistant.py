@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from assistant.config import ModelConfig
-from assistant.errors import InputError
+from assistant.model.attributes import Attribute
 from assistant.model.llm import History, LanguageModel
 from assistant.model.qformer import QFormer
 from assistant.model.vision import FrameFeatures, ImageEncoder
@@ -56,10 +56,18 @@ class VideoAssistant(nn.Module):
         """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and ImageNet classes."""
         return self.encoder(frames)
 
+    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
+        """Things that the encoder's classifier finds in frames with these classes ``(T, 1000)``."""
+        return self.encoder.attributes(classes)
+
     def visual_tokens(self, patches: Tensor | None, fusion: Sequence[str]) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
+        return self.qformer.projection(self.query_states(patches, fusion)[-1])
+
+    def query_states(self, patches: Tensor | None, fusion: Sequence[str]) -> list[Tensor]:
+        """Queries ``(B, L, D)`` after each layer, averaged over frames."""
         ids, mask = self.fusion_ids(fusion)
-        return self.qformer(patches, ids, mask)
+        return self.qformer.layer_states(patches, ids, mask)
 
     def fusion_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
@@ -110,18 +118,11 @@ class VideoAssistant(nn.Module):
         *,
         fusion: str,
         prompt: str,
-        choices: Sequence[str],
+        answers: Sequence[str],
         history: History = (),
+        ended: bool = True,
     ) -> list[float]:
-        """Mean log-probability per token of each choice as the answer.
-
-        Raises:
-            InputError: fewer than two choices, or an empty one.
-        """
-        if len(choices) < 2 or not all(choice.strip() for choice in choices):
-            raise InputError(
-                f"choices are {list(choices)!r}; give at least two, none of them empty"
-            )
+        """Mean log-probability per token of each answer, or, not ``ended``, of its beginning."""
         visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
-        answers = [self.llm.answer_ids(choice) for choice in choices]
-        return self.llm.score(visual, self.llm.prompt_ids(prompt, history), answers)
+        ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
+        return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)

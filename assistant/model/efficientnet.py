@@ -139,6 +139,7 @@ class EfficientNetLite(nn.Module):
         self.mid_block = ends[MID_STAGE]
         self.mid_width = scaled_width(STAGES[MID_STAGE].width, wide)
         self.last_width = width_in
+        self.head_width = HEAD_WIDTH
 
     @staticmethod
     def normalise(pixels: Tensor) -> Tensor:
@@ -155,10 +156,13 @@ class EfficientNetLite(nn.Module):
                 mid = x
         return mid, x
 
-    def classify(self, last: Tensor) -> Tensor:
-        """Last map -> ImageNet-1k logits ``(N, 1000)``."""
-        x = F.relu6(self._bn1(self._conv_head(last)))
-        return self._fc(x.mean((2, 3)))
+    def head(self, last: Tensor) -> Tensor:
+        """Last map -> the classifier's features ``(N, 1280, S/32, S/32)``."""
+        return F.relu6(self._bn1(self._conv_head(last)))
+
+    def classify(self, head: Tensor) -> Tensor:
+        """Classifier's features -> ImageNet-1k logits ``(N, 1000)``."""
+        return self._fc(head.mean((2, 3)))
 
     def fuse(self) -> EfficientNetLite:
         """Fold every norm into its convolution (inference only)."""

@@ -51,10 +51,11 @@ class LanguageModel(nn.Module):
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return torch.tensor(ids, dtype=torch.long)
 
-    def answer_ids(self, answer: str) -> Tensor:
-        """Ids of an answer and the end token, ``(La,)``."""
+    def answer_ids(self, answer: str, *, ended: bool = True) -> Tensor:
+        """Ids of an answer, ``(La,)``, with the end token where it ``ended``."""
         ids = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-        return torch.tensor([*ids, self.tokenizer.eos_token_id], dtype=torch.long)
+        end = [self.tokenizer.eos_token_id] if ended else []
+        return torch.tensor([*ids, *end], dtype=torch.long)
 
     def token_losses(
         self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]

@@ -16,6 +16,7 @@ from assistant import weights_store
 from assistant.config import ModelConfig, from_yaml
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.attributes import read_class_names
 from assistant.model.efficientnet import load_checkpoint
 from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
 from assistant.model.qformer import QFormer, initialise_from_bert
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
+CLASS_NAMES = "imagenet-names"
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -92,7 +94,8 @@ def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
     """The frozen image encoder alone."""
     folder = weights_store.ensure(config.encoder.weights)
     network = load_checkpoint(config.encoder.weights, next(folder.rglob("*.pth")))
-    return ImageEncoder(network.to(dtype), config.encoder)
+    names = read_class_names(weights_store.ensure(CLASS_NAMES))
+    return ImageEncoder(network.to(dtype), config.encoder, names)
 
 
 def choose_precision(precision: str) -> torch.dtype:

@@ -62,15 +62,21 @@ class QFormer(nn.Module):
 
     def query_states(self, patches: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
         """Last-layer queries averaged over frames, ``(B, L, D)``."""
+        return self.layer_states(patches, ids, mask)[-1]
+
+    def layer_states(self, patches: Tensor | None, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """Queries averaged over frames, ``(B, L, D)``, after each layer."""
         batch, frames = (len(ids), 1) if patches is None else patches.shape[:2]
         x = self.qformer.embeddings(input_ids=ids, query_embeds=self.queries.expand(batch, -1, -1))
         x = x.repeat_interleave(frames, dim=0)  # (B*T, L+Kt, D)
         bias = self._bias(mask, x.dtype).repeat_interleave(frames, dim=0)  # (B*T, 1, 1, L+Kt)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
+        states: list[Tensor] = []
         for layer in self.qformer.encoder.layer:
             x = self._layer(layer, x, bias, seen)
-        queries = x[:, : self.config.queries]  # (B*T, L, D)
-        return queries.unflatten(0, (batch, frames)).mean(1)  # (B, L, D)
+            queries = x[:, : self.config.queries]  # (B*T, L, D)
+            states.append(queries.unflatten(0, (batch, frames)).mean(1))  # (B, L, D)
+        return states
 
     def _layer(self, layer: nn.Module, x: Tensor, bias: Tensor, seen: Tensor | None) -> Tensor:
         x = layer.attention(x, attention_mask=bias)

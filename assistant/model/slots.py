@@ -41,6 +41,10 @@ class WordSlots(nn.Module):
         self.norm = float(table.norm(dim=-1).mean())
         self.register_buffer("centre", centre)
         self.register_buffer("table", F.normalize(table, dim=-1))  # (V', W)
+        described = sorted({token for word in words for token in self.ids(word)} or {self.end})
+        self.word_index = {token: place for place, token in enumerate(described)}
+        rows = [self.index[token] for token in described]
+        self.register_buffer("word_table", self.table[rows])  # (V'', W)
 
     def ids(self, text: str) -> list[int]:
         """LLM tokens of ``text`` as it stands inside a sentence."""
@@ -53,19 +57,31 @@ class WordSlots(nn.Module):
         self, visual: Tensor, answers: Sequence[str], bags: Sequence[Sequence[str]]
     ) -> Tensor:
         """Scalar loss; ``visual`` ``(B, L, W)``."""
-        centred = visual.float() - self.centre
-        norm = (centred.norm(dim=-1) / self.norm - 1.0).square().mean()
-        unit = F.normalize(centred, dim=-1).to(visual.dtype)
+        unit, norm = self._directions(visual)
         half = visual.shape[1] // 2
-        spelled = self._spelled(unit[:, :half], answers)
+        spelled = self.spelled(unit[:, :half], answers).mean()
         return spelled + self._described(unit[:, half:], bags) + NORM_WEIGHT * norm
 
-    def _log_probabilities(self, unit: Tensor) -> Tensor:
-        """``(..., W)`` directions -> ``(..., V')``; the matrix product is most of the cost."""
-        return (unit @ self.table.to(unit.dtype).T).float().mul(SCALE).log_softmax(-1)
+    def described(self, tokens: Tensor, bags: Sequence[Sequence[str]]) -> Tensor:
+        """Scalar loss: some token of each row ``(B, N, W)`` says each word of its picture."""
+        return self._described(self._directions(tokens)[0], bags)
 
-    def _spelled(self, unit: Tensor, answers: Sequence[str]) -> Tensor:
-        """Every answer weighs the same, however long it is."""
+    def choose(self, visual: Tensor, choices: Sequence[Sequence[str]]) -> list[int]:
+        """Per row the choice that the first half of ``visual`` ``(B, L, W)`` spells best."""
+        unit = self._directions(visual)[0][:, : visual.shape[1] // 2]
+        counts = [len(some) for some in choices]
+        repeated = unit.repeat_interleave(torch.tensor(counts, device=unit.device), dim=0)
+        losses = self.spelled(repeated, [choice for some in choices for choice in some])
+        return [int(part.argmin()) for part in losses.split(counts)]
+
+    def _directions(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean-centred unit vectors, and how far their length is from a word's."""
+        centred = tokens.float() - self.centre
+        norm = (centred.norm(dim=-1) / self.norm - 1.0).square().mean()
+        return F.normalize(centred, dim=-1).to(tokens.dtype), norm
+
+    def spelled(self, unit: Tensor, answers: Sequence[str]) -> Tensor:
+        """Mean loss per token of each row's answer, ``(B,)``."""
         rows: list[int] = []
         slots: list[int] = []
         targets: list[int] = []
@@ -75,13 +91,15 @@ class WordSlots(nn.Module):
             rows += [row] * len(ids)
             slots += range(len(ids))
             targets += [self.index[token] for token in ids]
-            weights += [1.0 / (len(ids) * len(answers))] * len(ids)
-        said = self._log_probabilities(unit[rows, slots])  # (N, V')
-        picked = said[torch.arange(len(targets)), targets]
-        return -(picked * torch.tensor(weights, device=picked.device)).sum()
+            weights += [1.0 / len(ids)] * len(ids)
+        said = _log_probabilities(unit[rows, slots], self.table)  # (N, V')
+        device = said.device
+        picked = said[torch.arange(len(targets), device=device), targets]
+        losses = picked.new_zeros(len(answers))
+        owner = torch.tensor(rows, device=device)
+        return losses.index_add(0, owner, -picked * torch.tensor(weights, device=device))
 
     def _described(self, unit: Tensor, bags: Sequence[Sequence[str]]) -> Tensor:
-        """Some token of the second half says each word of the picture."""
         filled = [row for row, bag in enumerate(bags) if bag]
         if not filled:
             return unit.new_zeros((), dtype=torch.float32)
@@ -89,7 +107,12 @@ class WordSlots(nn.Module):
         for row, owner in enumerate(filled):
             ids = [token for word in bags[owner][:BAG] for token in self.ids(word)]
             rows += [row] * len(ids)
-            places += [self.index[token] for token in ids]
-        free = self._log_probabilities(unit[filled])  # (F, L/2, V')
-        said = free[rows, :, places]  # (N, L/2)
+            places += [self.word_index[token] for token in ids]
+        free = _log_probabilities(unit[filled], self.word_table)  # (F, N, V'')
+        said = free[rows, :, places]
         return -said.logsumexp(-1).mean()
+
+
+def _log_probabilities(unit: Tensor, table: Tensor) -> Tensor:
+    """``(..., W)`` directions against ``(V, W)``; the matrix product is most of the cost."""
+    return (unit @ table.to(unit.dtype).T).float().mul(SCALE).log_softmax(-1)

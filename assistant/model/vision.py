@@ -1,8 +1,8 @@
-"""The frozen image encoder: frames to patch features and ImageNet classes."""
+"""The frozen image encoder: frames to patch features and, in the same pass, ImageNet classes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assistant.config import EncoderConfig
+from assistant.model.attributes import Attribute, find_attributes
 from assistant.model.efficientnet import EfficientNetLite
 
 __all__ = ["FrameFeatures", "ImageEncoder"]
@@ -30,16 +31,21 @@ class FrameFeatures:
 class ImageEncoder(nn.Module):
     """EfficientNet-Lite, read at two depths.
 
-    A patch holds the stride-16 map (2 x 2 cells unshuffled), the last map (each normalised over
-    its channels) and its 2-D sine position, so K = (S/32)^2 and Dv = 4 Cm + Cl + position_width.
+    A patch holds the stride-16 map (2 x 2 cells unshuffled), the deep map (each normalised over
+    its channels) and its 2-D sine position, so K = (S/32)^2 and Dv = 4 Cm + Cd + position_width.
+    ``names`` are the 1000 classes'; without them there are no attributes.
     """
 
-    def __init__(self, network: EfficientNetLite, config: EncoderConfig) -> None:
+    def __init__(
+        self, network: EfficientNetLite, config: EncoderConfig, names: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.config = config
+        self.names = tuple(names)
         self.side = config.size // 32
-        self.width = 4 * network.mid_width + network.last_width + config.position_width
+        deep = network.head_width if config.deep == "head" else network.last_width
+        self.width = 4 * network.mid_width + deep + config.position_width
         self.register_buffer("position", sine_position(self.side, config.position_width))
         self.requires_grad_(False).eval()
 
@@ -52,7 +58,11 @@ class ImageEncoder(nn.Module):
     def fingerprint(self) -> str:
         """All that decides the features of a picture."""
         config, dtype = self.config, self.network._conv_stem.weight.dtype
-        return f"{config.weights}-{config.size}-{config.position_width}-{dtype}"
+        return f"{config.weights}-{config.size}-{config.deep}-{config.position_width}-{dtype}"
+
+    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
+        """The likeliest things in T frames, from their class probabilities ``(T, 1000)``."""
+        return find_attributes(classes, self.names)
 
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:
@@ -77,12 +87,14 @@ class ImageEncoder(nn.Module):
         weight = self.network._conv_stem.weight
         x = self.network.normalise(pixels.to(weight.device, torch.float32)).to(weight.dtype)
         mid, last = self.network.features(x.contiguous(memory_format=torch.channels_last))
-        classes = self.network.classify(last).float().softmax(-1)
-        return self._patches(mid.float(), last.float()), classes
+        head = self.network.head(last)
+        classes = self.network.classify(head).float().softmax(-1)
+        deep = head if self.config.deep == "head" else last
+        return self._patches(mid.float(), deep.float()), classes
 
-    def _patches(self, mid: Tensor, last: Tensor) -> Tensor:
+    def _patches(self, mid: Tensor, deep: Tensor) -> Tensor:
         fine = F.pixel_unshuffle(mid, 2).flatten(2).transpose(1, 2)  # (n, K, 4 Cm)
-        coarse = last.flatten(2).transpose(1, 2)  # (n, K, Cl)
+        coarse = deep.flatten(2).transpose(1, 2)  # (n, K, Cd)
         fine = F.layer_norm(fine, fine.shape[-1:])
         coarse = F.layer_norm(coarse, coarse.shape[-1:])
         position = self.position.expand(len(fine), -1, -1)

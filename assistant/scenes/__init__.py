@@ -12,14 +12,20 @@ from assistant.scenes.dataset import (
     generate,
     write_dataset,
 )
-from assistant.scenes.world import HELD_OUT_PAIRS
+from assistant.scenes.questions import ask
+from assistant.scenes.world import COLORS, HELD_OUT_PAIRS, MATERIALS, SHAPES, Scene
 
 __all__ = [
+    "COLORS",
     "HELD_OUT_PAIRS",
     "KINDS",
+    "MATERIALS",
+    "SHAPES",
     "SPLITS",
     "Dataset",
+    "Scene",
     "SceneExample",
+    "ask",
     "example",
     "generate",
     "write_dataset",

@@ -22,6 +22,7 @@ __all__ = [
     "check_range",
     "compose",
     "find_task",
+    "takes_attributes",
     "takes_dialogue",
 ]
 
@@ -35,6 +36,8 @@ class Request:
     fusion: str  # text into the Q-Former
     prompt: str  # text into the LLM
     history: tuple[tuple[str, str], ...]  # (question, answer), oldest first
+    blind_fusion: str  # both texts again without anything that is from the clip
+    blind_prompt: str
     choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
     max_new_tokens: int
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
@@ -102,6 +105,7 @@ def compose(
     *,
     turns: Sequence[Turn] = (),
     lines: Sequence[str] = (),
+    attributes: str = "",
     choices: Sequence[str] | None = None,
     max_new_tokens: int | None = None,
 ) -> Request:
@@ -110,30 +114,34 @@ def compose(
     Args:
         turns: the conversation so far, oldest first.
         lines: dialogue of the asked range, oldest first.
+        attributes: what the encoder's classifier finds.
         choices, max_new_tokens: instead of the task's own.
     Raises:
         InputError: unusable choices, or a question that alone is too long.
     """
     previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
     fused = lines if "{dialogue}" in task.fusion else ()
-    essential = [question, previous] if previous else [question]
-    _, dropped = model.fit_fusion([*essential, *reversed(fused)])
-    if dropped == len(essential) + len(fused):
+    shown = attributes if "{attributes}" in task.fusion else ""
+    beside = [text for text in (previous, shown) if text]
+    _, dropped = model.fit_fusion([question, *beside, *reversed(fused)])
+    if dropped > len(beside) + len(fused):
         raise InputError(f"the question has {len(question)} characters, too many; shorten it")
-    if dropped > len(fused):
-        previous = ""
+    kept = beside[: len(beside) + len(fused) - dropped]
     dropped_lines = min(dropped, len(fused))
     chosen = check_choices(task.choices if choices is None else choices)
     fields = {
         "question": question,
-        "previous": previous,
+        "previous": previous if previous in kept else "",
         "dialogue": "\n".join(lines[dropped_lines:]),
         "choices": "\n".join(chosen or ()),
     }
+    blind = fields | {"previous": "", "dialogue": "", "attributes": ""}
     return Request(
-        fusion=task.render_fusion(**fields),
-        prompt=task.render_prompt(**fields),
+        fusion=task.render_fusion(**fields, attributes=shown if shown in kept else ""),
+        prompt=task.render_prompt(**fields, attributes=attributes),
         history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
+        blind_fusion=task.render_fusion(**blind),
+        blind_prompt=task.render_prompt(**blind),
         choices=chosen,
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         dropped_lines=dropped_lines,
@@ -143,3 +151,8 @@ def compose(
 def takes_dialogue(task: TaskPrompt) -> bool:
     """Whether ``task`` looks at what is said."""
     return "{dialogue}" in task.fusion or "{dialogue}" in task.prompt
+
+
+def takes_attributes(task: TaskPrompt) -> bool:
+    """Whether ``task`` reads what the encoder's classifier finds."""
+    return "{attributes}" in task.fusion or "{attributes}" in task.prompt
