@@ -46,7 +46,8 @@ __all__ = ["Phase", "PretrainConfig", "run"]
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 BASE_RECIPE = "pretrain.yaml"
 SAVE_EVERY = 240.0  # seconds
-DEV_SAMPLES = 192  # per kind
+DEV_SAMPLES = 128  # per kind
+DROPPED = ("crossattention.output.dropout", "output_query.dropout")
 
 
 @dataclass(frozen=True)
@@ -217,8 +218,8 @@ class Trainer:
         for name, parameter in model.qformer.named_parameters():
             parameter.requires_grad_(name in names)
         for name, module in model.qformer.named_modules():
-            if isinstance(module, torch.nn.Dropout):  # that of attention maps costs a tenth more
-                module.p = 0.0 if name.endswith("attention.dropout") else config.dropout
+            if isinstance(module, torch.nn.Dropout):  # its random numbers are costly: queries only
+                module.p = config.dropout if name.endswith(DROPPED) else 0.0
         self.phase, self.step = 0, 0
         self.optimizer = self._optimizer()
 

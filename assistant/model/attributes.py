@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Attribute", "attribute_text", "find_attributes", "read_class_names"]
 
 MOST = 5  # attributes of a clip
-FLOOR = 0.04  # least probability of an attribute
+FLOOR = 0.08  # least probability of an attribute
 SURE = 0.35  # probability from which it is named without a question mark
 SYNSETS, LEMMAS = "imagenet_synsets.txt", "imagenet_synset_to_lemma.txt"
 

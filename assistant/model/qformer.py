@@ -73,19 +73,22 @@ class QFormer(nn.Module):
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
         states: list[Tensor] = []
         for layer in self.qformer.encoder.layer:
-            x = self._layer(layer, x, bias, seen)
-            queries = x[:, : self.config.queries]  # (B*T, L, D)
+            queries, text = self._layer(layer, x, bias, seen)
+            if layer is not self.qformer.encoder.layer[-1]:  # nothing reads the last text
+                x = torch.cat([queries, layer.feed_forward_chunk(text)], dim=1)
             states.append(queries.unflatten(0, (batch, frames)).mean(1))  # (B, L, D)
         return states
 
-    def _layer(self, layer: nn.Module, x: Tensor, bias: Tensor, seen: Tensor | None) -> Tensor:
+    def _layer(
+        self, layer: nn.Module, x: Tensor, bias: Tensor, seen: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Queries ``(B*T, L, D)`` and, before its feed-forward, text ``(B*T, Kt, D)``."""
         x = layer.attention(x, attention_mask=bias)
         queries = x[:, : self.config.queries].contiguous()
         text = x[:, self.config.queries :].contiguous()
         if layer.has_cross_attention and seen is not None:
             queries = layer.crossattention(queries, encoder_hidden_states=seen)
-        queries = layer.feed_forward_chunk_query(queries)
-        return torch.cat([queries, layer.feed_forward_chunk(text)], dim=1)
+        return layer.feed_forward_chunk_query(queries), text
 
     def _bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
         """Additive self-attention bias over ``[queries; text]``: text padding is never seen."""
