@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from assistant.config import ModelConfig, from_yaml
+from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.cells import SceneObjects
@@ -44,7 +45,7 @@ from assistant.pretraining_data import (
 __all__ = ["Phase", "PretrainConfig", "run"]
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
-BASE_RECIPE = "pretrain.yaml"
+BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SAVE_EVERY = 240.0  # seconds
 DEV_SAMPLES = 128  # per kind
 DROPPED = ("crossattention.output.dropout", "output_query.dropout")
@@ -141,6 +142,7 @@ def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> 
     model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
     (base / BASE_CONFIG).write_text(model_yaml)
     shutil.copyfile(config_file, base / BASE_RECIPE)
+    draw_curves(out / LOG, base / CURVES)
     return base
 
 

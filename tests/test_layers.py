@@ -25,7 +25,7 @@ PACKAGES = {"assistant": "assistant", "ui": "assistant.ui"}  # folder: package
 LAYERS = (
     "errors config resources",
     "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
-    "time_* metrics templates scenes scenes.* captions captions.*",
+    "time_* metrics templates curves scenes scenes.* captions captions.*",
     "model model.*",
     "features answer session tasks tasks.*",
     "pretraining pretraining_data training evaluation batch results demo doctor",

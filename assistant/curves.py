@@ -1,0 +1,64 @@
+"""Learning curves: ``log.jsonl`` of a training run as one picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["draw_curves", "read_log"]
+
+KEYS = ("phase", "step", "time")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log, oldest first."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def draw_curves(log: Path, out: Path) -> Path:
+    """Draw losses (training and dev) and dev accuracies over the steps of all phases; PNG."""
+    from matplotlib.figure import Figure
+
+    lines = read_log(log)
+    at, starts = _positions(lines)
+    names = sorted({key for line in lines for key in line if key not in KEYS})
+    losses = [name for name in names if name == "loss" or name.startswith("dev ")]
+    shares = [name for name in names if name not in losses]
+    groups = {"loss": losses}
+    for name in shares:  # "scene: color" belongs to the plot "scene"
+        groups.setdefault(name.split(":")[0], []).append(name)
+    figure = Figure(figsize=(5 * len(groups), 4), layout="constrained")
+    for axes, (title, group) in zip(
+        figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True
+    ):
+        for name in group:
+            points = [(x, line[name]) for x, line in zip(at, lines, strict=True) if name in line]
+            label = name.split(": ")[-1]
+            thin = name == "loss"
+            axes.plot(
+                *zip(*points, strict=True),
+                label=label,
+                lw=0.8 if thin else 1.6,
+                marker=None if thin else ".",
+            )
+        for start in starts[1:]:
+            axes.axvline(start, color="gray", ls=":", lw=1)
+        axes.set(title=title if title == "loss" else f"{title}, dev accuracy", xlabel="step")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    figure.savefig(out, dpi=110)
+    return out
+
+
+def _positions(lines: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
+    """Where each line stands on one axis for all phases, and where each phase starts."""
+    starts = [0]
+    at: list[int] = []
+    phase = lines[0].get("phase", 1) if lines else 1
+    for line in lines:
+        if line.get("phase", 1) != phase:
+            phase = line["phase"]
+            starts.append(at[-1])
+        at.append(starts[-1] + line["step"])
+    return at, starts
