@@ -106,11 +106,16 @@ class LanguageModel(nn.Module):
         return [-float(loss) for loss in losses]
 
     @torch.inference_mode()
-    def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
-        """Greedy answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
+    def complete(
+        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int, *, beams: int = 1
+    ) -> list[str]:
+        """Answers to a batch of prompts, greedy or by beam search; ``visual`` ``(B, L, W)``."""
         x, mask = self._left_padded(visual, prompts)
         out = self.network.generate(
-            inputs_embeds=x, attention_mask=mask, **self._options(max_new_tokens)
+            inputs_embeds=x,
+            attention_mask=mask,
+            num_beams=beams,
+            **self._options(max_new_tokens),
         )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 

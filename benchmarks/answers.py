@@ -1,0 +1,89 @@
+"""How free answers are decoded: greedy, beam search, repetition penalty, side by side.
+
+    python benchmarks/answers.py --photos FLICKR8K --work FOLDER
+
+On dev photos, so that the setting is not chosen on the test split: CIDEr and BLEU-4 of
+descriptions, recall and precision of the things named, badly formed answers, milliseconds per
+answer (batches of 24).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from assistant.captions import THING_SUPPORT, thing_words
+from assistant.evaluation import BATCH, DESCRIBE, NAME, fault_row, show_attributes
+from assistant.metrics import caption_scores, noun_precision_recall
+from assistant.model.assistant import VideoAssistant
+from assistant.model.loading import load_model
+from assistant.pretraining_data import FeatureTable, Photos, Sample
+
+SETTINGS = {  # beams, repetition penalty
+    "greedy": (1, 1.0),
+    "greedy, penalty 1.1": (1, 1.1),
+    "greedy, penalty 1.2": (1, 1.2),
+    "3 beams": (3, 1.0),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="features are kept here")
+    parser.add_argument("--base", type=Path)
+    parser.add_argument("--count", type=int, default=300, help="dev photos (300)")
+    args = parser.parse_args()
+    model = load_model("mini", base=args.base)
+    source = Photos(args.photos)
+    names = source.splits["dev"]
+    table = FeatureTable.open(
+        args.work / "photos-dev.npy", model.encoder, source.pictures(names), len(names), "photos"
+    )
+    names = names[: args.count]
+    references = [list(source.captions[name]) for name in names]
+    print(f"model {model.fingerprint}, {len(names)} dev photos\n")
+    print("| decoding | CIDEr | BLEU-4 | recall | precision | unfinished | repeating | ms |")
+    print("|---|---|---|---|---|---|---|---|")
+    plain = model.llm.config
+    for title, (beams, penalty) in SETTINGS.items():
+        model.llm.config = replace(plain, repetition_penalty=penalty)
+        began = time.perf_counter()
+        told, named = (ask(model, table, names, text, beams) for text in (DESCRIBE, NAME))
+        spent = 1000 * (time.perf_counter() - began) / (2 * len(names))
+        scores = caption_scores(told, references)
+        precision, recall = noun_precision_recall(named, references, thing_words(), THING_SUPPORT)
+        faults = [fault_row(model, DESCRIBE, told), fault_row(model, NAME, named)]
+        print(
+            f"| {title} | {scores['CIDEr']:.3f} | {scores['BLEU-4']:.3f} | {100 * recall:.1f} | "
+            f"{100 * precision:.1f} | {sum(f.unfinished for f in faults)} | "
+            f"{sum(f.repeating for f in faults)} | {spent:.0f} |",
+            flush=True,
+        )
+
+
+@torch.inference_mode()
+def ask(
+    model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str, beams: int
+) -> list[str]:
+    """The answer about each photo, with attributes."""
+    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    samples = show_attributes(model, table, plain)
+    told: list[str] = []
+    for start in range(0, len(samples), BATCH):
+        batch = samples[start : start + BATCH]
+        visual = model.visual_tokens(
+            table.patches([s.picture for s in batch]), [s.fusion for s in batch]
+        )
+        prompts = [model.llm.prompt_ids(s.prompt) for s in batch]
+        told += model.llm.complete(visual, prompts, model.llm.config.max_new_tokens, beams=beams)
+    return told
+
+
+if __name__ == "__main__":
+    main()
