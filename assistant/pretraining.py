@@ -62,7 +62,9 @@ class Phase:
     slots: float  # weight of the word-slot loss
     llm: float  # weight of the LLM's loss; 0 leaves the LLM out
     dense: float = 0.0  # weight of the dense supervision
+    focus: float = 1.0  # weight of answers that are one of few choices: they have little entropy
     parts: int = 1  # a batch goes through in so many parts, sorted by length
+    horizon: int | None = None  # samples after which the rate would be 0; None: those of the phase
     warmup: float = 0.05  # share of the steps
     blind: float = 0.06  # share of batches that see no picture
     follow_ups: float = 0.1  # share of samples with an earlier turn
@@ -276,7 +278,7 @@ class Trainer:
 
     def _train_step(self, phase: Phase, sampler: Sampler) -> float:
         self.model.qformer.train()
-        share = (self.step + 1) / phase.steps
+        share = (self.step + 1) * phase.batch / (phase.horizon or phase.steps * phase.batch)
         rise = min(1.0, share / phase.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
@@ -326,7 +328,8 @@ class Trainer:
         states = self.model.query_states(patches, [s.fusion for s in batch])
         visual = self.model.qformer.projection(states[-1])
         bags = [s.bag for s in batch]
-        loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags)
+        weights = [phase.focus if s.choices else 1.0 for s in batch]
+        loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags, weights)
         if phase.dense and patches is not None:
             scenes = [self.data.objects.get(s.picture) for s in batch]
             loss = loss + phase.dense * self.dense(states, self.slots, bags, scenes)
@@ -334,7 +337,8 @@ class Trainer:
             llm = self.model.llm
             prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
             answers = [llm.answer_ids(s.answer) for s in batch]
-            loss = loss + phase.llm * llm.token_losses(visual, prompts, answers).mean()
+            losses = llm.token_losses(visual, prompts, answers)
+            loss = loss + phase.llm * (losses * torch.tensor(weights).to(losses)).mean()
         return loss
 
     @torch.no_grad()

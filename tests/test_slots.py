@@ -71,3 +71,18 @@ def test_every_answer_weighs_the_same(llm, slots):
     together = slots(batch, [ANSWER, "q"], [[], []])
     alone = [slots(one, [answer], [[]]) for answer in (ANSWER, "q")]
     assert torch.allclose(together, torch.stack(alone).mean(), atol=1e-5)
+
+
+def test_a_weight_counts_its_own_answer_only(llm, slots):
+    one = spelled_out(llm, slots, "ba", WORD)
+    batch = torch.cat([one, one])
+    plain = slots(batch, [ANSWER, "q"], [[], []])
+    weighed = slots(batch, [ANSWER, "q"], [[], []], [1.0, 3.0])
+    second = slots.spelled(slots._directions(batch)[0][:, : batch.shape[1] // 2], [ANSWER, "q"])[1]
+    assert torch.allclose(weighed - plain, second, atol=1e-5)
+
+
+def test_the_choice_that_is_spelled_best_is_chosen(llm, slots):
+    one = spelled_out(llm, slots, ANSWER, WORD)
+    choices = [("q", ANSWER), (ANSWER, "q", "x")]
+    assert slots.choose(torch.cat([one, one]), choices) == [1, 0]

@@ -54,13 +54,19 @@ class WordSlots(nn.Module):
         return self._ids[text]
 
     def forward(
-        self, visual: Tensor, answers: Sequence[str], bags: Sequence[Sequence[str]]
+        self,
+        visual: Tensor,
+        answers: Sequence[str],
+        bags: Sequence[Sequence[str]],
+        weights: Sequence[float] | None = None,
     ) -> Tensor:
-        """Scalar loss; ``visual`` ``(B, L, W)``."""
+        """Scalar loss; ``visual`` ``(B, L, W)``; ``weights`` of the answers, 1 each if None."""
         unit, norm = self._directions(visual)
         half = visual.shape[1] // 2
-        spelled = self.spelled(unit[:, :half], answers).mean()
-        return spelled + self._described(unit[:, half:], bags) + NORM_WEIGHT * norm
+        losses = self.spelled(unit[:, :half], answers)
+        if weights is not None:
+            losses = losses * torch.tensor(weights).to(losses)
+        return losses.mean() + self._described(unit[:, half:], bags) + NORM_WEIGHT * norm
 
     def described(self, tokens: Tensor, bags: Sequence[Sequence[str]]) -> Tensor:
         """Scalar loss: some token of each row ``(B, N, W)`` says each word of its picture."""

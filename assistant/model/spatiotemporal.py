@@ -1,0 +1,218 @@
+"""The Q-Former in space and time: MTransLLAMA's transfer of an image Q-Former, without pretraining.
+
+Per layer: self-attention over queries and text (Eq. 7), channel swap and the same attention block
+over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-forward. With gates at
+0 and fresh adapters it is the image model run per frame.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from assistant.errors import ConfigError
+from assistant.model.qformer import QFormer
+from assistant.model.routing import FORMS, Router, routed_attention
+
+__all__ = ["POOLINGS", "Parts", "SpatioTemporalQFormer", "TransferConfig"]
+
+POOLINGS = ("mean", "saliency", "learned")
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """What an adapter adds to the image Q-Former."""
+
+    frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
+    temporal: bool = True  # False: frames are seen one by one ("without mqt")
+    gate: float = 1.0  # of the temporal attention at the start; 1 is the paper's, 0 the image model
+    routing: str = "log_bias"  # form of DAR, one of routing.FORMS
+    masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
+    router_width: int = 16
+    pooling: str = "mean"  # over frames, one of POOLINGS
+    temperature: float = 0.1  # of saliency pooling
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("routing", self.routing, FORMS),
+            ("pooling", self.pooling, POOLINGS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+
+
+class Parts(nn.Module):
+    """Everything that is learned beside the LoRAs: small, saved whole with each adapter."""
+
+    def __init__(self, config: TransferConfig, layers: int, queries: int, width: int) -> None:
+        super().__init__()
+        self.gates = nn.Parameter(torch.full((layers,), config.gate))
+        self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))  # e^t, Eq. 6
+        self.query_embedding = nn.Parameter(torch.zeros(queries, width))  # e^s, Eq. 6
+        routed = config.routing != "none"
+        counts = (
+            [masks_of(config.masks, index, layers) for index in range(layers)] if routed else []
+        )
+
+        def routers() -> nn.ModuleList:
+            make = (Router(width, n, config.router_width, config.routing) for n in counts)
+            return nn.ModuleList(make)
+
+        self.spatial_routers = routers()
+        self.temporal_routers = routers() if config.temporal else nn.ModuleList()
+        self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
+        if self.pooling is not None:
+            nn.init.zeros_(self.pooling.weight)
+
+
+def masks_of(most: int, layer: int, layers: int) -> int:
+    """Deeper layers choose among more receptive fields; the deepest among ``most``."""
+    return max(1, round(1 + (most - 1) * (layer + 1) / layers))
+
+
+class SpatioTemporalQFormer(nn.Module):
+    """Text and T frames in, L visual tokens out, whatever T is."""
+
+    def __init__(self, image: QFormer, config: TransferConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.image = image
+        layers = image.qformer.encoder.layer
+        self.temporal = nn.ModuleList(
+            tied_copy(layer.attention) for layer in (layers if config.temporal else ())
+        )
+        shape = image.config
+        self.parts = Parts(config, len(layers), shape.queries, shape.width)
+
+    def forward(
+        self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
+    ) -> Tensor:
+        """Visual tokens ``(B, L, W)``.
+
+        Args:
+            patches: ``(B, T, K, Dv)``; None: text alone, T = 1, no cross-attention.
+            ids, mask: text ``(B, Kt)``. frames: ``(B, T)``, 1 where there is a frame; None: all.
+        """
+        states, _ = self.frame_states(patches, ids, mask, frames)
+        return self.image.projection(self.pool(states, frames))
+
+    def frame_states(
+        self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
+    ) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Last-layer queries of every frame ``(B, T, L, D)``, and alpha ``(B, p)`` per layer."""
+        batch, count = (len(ids), 1) if patches is None else patches.shape[:2]
+        length = self.image.config.queries
+        start = self.image.queries.expand(batch, -1, -1)
+        x = self.image.qformer.embeddings(input_ids=ids, query_embeds=start)  # (B, L+Kt, D)
+        x = x.repeat_interleave(count, dim=0).unflatten(0, (batch, count))  # (B, T, L+Kt, D)
+        x = torch.cat([x[:, :, :length] + self._places(count, x.dtype), x[:, :, length:]], dim=2)
+        text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
+        frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
+        seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
+        routes: list[dict[str, Tensor]] = []
+        for index, layer in enumerate(self.image.qformer.encoder.layer):
+            alphas: dict[str, Tensor] = {}
+            x = self._in_space(index, layer.attention, x, text_bias, alphas)
+            queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
+            if self.config.temporal and count > 1:
+                queries = self._in_time(index, queries, frame_bias, alphas)
+            flat = queries.flatten(0, 1)  # (B*T, L, D)
+            if layer.has_cross_attention and seen is not None:
+                flat = layer.crossattention(flat, encoder_hidden_states=seen)
+            flat = layer.feed_forward_chunk_query(flat)
+            text = layer.feed_forward_chunk(text.flatten(0, 1))
+            x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
+            routes.append(alphas)
+        return x[:, :, :length], routes
+
+    def pool(self, states: Tensor, frames: Tensor | None = None) -> Tensor:
+        """``(B, T, L, D)`` -> ``(B, L, D)``: frames averaged, or weighed by a learned score."""
+        weights = states.new_ones(states.shape[:2]) if frames is None else frames.to(states.dtype)
+        weights = weights[:, :, None]  # (B, T, 1)
+        if self.config.pooling == "learned" and self.parts.pooling is not None:
+            scores = self.parts.pooling(states)[..., 0]  # (B, T, L)
+            weights = weights * scores.softmax(1)
+        weights = weights / weights.sum(1, keepdim=True)
+        return (states * weights[..., None]).sum(1)
+
+    def _places(self, count: int, dtype: torch.dtype) -> Tensor:
+        """Temporal and spatial embedding ``(T, L, D)``, Eq. 6; e^t is interpolated to any T."""
+        learned = self.parts.frame_embedding
+        if count != len(learned):
+            scaled = F.interpolate(learned.T[None], size=count, mode="linear", align_corners=True)
+            learned = scaled[0].T
+        return (learned[:, None] + self.parts.query_embedding).to(dtype)
+
+    def _in_space(
+        self, index: int, block: nn.Module, x: Tensor, bias: Tensor, alphas: dict[str, Tensor]
+    ) -> Tensor:
+        """Self-attention over queries and text of each frame, ``(B, T, L+Kt, D)``, Eq. 7."""
+        batch, count, tokens = x.shape[:3]
+        length = self.image.config.queries
+        alpha = field = None
+        if self.config.routing != "none":
+            router = self.parts.spatial_routers[index]
+            alphas["space"] = router(x[:, :, :length])
+            alpha = alphas["space"].repeat_interleave(count, dim=0)
+            field = router.field(alpha, length, tokens - length)
+        x = attend(block, x.flatten(0, 1), bias, self.config.routing, field, alpha)
+        return x.unflatten(0, (batch, count))
+
+    def _in_time(
+        self, index: int, queries: Tensor, bias: Tensor | None, alphas: dict[str, Tensor]
+    ) -> Tensor:
+        """The same block over frames of each query, ``(B, T, L, D)``, Eq. 9, behind a gate."""
+        batch, count, length = queries.shape[:3]
+        alpha = field = None
+        if self.config.routing != "none":
+            router = self.parts.temporal_routers[index]
+            alphas["time"] = router(queries)
+            alpha = alphas["time"].repeat_interleave(length, dim=0)
+            field = router.field(alpha, count)
+        swapped = queries.transpose(1, 2).reshape(batch * length, count, -1)  # (B*L, T, D)
+        if bias is None:
+            bias = swapped.new_zeros(1, 1, 1, count)
+        else:
+            bias = bias.repeat_interleave(length, dim=0)
+        moved = attend(self.temporal[index], swapped, bias, self.config.routing, field, alpha)
+        moved = moved.unflatten(0, (batch, length)).transpose(1, 2)  # (B, T, L, D)
+        return queries + self.parts.gates[index].to(queries.dtype) * (moved - queries)
+
+
+def attend(
+    block: nn.Module,
+    x: Tensor,
+    bias: Tensor,
+    form: str,
+    field: Tensor | None,
+    alpha: Tensor | None,
+) -> Tensor:
+    """One whole attention block of the Q-Former (post-LN) with routed attention, ``(N, S, D)``."""
+    inner = block.attention
+    heads = inner.num_attention_heads
+
+    def split(projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (heads, -1)).transpose(1, 2)  # (N, H, S, Dh)
+
+    query, key, value = (split(layer(x)) for layer in (inner.query, inner.key, inner.value))
+    mixed = routed_attention(query, key, value, bias, form, field, alpha)
+    return block.output(mixed.transpose(1, 2).flatten(2), x)
+
+
+def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:
+    """Additive bias ``(B, 1, 1, before + N)`` that hides where ``mask`` ``(B, N)`` is 0."""
+    visible = torch.cat([mask.new_ones(len(mask), before), mask], dim=1)[:, None, None]
+    return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
+
+
+def tied_copy(block: nn.Module) -> nn.Module:
+    """A second module that holds the SAME parameters, so that each can have its own LoRA."""
+    other = copy.deepcopy(block)
+    for name, parameter in block.named_parameters():
+        owner, _, leaf = name.rpartition(".")
+        setattr(other.get_submodule(owner), leaf, parameter)
+    return other

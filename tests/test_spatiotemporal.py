@@ -1,0 +1,140 @@
+"""The transfer's invariants: what it is at the start, what may and may not change its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import tiny_qformer
+
+from assistant.errors import ConfigError
+from assistant.model.routing import FORMS, receptive_fields
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, TransferConfig, masks_of
+
+PLAIN = TransferConfig(frames=4, gate=0.0, routing="none")
+BATCH, FRAMES, PATCHES = 2, 4, 5
+
+
+@pytest.fixture(scope="module")
+def image():
+    return tiny_qformer()
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Patches, text ids and mask; the second text is shorter."""
+    torch.manual_seed(1)
+    patches = torch.randn(BATCH, FRAMES, PATCHES, 20)
+    ids = torch.randint(1, 120, (BATCH, 6))
+    mask = torch.tensor([[1] * 6, [1] * 4 + [0] * 2])
+    return patches, ids, mask
+
+
+def moved(model, scale=0.3):
+    """The model with everything learned moved away from its start."""
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parts.parameters():
+            parameter.add_(torch.randn_like(parameter) * scale)
+    return model
+
+
+@torch.no_grad()
+def test_without_gate_and_routing_it_is_the_image_model_run_per_frame(image, seen):
+    ours = SpatioTemporalQFormer(image, PLAIN)(*seen)
+    assert torch.allclose(ours, image(*seen), atol=1e-5)
+
+
+@torch.no_grad()
+def test_log_bias_is_the_identity_at_the_start(image, seen):
+    ours = SpatioTemporalQFormer(image, replace(PLAIN, routing="log_bias"))(*seen)
+    assert torch.allclose(ours, image(*seen), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("form", FORMS)
+def test_text_alone_and_one_frame_work_in_every_form(image, seen, form):
+    patches, ids, mask = seen
+    model = moved(SpatioTemporalQFormer(image, TransferConfig(frames=4, routing=form)))
+    assert torch.isfinite(model(None, ids, mask)).all()
+    assert torch.isfinite(model(patches[:, :1], ids, mask)).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("form", FORMS)
+def test_padding_changes_nothing(image, seen, form):
+    """Neither text that the mask hides nor frames that are only there to fill the batch."""
+    patches, ids, mask = seen
+    model = moved(SpatioTemporalQFormer(image, TransferConfig(frames=4, routing=form)))
+    alone = model(patches[1:], ids[1:, :4], mask[1:, :4])
+    padded = model(patches, ids, mask)[1:]
+    assert torch.allclose(padded, alone, atol=1e-4)
+
+
+@torch.no_grad()
+def test_frames_that_fill_a_batch_are_not_seen(image, seen):
+    patches, ids, mask = seen
+    frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    model = moved(SpatioTemporalQFormer(image, PLAIN))
+    other = patches.clone()
+    other[1, 3] += 5.0
+    assert torch.allclose(
+        model(other, ids, mask, frames), model(patches, ids, mask, frames), atol=1e-4
+    )
+    assert not torch.allclose(model(other, ids, mask), model(patches, ids, mask), atol=1e-2)
+
+
+@torch.no_grad()
+def test_the_order_of_frames_counts_only_through_time(image, seen):
+    patches, ids, mask = seen
+    turned = patches.flip(1)
+    still = SpatioTemporalQFormer(image, replace(PLAIN, temporal=False))
+    assert torch.allclose(still(turned, ids, mask), still(patches, ids, mask), atol=1e-5)
+    moving = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0)))
+    assert not torch.allclose(moving(turned, ids, mask), moving(patches, ids, mask), atol=1e-2)
+
+
+@torch.no_grad()
+def test_any_number_of_frames(image, seen):
+    patches, ids, mask = seen
+    model = moved(SpatioTemporalQFormer(image, TransferConfig(frames=4)))
+    for count in (1, 2, 3, 7, 16):
+        assert model(patches[:, :1].expand(-1, count, -1, -1), ids, mask).shape == (2, 4, 24)
+
+
+def test_temporal_blocks_hold_the_same_parameters(image):
+    model = SpatioTemporalQFormer(image, TransferConfig())
+    for layer, block in zip(image.qformer.encoder.layer, model.temporal, strict=True):
+        own = dict(layer.attention.named_parameters())
+        assert all(parameter is own[name] for name, parameter in block.named_parameters())
+    count = sum(parameter.numel() for parameter in model.parameters())  # each once
+    assert count == sum(p.numel() for p in (*image.parameters(), *model.parts.parameters()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gradients_reach_every_learned_part(image, seen, form):
+    config = TransferConfig(frames=4, routing=form, pooling="learned")
+    model = moved(SpatioTemporalQFormer(image, config))
+    model(*seen).square().sum().backward()
+    still = [
+        name for name, p in model.parts.named_parameters() if p.grad is None or not p.grad.any()
+    ]
+    first = "_routers.0."  # one receptive field in the first layer: nothing to choose
+    assert all(first in name for name in still), still
+
+
+def test_receptive_fields_grow_and_deeper_layers_have_more():
+    fields = receptive_fields(3, 8)
+    assert fields[0].all()
+    assert fields[1].sum() > fields[2].sum()
+    assert torch.equal(fields[2][0], torch.tensor([1.0, 1, 1, 0, 0, 0, 0, 0]))
+    counts = [masks_of(4, layer, 12) for layer in range(12)]
+    assert counts == sorted(counts) and counts[0] == 1 and counts[-1] == 4
+
+
+def test_unknown_forms_are_named():
+    with pytest.raises(ConfigError, match=r"'bias'.*log_bias"):
+        TransferConfig(routing="bias")
+    with pytest.raises(ConfigError, match=r"'max'.*saliency"):
+        TransferConfig(pooling="max")
