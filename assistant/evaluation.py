@@ -33,7 +33,7 @@ from assistant.pretraining_data import FeatureTable, Photos, Sample, photo_sampl
 
 __all__ = ["CaptionRow", "QuestionRow", "evaluate_base", "render"]
 
-BATCH = 24
+BATCH = 48
 DESCRIBE, NAME = "Describe the picture.", "What is in the picture?"
 OURS, BARE = "ours", "ours, without attributes"
 FIXED_CAPTION = "A man in a black shirt is standing in front of a building."
@@ -135,6 +135,7 @@ def evaluate_base(
     references = [list(source.captions[name]) for name in names]
     described = ask_each(model, table, names, DESCRIBE)
     named = ask_each(model, table, names, NAME)
+    named[BARE] = ask_bare(model, table, names, NAME)
     questions = show_attributes(model, table, kinds["question"] + kinds["yes/no"])
     scene_set = show_attributes(model, scene_table, [s for s in scene_set if s.choices])
     return Report(
@@ -169,12 +170,19 @@ def show_attributes(
 def ask_each(
     model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
 ) -> dict[str, list[str]]:
-    """The answer about every photo: with attributes, without, and without the photo."""
+    """The answer about every photo, and the one without any photo."""
     plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
     told = free_answers(model, table, show_attributes(model, table, plain), question)
-    bare = free_answers(model, table, plain, f"{question} (no attributes)")
     blind = free_answers(model, None, plain[:1], f"{question} (blind)")
-    return {OURS: told, BARE: bare, "same LLM, no picture": blind * len(names)}
+    return {OURS: told, "same LLM, no picture": blind * len(names)}
+
+
+def ask_bare(
+    model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
+) -> list[str]:
+    """The answer about every photo without attributes."""
+    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    return free_answers(model, table, plain, f"{question} (no attributes)")
 
 
 def caption_rows(

@@ -48,6 +48,7 @@ CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SAVE_EVERY = 240.0  # seconds
 DEV_SAMPLES = 128  # per kind
+REASONING = ("count", "existence", "position", "relation")  # types of questions about scenes
 DROPPED = ("crossattention.output.dropout", "output_query.dropout")
 
 
@@ -187,11 +188,16 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     )
     return Data(
         tables=(photo_table, scenes, scenes_dev),
-        train={**asked("train"), "scene": scene_train},
-        dev={**asked("dev"), "scene": scene_dev},
+        train={**asked("train"), **by_reasoning(scene_train)},
+        dev={**asked("dev"), **by_reasoning(scene_dev)},
         objects={**objects, **dev_objects},
         encoder=model.encoder,
     )
+
+
+def by_reasoning(scenes: list[Sample]) -> dict[str, list[Sample]]:
+    """All samples of scenes, and once more those whose answer is not read off one object."""
+    return {"scene": scenes, "reasoning": [s for s in scenes if s.type in REASONING]}
 
 
 class Trainer:

@@ -327,11 +327,13 @@ class Sampler:
         self.pools: dict[str, list[list[Sample]]] = {}
         self.shares: dict[str, np.ndarray] = {}
         self.by_picture: dict[str, list[Sample]] = defaultdict(list)
+        once = {id(sample): sample for samples in kinds.values() for sample in samples}
+        for sample in once.values():
+            self.by_picture[sample.picture].append(sample)
         for kind, samples in kinds.items():
             by_type: dict[str, list[Sample]] = {}
             for sample in samples:
                 by_type.setdefault(sample.type, []).append(sample)
-                self.by_picture[sample.picture].append(sample)
             self.pools[kind] = list(by_type.values())
             sizes = np.sqrt([len(pool) for pool in self.pools[kind]])
             self.shares[kind] = sizes / sizes.sum()
