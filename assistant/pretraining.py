@@ -22,7 +22,7 @@ from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.cells import SceneObjects
-from assistant.model.dense import DenseSupervision
+from assistant.model.dense import DenseSupervision, Known
 from assistant.model.loading import (
     BASE_CONFIG,
     BASE_WEIGHTS,
@@ -37,10 +37,12 @@ from assistant.pretraining_data import (
     Photos,
     Sample,
     Sampler,
+    match_samples,
     photo_samples,
     photo_views,
     scene_samples,
 )
+from assistant.pretraining_words import WordTruths
 
 __all__ = ["Phase", "PretrainConfig", "run"]
 
@@ -62,7 +64,8 @@ class Phase:
     mix: dict[str, float]  # kind of sample: weight
     slots: float  # weight of the word-slot loss
     llm: float  # weight of the LLM's loss; 0 leaves the LLM out
-    dense: float = 0.0  # weight of the dense supervision
+    dense: float = 0.0  # weight of the dense supervision of contents
+    binding: float = 0.0  # and of binding
     focus: float = 1.0  # weight of answers that are one of few choices: they have little entropy
     parts: int = 1  # a batch goes through in so many parts, sorted by length
     horizon: int | None = None  # samples after which the rate would be 0; None: those of the phase
@@ -106,6 +109,7 @@ class Data:
     dev: dict[str, list[Sample]]
     objects: dict[str, SceneObjects]
     encoder: ImageEncoder
+    truths: WordTruths
 
     def patches(self, samples: Sequence[Sample]) -> Tensor:
         """``(B, 1, K, Dv)``."""
@@ -186,12 +190,26 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     scenes_dev, scene_dev, dev_objects = scene_samples(
         features / "scenes-dev.npy", model.encoder, config.dev_scenes, seed, "dev"
     )
+    objects = {**objects, **dev_objects}
     return Data(
         tables=(photo_table, scenes, scenes_dev),
-        train={**asked("train"), **by_reasoning(scene_train)},
-        dev={**asked("dev"), **by_reasoning(scene_dev)},
-        objects={**objects, **dev_objects},
+        train={
+            **asked("train"),
+            **by_reasoning(scene_train),
+            "match": match_samples(photos, "train", seed),
+        },
+        dev={
+            **asked("dev"),
+            **by_reasoning(scene_dev),
+            "match": match_samples(photos, "dev", seed),
+        },
+        objects=objects,
         encoder=model.encoder,
+        truths=WordTruths(
+            model.qformer_tokenizer,
+            {**photos.captions_of("train"), **photos.captions_of("dev")},
+            objects,
+        ),
     )
 
 
@@ -331,14 +349,23 @@ class Trainer:
     def _loss(self, phase: Phase, batch: Sequence[Sample], patches: Tensor | None) -> Tensor:
         if patches is not None:
             patches = patches.to(self.device)
-        states = self.model.query_states(patches, [s.fusion for s in batch])
+        ids, mask = self.model.fusion_ids([s.fusion for s in batch])
+        states = self.model.qformer.layer_states(patches, ids, mask)
         visual = self.model.qformer.projection(states[-1])
         bags = [s.bag for s in batch]
         weights = [phase.focus if s.choices else 1.0 for s in batch]
         loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags, weights)
-        if phase.dense and patches is not None:
-            scenes = [self.data.objects.get(s.picture) for s in batch]
-            loss = loss + phase.dense * self.dense(states, self.slots, bags, scenes)
+        if (phase.dense or phase.binding) and patches is not None:
+            pictures = [s.picture for s in batch]
+            known = Known(
+                bags=bags,
+                scenes=[self.data.objects.get(picture) for picture in pictures],
+                about=[s.about for s in batch],
+                truths=self.data.truths.labels(pictures, ids),
+            )
+            loss = loss + phase.dense * self.dense.contents(states, self.slots, known)
+            if phase.binding:
+                loss = loss + phase.binding * self.dense.binding(states, known)
         if phase.llm:
             llm = self.model.llm
             prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]

@@ -37,6 +37,7 @@ __all__ = [
     "Photos",
     "Sample",
     "Sampler",
+    "match_samples",
     "photo_samples",
     "photo_views",
     "scene_samples",
@@ -52,6 +53,7 @@ LIST_PROMPTS = (
     "What can you see in the picture?",
     "Name the things in the picture.",
 )
+MATCH_PROMPTS = ("Is this true: {}", "Does the picture show this: {}")
 CROPS = (0.7, 0.95)  # side of a crop as a share of the photo's
 ROUNDS = 3  # of questions about each generated scene
 
@@ -72,6 +74,7 @@ class Sample:
     flips: bool = False  # still true in the mirror
     crops: bool = False  # has a cropped view
     held_out: bool = False
+    about: tuple[tuple[int, ...], ...] = ()  # objects of a scene that each phrase names
     history: tuple[tuple[str, str], ...] = ()  # an earlier question and answer, oldest first
     fused: str = ""  # attributes for the Q-Former
     seen: str = ""  # attributes for the LLM
@@ -240,6 +243,41 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
     return described + listed + asked
 
 
+def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
+    """Captions to be told from those of other photos, half of which share a word with this one."""
+    captions = photos.captions_of(split)
+    bags = {name: content_words(texts) for name, texts in captions.items()}
+    words = {name: frozenset(bag) for name, bag in bags.items()}
+    names = list(captions)
+    rng = np.random.default_rng((seed, 1))
+
+    def other(name: str) -> str:
+        while True:
+            found = names[int(rng.integers(len(names)))]
+            if found != name and (rng.random() < 0.05 or words[name] & words[found]):
+                return found
+
+    def sample(name: str, text: str, answer: str) -> Sample:
+        question = MATCH_PROMPTS[int(rng.integers(len(MATCH_PROMPTS)))].format(tidy(text))
+        return Sample(
+            picture=name,
+            question=question,
+            answer=answer,
+            type="match",
+            choices=("yes", "no"),
+            bag=bags[name],
+            flips=flip_safe(text),
+        )
+
+    samples: list[Sample] = []
+    for name, texts in captions.items():
+        for text in texts:
+            samples.append(sample(name, text, "yes"))
+            wrong = captions[other(name)]
+            samples.append(sample(name, wrong[int(rng.integers(len(wrong)))], "no"))
+    return samples
+
+
 def scene_samples(
     path: Path, encoder: ImageEncoder, count: int, seed: int, split: str, rounds: int = 1
 ) -> tuple[FeatureTable, list[Sample], dict[str, SceneObjects]]:
@@ -270,21 +308,19 @@ def _asked_about(
     """The example's own questions, and those of further rounds, each once."""
     rng = np.random.default_rng(seed)
     bag = tuple(dict.fromkeys(word for o in example.scene.objects for word in o.pair))
-    found = {
-        record["question"]: Sample(
-            picture=name,
-            question=record["question"],
-            answer=record["answer"],
-            type=record["type"],
-            choices=tuple(record.get("choices") or ()),
-            bag=bag,
-            held_out=record["held_out"],
-        )
-        for record in example.records
-    }
-    for _ in range(rounds - 1):
-        for q in ask(example.scene, rng, split):
-            sample = Sample(name, q.question, q.answer, q.type, q.choices, bag, held_out=q.held_out)
+    found: dict[str, Sample] = {}
+    for turn in range(rounds):
+        for q in example.questions if turn == 0 else ask(example.scene, rng, split):
+            sample = Sample(
+                picture=name,
+                question=q.question,
+                answer=q.answer,
+                type=q.type,
+                choices=q.choices,
+                bag=bag,
+                held_out=q.held_out,
+                about=q.about,
+            )
             found.setdefault(q.question, sample)
     return list(found.values())
 
@@ -298,7 +334,11 @@ def read_samples(path: Path) -> list[Sample]:
     """What :func:`write_samples` wrote (samples without history)."""
     rows = map(json.loads, path.read_text().splitlines())
     return [
-        Sample(**{**row, "choices": tuple(row["choices"]), "bag": tuple(row["bag"]), "history": ()})
+        Sample(
+            **row
+            | {"choices": tuple(row["choices"]), "bag": tuple(row["bag"]), "history": ()}
+            | {"about": tuple(tuple(indices) for indices in row["about"])}
+        )
         for row in rows
     ]
 
@@ -327,7 +367,8 @@ class Sampler:
         self.pools: dict[str, list[list[Sample]]] = {}
         self.shares: dict[str, np.ndarray] = {}
         self.by_picture: dict[str, list[Sample]] = defaultdict(list)
-        once = {id(sample): sample for samples in kinds.values() for sample in samples}
+        asked = [samples for kind, samples in kinds.items() if kind != "match"]
+        once = {id(sample): sample for samples in asked for sample in samples}
         for sample in once.values():
             self.by_picture[sample.picture].append(sample)
         for kind, samples in kinds.items():

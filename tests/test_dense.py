@@ -7,7 +7,7 @@ import torch
 from tiny import tiny_llm
 
 from assistant.model.cells import SIZES, SceneCells, scene_objects
-from assistant.model.dense import DenseSupervision
+from assistant.model.dense import DenseSupervision, Known
 from assistant.model.slots import WordSlots
 from assistant.scenes import COLORS, MATERIALS, SHAPES, example
 
@@ -55,15 +55,69 @@ def test_right_states_lose_less_than_wrong_ones():
     assert cells(states.flip(0), SCENES) > 5
 
 
-def test_gradients_reach_halfway_and_the_end_and_photos_need_no_scene():
-    llm = tiny_llm()
-    slots = WordSlots(llm, ["ab"], ["xyz"])
-    dense = DenseSupervision(queries=4, width=16, layers=4, slots=slots)
-    states = [torch.randn(3, 4, 16, requires_grad=True) for _ in range(4)]
-    dense(states, slots, [("xyz",), (), ("xyz",)], [None, SCENES[0], None]).backward()
-    moved = [state.grad is not None for state in states]
-    assert moved == [False, True, False, True]
-    assert states[3].grad[0].abs().sum() == 0  # a photo has no cells
-    assert states[1].grad[0].abs().sum() > 0  # but words
-    alone = dense([s.detach() for s in states], slots, [("xyz",)] * 3, [None] * 3)
-    assert torch.isfinite(alone)
+@pytest.fixture
+def dense():
+    """Six layers, four queries (one cell), three tokens of text, three samples."""
+    torch.manual_seed(0)
+    slots = WordSlots(tiny_llm(), ["ab"], ["xyz"])
+    heads = DenseSupervision(queries=4, width=16, layers=6, slots=slots)
+    states = [torch.randn(3, 7, 16, requires_grad=True) for _ in range(5)]
+    states.append(torch.randn(3, 4, 16, requires_grad=True))
+    return heads, slots, states
+
+
+def known(**changes):
+    nothing = {
+        "bags": [()] * 3,
+        "scenes": [None] * 3,
+        "about": [()] * 3,
+        "truths": torch.full((3, 3), -1.0),
+    }
+    return Known(**nothing | changes)
+
+
+def touched(states):
+    """Layers and samples that a gradient reached."""
+    return [
+        (layer, row)
+        for layer, state in enumerate(states)
+        if state.grad is not None
+        for row in range(3)
+        if state.grad[row].abs().sum() > 0
+    ]
+
+
+def test_contents_are_asked_halfway_and_objects_at_the_end_again(dense):
+    heads, slots, states = dense
+    bags, scenes = [("xyz",), (), ("xyz",)], [None, SCENES[0], None]
+    heads.contents(states, slots, known(bags=bags, scenes=scenes)).backward()
+    assert touched(states) == [(2, 0), (2, 1), (2, 2), (5, 1)]
+
+
+def test_binding_is_asked_where_something_is_known(dense):
+    heads, _, states = dense
+    truths = torch.full((3, 3), -1.0)
+    truths[2, 1] = 0.0
+    about = [(), ((0,), (1,)), ()]
+    heads.binding(
+        states, known(scenes=[None, SCENES[0], None], about=about, truths=truths)
+    ).backward()
+    assert touched(states) == [(3, 1), (3, 2)]
+    assert states[3].grad[2, 5].abs().sum() > 0 and states[3].grad[2, 4].abs().sum() == 0
+
+
+def test_nothing_known_costs_nothing(dense):
+    heads, slots, states = dense
+    assert heads.contents(states, slots, known()) == 0
+    assert heads.binding(states, known()) == 0
+
+
+def test_a_phrase_that_names_nothing_wants_no_cell(dense):
+    """ "Is there a red cube?" where there is none."""
+    heads, _, states = dense
+    with torch.no_grad():
+        heads.named.weight.zero_()
+        heads.named.bias.fill_(-9.0)
+    scenes = [SCENES[0], None, None]
+    assert heads.binding(states, known(scenes=scenes, about=[((),), (), ()])) < 1e-3
+    assert heads.binding(states, known(scenes=scenes, about=[((0,),), (), ()])) > 1

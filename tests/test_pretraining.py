@@ -12,13 +12,22 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
-from tiny import tiny_assistant
+from tiny import letter_tokenizer, tiny_assistant
 
 from assistant import pretraining
+from assistant.captions import thing_words
 from assistant.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError
 from assistant.model.loading import trained_names
-from assistant.pretraining_data import Sample, Sampler, content_words, tidy
+from assistant.pretraining_data import (
+    Photos,
+    Sample,
+    Sampler,
+    content_words,
+    match_samples,
+    tidy,
+)
+from assistant.pretraining_words import WordTruths
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 CONFIG = {
@@ -35,8 +44,11 @@ CONFIG = {
             "slots": 1.0,
             "llm": 0.0,
             "dense": 0.5,
+            "binding": 0.5,
+            "focus": 3.0,
+            "horizon": 48,
             "parts": 2,
-            "mix": {"caption": 1.0, "list": 0.5, "scene": 1.0},
+            "mix": {"caption": 1.0, "list": 0.5, "scene": 1.0, "reasoning": 0.5, "match": 0.5},
             "blind": 0.2,
         },
         {
@@ -175,3 +187,29 @@ def test_mix_follow_ups_and_mirrors_have_their_shares():
 def test_captions_become_sentences_and_words():
     assert tidy("a dog , running .") == "A dog, running."
     assert content_words(["A red dog runs", "the dog ran", "a red hat", "no dog"]) == ("dog", "red")
+
+
+def test_words_of_a_text_are_true_false_or_unknown():
+    tokenizer = letter_tokenizer(bert=True)
+    truths = WordTruths(
+        tokenizer, {"p": ["A dog runs.", "A dog and a ball."]}, {"s": [(0.5, 0.5, 1, 0, 1)]}
+    )
+    words = ["dog", "ball", "boat", "runs", "animal", "red", "blue", "cubes", "metal"]
+    truths.things = [thing_words().get(word) for word in words]
+    truths.parts = [
+        {"red": "red", "blue": "blue", "cubes": "cube", "metal": "metal"}.get(w) for w in words
+    ]
+    truths.continues = torch.zeros(len(words), dtype=torch.bool)
+    ids = torch.arange(len(words))[None]
+    assert truths.labels(["p|crop"], ids).tolist() == [[1, 1, 0, -1, -1, -1, -1, -1, -1]]
+    assert truths.labels(["s"], ids).tolist() == [[-1, -1, -1, -1, -1, 1, 0, 1, 1]]
+    truths.continues[1] = True  # "dog" is only a beginning now
+    assert truths.labels(["p"], ids).tolist()[0][:3] == [-1, -1, 0]
+
+
+def test_captions_of_other_photos_are_half_of_what_is_to_be_matched(photos):
+    asked = match_samples(Photos(photos), "train", 3)
+    assert [s.answer for s in asked] == ["yes", "no"] * 40
+    own = [s for s in asked if s.answer == "yes"]
+    colours = {f"p{i}.jpg": list(COLOURS)[i % 2] for i in range(8)}
+    assert all(colours[s.picture] in s.question for s in own)

@@ -7,13 +7,21 @@ from assistant.captions.questions import (
     read_captions,
     read_split,
 )
-from assistant.captions.things import THING_SUPPORT, thing_words, things_in
+from assistant.captions.things import (
+    THING_SUPPORT,
+    PhotoConcepts,
+    photo_concepts,
+    thing_words,
+    things_in,
+)
 
 __all__ = [
     "THING_SUPPORT",
     "CaptionQuestion",
+    "PhotoConcepts",
     "flip_safe",
     "make_questions",
+    "photo_concepts",
     "read_captions",
     "read_split",
     "thing_words",

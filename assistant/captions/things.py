@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from assistant.captions.lexicon import load_lexicon
 from assistant.captions.photo import read_photo
 
-__all__ = ["THING_SUPPORT", "thing_words", "things_in"]
+__all__ = ["THING_SUPPORT", "PhotoConcepts", "photo_concepts", "thing_words", "things_in"]
 
 THING_SUPPORT = 3  # captions that name a thing before it counts
 NO_THING = "other"  # kind of nouns such as "background" and "face"
@@ -30,3 +31,17 @@ def thing_words() -> dict[str, str]:
     """Every word for a thing, singular and plural, and the thing's name."""
     nouns = load_lexicon().nouns.items()
     return {word: noun.concept for word, noun in nouns if noun.kind != NO_THING}
+
+
+@dataclass(frozen=True)
+class PhotoConcepts:
+    """What a photo's captions say about things."""
+
+    named: frozenset[str]  # by some caption
+    possible: frozenset[str]  # for all that the captions say
+
+
+def photo_concepts(captions: Sequence[str]) -> PhotoConcepts:
+    """The things that are in a photo, and those that may be."""
+    photo = read_photo("", captions, load_lexicon())
+    return PhotoConcepts(photo.mentioned, photo.open_concepts)

@@ -62,12 +62,8 @@ class VideoAssistant(nn.Module):
 
     def visual_tokens(self, patches: Tensor | None, fusion: Sequence[str]) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
-        return self.qformer.projection(self.query_states(patches, fusion)[-1])
-
-    def query_states(self, patches: Tensor | None, fusion: Sequence[str]) -> list[Tensor]:
-        """Queries ``(B, L, D)`` after each layer, averaged over frames."""
         ids, mask = self.fusion_ids(fusion)
-        return self.qformer.layer_states(patches, ids, mask)
+        return self.qformer(patches, ids, mask)
 
     def fusion_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from assistant.scenes import COLORS, MATERIALS, SHAPES, Scene
 
-__all__ = ["SceneCells", "SceneObjects", "scene_objects"]
+__all__ = ["SceneCells", "SceneObjects", "cell_of", "scene_objects"]
 
 SceneObjects = Sequence[tuple[float, float, int, int, int]]  # x, y (shares), color, shape, material
 SIZES = (1, len(COLORS), len(SHAPES), len(MATERIALS), 2)  # of the heads: present, ..., place
@@ -67,11 +67,16 @@ class SceneCells(nn.Module):
         found: dict[tuple[int, int], tuple[list[int], list[float]]] = {}
         for row, objects in enumerate(scenes):
             for x, y, *labels in sorted(objects, key=lambda thing: thing[1]):
-                across, down = (min(max(v, 0.0), 0.9999) * self.side for v in (x, y))
-                cell = int(down) * self.side + int(across)
-                found[row, cell] = (labels, [across % 1.0, down % 1.0])
+                cell, place = cell_of(x, y, self.side)
+                found[row, cell] = (labels, place)
         device = self.heads.weight.device
         where = torch.tensor(list(found), device=device)
         labels = torch.tensor([label for label, _ in found.values()], device=device)
         offsets = torch.tensor([place for _, place in found.values()], device=device)
         return where[:, 0], where[:, 1], labels, offsets
+
+
+def cell_of(x: float, y: float, side: int) -> tuple[int, list[float]]:
+    """Which cell of a ``side x side`` grid a place of the picture lies in, and where in it."""
+    across, down = (min(max(v, 0.0), 0.9999) * side for v in (x, y))
+    return int(down) * side + int(across), [across % 1.0, down % 1.0]

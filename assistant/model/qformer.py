@@ -65,7 +65,10 @@ class QFormer(nn.Module):
         return self.layer_states(patches, ids, mask)[-1]
 
     def layer_states(self, patches: Tensor | None, ids: Tensor, mask: Tensor) -> list[Tensor]:
-        """Queries averaged over frames, ``(B, L, D)``, after each layer."""
+        """Queries and text averaged over frames, ``(B, L+Kt, D)``, after each layer.
+
+        The last layer has queries only: nothing reads its text.
+        """
         batch, frames = (len(ids), 1) if patches is None else patches.shape[:2]
         x = self.qformer.embeddings(input_ids=ids, query_embeds=self.queries.expand(batch, -1, -1))
         x = x.repeat_interleave(frames, dim=0)  # (B*T, L+Kt, D)
@@ -73,10 +76,10 @@ class QFormer(nn.Module):
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
         states: list[Tensor] = []
         for layer in self.qformer.encoder.layer:
-            queries, text = self._layer(layer, x, bias, seen)
-            if layer is not self.qformer.encoder.layer[-1]:  # nothing reads the last text
-                x = torch.cat([queries, layer.feed_forward_chunk(text)], dim=1)
-            states.append(queries.unflatten(0, (batch, frames)).mean(1))  # (B, L, D)
+            x, text = self._layer(layer, x, bias, seen)
+            if layer is not self.qformer.encoder.layer[-1]:
+                x = torch.cat([x, layer.feed_forward_chunk(text)], dim=1)
+            states.append(x.unflatten(0, (batch, frames)).mean(1))
         return states
 
     def _layer(

@@ -18,7 +18,7 @@ from assistant.errors import ConfigError
 from assistant.model.qformer import QFormer
 from assistant.model.routing import FORMS, Router, routed_attention
 
-__all__ = ["POOLINGS", "Parts", "SpatioTemporalQFormer", "TransferConfig"]
+__all__ = ["IMAGE", "POOLINGS", "Parts", "SpatioTemporalQFormer", "TransferConfig"]
 
 POOLINGS = ("mean", "saliency", "learned")
 
@@ -45,11 +45,16 @@ class TransferConfig:
                 raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
 
 
+IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none")
+"""No transfer: the image model run per frame."""
+
+
 class Parts(nn.Module):
     """Everything that is learned beside the LoRAs: small, saved whole with each adapter."""
 
     def __init__(self, config: TransferConfig, layers: int, queries: int, width: int) -> None:
         super().__init__()
+        self.config = config
         self.gates = nn.Parameter(torch.full((layers,), config.gate))
         self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))  # e^t, Eq. 6
         self.query_embedding = nn.Parameter(torch.zeros(queries, width))  # e^s, Eq. 6
@@ -75,18 +80,28 @@ def masks_of(most: int, layer: int, layers: int) -> int:
 
 
 class SpatioTemporalQFormer(nn.Module):
-    """Text and T frames in, L visual tokens out, whatever T is."""
+    """Text and T frames in, L visual tokens out, whatever T is.
 
-    def __init__(self, image: QFormer, config: TransferConfig) -> None:
+    ``parts`` may be exchanged: an adapter brings its own, with their config.
+    """
+
+    def __init__(self, image: QFormer, config: TransferConfig = IMAGE) -> None:
         super().__init__()
-        self.config = config
         self.image = image
-        layers = image.qformer.encoder.layer
         self.temporal = nn.ModuleList(
-            tied_copy(layer.attention) for layer in (layers if config.temporal else ())
+            tied_copy(layer.attention) for layer in image.qformer.encoder.layer
         )
-        shape = image.config
-        self.parts = Parts(config, len(layers), shape.queries, shape.width)
+        self.parts = self.new_parts(config)
+
+    def new_parts(self, config: TransferConfig) -> Parts:
+        """What an adapter with ``config`` learns beside its LoRAs, at its start."""
+        shape = self.image.config
+        return Parts(config, len(self.temporal), shape.queries, shape.width)
+
+    @property
+    def config(self) -> TransferConfig:
+        """Of the parts in use."""
+        return self.parts.config
 
     def forward(
         self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None

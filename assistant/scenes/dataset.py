@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from assistant.errors import InputError
 from assistant.scenes.layout import sample_scene
-from assistant.scenes.questions import ask
+from assistant.scenes.questions import Question, ask
 from assistant.scenes.render import render
 from assistant.scenes.world import Scene
 
@@ -41,6 +41,7 @@ class SceneExample:
     image: np.ndarray  # (H, W, 3) uint8 RGB
     records: list[dict]  # lines of data.jsonl
     scene: Scene
+    questions: tuple[Question, ...]  # what the records say, and which objects it is about
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> Sc
     scene = sample_scene(rng, split)
     name = f"{split}-{index:06d}"
     records = []
-    for number, question in enumerate(ask(scene, rng, split)):
+    questions = ask(scene, rng, split)
+    for number, question in enumerate(questions):
         record = {
             "id": f"{name}-{number}",
             "image": f"images/{name}.png",
@@ -73,7 +75,7 @@ def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> Sc
         if not question.choices:
             del record["choices"]
         records.append(record)
-    return SceneExample(render(scene, size), records, scene)
+    return SceneExample(render(scene, size), records, scene, questions)
 
 
 def generate(

@@ -72,6 +72,7 @@ class Question:
     answer: str
     choices: tuple[str, ...]
     held_out: bool  # a held-out pair is named, or an object of one decides the answer
+    about: tuple[tuple[int, ...], ...] = ()  # indices of the objects that each phrase names
 
 
 def ask(scene: Scene, rng: np.random.Generator, split: str) -> tuple[Question, ...]:
@@ -94,7 +95,8 @@ def _count(scene: Scene, rng: np.random.Generator, split: str) -> Question:
     count = int(rng.choice(reachable, p=weights / weights.sum()))
     kind = _pick(rng, [kind for kind, found in zip(kinds, counts, strict=True) if found == count])
     held_out = kind.held_out or any(thing.held_out for thing in kind.among(scene))
-    return _question("count", rng, (kind.phrase(many=True),), str(count), NUMBERS, held_out)
+    words, about = (kind.phrase(many=True),), (_indices(scene, kind),)
+    return _question("count", rng, words, str(count), NUMBERS, held_out, about)
 
 
 def _attribute(name: str, scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -104,7 +106,8 @@ def _attribute(name: str, scene: Scene, rng: np.random.Generator) -> Question | 
         return None
     thing, kinds = _pick(rng, known)
     answer = getattr(thing, name)
-    return _question(name, rng, (_pick(rng, kinds).phrase(),), answer, VALUES[name], thing.held_out)
+    words, about = (_pick(rng, kinds).phrase(),), ((scene.objects.index(thing),),)
+    return _question(name, rng, words, answer, VALUES[name], thing.held_out, about)
 
 
 def _color(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
@@ -128,11 +131,12 @@ def _existence(scene: Scene, rng: np.random.Generator, split: str) -> Question:
     if wanted == "yes" or not absent:
         kind = kind_of(_pick(rng, scene.objects), names)
         held_out = kind.held_out or all(thing.held_out for thing in kind.among(scene))
-        return _question("existence", rng, (kind.phrase(),), "yes", YES_NO, held_out)
+        words, about = (kind.phrase(),), (_indices(scene, kind),)
+        return _question("existence", rng, words, "yes", YES_NO, held_out, about)
     # As many held-out pairs are denied as are affirmed: their name must not mean yes in the test.
     named = rng.random() < 0.5
     kind = _pick(rng, [kind for kind in absent if kind.held_out == named] or absent)
-    return _question("existence", rng, (kind.phrase(),), "no", YES_NO, kind.held_out)
+    return _question("existence", rng, (kind.phrase(),), "no", YES_NO, kind.held_out, ((),))
 
 
 def _absent(scene: Scene, names: tuple[str, ...], split: str) -> list[Kind]:
@@ -165,7 +169,8 @@ def _relation(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
         relation if answer == "yes" else OPPOSITES[relation],
         _name(scene, rng, second),
     )
-    return _question("relation", rng, words, answer, YES_NO, first.held_out or second.held_out)
+    held_out, about = first.held_out or second.held_out, tuple((index,) for index in indices)
+    return _question("relation", rng, words, answer, YES_NO, held_out, about)
 
 
 def _relation_object(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
@@ -183,8 +188,8 @@ def _relation_object(scene: Scene, rng: np.random.Generator, split: str) -> Ques
     answer = " ".join(target.pair)
     words = (relation, _name(scene, rng, anchor))
     choices = _object_choices(scene, rng, split, answer)
-    held_out = target.held_out or anchor.held_out
-    return _question("relation_object", rng, words, answer, choices, held_out)
+    held_out, about = target.held_out or anchor.held_out, ((indices[0],),)
+    return _question("relation_object", rng, words, answer, choices, held_out, about)
 
 
 def _object_choices(
@@ -210,7 +215,8 @@ def _position(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
     answer = _pick(rng, list(placed))
     thing = _pick(rng, placed[answer])
     text = wording.format(_name(scene, rng, thing))
-    return Question("position", text, answer, tuple(bands), thing.held_out)
+    about = ((scene.objects.index(thing),),)
+    return Question("position", text, answer, tuple(bands), thing.held_out, about)
 
 
 def _caption(scene: Scene, rng: np.random.Generator, split: str) -> Question:
@@ -253,9 +259,14 @@ def _question(
     answer: str,
     choices: tuple[str, ...],
     held_out: bool,
+    about: tuple[tuple[int, ...], ...] = (),
 ) -> Question:
     text = _pick(rng, WORDINGS[name]).format(*words)
-    return Question(name, text, answer, choices, held_out)
+    return Question(name, text, answer, choices, held_out, about)
+
+
+def _indices(scene: Scene, kind: Kind) -> tuple[int, ...]:
+    return tuple(index for index, thing in enumerate(scene.objects) if kind.matches(thing))
 
 
 def _pick(rng: np.random.Generator, options: Sequence):
