@@ -65,7 +65,8 @@ class Phase:
     slots: float  # weight of the word-slot loss
     llm: float  # weight of the LLM's loss; 0 leaves the LLM out
     dense: float = 0.0  # weight of the dense supervision of contents
-    binding: float = 0.0  # and of binding
+    binding: float = 0.0  # of binding
+    places: float = 0.0  # of where a named object is
     focus: float = 1.0  # weight of answers that are one of few choices: they have little entropy
     parts: int = 1  # a batch goes through in so many parts, sorted by length
     horizon: int | None = None  # samples after which the rate would be 0; None: those of the phase
@@ -355,7 +356,7 @@ class Trainer:
         bags = [s.bag for s in batch]
         weights = [phase.focus if s.choices else 1.0 for s in batch]
         loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags, weights)
-        if (phase.dense or phase.binding) and patches is not None:
+        if phase.dense and patches is not None:
             pictures = [s.picture for s in batch]
             known = Known(
                 bags=bags,
@@ -366,6 +367,8 @@ class Trainer:
             loss = loss + phase.dense * self.dense.contents(states, self.slots, known)
             if phase.binding:
                 loss = loss + phase.binding * self.dense.binding(states, known)
+            if phase.places:
+                loss = loss + phase.places * self.dense.places(states, known)
         if phase.llm:
             llm = self.model.llm
             prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]

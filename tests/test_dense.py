@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.cells import SIZES, SceneCells, scene_objects
+from assistant.model.cells import PLACE_WEIGHT, SIZES, SceneCells, scene_objects
 from assistant.model.dense import DenseSupervision, Known
 from assistant.model.slots import WordSlots
 from assistant.scenes import COLORS, MATERIALS, SHAPES, example
@@ -109,7 +109,7 @@ def test_binding_is_asked_where_something_is_known(dense):
 def test_nothing_known_costs_nothing(dense):
     heads, slots, states = dense
     assert heads.contents(states, slots, known()) == 0
-    assert heads.binding(states, known()) == 0
+    assert heads.binding(states, known()) == heads.places(states, known()) == 0
 
 
 def test_a_phrase_that_names_nothing_wants_no_cell(dense):
@@ -120,4 +120,20 @@ def test_a_phrase_that_names_nothing_wants_no_cell(dense):
         heads.named.bias.fill_(-9.0)
     scenes = [SCENES[0], None, None]
     assert heads.binding(states, known(scenes=scenes, about=[((),), (), ()])) < 1e-3
-    assert heads.binding(states, known(scenes=scenes, about=[((0,),), (), ()])) > 1
+    assert heads.binding(states, known(scenes=scenes, about=[((0,),), (), ()])) > 9
+
+
+def test_the_first_query_places_the_only_object_of_a_phrase(dense):
+    heads, _, states = dense
+    with torch.no_grad():
+        heads.placed.weight.zero_()
+        heads.placed.bias.copy_(torch.logit(torch.tensor([0.1, 0.2, 0.8, 0.9])))
+    asked = known(scenes=[SCENES[0], None, None], about=[((0,), (1,)), (), ()])
+    turned = known(scenes=[SCENES[0], None, None], about=[((1,), (0,)), (), ()])
+    with torch.no_grad():
+        assert heads.places(states, asked) == pytest.approx(0.0, abs=1e-5)
+        assert heads.places(states, turned) == pytest.approx(PLACE_WEIGHT * 0.7, abs=1e-4)
+        many = known(scenes=[SCENES[0], None, None], about=[((0, 1),), (), ()])
+        assert heads.places(states, many) == 0
+    heads.places(states, asked).backward()
+    assert touched(states) == []  # the head's weight is zero: its bias alone answers

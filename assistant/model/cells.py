@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from assistant.scenes import COLORS, MATERIALS, SHAPES, Scene
 
-__all__ = ["SceneCells", "SceneObjects", "cell_of", "scene_objects"]
+__all__ = ["PLACE_WEIGHT", "SceneCells", "SceneObjects", "cell_of", "scene_objects"]
 
 SceneObjects = Sequence[tuple[float, float, int, int, int]]  # x, y (shares), color, shape, material
 SIZES = (1, len(COLORS), len(SHAPES), len(MATERIALS), 2)  # of the heads: present, ..., place

@@ -6,6 +6,7 @@ A question has one answer; this asks for more at every place, so that binding is
   the query of its cell (generated scenes).
 - one layer on: what of it is asked. Cells whose object a phrase of the question names, words of the
   text that are true of the picture.
+- another layer on: where it is. The first query places the object that a phrase names.
 
 Linear heads, used in pretraining only.
 """
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assistant.model.cells import SceneCells, SceneObjects, cell_of
+from assistant.model.cells import PLACE_WEIGHT, SceneCells, SceneObjects, cell_of
 from assistant.model.slots import WordSlots
 
 __all__ = ["DenseSupervision", "Known"]
@@ -38,7 +39,7 @@ class Known:
 
 
 class DenseSupervision(nn.Module):
-    """Two scalar losses from the states ``(B, L+Kt, D)`` of every layer (the last: queries)."""
+    """Three scalar losses from the states ``(B, L+Kt, D)`` of every layer (the last: queries)."""
 
     def __init__(self, queries: int, width: int, layers: int, slots: WordSlots) -> None:
         super().__init__()
@@ -50,6 +51,7 @@ class DenseSupervision(nn.Module):
         self.final_cells = SceneCells(queries, width)
         self.named = nn.Linear(width, PHRASES)
         self.true = nn.Linear(width, 1)
+        self.placed = nn.Linear(width, 2 * PHRASES)
 
     def contents(self, states: Sequence[Tensor], slots: WordSlots, known: Known) -> Tensor:
         """What is in the picture."""
@@ -77,6 +79,22 @@ class DenseSupervision(nn.Module):
                     wanted[row, cell_of(x, y, side)[0], phrase] = 1.0
         words = self.true(asked[:, self.queries :])[..., 0]  # (B, Kt)
         return _known_loss(cells, wanted) + _known_loss(words, known.truths.to(words))
+
+    def places(self, states: Sequence[Tensor], known: Known) -> Tensor:
+        """Where the only object is that a phrase names."""
+        state = states[self.asked + 1][:, 0].float()  # of the query that begins the answer
+        at = [
+            (row, phrase, *(known.scenes[row] or ())[indices[0]][:2])
+            for row, about in enumerate(known.about)
+            for phrase, indices in enumerate(about)
+            if len(indices) == 1
+        ]
+        if not at:
+            return state.new_zeros(())
+        rows, phrases, x, y = zip(*at, strict=True)
+        places = self.placed(state).sigmoid().unflatten(-1, (PHRASES, 2))[list(rows), list(phrases)]
+        wanted = torch.tensor([x, y], device=state.device).T
+        return PLACE_WEIGHT * (places - wanted).abs().mean()
 
 
 def _known_loss(logits: Tensor, wanted: Tensor) -> Tensor:
