@@ -41,11 +41,12 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
-    from assistant import evaluation
+    from assistant.evaluation import evaluate_base
+    from assistant.evaluation_report import render, save
     from assistant.model.loading import load_model
 
     model = load_model(args.model, base=args.weights)
-    report = evaluation.evaluate_base(
+    report = evaluate_base(
         model,
         args.photos,
         args.out / "features",
@@ -54,6 +55,6 @@ def run_evaluate(args: argparse.Namespace) -> int:
         scenes=args.scenes,
         seed=args.seed,
     )
-    evaluation.save(report, args.out)
-    print(evaluation.render(report))
+    save(report, args.out)
+    print(render(report))
     return 0

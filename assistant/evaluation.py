@@ -6,9 +6,8 @@ skips its cross-attention, as it did in a share of its training).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from assistant.captions import THING_SUPPORT, thing_words
+from assistant.evaluation_report import NAME, CaptionRow, FaultRow, QuestionRow, Report, ThingRow
 from assistant.metrics import (
     accuracy,
     balanced_accuracy,
@@ -29,79 +29,15 @@ from assistant.metrics import (
     wilson_interval,
 )
 from assistant.model.assistant import VideoAssistant
-from assistant.pretraining_data import FeatureTable, Photos, Sample, photo_samples, scene_samples
+from assistant.pretraining_features import FeatureTable, Photos
+from assistant.pretraining_samples import Sample, photo_samples, scene_samples
 
-__all__ = ["CaptionRow", "QuestionRow", "evaluate_base", "render"]
+__all__ = ["evaluate_base"]
 
 BATCH = 48
-DESCRIBE, NAME = "Describe the picture.", "What is in the picture?"
+DESCRIBE = "Describe the picture."
 OURS, BARE = "ours", "ours, without attributes"
 FIXED_CAPTION = "A man in a black shirt is standing in front of a building."
-
-
-@dataclass(frozen=True)
-class CaptionRow:
-    """Caption metrics of one system."""
-
-    system: str
-    cider: float
-    bleu4: float
-
-
-@dataclass(frozen=True)
-class ThingRow:
-    """Things named in answer to "What is in the picture?", as shares of 1."""
-
-    system: str
-    recall: float  # of the things that three captions share
-    precision: float  # named things that a caption of the photo names
-
-
-@dataclass(frozen=True)
-class FaultRow:
-    """How many free answers to one kind of question are badly formed."""
-
-    asked: str
-    count: int
-    words: float  # mean length
-    unfinished: int  # cut off at the limit of tokens
-    repeating: int
-    echoing: int  # begin with the question
-
-
-@dataclass(frozen=True)
-class QuestionRow:
-    """Accuracy on one type of question, as shares of 1."""
-
-    type: str
-    count: int
-    chance: float
-    majority: float
-    blind: float
-    by_choice: float
-    interval: tuple[float, float]
-    free_text: float
-    answers: tuple[tuple[str, int], ...]  # the most frequent free-text answers
-    told: float  # share of questions whose answer is likelier than it is blind
-    right_told: float  # accuracy among those
-    right_untold: float  # accuracy of the rest, about which the assistant says "I cannot tell"
-    balanced: float | None = None  # balanced accuracy of yes/no questions
-    yes_rate: float | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """All figures of one run."""
-
-    model: str
-    split: str
-    seed: int
-    captions: tuple[CaptionRow, ...]
-    things: tuple[ThingRow, ...]
-    faults: tuple[FaultRow, ...]
-    questions: tuple[QuestionRow, ...]
-    scenes: tuple[QuestionRow, ...]
-    examples: tuple[dict, ...]
 
 
 def evaluate_base(
@@ -338,66 +274,3 @@ def _batches(samples: Sequence[Sample], size: int, what: str) -> Iterator[Sequen
     starts = range(0, len(samples), size)
     for start in tqdm(starts, desc=what, unit="batch", leave=False):
         yield samples[start : start + size]
-
-
-def render(report: Report) -> str:
-    """The report as Markdown tables."""
-    lines = [
-        f"model {report.model}, split {report.split}, seed {report.seed}",
-        "",
-        f"| captions of {len(report.examples)} photos | CIDEr | BLEU-4 |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {row.system} | {row.cider:.3f} | {row.bleu4:.3f} |" for row in report.captions]
-    lines += ["", f"| {NAME} | recall | precision |", "|---|---|---|"]
-    lines += [
-        f"| {row.system} | {100 * row.recall:.1f} | {100 * row.precision:.1f} |"
-        for row in report.things
-    ]
-    lines += [
-        "",
-        "| free answers to | n | words | unfinished | repeating | echoing |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {row.asked} | {row.count} | {row.words:.1f} | {row.unfinished} | {row.repeating} | "
-        f"{row.echoing} |"
-        for row in report.faults
-    ]
-    for title, rows in (
-        ("caption questions", report.questions),
-        ("generated scenes", report.scenes),
-    ):
-        lines += [
-            "",
-            f"| {title} | n | chance | majority | blind | choices (95 %) | free text "
-            "| told: right, rest: right | most frequent answers |",
-            "|---|---|---|---|---|---|---|---|---|",
-        ]
-        lines += [_question_line(row) for row in rows]
-    return "\n".join(lines)
-
-
-def _question_line(row: QuestionRow) -> str:
-    low, high = row.interval
-    frequent = ", ".join(f"{answer} {count}" for answer, count in row.answers)
-    yes = "" if row.yes_rate is None else f", yes-rate {100 * row.yes_rate:.0f}"
-    return (
-        f"| {row.type} | {row.count} | {100 * row.chance:.0f} | {100 * row.majority:.0f} | "
-        f"{100 * row.blind:.0f} | **{100 * row.by_choice:.0f}** "
-        f"({100 * low:.0f}-{100 * high:.0f}{yes}) | {100 * row.free_text:.0f} | "
-        f"{100 * row.told:.0f}: {100 * row.right_told:.0f}, "
-        f"{100 - 100 * row.told:.0f}: {100 * row.right_untold:.0f} | {frequent} |"
-    )
-
-
-def save(report: Report, out: Path) -> None:
-    """Write ``report.md``, ``report.json`` and ``examples.jsonl``."""
-    from dataclasses import asdict
-
-    out.mkdir(parents=True, exist_ok=True)
-    data = asdict(report)
-    examples = data.pop("examples")
-    (out / "report.md").write_text(render(report) + "\n")
-    (out / "report.json").write_text(json.dumps(data, indent=1) + "\n")
-    (out / "examples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in examples))

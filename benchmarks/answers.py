@@ -18,11 +18,13 @@ from pathlib import Path
 import torch
 
 from assistant.captions import THING_SUPPORT, thing_words
-from assistant.evaluation import BATCH, DESCRIBE, NAME, fault_row, show_attributes
+from assistant.evaluation import BATCH, DESCRIBE, fault_row, show_attributes
+from assistant.evaluation_report import NAME
 from assistant.metrics import caption_scores, noun_precision_recall
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.pretraining_data import FeatureTable, Photos, Sample
+from assistant.pretraining_features import FeatureTable, Photos
+from assistant.pretraining_samples import Sample
 
 SETTINGS = {  # beams, repetition penalty
     "greedy": (1, 1.0),

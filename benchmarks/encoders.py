@@ -23,7 +23,8 @@ from torch import Tensor
 from assistant.config import EncoderConfig, ModelConfig
 from assistant.model.loading import choose_precision, load_encoder
 from assistant.model.vision import ImageEncoder
-from assistant.pretraining_data import STOP, Photos
+from assistant.pretraining_features import Photos
+from assistant.pretraining_samples import STOP
 from assistant.scenes import generate
 
 WORDS, RIDGE = 200, 30.0

@@ -9,8 +9,9 @@ import pytest
 import torch
 from tiny import tiny_assistant
 
-from assistant import evaluation
-from assistant.pretraining_data import FeatureTable, Sample
+from assistant import evaluation, evaluation_report
+from assistant.pretraining_features import FeatureTable
+from assistant.pretraining_samples import Sample
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +69,18 @@ def test_row_counts_right_answers(model, table):
 
 def test_report_is_written_whole(model, table, tmp_path):
     row = evaluation.question_row(model, table, "yes/no", questions())
-    report = evaluation.Report(
+    report = evaluation_report.Report(
         model="tiny",
         split="dev",
         seed=1,
-        captions=(evaluation.CaptionRow("ours", 0.5, 0.25),),
-        things=(evaluation.ThingRow("ours", 0.4, 0.8),),
+        captions=(evaluation_report.CaptionRow("ours", 0.5, 0.25),),
+        things=(evaluation_report.ThingRow("ours", 0.4, 0.8),),
         faults=(evaluation.fault_row(model, "What is it?", ["a hat and a hat", "What is it? b"]),),
         questions=(row,),
         scenes=(row,),
         examples=({"a": 1},),
     )
-    evaluation.save(report, tmp_path / "out")
+    evaluation_report.save(report, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| ours | 0.500 | 0.250 |" in text
     assert "| ours | 40.0 | 80.0 |" in text

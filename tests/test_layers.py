@@ -28,7 +28,7 @@ LAYERS = (
     "time_* metrics templates curves scenes scenes.* captions captions.*",
     "model model.*",
     "features answer session tasks tasks.*",
-    "pretraining pretraining_data pretraining_words training evaluation batch results demo doctor",
+    "pretraining pretraining_* training evaluation evaluation_report batch results demo doctor",
     "cli cli_* __main__ ui ui.*",
 )
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything

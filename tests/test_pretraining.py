@@ -19,14 +19,9 @@ from assistant.captions import thing_words
 from assistant.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError
 from assistant.model.loading import trained_names
-from assistant.pretraining_data import (
-    Photos,
-    Sample,
-    Sampler,
-    content_words,
-    match_samples,
-    tidy,
-)
+from assistant.pretraining_features import Photos
+from assistant.pretraining_sampler import Sampler
+from assistant.pretraining_samples import Sample, content_words, match_samples, tidy
 from assistant.pretraining_words import WordTruths
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}

@@ -1,0 +1,179 @@
+"""Adapters on the Q-Former's attention, in PEFT's format. The only file that imports peft.
+
+An adapter is LoRA on the queries' and values' projections of every attention, one for space and one
+for time over the same weights (MTransLLAMA, Eq. 10), and the transfer's other parts.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+import torch
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from assistant.errors import WeightsError
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, TransferConfig
+
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters", "LoraSettings"]
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ATTENTION = r"(encoder\.layer\.\d+\.(cross)?attention\.attention|temporal\.\d+\.attention)"
+OUTPUT = r"(encoder\.layer\.\d+\.attention\.output|temporal\.\d+\.output)"
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """How much an attention may change."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    output: bool = False  # also on self-attention's output projection, in space and in time
+    train: bool = True  # False leaves the LoRAs at zero ("without lora")
+
+    @property
+    def targets(self) -> str:
+        """The adapted Linear layers, as a pattern over their full names."""
+        modules = rf"{ATTENTION}\.(query|value)"
+        if self.output:
+            modules = rf"({modules}|{OUTPUT}\.dense)"
+        return rf"(.*\.)?{modules}"
+
+
+class Adapters:
+    """Several adapters over one Q-Former in memory, at most one of them in use."""
+
+    def __init__(self, qformer: SpatioTemporalQFormer) -> None:
+        self.qformer = qformer
+        self._peft: PeftModel | None = None
+        self._lock = RLock()  # a request keeps its adapter until its visual tokens are made
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return () if self._peft is None else tuple(self._peft.peft_config)
+
+    def add(self, name: str, lora: LoraSettings, transfer: TransferConfig) -> None:
+        """A fresh adapter: the LoRAs change nothing yet."""
+        config = LoraConfig(
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=lora.targets,
+            modules_to_save=["parts"],
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tied weights: never merged, which is the danger
+            if self._peft is None:
+                self._peft = get_peft_model(self.qformer, config, adapter_name=name)
+            else:
+                self._peft.add_adapter(name, config)
+        self.qformer.parts.modules_to_save[name] = self.qformer.new_parts(transfer)
+        self._require_grad(None)
+
+    @contextmanager
+    def using(self, name: str | None) -> Iterator[SpatioTemporalQFormer]:
+        """The Q-Former with adapter ``name``; None: the image model as it was pretrained."""
+        with self._lock:
+            if self._peft is None:
+                if name is not None:
+                    raise WeightsError(f"there is no adapter {name!r} in memory; load it first")
+                yield self.qformer
+            elif name is None:
+                with self._peft.disable_adapter():
+                    yield self.qformer
+            else:
+                self._activate(name)
+                yield self.qformer
+
+    def trainable(self, name: str, *, lora: bool = True) -> dict[str, nn.Parameter]:
+        """What training changes, by name; from now on only that has gradients.
+
+        Args:
+            lora: False leaves the LoRAs as they are.
+        """
+        self._activate(name)
+        self._require_grad(name, lora=lora)
+        return {n: p for n, p in self.qformer.named_parameters() if p.requires_grad}
+
+    def state(self, name: str) -> dict[str, Tensor]:
+        """Everything the adapter learned, under PEFT's names."""
+        assert self._peft is not None
+        return get_peft_model_state_dict(self._peft, adapter_name=name, save_embedding_layers=False)
+
+    def save(self, name: str, folder: Path) -> None:
+        """Write the adapter to ``folder``: fp16 weights and PEFT's config, the weights last."""
+        assert self._peft is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        config = self._peft.peft_config[name].to_dict()
+        config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
+        text = json.dumps(config | {"inference_mode": True}, indent=1, sort_keys=True, default=str)
+        (folder / ADAPTER_CONFIG).write_text(text + "\n")
+        state = {k: v.detach().half().contiguous() for k, v in self.state(name).items()}
+        part = folder / (ADAPTER_WEIGHTS + ".part")
+        save_file(state, part)
+        part.replace(folder / ADAPTER_WEIGHTS)
+
+    def load(self, name: str, folder: Path, lora: LoraSettings, transfer: TransferConfig) -> None:
+        """Read an adapter from ``folder``; every key must be there and nothing else.
+
+        Raises:
+            WeightsError: a file missing or damaged, a key missing, unknown or of another shape.
+        """
+        path = folder / ADAPTER_WEIGHTS
+        try:
+            state = load_file(path)
+        except FileNotFoundError as error:
+            raise WeightsError(f"{path}: is not there; give an adapter's folder") from error
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
+        self.add(name, lora, transfer)
+        wanted = self.state(name)
+        missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
+        wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
+        if missing or unknown or wrong:
+            self.remove(name)
+            raise WeightsError(
+                f"{path}: lacks {sorted(missing)[:2]}, has unknown {sorted(unknown)[:2]}, other "
+                f"shapes of {wrong[:2]}; it does not belong to its recipe"
+            )
+        assert self._peft is not None
+        set_peft_model_state_dict(
+            self._peft, {k: v.float() for k, v in state.items()}, adapter_name=name
+        )
+
+    def remove(self, name: str) -> None:
+        """Forget an adapter."""
+        if self._peft is not None and name in self._peft.peft_config:
+            self._peft.delete_adapter(name)
+
+    def _activate(self, name: str) -> None:
+        if self._peft is None or name not in self._peft.peft_config:
+            raise WeightsError(f"there is no adapter {name!r} in memory; load it first")
+        self._peft.set_adapter(name)
+        self._require_grad(None)
+
+    def _require_grad(self, name: str | None, *, lora: bool = True) -> None:
+        """Let the adapter ``name`` learn, and nothing else."""
+        for key, parameter in self.qformer.named_parameters():
+            own = name is not None and f".{name}." in key
+            parameter.requires_grad_(own and (lora or "lora_" not in key))
+
+
+def count_trainable(parameters: dict[str, nn.Parameter]) -> int:
+    """How many numbers an adapter learns."""
+    return sum(torch.numel(parameter) for parameter in parameters.values())
