@@ -39,6 +39,7 @@ other commands take with --base RUN/base.
 examples:
   assistant pretrain --photos flickr8k --out run
   assistant pretrain --photos flickr8k --out run --resume
+  assistant pretrain --photos flickr8k --out more --start run/base --phase 2
 """
 
 
@@ -155,6 +156,12 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
         "--config", metavar="FILE.yaml", type=Path, help="default: as mini was trained"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--start", metavar="DIR", type=Path, help="begin with the base weights in DIR"
+    )
+    parser.add_argument(
+        "--phase", type=count, default=1, metavar="N", help="begin with this phase (default 1)"
+    )
     parser.set_defaults(run=run_pretrain)
 
 
@@ -164,7 +171,14 @@ def run_pretrain(args: argparse.Namespace) -> int:
 
     config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
     try:
-        base = pretraining.run(config, args.photos, args.out, resume=args.resume)
+        base = pretraining.run(
+            config,
+            args.photos,
+            args.out,
+            resume=args.resume,
+            start=args.start,
+            phase=args.phase,
+        )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
     print(f"base weights: {base}")

@@ -233,13 +233,12 @@ def choice_scores(
     for batch in _batches(samples, BATCH // 2, what):
         visual = _visual(model, table, batch)
         asked = batch if table is not None else [s.blind() for s in batch]
-        counts = [len(s.choices) for s in batch]
-        losses = llm.token_losses(
-            visual.repeat_interleave(torch.tensor(counts), dim=0),
-            [llm.prompt_ids(s.prompt) for s in asked for _ in s.choices],
-            [llm.answer_ids(choice) for s in batch for choice in s.choices],
+        losses = llm.choice_losses(
+            visual,
+            [llm.prompt_ids(s.prompt) for s in asked],
+            [[llm.answer_ids(choice) for choice in s.choices] for s in batch],
         )
-        scores += [(-part).tolist() for part in losses.split(counts)]
+        scores += [(-part).tolist() for part in losses]
     return scores
 
 

@@ -16,7 +16,13 @@ from assistant.config import from_yaml
 from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.loading import BASE_CONFIG, BASE_WEIGHTS, build_model, save_trained
+from assistant.model.loading import (
+    BASE_CONFIG,
+    BASE_WEIGHTS,
+    build_model,
+    load_trained,
+    save_trained,
+)
 from assistant.pretraining_config import PretrainConfig
 from assistant.pretraining_features import FeatureTable, Photos, photo_views
 from assistant.pretraining_samples import Sample, match_samples, photo_samples, scene_samples
@@ -29,22 +35,39 @@ BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 REASONING = ("count", "existence", "position", "relation")  # types of questions about scenes
 
 
-def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> Path:
+def run(
+    config_file: Path,
+    photos: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    phase: int = 1,
+) -> Path:
     """Pretrain as ``config_file`` says; returns the folder of the finished weights.
 
     ``out`` holds the feature tables, the checkpoint, ``log.jsonl`` and at the end ``base/``.
 
+    Args:
+        resume: go on with the run in ``out``.
+        start: a folder of base weights to begin with, at ``phase`` (from 1), instead of nothing.
     Raises:
-        InputError: ``out`` holds a run and ``resume`` is False.
+        InputError: ``out`` holds a run and ``resume`` is False, or there is no such phase.
+        WeightsError: ``start`` holds no weights of this config.
     """
     config = from_yaml(PretrainConfig, config_file)
+    if not 1 <= phase <= len(config.phases):
+        raise InputError(f"phase is {phase}; {config_file} has {len(config.phases)}")
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
     seed_everything(config.seed)
     model = build_model(config.model, attention="eager", seed=config.seed)
+    if start is not None:
+        load_trained(model.qformer, start / BASE_WEIGHTS)
     data = prepare(config, model, photos, out)
     trainer = Trainer(config, model, data, out)
+    trainer.phase = phase - 1
     if checkpoint.exists():
         trainer.load(checkpoint)
     trainer.run()

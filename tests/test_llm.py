@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tiny import tiny_llm
 
@@ -22,6 +23,24 @@ def test_token_losses_equal_transformers_one_by_one():
             labels[0, -len(answers[i]) :] = answers[i]
             alone = llm.network(inputs_embeds=x, labels=labels).loss
             assert torch.allclose(together[i], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@torch.no_grad()
+def test_choices_in_one_sequence_weigh_what_each_weighs_alone(attention):
+    llm = tiny_llm()
+    llm.network.set_attn_implementation(attention)
+    visual = torch.randn(2, 4, 24)
+    prompts = [llm.prompt_ids(text) for text in ("ab", "a longer prompt")]
+    texts = [("yes", "no", "maybe so"), ("a", "rather long an answer")]
+    choices = [[llm.answer_ids(text) for text in some] for some in texts]
+    together = llm.choice_losses(visual, prompts, choices)
+    for row, some in enumerate(choices):
+        count = len(some)
+        alone = llm.token_losses(
+            visual[row : row + 1].expand(count, -1, -1), prompts[row : row + 1] * count, some
+        )
+        assert torch.allclose(together[row], alone, atol=1e-5)
 
 
 def test_stream_joins_to_the_batched_answer():

@@ -17,7 +17,7 @@ from tiny import letter_tokenizer, tiny_assistant
 from assistant import pretraining
 from assistant.captions import thing_words
 from assistant.config import ModelConfig, from_yaml
-from assistant.errors import ConfigError, InputError
+from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
 from assistant.pretraining_features import Photos
 from assistant.pretraining_sampler import Sampler
@@ -137,6 +137,22 @@ def test_changes_what_it_names_and_leaves_the_rest(tmp_path, photos, config_file
     assert from_yaml(ModelConfig, base / "model.yaml") == ModelConfig("tiny")
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert {"dev caption", "dev scene"} <= {key for line in log for key in line}
+
+
+def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, monkeypatch):
+    first = pretraining.run(config_file, photos, tmp_path / "first")
+    begun = []
+    monkeypatch.setattr(pretraining.Trainer, "run", lambda self: begun.append(self.phase))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "log.jsonl").write_text((tmp_path / "first" / "log.jsonl").read_text())
+    more = pretraining.run(config_file, photos, tmp_path / "more", start=first, phase=2)
+    assert begun == [1]
+    old, new = (load_file(base / "qformer.safetensors") for base in (first, more))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    with pytest.raises(InputError, match="phase is 3"):
+        pretraining.run(config_file, photos, tmp_path / "none", phase=3)
+    with pytest.raises(WeightsError, match="is not there"):
+        pretraining.run(config_file, photos, tmp_path / "none", start=tmp_path)
 
 
 def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):

@@ -65,22 +65,67 @@ class LanguageModel(nn.Module):
         Args:
             visual: ``(B, L, W)``. prompts, answers: ids per sample, of any length.
         """
-        hidden = torch.cat(self._answer_states(visual, prompts, answers)).contiguous()  # (N, W)
-        labels = torch.cat(list(answers)).to(visual.device)
+        return self._mean_losses(self._answer_states(visual, prompts, answers), answers)
+
+    def choice_losses(
+        self, visual: Tensor, prompts: Sequence[Tensor], choices: Sequence[Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """As :meth:`token_losses`, of several answers per sample: ``(choices,)`` for each.
+
+        All choices follow the prompt in one sequence, each blind for the others, so that what they
+        share is computed once.
+        """
+        embed = self.network.get_input_embeddings()
+        device = visual.device
+        width = visual.shape[1]
+        starts = [width + len(prompt) for prompt in prompts]  # of the first choice
+        texts = [torch.cat([p, *some]) for p, some in zip(prompts, choices, strict=True)]
+        ids = pad_sequence(texts, batch_first=True).to(device)
+        tokens = embed(ids)
+        x = torch.cat([visual.to(tokens.dtype), tokens], dim=1)  # (B, N, W)
+        owner = torch.zeros(x.shape[:2], dtype=torch.long)  # 0: shared, j: of choice j
+        position = torch.arange(x.shape[1]).repeat(len(x), 1)
+        before: list[Tensor] = []  # places whose states predict a row's answer tokens, per choice
+        for row, (start, some) in enumerate(zip(starts, choices, strict=True)):
+            at = start
+            for number, choice in enumerate(some, 1):
+                end = at + len(choice)
+                owner[row, at:end] = number
+                position[row, at:end] = torch.arange(start, start + len(choice))
+                before.append(torch.tensor([start - 1, *range(at, end - 1)]))
+                at = end
+        shared, own = owner[:, None] == 0, owner[:, None] == owner[:, :, None]
+        earlier = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool).tril()
+        hidden_from = ~(earlier & (shared | own))[:, None].to(device)  # (B, 1, N, N)
+        bias = torch.zeros(hidden_from.shape, dtype=x.dtype, device=device)
+        states = self.network.base_model(
+            inputs_embeds=x,
+            attention_mask=bias.masked_fill(hidden_from, torch.finfo(x.dtype).min),
+            position_ids=position.to(device),
+            use_cache=False,
+        ).last_hidden_state
+        counts = [len(some) for some in choices]
+        rows = [row for row, count in enumerate(counts) for _ in range(count)]
+        picked = [states[row, places.to(device)] for row, places in zip(rows, before, strict=True)]
+        losses = self._mean_losses(picked, [choice for some in choices for choice in some])
+        return list(losses.split(counts))
+
+    def _mean_losses(self, states: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
+        """From the states ``(La, W)`` that predict each answer; the head is costly."""
+        hidden = torch.cat(list(states)).contiguous()  # (N, W)
+        labels = torch.cat(list(answers)).to(hidden.device)
         head = self.network.get_output_embeddings()
         # bf16 logits of likely words often tie: the label's own is computed in fp32.
         exact = (hidden.float() * head.weight[labels].float()).sum(-1)
         losses = head(hidden).float().logsumexp(-1) - exact
-        owner = torch.cat([torch.full((len(a),), i) for i, a in enumerate(answers)]).to(
-            visual.device
-        )
-        sums = losses.new_zeros(len(answers)).index_add(0, owner, losses)
-        return sums / torch.tensor([len(a) for a in answers], device=visual.device)
+        lengths = torch.tensor([len(answer) for answer in answers], device=hidden.device)
+        owner = torch.repeat_interleave(torch.arange(len(answers), device=hidden.device), lengths)
+        return losses.new_zeros(len(answers)).index_add(0, owner, losses) / lengths
 
     def _answer_states(
         self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Last states ``(La, W)`` of each sample that predict its answer; the head is costly."""
+        """Last states ``(La, W)`` of each sample that predict its answer."""
         embed = self.network.get_input_embeddings()
         texts = [torch.cat([p, a]) for p, a in zip(prompts, answers, strict=True)]
         ids = pad_sequence(texts, batch_first=True).to(visual.device)
@@ -101,9 +146,8 @@ class LanguageModel(nn.Module):
     @torch.inference_mode()
     def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
         """Mean log-probability per token of each answer; ``visual`` ``(1, L, W)``."""
-        count = len(answers)
-        losses = self.token_losses(visual.expand(count, -1, -1), [prompt] * count, answers)
-        return [-float(loss) for loss in losses]
+        (losses,) = self.choice_losses(visual, [prompt], [answers])
+        return (-losses).tolist()
 
     @torch.inference_mode()
     def complete(

@@ -29,6 +29,7 @@ __all__ = [
     "build_model",
     "load_encoder",
     "load_model",
+    "load_trained",
     "save_trained",
     "trained_names",
 ]
