@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 __all__ = ["draw_curves", "read_log"]
 
+COLUMNS = 3
 KEYS = ("phase", "step", "time")
 
 
@@ -28,10 +30,11 @@ def draw_curves(log: Path, out: Path) -> Path:
     groups = {"loss": losses}
     for name in shares:  # "scene: color" belongs to the plot "scene"
         groups.setdefault(name.split(":")[0], []).append(name)
-    figure = Figure(figsize=(5 * len(groups), 4), layout="constrained")
-    for axes, (title, group) in zip(
-        figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True
-    ):
+    columns = min(COLUMNS, len(groups))
+    rows = math.ceil(len(groups) / columns)
+    figure = Figure(figsize=(5 * columns, 3.6 * rows), layout="constrained")
+    plots = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
+    for axes, (title, group) in zip(plots, groups.items(), strict=False):
         for name in group:
             points = [(x, line[name]) for x, line in zip(at, lines, strict=True) if name in line]
             label = name.split(": ")[-1]
@@ -47,6 +50,8 @@ def draw_curves(log: Path, out: Path) -> Path:
         axes.set(title=title if title == "loss" else f"{title}, dev accuracy", xlabel="step")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
+    for axes in plots[len(groups) :]:
+        axes.set_visible(False)
     figure.savefig(out, dpi=110)
     return out
 
