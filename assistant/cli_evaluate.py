@@ -34,6 +34,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--weights", metavar="DIR", type=Path, help="default: the shipped ones")
     parser.add_argument("--model", default="mini", help="default: mini")
     parser.add_argument("--split", choices=["dev", "test"], default="test")
+    parser.add_argument("--count", type=count, default=1000, help="photos described (1000)")
     parser.add_argument("--per-type", type=count, default=200, help="questions (default: 200)")
     parser.add_argument("--scenes", type=count, default=300, help="pictures (default: 300)")
     parser.add_argument("--seed", type=int, default=11, help="of questions and scenes (11)")
@@ -52,6 +53,7 @@ def run_evaluate(args: argparse.Namespace) -> int:
         args.out / "features",
         split=args.split,
         per_type=args.per_type,
+        photos=args.count,
         scenes=args.scenes,
         seed=args.seed,
     )

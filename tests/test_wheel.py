@@ -123,4 +123,4 @@ def test_the_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path):
     )
     where, *found = result.stdout.strip().split("|")
     assert Path(where) == tmp_path / "assistant" / "__init__.py"
-    assert found == ["5", "True", "True"]
+    assert found == ["7", "True", "True"]
