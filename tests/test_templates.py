@@ -10,7 +10,7 @@ import yaml
 from assistant.errors import ConfigError
 from assistant.templates import VARIABLES, TaskPrompt, list_prompts, load_prompt
 
-ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": ""}
+ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "attributes": ""}
 GOOD = {
     "name": "mine",
     "description": "A test.",
@@ -50,10 +50,13 @@ def test_every_shipped_prompt_loads_and_renders(name: str) -> None:
 def test_chat_asks_after_the_subtitles() -> None:
     chat = load_prompt("chat")
     said = {"question": "Who?", "previous": "What? A dog.", "dialogue": "ANN: Hi.\nBOB: Ho."}
+    said |= {"attributes": ""}
     assert chat.render_fusion(**said) == "Who?\nWhat? A dog.\nANN: Hi.\nBOB: Ho."
     assert chat.render_fusion(**said | {"previous": ""}) == "Who?\nANN: Hi.\nBOB: Ho."
     assert chat.render_prompt(**said) == "Subtitles:\nANN: Hi.\nBOB: Ho.\nWho?"
     assert chat.render_prompt(**said | {"dialogue": " \n"}) == "Who?"
+    seen = said | {"dialogue": "", "attributes": "cup, plate?"}
+    assert chat.render_prompt(**seen) == "Seen: cup, plate?\nWho?"
 
 
 def test_describe_has_a_question_of_its_own() -> None:

