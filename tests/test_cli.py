@@ -318,8 +318,8 @@ class TestTools:
     def test_pretrain_takes_minis_own_recipe(self, capsys, monkeypatch, tmp_path):
         calls = []
 
-        def pretend(config, photos, out, *, resume):
-            calls.append((config.name, photos, out, resume))
+        def pretend(config, photos, out, *, resume, start, phase):
+            calls.append((config.name, photos, out, resume, start, phase))
             return out / "base"
 
         stand_in = SimpleNamespace(run=pretend)  # the real one takes seconds to import
@@ -327,7 +327,7 @@ class TestTools:
         monkeypatch.setattr(assistant, "pretraining", stand_in, raising=False)
         code, out, _ = run(capsys, "pretrain", "--photos", "p", "--out", "o", "--resume")
         assert (code, out) == (0, "base weights: o/base\n")
-        assert calls == [("pretrain.yaml", Path("p"), Path("o"), True)]
+        assert calls == [("pretrain.yaml", Path("p"), Path("o"), True, None, 1)]
 
     def test_doctor_reports_and_its_code_says_whether_something_is_amiss(self, capsys, monkeypatch):
         from assistant import doctor
