@@ -34,7 +34,7 @@ def draw_curves(log: Path, out: Path) -> Path:
     rows = math.ceil(len(groups) / columns)
     figure = Figure(figsize=(5 * columns, 3.6 * rows), layout="constrained")
     plots = list(figure.subplots(rows, columns, squeeze=False, sharex=True).flat)
-    for axes, (title, group) in zip(plots, groups.items(), strict=False):
+    for axes, (title, group) in zip(plots[: len(groups)], groups.items(), strict=True):
         for name in group:
             points = [(x, line[name]) for x, line in zip(at, lines, strict=True) if name in line]
             label = name.split(": ")[-1]
