@@ -233,7 +233,7 @@ def choice_scores(
     for batch in _batches(samples, BATCH // 2, what):
         visual = _visual(model, table, batch)
         asked = batch if table is not None else [s.blind() for s in batch]
-        losses = llm.choice_losses(
+        losses = llm.answer_losses(
             visual,
             [llm.prompt_ids(s.prompt) for s in asked],
             [[llm.answer_ids(choice) for choice in s.choices] for s in batch],

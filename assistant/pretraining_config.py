@@ -24,6 +24,8 @@ class Phase:
     places: float = 0.0  # of where a named object is
     focus: float = 1.0  # weight of answers that are one of few choices: they have little entropy
     parts: int = 1  # a batch goes through in so many parts, sorted by length
+    silent: int = 0  # further samples of each batch, drawn by silent_mix, that skip the LLM
+    silent_mix: dict[str, float] = field(default_factory=dict)
     horizon: int | None = None  # samples after which the rate would be 0; None: those of the phase
     warmup: float = 0.05  # share of the steps
     blind: float = 0.06  # share of batches that see no picture

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from assistant.captions import flip_safe
 from assistant.pretraining_features import view_name
 from assistant.pretraining_samples import Sample
 
@@ -80,7 +81,9 @@ class Sampler:
         if self.views:
             cropped = sample.crops and rng.random() < 0.5
             turned = sample.flips and rng.random() < 0.5
-            sample = replace(sample, picture=view_name(sample.picture, cropped, turned))
+            also = tuple(text for text in sample.also if not turned or flip_safe(text))
+            picture = view_name(sample.picture, cropped, turned)
+            sample = replace(sample, picture=picture, also=also)
         fused, seen = rng.random(2) < self.attributes_kept
         text = self.attributes(sample.picture) if fused or seen else ""
         return replace(sample, fused=text if fused else "", seen=text if seen else "")

@@ -63,6 +63,7 @@ class Sample:
     crops: bool = False  # has a cropped view
     held_out: bool = False
     about: tuple[tuple[int, ...], ...] = ()  # objects of a scene that each phrase names
+    also: tuple[str, ...] = ()  # further answers that are as good
     history: tuple[tuple[str, str], ...] = ()  # an earlier question and answer, oldest first
     fused: str = ""  # attributes for the Q-Former
     seen: str = ""  # attributes for the LLM
@@ -114,6 +115,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
             picture=name,
             question=prompts[int(rng.integers(len(prompts)))],
             answer=tidy(text),
+            also=tuple(tidy(other) for other in texts if other is not text),
             type="caption",
             bag=bags[name],
             flips=flip_safe(text),
@@ -244,7 +246,7 @@ def read_samples(path: Path) -> list[Sample]:
     return [
         Sample(
             **row
-            | {"choices": tuple(row["choices"]), "bag": tuple(row["bag"]), "history": ()}
+            | {key: tuple(row[key]) for key in ("choices", "bag", "also", "history")}
             | {"about": tuple(tuple(indices) for indices in row["about"])}
         )
         for row in rows

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,21 +112,14 @@ class Trainer:
             raise
 
     def _run_phase(self, phase: Phase) -> None:
-        sampler = Sampler(
-            self.data.train,
-            phase.mix,
-            self.config.seed + 1000 * self.phase,
-            follow_ups=phase.follow_ups,
-            attributes=self.data.attributes,
-            attributes_kept=self.config.attributes_kept,
-            views=self.config.views,
-        )
+        sampler = self._sampler(phase, phase.mix, 0)
+        silent = self._sampler(phase, phase.silent_mix, 1) if phase.silent else None
         saved = time.monotonic()
         title = f"phase {self.phase + 1} of {len(self.config.phases)}"
         losses: list[float] = []
         with tqdm(total=phase.steps, initial=self.step, desc=title, unit="step") as bar:
             while self.step < phase.steps:
-                losses.append(self._train_step(phase, sampler))
+                losses.append(self._train_step(phase, sampler, silent))
                 self.step += 1
                 bar.update()
                 if self.step % 50 == 0:
@@ -140,18 +133,34 @@ class Trainer:
                     self.save()
                     saved = time.monotonic()
 
-    def _train_step(self, phase: Phase, sampler: Sampler) -> float:
+    def _sampler(self, phase: Phase, mix: Mapping[str, float], number: int) -> Sampler:
+        return Sampler(
+            self.data.train,
+            mix,
+            self.config.seed + 1000 * self.phase + number,
+            follow_ups=phase.follow_ups,
+            attributes=self.data.attributes,
+            attributes_kept=self.config.attributes_kept,
+            views=self.config.views,
+        )
+
+    def _train_step(self, phase: Phase, sampler: Sampler, silent: Sampler | None) -> float:
         self.model.qformer.train()
         share = (self.step + 1) * phase.batch / (phase.horizon or phase.steps * phase.batch)
         rise = min(1.0, share / phase.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
-        batch = sampler.batch(self.step, phase.batch)
+        parts = [
+            (phase, part) for part in _parts(sampler.batch(self.step, phase.batch), phase.parts)
+        ]
+        if silent is not None:
+            quiet = replace(phase, llm=0.0)
+            parts += [(quiet, part) for part in _parts(silent.batch(self.step, phase.silent), 1)]
         rng = np.random.default_rng((self.config.seed, self.phase, self.step))
         torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
         total = 0.0
-        for part in _parts(batch, phase.parts):
-            loss = self._part_loss(phase, part, rng) * (len(part) / len(batch))
+        for form, part in parts:
+            loss = self._part_loss(form, part, rng) * (len(part) / phase.batch)
             loss.backward()
             total += float(loss.detach())
         self._move()
@@ -211,8 +220,10 @@ class Trainer:
         if phase.llm:
             llm = self.model.llm
             prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
-            answers = [llm.answer_ids(s.answer) for s in batch]
-            losses = llm.token_losses(visual, prompts, answers)
+            answers = [[llm.answer_ids(a) for a in (s.answer, *s.also)] for s in batch]
+            losses = torch.stack(
+                [some.mean() for some in llm.answer_losses(visual, prompts, answers)]
+            )
             loss = loss + phase.llm * (losses * torch.tensor(weights).to(losses)).mean()
         return loss
 
@@ -223,7 +234,7 @@ class Trainer:
         self.model.qformer.eval()
         self._show(self.averages)
         found = {}
-        for kind in phase.mix:
+        for kind in sorted({*phase.mix, *phase.silent_mix}):
             batch = self._dev_sampler(kind).batch(0, DEV_SAMPLES)
             parts = _parts(batch, DEV_SAMPLES // 32)
             losses = [self._loss(phase, part, self.data.patches(part)) for part in parts]
@@ -286,6 +297,6 @@ class Trainer:
 
 def _parts(batch: Sequence[Sample], count: int) -> list[list[Sample]]:
     """The batch in ``count`` parts of like lengths, so that little is padded."""
-    ordered = sorted(batch, key=lambda s: len(s.prompt) + len(s.answer) + len(s.fusion))
+    ordered = sorted(batch, key=lambda s: sum(map(len, (s.prompt, s.fusion, s.answer, *s.also))))
     size = -(-len(ordered) // count)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]

@@ -9,13 +9,13 @@ from tiny import tiny_llm
 from assistant.model.llm import convert_gguf  # noqa: F401  (imported: it must stay importable)
 
 
-def test_token_losses_equal_transformers_one_by_one():
+def test_answer_losses_equal_transformers_one_by_one():
     llm = tiny_llm()
     visual = torch.randn(3, 4, 24)
     prompts = [llm.prompt_ids(text) for text in ("ab", "a longer prompt", "c")]
     answers = [llm.answer_ids(text) for text in ("yes", "no", "maybe so")]
     with torch.no_grad():
-        together = llm.token_losses(visual, prompts, answers)
+        together = torch.cat(llm.answer_losses(visual, prompts, [[answer] for answer in answers]))
         for i in range(3):
             embed = llm.network.get_input_embeddings()
             x = torch.cat([visual[i], embed(prompts[i]), embed(answers[i])])[None]
@@ -34,13 +34,12 @@ def test_choices_in_one_sequence_weigh_what_each_weighs_alone(attention):
     prompts = [llm.prompt_ids(text) for text in ("ab", "a longer prompt")]
     texts = [("yes", "no", "maybe so"), ("a", "rather long an answer")]
     choices = [[llm.answer_ids(text) for text in some] for some in texts]
-    together = llm.choice_losses(visual, prompts, choices)
+    together = llm.answer_losses(visual, prompts, choices)
     for row, some in enumerate(choices):
         count = len(some)
-        alone = llm.token_losses(
-            visual[row : row + 1].expand(count, -1, -1), prompts[row : row + 1] * count, some
-        )
-        assert torch.allclose(together[row], alone, atol=1e-5)
+        expanded = visual[row : row + 1].expand(count, -1, -1)
+        alone = llm.answer_losses(expanded, prompts[row : row + 1] * count, [[a] for a in some])
+        assert torch.allclose(together[row], torch.cat(alone), atol=1e-5)
 
 
 def test_stream_joins_to_the_batched_answer():

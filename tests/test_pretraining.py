@@ -52,6 +52,8 @@ CONFIG = {
             "rate": 1e-3,
             "slots": 0.1,
             "llm": 1.0,
+            "silent": 3,
+            "silent_mix": {"reasoning": 1.0},
             "mix": {"caption": 1.0, "question": 0.5},
             "follow_ups": 0.5,
         },
@@ -96,11 +98,11 @@ def test_interrupted_and_resumed_run_ends_in_the_same_weights(
     train_step = pretraining.Trainer._train_step
     seen = []
 
-    def interrupted(self, phase, sampler):
+    def interrupted(self, phase, sampler, silent):
         seen.append((self.phase, self.step))
         if seen[-1] == (1, 2):
             raise KeyboardInterrupt
-        return train_step(self, phase, sampler)
+        return train_step(self, phase, sampler, silent)
 
     monkeypatch.setattr(pretraining.Trainer, "_train_step", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -20,6 +20,8 @@ from assistant.scenes.world import (
     COLORS,
     MATERIALS,
     SHAPES,
+    TEST_COLORS,
+    TEST_SHAPES,
     Camera,
     Light,
     Scene,
@@ -51,7 +53,7 @@ def changed(scene: Scene, size: int = 224) -> np.ndarray:
 # What the pictures show
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TEST_SHAPES)
 @pytest.mark.parametrize("x, y", [(-1.6, 0.0), (0.0, 1.8), (1.3, -1.4)])
 def test_an_object_is_drawn_where_it_projects(shape: str, x: float, y: float) -> None:
     scene = scene_of(SceneObject(shape, "red", "rubber", 0.5, x, y, yaw=0.6))
@@ -61,9 +63,23 @@ def test_an_object_is_drawn_where_it_projects(shape: str, x: float, y: float) ->
     assert rows.mean() == pytest.approx(224 * down, abs=4)
 
 
+@pytest.mark.parametrize("shape", ["cone", "pyramid"])
+def test_a_cone_and_a_pyramid_narrow_evenly_to_their_tip(shape: str) -> None:
+    scene = scene_of(SceneObject(shape, "red", "rubber", 0.8, 0.0, 0.0))
+    inside = visibility(scene, 448).owner == 0
+    rows = np.flatnonzero(inside.any(axis=1))
+    widths = inside.sum(axis=1)[rows]
+    middle = len(rows) // 2
+    tip, foot = by_hand(scene, 0, 2.0)[1], by_hand(scene, 0, 0.0)[1]
+    assert rows[0] == pytest.approx(448 * tip, abs=2)
+    assert rows[0] < 448 * foot < rows[-1]
+    assert widths[: middle // 8].max() < 0.2 * widths.max()
+    assert widths[middle] == pytest.approx(2 * widths[middle // 2], rel=0.1)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_color_is_nearest_to_itself(shape: str) -> None:
-    for color in COLORS:
+    for color in TEST_COLORS:
         for material in MATERIALS:
             scene = scene_of(SceneObject(shape, color, material, 0.8, 0.0, 0.0, yaw=0.5))
             owner = visibility(scene).owner
@@ -78,12 +94,23 @@ def nearest_color(seen: np.ndarray) -> str:
         wanted = np.array(COLORS[name])
         return float(seen @ wanted / np.linalg.norm(seen) / np.linalg.norm(wanted))
 
-    return max(COLORS, key=angle)
+    return max(TEST_COLORS, key=angle)
+
+
+def test_tones_differ_and_leave_a_color_its_name(drawn: dict[str, list]) -> None:
+    things = [thing for item in drawn["train"] for thing in item.scene.objects]
+    names, paints = list(COLORS), np.array(list(COLORS.values()))
+    nearest = [names[np.linalg.norm(paints - thing.paint, axis=1).argmin()] for thing in things]
+    assert (
+        np.mean([name == thing.color for name, thing in zip(nearest, things, strict=True)]) > 0.97
+    )
+    assert len({thing.tone for thing in things}) == len(things)
+    assert all(thing.tone == (1, 1, 1) for item in drawn["test"] for thing in item.scene.objects)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_metal_glints_and_rubber_does_not(shape: str) -> None:
-    for color in COLORS:
+    for color in TEST_COLORS:
         whitest = {}
         for material in MATERIALS:
             scene = scene_of(SceneObject(shape, color, material, 0.8, 0.0, 0.0, yaw=0.5))
@@ -139,10 +166,13 @@ def test_scenes_vary(drawn: dict[str, list]) -> None:
 # What is asked. Answers are worked out again here, from the words of the question.
 
 
-def by_hand(scene: Scene, index: int) -> tuple[float, float]:
-    """Where in the picture an object's center is, by the pinhole formula."""
+HEIGHTS = {"cube": 0.8, "sphere": 1.0, "cylinder": 0.85, "cone": 1.0, "pyramid": 0.95}
+
+
+def by_hand(scene: Scene, index: int, share: float = 1.0) -> tuple[float, float]:
+    """Where in the picture an object's center (share 0: foot, 2: top) is: the pinhole formula."""
     thing, camera = scene.objects[index], scene.camera
-    height = thing.size * {"cube": 0.8, "sphere": 1.0, "cylinder": 0.85}[thing.shape]
+    height = share * thing.size * HEIGHTS[thing.shape]
     away, up = thing.y - camera.position[1], height - camera.position[2]
     dip = math.atan2(
         camera.position[2] - camera.target[2], camera.target[1] - camera.position[1]
@@ -155,7 +185,10 @@ def by_hand(scene: Scene, index: int) -> tuple[float, float]:
 
 def meant(scene: Scene, words: str) -> list[int]:
     """Objects that the words ("red metal cubes") fit."""
-    words = [re.sub(r"(cube|sphere|cylinder|object)s$", r"\1", word) for word in words.split()]
+    words = [
+        re.sub(r"(cube|sphere|cylinder|cone|pyramid|object)s$", r"\1", word)
+        for word in words.split()
+    ]
     assert all(word in (*COLORS, *MATERIALS, *SHAPES, "object") for word in words), words
     return [
         index
@@ -266,7 +299,7 @@ MOST_COMMON = {
     "shape": 0.42,
     "material": 0.55,
     "existence": 0.55,
-    "relation": 0.55,
+    "relation": 0.6,
     "relation_object": 0.12,
     "position": 0.36,
     "caption": 0.05,
@@ -281,7 +314,7 @@ def test_answers_are_balanced(drawn: dict[str, list]) -> None:
         assert number <= MOST_COMMON[kind] * counts.total(), (kind, top, number, counts.total())
         assert counts.total() > 130, kind
     for kind in ("existence", "relation"):
-        assert 0.45 < found[kind]["yes"] / found[kind].total() < 0.55
+        assert 0.4 < found[kind]["yes"] / found[kind].total() < 0.6
     assert set(found["color"]) == set(COLORS)
     assert set(found["count"]) == {str(n) for n in range(7)}
 
@@ -301,33 +334,42 @@ def test_the_words_of_a_relation_do_not_tell_its_answer(drawn: dict[str, list]) 
 # Held-out pairs
 
 
-def names_held_out(text: str) -> bool:
-    return any(re.search(rf"\b{color} (\w+ )?{shape}", text) for color, shape in HELD_OUT_PAIRS)
+def names_held_out(text: str, split: str) -> bool:
+    pairs = HELD_OUT_PAIRS[split]
+    return any(re.search(rf"\b{color} (\w+ )?{shape}", text) for color, shape in pairs)
 
 
-@pytest.mark.parametrize("split", ["train", "dev"])
-def test_held_out_pairs_are_neither_shown_nor_named_before_the_test(
-    drawn: dict[str, list], split: str
+@pytest.mark.parametrize("held_for", ["dev", "test"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_held_out_pairs_are_neither_shown_nor_named_in_other_splits(
+    drawn: dict[str, list], split: str, held_for: str
 ) -> None:
-    for item in drawn[split]:
-        assert not any((o.color, o.shape) in HELD_OUT_PAIRS for o in item.scene.objects)
+    for item in drawn[split] if split != held_for else ():
+        assert not any(o.pair in HELD_OUT_PAIRS[held_for] for o in item.scene.objects)
         for record in item.records:
             text = json.dumps([record["question"], record["answer"], record.get("choices")])
-            assert not names_held_out(text)
-            assert record["held_out"] is False
+            assert not names_held_out(text, held_for)
+            assert split != "train" or record["held_out"] is False
 
 
-def test_each_test_picture_shows_a_held_out_pair_and_its_questions_are_marked(
-    drawn: dict[str, list],
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_each_picture_to_be_scored_shows_a_held_out_pair_and_its_questions_are_marked(
+    drawn: dict[str, list], split: str
 ) -> None:
     marked = 0
-    for item in drawn["test"]:
-        assert any((o.color, o.shape) in HELD_OUT_PAIRS for o in item.scene.objects)
+    for item in drawn[split]:
+        assert any(o.pair in HELD_OUT_PAIRS[split] for o in item.scene.objects)
         for record in item.records:
             marked += record["held_out"]
-            if names_held_out(record["question"]):
+            if names_held_out(record["question"], split):
                 assert record["held_out"]
-    assert marked > 0.35 * sum(len(item.records) for item in drawn["test"])
+    assert marked > 0.35 * sum(len(item.records) for item in drawn[split])
+
+
+def test_the_test_split_has_its_own_colors_and_shapes_alone(drawn: dict[str, list]) -> None:
+    text = json.dumps([item.records for item in drawn["test"]])
+    others = {*COLORS, *SHAPES} - {*TEST_COLORS, *TEST_SHAPES}
+    assert others and not any(re.search(rf"\b{word}", text) for word in others)
 
 
 def test_naming_a_held_out_pair_does_not_mean_yes(drawn: dict[str, list]) -> None:
@@ -335,7 +377,7 @@ def test_naming_a_held_out_pair_does_not_mean_yes(drawn: dict[str, list]) -> Non
         record["answer"]
         for item in drawn["test"]
         for record in item.records
-        if record["type"] == "existence" and names_held_out(record["question"])
+        if record["type"] == "existence" and names_held_out(record["question"], "test")
     )
     assert found.total() > 60
     assert 0.38 < found["yes"] / found.total() < 0.62
@@ -344,9 +386,11 @@ def test_naming_a_held_out_pair_does_not_mean_yes(drawn: dict[str, list]) -> Non
 def test_every_color_and_shape_stays_common_in_training(drawn: dict[str, list]) -> None:
     objects = [thing for item in drawn["train"] for thing in item.scene.objects]
     for color in COLORS:
-        assert sum(thing.color == color for thing in objects) > 0.08 * len(objects)
+        least = 0.06 if color in TEST_COLORS else 0.03
+        assert sum(thing.color == color for thing in objects) > least * len(objects)
     for shape in SHAPES:
-        assert sum(thing.shape == shape for thing in objects) > 0.25 * len(objects)
+        least = 0.18 if shape in TEST_SHAPES else 0.08
+        assert sum(thing.shape == shape for thing in objects) > least * len(objects)
 
 
 # Files

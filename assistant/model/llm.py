@@ -57,41 +57,34 @@ class LanguageModel(nn.Module):
         end = [self.tokenizer.eos_token_id] if ended else []
         return torch.tensor([*ids, *end], dtype=torch.long)
 
-    def token_losses(
-        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
-    ) -> Tensor:
-        """Mean cross-entropy per answer token of each sample, ``(B,)`` (MTransLLAMA, Eq. 3).
+    def answer_losses(
+        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Sequence[Tensor]]
+    ) -> list[Tensor]:
+        """Mean cross-entropy per token of each answer (MTransLLAMA, Eq. 3), ``(A,)`` per sample.
+
+        All answers follow the prompt in one sequence, each blind for the others, so that what they
+        share is computed once.
 
         Args:
-            visual: ``(B, L, W)``. prompts, answers: ids per sample, of any length.
-        """
-        return self._mean_losses(self._answer_states(visual, prompts, answers), answers)
-
-    def choice_losses(
-        self, visual: Tensor, prompts: Sequence[Tensor], choices: Sequence[Sequence[Tensor]]
-    ) -> list[Tensor]:
-        """As :meth:`token_losses`, of several answers per sample: ``(choices,)`` for each.
-
-        All choices follow the prompt in one sequence, each blind for the others, so that what they
-        share is computed once.
+            visual: ``(B, L, W)``. prompts: ids per sample. answers: ids of A answers per sample.
         """
         embed = self.network.get_input_embeddings()
         device = visual.device
         width = visual.shape[1]
-        starts = [width + len(prompt) for prompt in prompts]  # of the first choice
-        texts = [torch.cat([p, *some]) for p, some in zip(prompts, choices, strict=True)]
+        starts = [width + len(prompt) for prompt in prompts]  # of the first answer
+        texts = [torch.cat([p, *some]) for p, some in zip(prompts, answers, strict=True)]
         ids = pad_sequence(texts, batch_first=True).to(device)
         tokens = embed(ids)
         x = torch.cat([visual.to(tokens.dtype), tokens], dim=1)  # (B, N, W)
-        owner = torch.zeros(x.shape[:2], dtype=torch.long)  # 0: shared, j: of choice j
+        owner = torch.zeros(x.shape[:2], dtype=torch.long)  # 0: shared, j: of answer j
         position = torch.arange(x.shape[1]).repeat(len(x), 1)
-        before: list[Tensor] = []  # places whose states predict a row's answer tokens, per choice
-        for row, (start, some) in enumerate(zip(starts, choices, strict=True)):
+        before: list[Tensor] = []  # places whose states predict a row's answer tokens, per answer
+        for row, (start, some) in enumerate(zip(starts, answers, strict=True)):
             at = start
-            for number, choice in enumerate(some, 1):
-                end = at + len(choice)
+            for number, answer in enumerate(some, 1):
+                end = at + len(answer)
                 owner[row, at:end] = number
-                position[row, at:end] = torch.arange(start, start + len(choice))
+                position[row, at:end] = torch.arange(start, start + len(answer))
                 before.append(torch.tensor([start - 1, *range(at, end - 1)]))
                 at = end
         shared, own = owner[:, None] == 0, owner[:, None] == owner[:, :, None]
@@ -104,10 +97,10 @@ class LanguageModel(nn.Module):
             position_ids=position.to(device),
             use_cache=False,
         ).last_hidden_state
-        counts = [len(some) for some in choices]
+        counts = [len(some) for some in answers]
         rows = [row for row, count in enumerate(counts) for _ in range(count)]
         picked = [states[row, places.to(device)] for row, places in zip(rows, before, strict=True)]
-        losses = self._mean_losses(picked, [choice for some in choices for choice in some])
+        losses = self._mean_losses(picked, [answer for some in answers for answer in some])
         return list(losses.split(counts))
 
     def _mean_losses(self, states: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
@@ -122,31 +115,10 @@ class LanguageModel(nn.Module):
         owner = torch.repeat_interleave(torch.arange(len(answers), device=hidden.device), lengths)
         return losses.new_zeros(len(answers)).index_add(0, owner, losses) / lengths
 
-    def _answer_states(
-        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """Last states ``(La, W)`` of each sample that predict its answer."""
-        embed = self.network.get_input_embeddings()
-        texts = [torch.cat([p, a]) for p, a in zip(prompts, answers, strict=True)]
-        ids = pad_sequence(texts, batch_first=True).to(visual.device)
-        lengths = torch.tensor([len(text) for text in texts], device=visual.device)
-        mask = torch.arange(ids.shape[1], device=visual.device) < lengths[:, None]
-        tokens = embed(ids)
-        x = torch.cat([visual.to(tokens.dtype), tokens], dim=1)  # (B, L+Lt, W)
-        seen = torch.cat([mask.new_ones(visual.shape[:2]), mask], dim=1)
-        hidden = self.network.base_model(
-            inputs_embeds=x, attention_mask=seen.long(), use_cache=False
-        ).last_hidden_state
-        rows: list[Tensor] = []
-        for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-            first = visual.shape[1] + len(prompt) - 1  # predicts the first answer token
-            rows.append(hidden[index, first : first + len(answer)])
-        return rows
-
     @torch.inference_mode()
     def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
         """Mean log-probability per token of each answer; ``visual`` ``(1, L, W)``."""
-        (losses,) = self.choice_losses(visual, [prompt], [answers])
+        (losses,) = self.answer_losses(visual, [prompt], [answers])
         return (-losses).tolist()
 
     @torch.inference_mode()
@@ -160,6 +132,7 @@ class LanguageModel(nn.Module):
             attention_mask=mask,
             num_beams=beams,
             **self._options(max_new_tokens),
+            stopping_criteria=self._ends(),
         )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
@@ -177,7 +150,7 @@ class LanguageModel(nn.Module):
                         inputs_embeds=x,
                         attention_mask=mask,
                         streamer=streamer,
-                        stopping_criteria=StoppingCriteriaList([_Asked(stop)]),
+                        stopping_criteria=StoppingCriteriaList([*self._ends(), _Asked(stop)]),
                         **self._options(max_new_tokens),
                     )
             except BaseException as error:
@@ -187,7 +160,7 @@ class LanguageModel(nn.Module):
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
         try:
-            yield from (piece for piece in streamer if piece)
+            yield from (said for piece in streamer if (said := piece.strip("\n")))
         finally:
             stop.set()
             thread.join()
@@ -206,6 +179,9 @@ class LanguageModel(nn.Module):
         mask = torch.arange(x.shape[1], device=visual.device) >= x.shape[1] - lengths[:, None]
         return x, mask.long()
 
+    def _ends(self) -> StoppingCriteriaList:
+        return StoppingCriteriaList([_LineEnd(self.tokenizer)] if self.config.one_line else [])
+
     def _options(self, max_new_tokens: int) -> dict[str, object]:
         return {
             "max_new_tokens": max_new_tokens,
@@ -213,6 +189,17 @@ class LanguageModel(nn.Module):
             "repetition_penalty": self.config.repetition_penalty,
             "pad_token_id": self.tokenizer.eos_token_id,
         }
+
+
+class _LineEnd(StoppingCriteria):
+    """Stops each answer at the end of its first line."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
+        said = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
+        return torch.tensor(["\n" in text.lstrip() for text in said], device=input_ids.device)
 
 
 class _Asked(StoppingCriteria):

@@ -44,7 +44,7 @@ class Kind:
 
     @property
     def held_out(self) -> bool:
-        return (self.color, self.shape) in HELD_OUT_PAIRS
+        return any((self.color, self.shape) in pairs for pairs in HELD_OUT_PAIRS.values())
 
     def phrase(self, many: bool = False) -> str:
         """Words for one or for many: "red metal cube", "gray objects"."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -12,6 +14,8 @@ from assistant.scenes.world import (
     MATERIALS,
     SHAPES,
     SIZES,
+    TEST_COLORS,
+    TEST_SHAPES,
     Camera,
     Light,
     Scene,
@@ -31,15 +35,22 @@ EDGE = 0.02  # free share of the picture at its edges
 MIN_SEEN = 0.4  # share of an object that others must leave in sight
 MIN_AREA = 0.005  # share of the picture that each object must fill (16 x 16 of 224 x 224 pixels)
 HELD_OUT_SHARE = 0.3  # of the objects of a test scene beyond the first
+TONE = 0.09  # spread of the logarithm of an object's tone, per channel
 CHECK_SIZE = 112  # pixels of the picture in which visibility is measured
 
 
 def allowed_pairs(split: str) -> tuple[Pair, ...]:
     """Color and shape pairs that pictures and questions of a split may use."""
-    pairs = tuple((color, shape) for color in COLORS for shape in SHAPES)
     if split == "test":
-        return pairs
-    return tuple(pair for pair in pairs if pair not in HELD_OUT_PAIRS)
+        return tuple((color, shape) for color in TEST_COLORS for shape in TEST_SHAPES)
+    known = HELD_OUT_PAIRS[split].union(_plain_pairs(COLORS, SHAPES))
+    return tuple((color, shape) for color in COLORS for shape in SHAPES if (color, shape) in known)
+
+
+def _plain_pairs(colors: Iterable[str], shapes: Iterable[str]) -> tuple[Pair, ...]:
+    """Pairs that every split may use."""
+    held_out = frozenset[Pair]().union(*HELD_OUT_PAIRS.values())
+    return tuple((c, s) for c in colors for s in shapes if (c, s) not in held_out)
 
 
 def sample_scene(rng: np.random.Generator, split: str) -> Scene:
@@ -48,7 +59,7 @@ def sample_scene(rng: np.random.Generator, split: str) -> Scene:
     kinds = _sample_kinds(rng, split, count)
     while True:  # ends: a crowded draw is rare and the next one is independent of it
         camera, light, surroundings = _sample_view(rng)
-        objects = _place(rng, kinds, camera)
+        objects = _place(rng, kinds, camera, TONE if split != "test" else 0.0)
         scene = Scene(objects, camera, light, surroundings)
         if len(objects) == count and _all_visible(scene):
             return scene
@@ -56,12 +67,13 @@ def sample_scene(rng: np.random.Generator, split: str) -> Scene:
 
 def _sample_kinds(rng: np.random.Generator, split: str, count: int) -> list[tuple[Pair, str]]:
     """Pair and material of each object; some scenes repeat kinds, so that counts go above one."""
-    plain = allowed_pairs("train")
-    held_out = sorted(HELD_OUT_PAIRS)
+    varied = split != "test"
+    plain = _plain_pairs(COLORS, SHAPES) if varied else _plain_pairs(TEST_COLORS, TEST_SHAPES)
+    held_out = sorted(HELD_OUT_PAIRS[split])
     repeats = rng.random() < 0.5
     kinds: list[tuple[Pair, str]] = []
     for index in range(count):
-        use_held_out = split == "test" and (index == 0 or rng.random() < HELD_OUT_SHARE)
+        use_held_out = bool(held_out) and (index == 0 or rng.random() < HELD_OUT_SHARE)
         pairs = held_out if use_held_out else plain
         if repeats and kinds and rng.random() < 0.6:
             color, shape = kinds[rng.integers(len(kinds))][0]
@@ -72,12 +84,17 @@ def _sample_kinds(rng: np.random.Generator, split: str, count: int) -> list[tupl
                 if (keep == "shape" or pair[0] == color) and (keep == "color" or pair[1] == shape)
             ]
             pairs = near or pairs
-        colors = sorted({color for color, _ in pairs})
+        colors = _weighted(sorted({color for color, _ in pairs}), TEST_COLORS if varied else ())
         color = colors[rng.integers(len(colors))]  # drawn first: all colors are equally common
         shapes = [shape for other, shape in pairs if other == color]
+        shapes = _weighted(shapes, TEST_SHAPES if varied else ())
         pair = (color, shapes[rng.integers(len(shapes))])
         kinds.append((pair, MATERIALS[rng.integers(len(MATERIALS))]))
     return kinds
+
+
+def _weighted(names: list[str], twice: Sequence[str]) -> list[str]:
+    return names + [name for name in names if name in twice]
 
 
 def _sample_view(rng: np.random.Generator) -> tuple[Camera, Light, Surroundings]:
@@ -104,18 +121,19 @@ def _vector(values: ArrayLike) -> Vector:
 
 
 def _place(
-    rng: np.random.Generator, kinds: list[tuple[Pair, str]], camera: Camera
+    rng: np.random.Generator, kinds: list[tuple[Pair, str]], camera: Camera, tone: float
 ) -> tuple[SceneObject, ...]:
     """Objects on free ground inside the picture; fewer than asked where no room was found."""
     placed: list[SceneObject] = []
     for (color, shape), material in kinds:
         size = float(SIZES[rng.integers(len(SIZES))])
+        shade = _vector(np.exp(rng.normal(0.0, tone, 3))) if tone else (1.0, 1.0, 1.0)
         for _ in range(40):
             y = rng.uniform(-2.9, 2.6)
             width = (y - camera.position[1]) * np.tan(np.radians(camera.field_of_view) / 2)
             x = rng.uniform(-0.95, 0.95) * width
             yaw = rng.uniform(0, np.pi / 2)
-            thing = SceneObject(shape, color, material, size, float(x), float(y), float(yaw))
+            thing = SceneObject(shape, color, material, size, float(x), float(y), float(yaw), shade)
             if _fits(thing, placed, camera):
                 placed.append(thing)
                 break
@@ -135,7 +153,7 @@ def _fits(thing: SceneObject, placed: list[SceneObject], camera: Camera) -> bool
 def _radius(thing: SceneObject) -> float:
     """Radius of the circle around the object's footprint."""
     half = float(thing.half_extents[0])
-    return half * float(np.sqrt(2)) if thing.shape == "cube" else half
+    return half * float(np.sqrt(2)) if thing.shape in ("cube", "pyramid") else half
 
 
 def _all_visible(scene: Scene) -> bool:

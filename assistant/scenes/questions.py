@@ -1,8 +1,8 @@
 """Questions about a scene whose answers the picture shows beyond doubt.
 
 The answer is drawn before the question wherever the scene allows several, so that each type's
-answers are balanced and the words of a question do not give its answer away. Training questions
-never name a held-out pair, not even to answer "no".
+answers are balanced and the words of a question do not give its answer away. Questions never name
+a pair that is held out for another split, not even to answer "no".
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ import numpy as np
 
 from assistant.scenes.kinds import OPPOSITES, Kind, holds, kind_of, unique_kinds
 from assistant.scenes.layout import COUNTS, allowed_pairs
-from assistant.scenes.world import COLORS, MATERIALS, SHAPES, Scene, SceneObject
+from assistant.scenes.world import (
+    COLORS,
+    MATERIALS,
+    SHAPES,
+    TEST_COLORS,
+    TEST_SHAPES,
+    Scene,
+    SceneObject,
+)
 
 __all__ = ["QUESTIONS_PER_PICTURE", "TYPES", "Question", "ask"]
 
@@ -35,6 +43,7 @@ TYPES = tuple(QUESTIONS_PER_PICTURE)
 YES_NO = ("yes", "no")
 NUMBERS = ("0", *(str(count) for count in COUNTS))
 VALUES = {"color": tuple(COLORS), "material": MATERIALS, "shape": SHAPES}
+TEST_VALUES = {"color": TEST_COLORS, "material": MATERIALS, "shape": TEST_SHAPES}
 WORDINGS = {
     "count": ("How many {0} are there?", "How many {0} do you see?"),
     "color": ("What color is the {0}?", "What is the color of the {0}?"),
@@ -99,7 +108,11 @@ def _count(scene: Scene, rng: np.random.Generator, split: str) -> Question:
     return _question("count", rng, words, str(count), NUMBERS, held_out, about)
 
 
-def _attribute(name: str, scene: Scene, rng: np.random.Generator) -> Question | None:
+def _values(split: str) -> dict[str, tuple[str, ...]]:
+    return TEST_VALUES if split == "test" else VALUES
+
+
+def _attribute(name: str, scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
     known = [(thing, unique_kinds(scene, thing, without=name)) for thing in scene.objects]
     known = [(thing, kinds) for thing, kinds in known if kinds]
     if not known:
@@ -107,19 +120,19 @@ def _attribute(name: str, scene: Scene, rng: np.random.Generator) -> Question | 
     thing, kinds = _pick(rng, known)
     answer = getattr(thing, name)
     words, about = (_pick(rng, kinds).phrase(),), ((scene.objects.index(thing),),)
-    return _question(name, rng, words, answer, VALUES[name], thing.held_out, about)
+    return _question(name, rng, words, answer, _values(split)[name], thing.held_out, about)
 
 
 def _color(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
-    return _attribute("color", scene, rng)
+    return _attribute("color", scene, rng, split)
 
 
 def _shape(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
-    return _attribute("shape", scene, rng)
+    return _attribute("shape", scene, rng, split)
 
 
 def _material(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
-    return _attribute("material", scene, rng)
+    return _attribute("material", scene, rng, split)
 
 
 def _existence(scene: Scene, rng: np.random.Generator, split: str) -> Question:
@@ -145,7 +158,7 @@ def _absent(scene: Scene, names: tuple[str, ...], split: str) -> list[Kind]:
         kind_of(thing, names).but(name, value)
         for thing in scene.objects
         for name in names
-        for value in VALUES[name]
+        for value in _values(split)[name]
     }
     return [kind for kind in _kinds(names, split) if kind in near and not kind.among(scene)]
 
@@ -238,7 +251,7 @@ def _kinds(names: tuple[str, ...], split: str) -> list[Kind]:
     """Every kind that names these attributes and that the split may speak of."""
     kinds = [Kind()]
     for name in names:
-        kinds = [kind.but(name, value) for kind in kinds for value in VALUES[name]]
+        kinds = [kind.but(name, value) for kind in kinds for value in _values(split)[name]]
     if "color" in names and "shape" in names:
         pairs = allowed_pairs(split)
         kinds = [kind for kind in kinds if (kind.color, kind.shape) in pairs]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assistant.scenes.shapes import enter, normals
-from assistant.scenes.world import COLORS, Scene, SceneObject
+from assistant.scenes.world import Scene, SceneObject
 
 __all__ = ["Visibility", "render", "visibility"]
 
@@ -132,7 +132,7 @@ def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
 def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Colors (N, 3) of surface points seen along unit rays."""
     finish = FINISHES[thing.material]
-    color = np.array(COLORS[thing.color], np.float32)
+    color = thing.paint
     light = np.array(scene.light.direction, np.float32)
     normal = normals(thing, points)
     lit = ~_in_shadow(scene, thing, points + 1e-3 * normal)

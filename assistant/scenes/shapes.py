@@ -1,7 +1,7 @@
 """Where rays meet an object, and which way its surface faces there.
 
-Each object is a unit sphere, cube or cylinder under an affine map, so the map is applied to the
-ray and the unit shape is met; distances along the ray stay what they were.
+Each object is a unit shape (sphere, cube, cylinder, cone, pyramid) under an affine map, so the map
+is applied to the ray and the unit shape is met; distances along the ray stay what they were.
 """
 
 from __future__ import annotations
@@ -31,8 +31,16 @@ def enter(thing: SceneObject, origin: ArrayLike, direction: ArrayLike) -> np.nda
         near, far = _slab(start[0], along[0])
         for axis in (1, 2):
             near, far = _both(near, far, *_slab(start[axis], along[axis]))
-    else:
+    elif thing.shape == "cylinder":
         near, far = _both(*_ball(start[:2], along[:2]), *_slab(start[2], along[2]))
+    elif thing.shape == "cone":
+        near, far = _both(*_cone(start, along), *_slab(start[2], along[2]))
+    else:
+        near, far = _slab(start[2], along[2])
+        for axis in (0, 1):
+            for sign in (-1, 1):  # a slanted side: sign * x <= (1 - z) / 2
+                offset = sign * start[axis] - (1 - start[2]) / 2
+                near, far = _both(near, far, *_half(offset, sign * along[axis] + along[2] / 2))
     return np.where((near <= far) & (near > 0), near, np.float32(np.inf))
 
 
@@ -46,6 +54,13 @@ def normals(thing: SceneObject, points: np.ndarray) -> np.ndarray:
     elif thing.shape == "cylinder":
         ahead = np.abs(local[:, 2]) - np.hypot(local[:, 0], local[:, 1])
         local = local * np.stack((ahead < BEVEL, ahead < BEVEL, ahead > -BEVEL), axis=1)
+    elif thing.shape in ("cone", "pyramid"):
+        aside = np.stack((local[:, 0], local[:, 1]), axis=1)
+        if thing.shape == "pyramid":
+            size = np.abs(aside)
+            aside = np.sign(aside) * (size >= size.max(axis=1, keepdims=True) - BEVEL)
+        aside /= np.maximum(np.linalg.norm(aside, axis=1, keepdims=True), _FLAT)
+        local = np.concatenate((aside, np.full_like(aside[:, :1], 0.5)), axis=1)
     outward = local @ to_unit
     return outward / np.sqrt(np.einsum("ij,ij->i", outward, outward))[:, None]
 
@@ -63,6 +78,34 @@ def _ball(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     root = np.sqrt(np.maximum(inside, 0))
     missed = inside < 0
     return np.where(missed, np.float32(np.inf), (-b - root) / a), (-b + root) / a
+
+
+def _cone(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit of the endless cone below its tip (0, 0, 1), of radius 1 at z = -1."""
+    radius, growth = (1 - start[2]) / 2, -along[2] / 2
+    a = along[0] ** 2 + along[1] ** 2 - growth**2
+    a = np.where(np.abs(a) < _FLAT, _FLAT, a)
+    b = start[0] * along[0] + start[1] * along[1] - radius * growth
+    c = start[0] ** 2 + start[1] ** 2 - radius**2
+    inside = b * b - a * c
+    root = np.sqrt(np.maximum(inside, 0))
+    low, high = (
+        np.minimum((-b - root) / a, (-b + root) / a),
+        np.maximum((-b - root) / a, (-b + root) / a),
+    )
+    infinite = np.float32(np.inf)
+    steep = a < 0  # the ray crosses both halves of the double cone and stays in one
+    near = np.where(steep, np.where(growth > 0, high, -infinite), low)
+    far = np.where(steep, np.where(growth > 0, infinite, low), high)
+    upper = ~steep & (radius + growth * (low + high) / 2 < 0)
+    return np.where((inside < 0) | upper, infinite, near), far
+
+
+def _half(offset: np.ndarray, growth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Entry and exit of the half space where ``offset + t * growth <= 0``."""
+    growth = np.where(np.abs(growth) < _FLAT, _FLAT, growth)
+    border, infinite = -offset / growth, np.float32(np.inf)
+    return np.where(growth < 0, border, -infinite), np.where(growth < 0, infinite, border)
 
 
 def _slab(start: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,8 @@ __all__ = [
     "MATERIALS",
     "SHAPES",
     "SIZES",
+    "TEST_COLORS",
+    "TEST_SHAPES",
     "Camera",
     "Light",
     "Scene",
@@ -37,18 +39,39 @@ COLORS: dict[str, Vector] = {
     "purple": (0.55, 0.12, 0.78),
     "cyan": (0.14, 0.80, 0.82),
     "yellow": (0.98, 0.86, 0.12),
+    "orange": (0.95, 0.42, 0.04),
+    "pink": (0.96, 0.55, 0.72),
+    "white": (0.95, 0.95, 0.95),
+    "black": (0.05, 0.05, 0.06),
+    "lime": (0.55, 0.90, 0.15),
+    "navy": (0.04, 0.07, 0.34),
 }
-SHAPES = ("cube", "sphere", "cylinder")
+SHAPES = ("cube", "sphere", "cylinder", "cone", "pyramid")
+TEST_COLORS, TEST_SHAPES = tuple(COLORS)[:8], SHAPES[:3]
+"""What the test split is made of, as in CLEVR; the rest is variety to learn from."""
+
 MATERIALS = ("rubber", "metal")
 SIZES = (0.48, 0.62, 0.8)
 
-HELD_OUT_PAIRS = frozenset(
-    {("blue", "cube"), ("red", "cylinder"), ("yellow", "sphere"), ("gray", "cylinder")}
-)
-"""Color and shape together that training pictures and questions never show or name."""
+HELD_OUT_PAIRS = {
+    "train": frozenset[tuple[str, str]](),
+    "dev": frozenset(
+        {("orange", "cube"), ("pink", "cylinder"), ("lime", "sphere"), ("navy", "sphere")}
+    ),
+    "test": frozenset(
+        {("blue", "cube"), ("red", "cylinder"), ("yellow", "sphere"), ("gray", "cylinder")}
+    ),
+}
+"""Color and shape together that only pictures and questions of this split show and name."""
 
 # Half width, half depth, half height of each shape as a share of an object's size.
-_PROPORTIONS = {"cube": (0.8, 0.8, 0.8), "sphere": (1.0, 1.0, 1.0), "cylinder": (0.8, 0.8, 0.85)}
+_PROPORTIONS = {
+    "cube": (0.8, 0.8, 0.8),
+    "sphere": (1.0, 1.0, 1.0),
+    "cylinder": (0.8, 0.8, 0.85),
+    "cone": (0.95, 0.95, 1.0),
+    "pyramid": (0.9, 0.9, 0.95),
+}
 _CORNERS = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 
 
@@ -63,6 +86,7 @@ class SceneObject:
     x: float
     y: float
     yaw: float = 0.0
+    tone: Vector = (1.0, 1.0, 1.0)  # factors of its color's channels: no two reds are alike
 
     @property
     def half_extents(self) -> np.ndarray:
@@ -86,12 +110,17 @@ class SceneObject:
         return self.center + (_CORNERS * self.half_extents) @ self.rotation.T
 
     @property
+    def paint(self) -> np.ndarray:
+        """Its own shade of its color, (3,)."""
+        return np.clip(np.array(COLORS[self.color]) * self.tone, 0, 1).astype(np.float32)
+
+    @property
     def pair(self) -> tuple[str, str]:
         return self.color, self.shape
 
     @property
     def held_out(self) -> bool:
-        return self.pair in HELD_OUT_PAIRS
+        return any(self.pair in pairs for pairs in HELD_OUT_PAIRS.values())
 
 
 @dataclass(frozen=True)
