@@ -251,7 +251,7 @@ def _visual(model: VideoAssistant, table: FeatureTable | None, batch: Sequence[S
 def free_answers(
     model: VideoAssistant, table: FeatureTable | None, samples: Sequence[Sample], what: str
 ) -> list[str]:
-    """Greedy answers."""
+    """Answers as the model decodes them."""
     told: list[str] = []
     for batch in _batches(samples, BATCH, what):
         told += _complete(model, table, batch)

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from assistant.captions import flip_safe
+from assistant.model.attributes import sure_names
 from assistant.pretraining_features import view_name
-from assistant.pretraining_samples import Sample
+from assistant.pretraining_samples import Sample, begun_with
 
 __all__ = ["Sampler"]
 
@@ -86,4 +87,8 @@ class Sampler:
             sample = replace(sample, picture=picture, also=also)
         fused, seen = rng.random(2) < self.attributes_kept
         text = self.attributes(sample.picture) if fused or seen else ""
-        return replace(sample, fused=text if fused else "", seen=text if seen else "")
+        answer = sample.answer
+        if sample.type == "list" and seen:
+            answer = begun_with(sure_names(text), answer)
+        fused_text, seen_text = text if fused else "", text if seen else ""
+        return replace(sample, answer=answer, fused=fused_text, seen=seen_text)

@@ -22,6 +22,7 @@ from assistant.templates import TaskPrompt, load_prompt
 __all__ = [
     "STOP",
     "Sample",
+    "begun_with",
     "content_words",
     "match_samples",
     "photo_samples",
@@ -37,6 +38,7 @@ LIST_PROMPTS = (
     "What can you see in the picture?",
     "Name the things in the picture.",
 )
+LISTED_SUPPORT = 2  # captions that name a thing before a list does
 MATCH_PROMPTS = ("Is this true: {}", "Does the picture show this: {}")
 STOP_WORDS = """
     a an the and or of in on at to with by for from into onto over under up down out off is are was
@@ -135,7 +137,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
             crops=True,
         )
         for name, texts in captions.items()
-        if (things := things_in(texts))
+        if (things := things_in(texts, LISTED_SUPPORT))
     ]
     asked = [
         Sample(
@@ -251,6 +253,12 @@ def read_samples(path: Path) -> list[Sample]:
         )
         for row in rows
     ]
+
+
+def begun_with(names: Sequence[str], things: str) -> str:
+    """A list of things, begun with ``names``: what the encoder's classifier is sure of."""
+    said = {word for name in names for word in name.lower().split()}
+    return ", ".join([*names, *(thing for thing in things.split(", ") if thing not in said)])
 
 
 def tidy(caption: str) -> str:

@@ -70,7 +70,7 @@ class Trainer:
         samples = [s for kind in (data.train, data.dev) for part in kind.values() for s in part]
         self.slots = WordSlots(
             model.llm,
-            {s.answer for s in samples} | {c for s in samples for c in s.choices},
+            {s.answer for s in samples}.union(data.encoder.names, *(s.choices for s in samples)),
             {word for s in samples for word in s.bag},
         ).to(self.device)
         shape = model.qformer.config

@@ -30,7 +30,9 @@ SETTINGS = {  # beams, repetition penalty
     "greedy": (1, 1.0),
     "greedy, penalty 1.1": (1, 1.1),
     "greedy, penalty 1.2": (1, 1.2),
+    "2 beams": (2, 1.0),
     "3 beams": (3, 1.0),
+    "5 beams": (5, 1.0),
 }
 
 
@@ -54,9 +56,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     plain = model.llm.config
     for title, (beams, penalty) in SETTINGS.items():
-        model.llm.config = replace(plain, repetition_penalty=penalty)
+        model.llm.config = replace(plain, beams=beams, repetition_penalty=penalty)
         began = time.perf_counter()
-        told, named = (ask(model, table, names, text, beams) for text in (DESCRIBE, NAME))
+        told, named = (ask(model, table, names, text) for text in (DESCRIBE, NAME))
         spent = 1000 * (time.perf_counter() - began) / (2 * len(names))
         scores = caption_scores(told, references)
         precision, recall = noun_precision_recall(named, references, thing_words(), THING_SUPPORT)
@@ -71,7 +73,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def ask(
-    model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str, beams: int
+    model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
 ) -> list[str]:
     """The answer about each photo, with attributes."""
     plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
@@ -83,7 +85,7 @@ def ask(
             table.patches([s.picture for s in batch]), [s.fusion for s in batch]
         )
         prompts = [model.llm.prompt_ids(s.prompt) for s in batch]
-        told += model.llm.complete(visual, prompts, model.llm.config.max_new_tokens, beams=beams)
+        told += model.llm.complete(visual, prompts, model.llm.config.max_new_tokens)
     return told
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import tiny_llm
@@ -50,6 +52,35 @@ def test_stream_joins_to_the_batched_answer():
     streamed = ["".join(llm.stream(visual[i : i + 1], prompts[i], 8)).strip() for i in range(2)]
     assert batched == streamed
     assert any(batched)
+
+
+def test_an_answer_ends_with_its_first_line():
+    llm = tiny_llm()
+    newline = llm.tokenizer.convert_tokens_to_ids("\n")
+    llm.network.lm_head.weight.data[newline] *= 2  # said now and then
+    visual = torch.randn(40, 4, 24)
+    prompts = [llm.prompt_ids("tell me")] * 40
+    llm.config = replace(llm.config, one_line=False)
+    whole = llm.complete(visual, prompts, 16)
+    llm.config = replace(llm.config, one_line=True)
+    lines = llm.complete(visual, prompts, 16)
+    assert lines == [text.partition("\n")[0].strip() for text in whole]
+    row = next(row for row, text in enumerate(whole) if "\n" in text)
+    streamed = "".join(llm.stream(visual[row : row + 1], prompts[row], 16))
+    assert streamed.strip() == lines[row] != whole[row]
+
+
+def test_beam_search_finds_other_answers_than_greedy_and_tells_them_whole():
+    llm = tiny_llm()
+    visual = torch.randn(12, 4, 24)
+    prompts = [llm.prompt_ids("tell me")] * 12
+    greedy = llm.complete(visual, prompts, 5)
+    llm.config = replace(llm.config, beams=4)
+    found = llm.complete(visual, prompts, 5)
+    assert [list(llm.stream(visual[i : i + 1], prompts[i], 5)) for i in range(12)] == [
+        [text] if text else [] for text in found
+    ]
+    assert found != greedy
 
 
 def test_leaving_a_stream_early_stops_the_work():

@@ -197,6 +197,26 @@ def test_mix_follow_ups_and_mirrors_have_their_shares():
     assert {"picture", "clip", "video"} <= {s.question.split()[-1].rstrip("?") for s in batch}
 
 
+def test_a_list_begins_with_what_the_classifier_is_sure_of_where_the_llm_reads_it():
+    pool = [Sample("p", "What is in the picture?", "dog, ball", "list")]
+    sampler = Sampler(
+        {"list": pool},
+        {"list": 1},
+        seed=1,
+        attributes=lambda picture: "tennis ball, sled?",
+        attributes_kept=0.5,
+    )
+    told = {(bool(s.seen), s.answer) for s in sampler.batch(0, 40)}
+    assert told == {(True, "tennis ball, dog"), (False, "dog, ball")}
+
+
+def test_other_captions_of_a_mirrored_photo_hold_in_the_mirror():
+    also = ("A dog on the left.", "A brown dog.")
+    pool = [Sample("p", "Describe the picture.", "A dog.", "caption", flips=True, also=also)]
+    batch = Sampler({"caption": pool}, {"caption": 1}, seed=1, views=True).batch(0, 40)
+    assert {("mirror" in s.picture, s.also) for s in batch} == {(False, also), (True, also[1:])}
+
+
 def test_captions_become_sentences_and_words():
     assert tidy("a dog , running .") == "A dog, running."
     assert content_words(["A red dog runs", "the dog ran", "a red hat", "no dog"]) == ("dog", "red")

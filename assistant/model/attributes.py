@@ -16,11 +16,11 @@ from assistant.errors import WeightsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Attribute", "attribute_text", "find_attributes", "read_class_names"]
+__all__ = ["Attribute", "attribute_text", "find_attributes", "read_class_names", "sure_names"]
 
 MOST = 5  # attributes of a clip
 FLOOR = 0.08  # least probability of an attribute
-SURE = 0.35  # probability from which it is named without a question mark
+SURE = 0.5  # probability from which it is named without a question mark
 SYNSETS, LEMMAS = "imagenet_synsets.txt", "imagenet_synset_to_lemma.txt"
 
 
@@ -50,6 +50,11 @@ def attribute_text(attributes: Sequence[Attribute]) -> str:
     return ", ".join(
         attribute.name + ("" if attribute.probability >= SURE else "?") for attribute in attributes
     )
+
+
+def sure_names(text: str) -> list[str]:
+    """The names in an :func:`attribute_text` that stand without a question mark."""
+    return [name for name in text.split(", ") if name and not name.endswith("?")]
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:

@@ -122,22 +122,25 @@ class LanguageModel(nn.Module):
         return (-losses).tolist()
 
     @torch.inference_mode()
-    def complete(
-        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int, *, beams: int = 1
-    ) -> list[str]:
-        """Answers to a batch of prompts, greedy or by beam search; ``visual`` ``(B, L, W)``."""
+    def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
+        """Answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
         x, mask = self._left_padded(visual, prompts)
         out = self.network.generate(
             inputs_embeds=x,
             attention_mask=mask,
-            num_beams=beams,
             **self._options(max_new_tokens),
             stopping_criteria=self._ends(),
         )
         return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
 
     def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
-        """Pieces of one greedy answer; ``visual`` ``(1, L, W)``. Leaving early stops the work."""
+        """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work.
+
+        Beam search knows its answer only at the end: one piece.
+        """
+        if self.config.beams > 1:
+            yield from filter(None, self.complete(visual, [prompt], max_new_tokens))
+            return
         x, mask = self._left_padded(visual, [prompt])
         streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
         stop = threading.Event()
@@ -186,6 +189,7 @@ class LanguageModel(nn.Module):
         return {
             "max_new_tokens": max_new_tokens,
             "do_sample": False,
+            "num_beams": self.config.beams,
             "repetition_penalty": self.config.repetition_penalty,
             "pad_token_id": self.tokenizer.eos_token_id,
         }
