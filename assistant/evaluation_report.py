@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,12 +112,23 @@ def render(report: Report) -> str:
             "|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [_question_line(row) for row in rows]
+    lines += ["", "| photo | a caption | description | things |", "|---|---|---|---|"]
+    lines += [
+        f"| {Path(row['photo']).stem.split('_')[0]} | {row['reference'][0]} | {row['described']} "
+        f"| {row['named']} |"
+        for row in drawn_examples(report)
+    ]
     return "\n".join(lines)
+
+
+def drawn_examples(report: Report, count: int = 20) -> list[dict]:
+    """Some photos with their answers, drawn by the report's seed."""
+    return random.Random(report.seed).sample(report.examples, min(count, len(report.examples)))
 
 
 def _question_line(row: QuestionRow) -> str:
     low, high = row.interval
-    frequent = ", ".join(f"{answer} {count}" for answer, count in row.answers)
+    frequent = ", ".join(f"{' '.join(answer.split())} {count}" for answer, count in row.answers)
     yes = "" if row.yes_rate is None else f", yes-rate {100 * row.yes_rate:.0f}"
     return (
         f"| {row.type} | {row.count} | {100 * row.chance:.0f} | {100 * row.majority:.0f} | "

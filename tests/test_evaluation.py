@@ -13,6 +13,14 @@ from assistant import evaluation, evaluation_report
 from assistant.pretraining_features import FeatureTable
 from assistant.pretraining_samples import Sample
 
+EXAMPLE = {
+    "photo": "12_ab.jpg",
+    "described": "A dog.",
+    "named": "dog",
+    "nearest": "A cat.",
+    "reference": ["a dog runs ."],
+}
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -78,12 +86,13 @@ def test_report_is_written_whole(model, table, tmp_path):
         faults=(evaluation.fault_row(model, "What is it?", ["a hat and a hat", "What is it? b"]),),
         questions=(row,),
         scenes=(row,),
-        examples=({"a": 1},),
+        examples=(EXAMPLE,),
     )
     evaluation_report.save(report, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| ours | 0.500 | 0.250 |" in text
     assert "| ours | 40.0 | 80.0 |" in text
     assert "| What is it? | 2 | 4.5 | 2 | 1 | 1 |" in text  # the tiny limit is six tokens
+    assert "| 12 | a dog runs . | A dog. | dog |" in text
     assert json.loads((tmp_path / "out" / "report.json").read_text())["questions"][0]["count"] == 6
-    assert (tmp_path / "out" / "examples.jsonl").read_text() == '{"a": 1}\n'
+    assert (tmp_path / "out" / "examples.jsonl").read_text() == json.dumps(EXAMPLE) + "\n"
