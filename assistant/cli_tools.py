@@ -23,12 +23,14 @@ examples:
 """
 
 SCENES_EPILOG = """\
-OUT/data.jsonl has one question a line, the pictures lie beside it. The same arguments give the
-same bytes. In the test split are colours on shapes that the other splits never show together.
+OUT/data.jsonl has one question a line, the pictures or clips (4 seconds) lie beside it. The same
+arguments give the same bytes. The splits dev and test have colors on shapes that the other splits
+never show together.
 
 examples:
   assistant scenes scenes --count 1000
   assistant scenes held-out --split test --count 200 --seed 1
+  assistant scenes clips --kind clips --count 200
 """
 
 PRETRAIN_EPILOG = """\
@@ -123,12 +125,12 @@ def run_cache(args: argparse.Namespace) -> int:
 def add_scenes(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "scenes",
-        help="generate pictures with questions",
-        description="Generate pictures of coloured things, with captions and questions.",
+        help="generate pictures or clips with questions",
+        description="Generate pictures or short clips of colored things, with questions.",
         epilog=SCENES_EPILOG,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-    parser.add_argument("--kind", choices=("images",), default="images")
+    parser.add_argument("--kind", choices=("images", "clips"), default="images")
     parser.add_argument("--count", type=count, default=1000, metavar="N", help="default 1000")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="train")
@@ -139,7 +141,7 @@ def run_scenes(args: argparse.Namespace) -> int:
     from assistant.scenes import write_dataset
 
     made = write_dataset(args.out, args.kind, args.count, args.seed, args.split)
-    print(f"{made.pictures} pictures, {made.questions} questions: {made.path}")
+    print(f"{made.media} {args.kind}, {made.questions} questions: {made.path}")
     return 0
 
 

@@ -36,7 +36,7 @@ TOP = "assistant"  # the package itself: its lazy `load` may reach everything
 # The decoders live in a process of their own: nobody outside imports these modules either.
 WORKER = ("assistant.video_worker", "assistant.video_pictures", "assistant.video_tracks")
 DOORS = {
-    "av": WORKER,
+    "av": (*WORKER, "assistant.video_writer"),
     "decord": WORKER,
     "pysubs2": ("assistant.cues",),
     "faster_whisper": ("assistant.speech",),

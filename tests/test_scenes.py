@@ -419,7 +419,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path) -> None:
     assert len(first) == 4
     assert first == same
     assert first != other
-    assert written[0].pictures == 3
+    assert written[0].media == 3
 
 
 def files(folder) -> list:
@@ -433,7 +433,7 @@ def test_the_lines_of_the_data_file(tmp_path) -> None:
     assert written.path == out / "data.jsonl"
     assert written.questions == len(lines)
     assert len({line["id"] for line in lines}) == len(lines)
-    assert len({line["image"] for line in lines}) == written.pictures == 6
+    assert len({line["image"] for line in lines}) == written.media == 6
     for line in lines:
         fields = {"id", "image", "question", "answer", "type", "held_out", "split"}
         assert set(line) == fields | (set() if line["type"] == "caption" else {"choices"})

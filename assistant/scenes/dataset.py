@@ -1,4 +1,4 @@
-"""Scenes as training data: lazily in memory, or as a folder of pictures with ``data.jsonl``.
+"""Scenes as training data: in memory, or as a folder of pictures or clips with ``data.jsonl``.
 
 A line of ``data.jsonl`` is one question::
 
@@ -6,14 +6,15 @@ A line of ``data.jsonl`` is one question::
      "answer": "yes", "choices": ["yes", "no"], "type": "existence", "held_out": false,
      "split": "train"}
 
-``image`` is relative to the folder; captions (type ``caption``) have no ``choices``.
+``image`` is relative to the folder; captions (type ``caption``) have no ``choices``. Clips have
+``video`` instead: ``clips/train-000012.mp4``.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,14 +23,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from assistant.errors import InputError
+from assistant.scenes.clips import FRAME_RATE, clip_example
 from assistant.scenes.layout import sample_scene
 from assistant.scenes.questions import Question, ask
 from assistant.scenes.render import render
 from assistant.scenes.world import Scene
+from assistant.video_writer import write_clip
 
 __all__ = ["KINDS", "SPLITS", "Dataset", "SceneExample", "example", "generate", "write_dataset"]
 
-KINDS = ("images",)
+KINDS = ("images", "clips")
 SPLITS = ("train", "dev", "test")
 SIZE = 224
 
@@ -49,7 +52,7 @@ class Dataset:
     """What was written, and where."""
 
     path: Path  # the data.jsonl
-    pictures: int
+    media: int  # pictures or clips
     questions: int
 
 
@@ -58,13 +61,21 @@ def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> Sc
     _check(seed, split, index)
     rng = np.random.default_rng([seed, SPLITS.index(split), index])
     scene = sample_scene(rng, split)
-    name = f"{split}-{index:06d}"
-    records = []
     questions = ask(scene, rng, split)
+    name = f"{split}-{index:06d}"
+    records = _records(questions, name, {"image": f"images/{name}.png"}, split)
+    return SceneExample(render(scene, size), records, scene, questions)
+
+
+def _records(
+    questions: Sequence[Question], name: str, media: dict[str, str], split: str
+) -> list[dict]:
+    """Lines of ``data.jsonl`` about one picture or clip."""
+    records = []
     for number, question in enumerate(questions):
         record = {
             "id": f"{name}-{number}",
-            "image": f"images/{name}.png",
+            **media,
             "question": question.question,
             "answer": question.answer,
             "choices": list(question.choices),
@@ -75,7 +86,7 @@ def example(index: int, seed: int, split: str = "train", size: int = SIZE) -> Sc
         if not question.choices:
             del record["choices"]
         records.append(record)
-    return SceneExample(render(scene, size), records, scene, questions)
+    return records
 
 
 def generate(
@@ -109,7 +120,7 @@ def write_dataset(
         raise InputError(f"unknown kind of scenes {kind!r}: choose {' or '.join(KINDS)}")
     if count < 1:
         raise InputError(f"count is {count}: ask for at least 1 picture")
-    examples = generate(count, seed, split)
+    _check(seed, split, 0)
     try:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise InputError(
@@ -117,25 +128,38 @@ def write_dataset(
             )
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-            bar = tqdm(examples, total=count, desc="scenes", unit="picture", disable=not progress)
-            questions = _write(bar, Path(scratch) / "complete")
-            (Path(scratch) / "complete").replace(out)
+            folder = Path(scratch) / "complete"
+            folder.mkdir()
+            write = _write_picture if kind == "images" else _write_clip
+            numbers = tqdm(range(count), desc=kind, unit=kind[:-1], disable=not progress)
+            questions = 0
+            with (folder / "data.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
+                for number in numbers:
+                    records = write(folder, number, seed, split)
+                    lines.writelines(json.dumps(record) + "\n" for record in records)
+                    questions += len(records)
+            folder.replace(out)
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"cannot write to {out}: {reason}; choose another folder") from error
     return Dataset(out / "data.jsonl", count, questions)
 
 
-def _write(examples: Iterable[SceneExample], folder: Path) -> int:
-    (folder / "images").mkdir(parents=True)
-    questions = 0
-    with (folder / "data.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
-        for item in examples:
-            Image.fromarray(item.image).save(folder / item.records[0]["image"], compress_level=4)
-            for record in item.records:
-                lines.write(json.dumps(record) + "\n")
-            questions += len(item.records)
-    return questions
+def _write_picture(folder: Path, index: int, seed: int, split: str) -> list[dict]:
+    item = example(index, seed, split)
+    path = folder / item.records[0]["image"]
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(item.image).save(path, compress_level=4)
+    return item.records
+
+
+def _write_clip(folder: Path, index: int, seed: int, split: str) -> list[dict]:
+    item = clip_example(index, seed, SPLITS.index(split), split)
+    name = f"{split}-{index:06d}"
+    path = folder / f"clips/{name}.mp4"
+    path.parent.mkdir(exist_ok=True)
+    write_clip(path, item.frames(SIZE), FRAME_RATE)
+    return _records(item.questions, name, {"video": f"clips/{name}.mp4"}, split)
 
 
 def _check(seed: int, split: str, index: int) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeVar
+
+import numpy as np
 
 from assistant.scenes.world import HELD_OUT_PAIRS, Scene, SceneObject
 
-__all__ = ["ATTRIBUTES", "OPPOSITES", "Kind", "holds", "kind_of", "unique_kinds"]
+__all__ = ["ATTRIBUTES", "OPPOSITES", "Kind", "holds", "kind_of", "name_of", "pick", "unique_kinds"]
+
+T = TypeVar("T")
 
 ATTRIBUTES = ("color", "material", "shape")
 OPPOSITES = {
@@ -67,6 +72,18 @@ def unique_kinds(scene: Scene, thing: SceneObject, without: str | None = None) -
         for names in _subsets(tuple(name for name in ATTRIBUTES if name != without))
         if len((kind := kind_of(thing, names)).among(scene)) == 1
     ]
+
+
+def name_of(scene: Scene, rng: np.random.Generator, thing: SceneObject) -> str:
+    """Words that only this object answers to; mostly the color and shape, where they suffice."""
+    kinds = unique_kinds(scene, thing)
+    usual = kind_of(thing, ("color", "shape"))
+    return (usual if usual in kinds and rng.random() < 0.6 else pick(rng, kinds)).phrase()
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, each as likely."""
+    return options[int(rng.integers(len(options)))]
 
 
 def holds(scene: Scene, relation: str, first: int, second: int) -> bool | None:

@@ -24,7 +24,20 @@ from assistant.scenes.world import (
     Vector,
 )
 
-__all__ = ["allowed_pairs", "sample_scene"]
+__all__ = [
+    "CHECK_SIZE",
+    "EDGE",
+    "MIN_AREA",
+    "MIN_SEEN",
+    "TONE",
+    "allowed_pairs",
+    "ground_place",
+    "place_objects",
+    "radius_of",
+    "sample_kinds",
+    "sample_scene",
+    "sample_view",
+]
 
 Pair = tuple[str, str]  # color and shape
 
@@ -56,16 +69,16 @@ def _plain_pairs(colors: Iterable[str], shapes: Iterable[str]) -> tuple[Pair, ..
 def sample_scene(rng: np.random.Generator, split: str) -> Scene:
     """A scene of 1 to 6 objects; in the test split at least one is of a held-out pair."""
     count = int(rng.choice(COUNTS, p=COUNT_SHARES))
-    kinds = _sample_kinds(rng, split, count)
+    kinds = sample_kinds(rng, split, count)
     while True:  # ends: a crowded draw is rare and the next one is independent of it
-        camera, light, surroundings = _sample_view(rng)
-        objects = _place(rng, kinds, camera, TONE if split != "test" else 0.0)
+        camera, light, surroundings = sample_view(rng)
+        objects = place_objects(rng, kinds, camera, TONE if split != "test" else 0.0)
         scene = Scene(objects, camera, light, surroundings)
         if len(objects) == count and _all_visible(scene):
             return scene
 
 
-def _sample_kinds(rng: np.random.Generator, split: str, count: int) -> list[tuple[Pair, str]]:
+def sample_kinds(rng: np.random.Generator, split: str, count: int) -> list[tuple[Pair, str]]:
     """Pair and material of each object; some scenes repeat kinds, so that counts go above one."""
     varied = split != "test"
     plain = _plain_pairs(COLORS, SHAPES) if varied else _plain_pairs(TEST_COLORS, TEST_SHAPES)
@@ -97,7 +110,7 @@ def _weighted(names: list[str], twice: Sequence[str]) -> list[str]:
     return names + [name for name in names if name in twice]
 
 
-def _sample_view(rng: np.random.Generator) -> tuple[Camera, Light, Surroundings]:
+def sample_view(rng: np.random.Generator) -> tuple[Camera, Light, Surroundings]:
     tilt = np.radians(rng.uniform(22, 38))
     distance = rng.uniform(7.2, 8.4)
     target = (0.0, 0.0, float(rng.uniform(0.5, 1.0)))
@@ -120,7 +133,7 @@ def _vector(values: ArrayLike) -> Vector:
     return x, y, z
 
 
-def _place(
+def place_objects(
     rng: np.random.Generator, kinds: list[tuple[Pair, str]], camera: Camera, tone: float
 ) -> tuple[SceneObject, ...]:
     """Objects on free ground inside the picture; fewer than asked where no room was found."""
@@ -129,15 +142,20 @@ def _place(
         size = float(SIZES[rng.integers(len(SIZES))])
         shade = _vector(np.exp(rng.normal(0.0, tone, 3))) if tone else (1.0, 1.0, 1.0)
         for _ in range(40):
-            y = rng.uniform(-2.9, 2.6)
-            width = (y - camera.position[1]) * np.tan(np.radians(camera.field_of_view) / 2)
-            x = rng.uniform(-0.95, 0.95) * width
+            x, y = ground_place(rng, camera)
             yaw = rng.uniform(0, np.pi / 2)
-            thing = SceneObject(shape, color, material, size, float(x), float(y), float(yaw), shade)
+            thing = SceneObject(shape, color, material, size, x, y, float(yaw), shade)
             if _fits(thing, placed, camera):
                 placed.append(thing)
                 break
     return tuple(placed)
+
+
+def ground_place(rng: np.random.Generator, camera: Camera) -> tuple[float, float]:
+    """A point on the ground that the camera sees."""
+    y = rng.uniform(-2.9, 2.6)
+    width = (y - camera.position[1]) * np.tan(np.radians(camera.field_of_view) / 2)
+    return float(rng.uniform(-0.95, 0.95) * width), float(y)
 
 
 def _fits(thing: SceneObject, placed: list[SceneObject], camera: Camera) -> bool:
@@ -145,12 +163,12 @@ def _fits(thing: SceneObject, placed: list[SceneObject], camera: Camera) -> bool
     if places.min() < EDGE or places.max() > 1 - EDGE:
         return False
     return all(
-        np.hypot(thing.x - other.x, thing.y - other.y) > _radius(thing) + _radius(other) + GAP
+        np.hypot(thing.x - other.x, thing.y - other.y) > radius_of(thing) + radius_of(other) + GAP
         for other in placed
     )
 
 
-def _radius(thing: SceneObject) -> float:
+def radius_of(thing: SceneObject) -> float:
     """Radius of the circle around the object's footprint."""
     half = float(thing.half_extents[0])
     return half * float(np.sqrt(2)) if thing.shape in ("cube", "pyramid") else half

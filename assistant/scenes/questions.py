@@ -7,13 +7,13 @@ a pair that is held out for another split, not even to answer "no".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
-from assistant.scenes.kinds import OPPOSITES, Kind, holds, kind_of, unique_kinds
+from assistant.scenes.kinds import OPPOSITES, Kind, holds, kind_of, name_of, pick, unique_kinds
 from assistant.scenes.layout import COUNTS, allowed_pairs
 from assistant.scenes.world import (
     COLORS,
@@ -96,13 +96,13 @@ def ask(scene: Scene, rng: np.random.Generator, split: str) -> tuple[Question, .
 
 
 def _count(scene: Scene, rng: np.random.Generator, split: str) -> Question:
-    names = _pick(rng, COUNTED)
+    names = pick(rng, COUNTED)
     kinds = _kinds(names, split)
     counts = [len(kind.among(scene)) for kind in kinds]
     reachable = sorted(set(counts))
     weights = np.array([COUNT_WEIGHTS[count] for count in reachable])
     count = int(rng.choice(reachable, p=weights / weights.sum()))
-    kind = _pick(rng, [kind for kind, found in zip(kinds, counts, strict=True) if found == count])
+    kind = pick(rng, [kind for kind, found in zip(kinds, counts, strict=True) if found == count])
     held_out = kind.held_out or any(thing.held_out for thing in kind.among(scene))
     words, about = (kind.phrase(many=True),), (_indices(scene, kind),)
     return _question("count", rng, words, str(count), NUMBERS, held_out, about)
@@ -117,9 +117,9 @@ def _attribute(name: str, scene: Scene, rng: np.random.Generator, split: str) ->
     known = [(thing, kinds) for thing, kinds in known if kinds]
     if not known:
         return None
-    thing, kinds = _pick(rng, known)
+    thing, kinds = pick(rng, known)
     answer = getattr(thing, name)
-    words, about = (_pick(rng, kinds).phrase(),), ((scene.objects.index(thing),),)
+    words, about = (pick(rng, kinds).phrase(),), ((scene.objects.index(thing),),)
     return _question(name, rng, words, answer, _values(split)[name], thing.held_out, about)
 
 
@@ -138,17 +138,17 @@ def _material(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
 def _existence(scene: Scene, rng: np.random.Generator, split: str) -> Question:
     """Half yes, half no within each form of question; a "no" is one attribute away from a yes."""
     forms = [*EXISTING, *(form for form in EXISTING_SINGLE if _absent(scene, form, split))]
-    names = _pick(rng, forms)
-    wanted = _pick(rng, YES_NO)
+    names = pick(rng, forms)
+    wanted = pick(rng, YES_NO)
     absent = _absent(scene, names, split)
     if wanted == "yes" or not absent:
-        kind = kind_of(_pick(rng, scene.objects), names)
+        kind = kind_of(pick(rng, scene.objects), names)
         held_out = kind.held_out or all(thing.held_out for thing in kind.among(scene))
         words, about = (kind.phrase(),), (_indices(scene, kind),)
         return _question("existence", rng, words, "yes", YES_NO, held_out, about)
     # As many held-out pairs are denied as are affirmed: their name must not mean yes in the test.
     named = rng.random() < 0.5
-    kind = _pick(rng, [kind for kind in absent if kind.held_out == named] or absent)
+    kind = pick(rng, [kind for kind in absent if kind.held_out == named] or absent)
     return _question("existence", rng, (kind.phrase(),), "no", YES_NO, kind.held_out, ((),))
 
 
@@ -174,13 +174,13 @@ def _relation(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
     ]
     if not clear:
         return None
-    relation, *indices = _pick(rng, clear)
+    relation, *indices = pick(rng, clear)
     first, second = (scene.objects[index] for index in indices)
-    answer = _pick(rng, YES_NO)
+    answer = pick(rng, YES_NO)
     words = (
-        _name(scene, rng, first),
+        name_of(scene, rng, first),
         relation if answer == "yes" else OPPOSITES[relation],
-        _name(scene, rng, second),
+        name_of(scene, rng, second),
     )
     held_out, about = first.held_out or second.held_out, tuple((index,) for index in indices)
     return _question("relation", rng, words, answer, YES_NO, held_out, about)
@@ -196,10 +196,10 @@ def _relation_object(scene: Scene, rng: np.random.Generator, split: str) -> Ques
                 clear.append((relation, anchor, others[found.index(True)]))
     if not clear:
         return None
-    relation, *indices = _pick(rng, clear)
+    relation, *indices = pick(rng, clear)
     anchor, target = (scene.objects[index] for index in indices)
     answer = " ".join(target.pair)
-    words = (relation, _name(scene, rng, anchor))
+    words = (relation, name_of(scene, rng, anchor))
     choices = _object_choices(scene, rng, split, answer)
     held_out, about = target.held_out or anchor.held_out, ((indices[0],),)
     return _question("relation_object", rng, words, answer, choices, held_out, about)
@@ -217,7 +217,7 @@ def _object_choices(
 
 
 def _position(scene: Scene, rng: np.random.Generator, split: str) -> Question | None:
-    wording, axis, bands = _pick(rng, POSITIONS)
+    wording, axis, bands = pick(rng, POSITIONS)
     placed: dict[str, list[SceneObject]] = {}
     for thing, place in zip(scene.objects, scene.places, strict=True):
         for answer, (low, high) in bands.items():
@@ -225,9 +225,9 @@ def _position(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
                 placed.setdefault(answer, []).append(thing)
     if not placed:
         return None
-    answer = _pick(rng, list(placed))
-    thing = _pick(rng, placed[answer])
-    text = wording.format(_name(scene, rng, thing))
+    answer = pick(rng, list(placed))
+    thing = pick(rng, placed[answer])
+    text = wording.format(name_of(scene, rng, thing))
     about = ((scene.objects.index(thing),),)
     return Question("position", text, answer, tuple(bands), thing.held_out, about)
 
@@ -258,13 +258,6 @@ def _kinds(names: tuple[str, ...], split: str) -> list[Kind]:
     return kinds
 
 
-def _name(scene: Scene, rng: np.random.Generator, thing: SceneObject) -> str:
-    """Words that only this object answers to; mostly the color and shape, where they suffice."""
-    kinds = unique_kinds(scene, thing)
-    usual = kind_of(thing, ("color", "shape"))
-    return (usual if usual in kinds and rng.random() < 0.6 else _pick(rng, kinds)).phrase()
-
-
 def _question(
     name: str,
     rng: np.random.Generator,
@@ -274,16 +267,12 @@ def _question(
     held_out: bool,
     about: tuple[tuple[int, ...], ...] = (),
 ) -> Question:
-    text = _pick(rng, WORDINGS[name]).format(*words)
+    text = pick(rng, WORDINGS[name]).format(*words)
     return Question(name, text, answer, choices, held_out, about)
 
 
 def _indices(scene: Scene, kind: Kind) -> tuple[int, ...]:
     return tuple(index for index, thing in enumerate(scene.objects) if kind.matches(thing))
-
-
-def _pick(rng: np.random.Generator, options: Sequence):
-    return options[int(rng.integers(len(options)))]
 
 
 _BUILDERS: dict[str, Callable[[Scene, np.random.Generator, str], Question | None]] = {

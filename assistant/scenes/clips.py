@@ -1,0 +1,39 @@
+"""Generated clips: moving scenes, their pictures over time and what is asked about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from assistant.scenes.choreography import sample_moving_scene
+from assistant.scenes.clip_questions import ask_clip
+from assistant.scenes.motion import MovingScene
+from assistant.scenes.questions import Question
+from assistant.scenes.render import render
+
+__all__ = ["FRAME_RATE", "ClipExample", "clip_example"]
+
+FRAME_RATE = 6  # pictures a second
+STREAM = 7  # keeps clips from repeating the random numbers of pictures
+
+
+@dataclass(frozen=True, eq=False)
+class ClipExample:
+    """One clip with its questions."""
+
+    clip: MovingScene
+    questions: tuple[Question, ...]
+
+    def frames(self, size: int, rate: int = FRAME_RATE) -> Iterator[np.ndarray]:
+        """(size, size, 3) uint8 RGB, ``rate`` a second."""
+        for number in range(round(self.clip.seconds * rate)):
+            yield render(self.clip.at((number + 0.5) / rate), size)
+
+
+def clip_example(index: int, seed: int, split_number: int, split: str) -> ClipExample:
+    """Clip ``index`` of a split; it depends on nothing but these arguments."""
+    rng = np.random.default_rng([seed, split_number, index, STREAM])
+    clip = sample_moving_scene(rng, split)
+    return ClipExample(clip, ask_clip(clip, rng))

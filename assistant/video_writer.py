@@ -1,0 +1,31 @@
+"""Writes generated frames as a small H.264 clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["write_clip"]
+
+OPTIONS = {
+    "crf": "18",
+    "preset": "veryfast",
+    "threads": "1",
+}  # one thread: the same bytes each time
+
+
+def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int) -> None:
+    """Write ``(H, W, 3)`` uint8 RGB frames of even height and width, ``rate`` a second."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options=OPTIONS)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, rate)
+        for frame in frames:
+            stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
