@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.errors import AssistantError, InputError, VideoLimitError
-from assistant.results import Results, is_id, json_object
+from assistant.records import check_keys, in_seconds, lies_beside, read_records, text
+from assistant.results import Results
 from assistant.subtitles import Dialogue, parse_dialogue
 from assistant.tasks.base import check_choices, check_range, find_task
 
@@ -23,7 +24,6 @@ __all__ = ["Options", "Question", "answer_all", "read_questions"]
 
 REQUIRED = ("id", "video", "question")
 OPTIONAL = ("dialogue", "start", "end", "task", "choices")
-MOST_LISTED = 100  # problems named one by one
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,12 @@ def read_questions(path: Path) -> list[Question]:
     Raises:
         InputError: the file cannot be read, or some lines are wrong: all of them are named.
     """
-    try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a JSONL file") from error
-    questions: list[Question] = []
-    problems: list[str] = []
-    first_line: dict[str | int, int] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            question = _question(line, path.parent)
-        except AssistantError as error:
-            problems.append(f"line {number}: {error}")
-            continue
-        if question.id in first_line:
-            problems.append(
-                f"line {number}: id {question.id!r} is that of line {first_line[question.id]}; "
-                "give each its own"
-            )
-        first_line.setdefault(question.id, number)
-        questions.append(question)
-    if problems:
-        more = len(problems) - MOST_LISTED
-        listed = problems[:MOST_LISTED] + ([f"and {more} more"] if more > 0 else [])
-        raise InputError("\n  ".join([f"{path}: nothing was asked, mend these lines", *listed]))
-    if not questions:
-        raise InputError(f"{path}: holds no question; give one JSON object a line")
-    return questions
+    return read_records(
+        path,
+        lambda data: _question(data, path.parent),
+        unit="question",
+        outcome="nothing was asked",
+    )
 
 
 def answer_all(
@@ -152,51 +129,25 @@ def _ask(session: Session, question: Question, options: Options) -> dict[str, An
     return answer.as_dict()
 
 
-def _question(line: bytes, folder: Path) -> Question:
+def _question(data: dict[str, Any], folder: Path) -> Question:
     """One line, checked. Raises AssistantError saying what is wrong with it."""
-    data = json_object(line)
-    missing = [key for key in REQUIRED if key not in data]
-    unknown = [key for key in data if key not in (*REQUIRED, *OPTIONAL)]
-    if missing or unknown:
-        lacks = [f"lacks {', '.join(missing)}"] if missing else []
-        knows = [f"has unknown {', '.join(unknown)}"] if unknown else []
-        known = ", ".join((*REQUIRED, *OPTIONAL))
-        raise InputError(f"{' and '.join(lacks + knows)}; known keys are {known}")
-    if not is_id(data["id"]):
-        raise InputError(f"id is {data['id']!r}; give a text or a whole number")
-    for key in ("video", "question"):
-        if not isinstance(data[key], str) or not data[key].strip() or "\0" in data[key]:
-            raise InputError(f"{key} is {data[key]!r}; give a text")
+    check_keys(data, REQUIRED, OPTIONAL)
+    video, question = text(data, "video"), text(data, "question")
     task = data.get("task")
     if task is not None:
         if not isinstance(task, str):
             raise InputError(f"task is {task!r}; give a name")
         find_task(task)
     dialogue = data.get("dialogue")
-    start, end = (_seconds(data, key) for key in ("start", "end"))
+    start, end = (in_seconds(data, key) for key in ("start", "end"))
     check_range(start, end)
     return Question(
         id=data["id"],
-        video=_beside(data["video"], folder),
-        question=data["question"],
+        video=lies_beside(video, folder),
+        question=question,
         dialogue=None if dialogue is None else parse_dialogue(dialogue),
         start=start,
         end=end,
         task=task,
         choices=check_choices(data.get("choices")),
     )
-
-
-def _seconds(data: dict[str, Any], key: str) -> float | None:
-    value = data.get(key)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise InputError(f"{key} is {value!r}; give seconds as a number")
-    try:
-        return None if value is None else float(value)
-    except OverflowError as error:
-        raise InputError(f"{key} is a number of {len(str(value))} digits; give seconds") from error
-
-
-def _beside(video: str, folder: Path) -> Path:
-    beside = folder / video  # an absolute path stays as it is
-    return beside if beside.exists() else Path(video)

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from assistant import cli_ask, cli_chat, cli_evaluate, cli_tools
+from assistant import cli_ask, cli_chat, cli_data, cli_evaluate, cli_tools
 from assistant.cli_options import Parser
 from assistant.errors import AssistantError
 
@@ -87,6 +87,7 @@ def build_parser() -> Parser:
         cli_tools.add_fetch,
         cli_tools.add_cache,
         cli_tools.add_scenes,
+        cli_data.add_data,
         cli_tools.add_pretrain,
         cli_evaluate.add_evaluate,
         cli_tools.add_doctor,

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import InputError
+from assistant.records import is_id, json_object
 
-__all__ = ["Results", "is_id", "json_object"]
+__all__ = ["Results"]
 
 
 class Results:
@@ -113,23 +114,3 @@ def _record(line: bytes) -> dict[str, Any] | None:
     except InputError:
         return None
     return record if is_id(record.get("id")) and {"answer", "error"} & set(record) else None
-
-
-def json_object(line: bytes) -> dict[str, Any]:
-    """
-    Raises:
-        InputError: the line is not JSON, or not an object.
-    """
-    try:
-        data = json.loads(line.decode())
-        json.dumps(data, ensure_ascii=False).encode()  # an escape can name half a character
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"is not JSON ({error}); give one object a line") from error
-    if not isinstance(data, dict):
-        raise InputError(f"holds a {type(data).__name__}; give one JSON object a line")
-    return data
-
-
-def is_id(value: Any) -> bool:
-    """A text or a whole number."""
-    return isinstance(value, str | int) and not isinstance(value, bool)

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_TURNS",
     "Request",
     "check_choices",
+    "check_question",
     "check_range",
     "compose",
     "find_task",
