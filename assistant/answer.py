@@ -31,6 +31,7 @@ class Basis:
     frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
     start: float  # the range looked at, seconds
     end: float
+    window: tuple[float | None, float | None]  # as it was asked for; None: where the clip does
     range_source: str  # who chose it: "clip" (all of it), "session", "question" or "given"
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
     attributes: tuple[Attribute, ...]  # things the encoder's classifier finds, likeliest first
@@ -62,6 +63,9 @@ class Answer:
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
         self._reason: str | None = None
+        self._claim: tuple[str, bool] = ("", True)  # what the model says, and whether to its end
+        self._evidence: tuple[float, ...] | None = None
+        self._asked = (model, request, clip)
         self._seconds = math.nan
         self._began, self._on_end = began, on_end
         self._stream = self._run(model, request, clip)
@@ -106,6 +110,25 @@ class Answer:
         self.text  # noqa: B018, takes the rest of the stream
         return self._seconds
 
+    def evidence(self) -> tuple[float, ...]:
+        """What each frame weighs, ``(T,)``: the mean log-probability per token that the answer
+        loses when the frame is left out. Of an unsure answer: of what it would have been.
+        """
+        self.text  # noqa: B018, takes the rest of the stream
+        if self._evidence is None:
+            model, request, clip = self._asked
+            claim, ended = self._claim
+            weights = model.occlusion(
+                clip.patches,
+                fusion=request.fusion,
+                prompt=request.prompt,
+                history=request.history,
+                answer=claim,
+                ended=ended,
+            )
+            self._evidence = tuple(weights)
+        return self._evidence
+
     @property
     def frames(self) -> tuple[float, ...]:
         """The times looked at, seconds."""
@@ -131,6 +154,8 @@ class Answer:
             }
         if self._reason is not None:
             found |= {"unsure": True, "reason": self._reason}
+        if self._evidence is not None:
+            found["evidence"] = [round(weight, 4) for weight in self._evidence]
         return found | {
             "attributes": [
                 {"name": thing.name, "probability": round(thing.probability, 4)}
@@ -159,11 +184,14 @@ class Answer:
             scores = model.score(clip.patches, answers=request.choices, **asked)
             self._probabilities = dict(zip(request.choices, softmax(scores), strict=True))
             best = max(self._probabilities, key=self._probabilities.__getitem__)
+            self._claim = (best, True)
             self._check_support(model, request, max(scores), best, ended=True)
             stream = iter([best])
         for piece in stream:
             self._pieces.append(piece)
             yield piece
+        if request.choices is None and self._reason is None:
+            self._claim = ("".join(self._pieces).strip(), True)
         self._seconds = time.perf_counter() - self._began
         self._on_end("".join(self._pieces))
 
@@ -174,6 +202,7 @@ class Answer:
         held = list(islice(stream, HELD_BACK))
         begun, ended = "".join(held).strip(), len(held) < HELD_BACK
         if begun:
+            self._claim = (begun, ended)
             asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
             (score,) = model.score(clip.patches, answers=[begun], ended=ended, **asked)
             self._check_support(model, request, score, begun, ended=ended)

@@ -33,6 +33,7 @@ examples:
   assistant ask clip.mp4 --task describe
   assistant ask clip.mp4 "Is it day or night?" --choices day night
   assistant ask clip.mp4 "What are they talking about?" --subtitles clip.srt --json
+  assistant ask clip.mp4 "Is there a dog?" --choices yes no --evidence why.png
 """
 
 BATCH_EPILOG = """\
@@ -68,12 +69,22 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
         "--choices", nargs="+", metavar="A", help="answer with the likeliest of these"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE.png",
+        help="draw which moments the answer rests on (.png, .svg, .pdf)",
+    )
     add_clip_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run_ask)
 
 
 def run_ask(args: argparse.Namespace) -> int:
+    from assistant.evidence import check_picture_path, save_evidence
+
+    if args.evidence is not None:
+        check_picture_path(args.evidence)
     session = open_session(args)
     answer = session.ask(
         args.question,
@@ -86,10 +97,15 @@ def run_ask(args: argparse.Namespace) -> int:
     say(basis_line(answer.basis), args.quiet)
     for warning in answer.warnings:
         say(f"warning: {warning}", args.quiet)
+    if args.evidence is not None and args.json:
+        answer.evidence()  # goes into the JSON object, too
     if args.json:
         print(json.dumps(answer.as_dict(), ensure_ascii=False))
     else:
         stream(answer, args.quiet)
+    if args.evidence is not None:
+        save_evidence(answer, session.pictures(answer), args.evidence)
+        say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
 
 

@@ -28,6 +28,8 @@ from assistant.tasks.base import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from assistant.model.assistant import VideoAssistant
 
 __all__ = ["Assistant", "Session"]
@@ -152,6 +154,25 @@ class Session:
             self._seen[start, end] = self._load(start, end)
         return self._seen[start, end]
 
+    def pictures(self, answer: Answer, max_side: int = 192) -> np.ndarray:
+        """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
+
+        Raises:
+            VideoError: the clip cannot be read any more.
+        """
+        from assistant.video import read_clip
+
+        start, end = answer.basis.window
+        clip = read_clip(
+            self.path,
+            frames=self._frames,
+            start=start,
+            end=end,
+            decoder=self._decoder,
+            max_side=max_side,
+        )
+        return clip.frames
+
     def ask(
         self,
         question: str | None = None,
@@ -211,6 +232,7 @@ class Session:
             frames=clip.seconds,
             start=clip.start,
             end=clip.end,
+            window=where,
             range_source=range_source,
             dialogue_source=said.source,
             attributes=attributes,

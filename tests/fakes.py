@@ -53,6 +53,7 @@ class ScriptedModel:
     encoded: list[list[int]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     blind: list[Asked] = field(default_factory=list)  # scored without the clip
+    occluded: list[tuple[str, bool]] = field(default_factory=list)  # answers weighed frame by frame
 
     def encode(self, frames: np.ndarray) -> SimpleNamespace:
         assert frames.dtype == np.uint8 and frames.ndim == 4
@@ -94,6 +95,19 @@ class ScriptedModel:
         if len(answers) > 1:
             self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
         return [self.scores.get(answer, -1.0) for answer in answers]
+
+    def occlusion(
+        self,
+        patches: Tensor,
+        *,
+        fusion: str,
+        prompt: str,
+        answer: str,
+        history: Sequence[tuple[str, str]] = (),
+        ended: bool = True,
+    ) -> list[float]:
+        self.occluded.append((answer, ended))
+        return [number / 100 for number in numbers_in(patches)]
 
     def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
         kept: list[str] = []

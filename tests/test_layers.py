@@ -27,7 +27,7 @@ LAYERS = (
     "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
     "time_* metrics templates curves records scenes scenes.* captions captions.*",
     "model model.*",
-    "features answer session tasks tasks.*",
+    "features answer evidence session tasks tasks.*",
     "pretraining pretraining_* training training_* evaluation evaluation_report batch results demo "
     "doctor",
     "cli cli_* __main__ ui ui.*",

@@ -122,3 +122,32 @@ class VideoAssistant(nn.Module):
         visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
         ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
+
+    @torch.inference_mode()
+    def occlusion(
+        self,
+        patches: Tensor,
+        *,
+        fusion: str,
+        prompt: str,
+        answer: str,
+        history: History = (),
+        ended: bool = True,
+    ) -> list[float]:
+        """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
+
+        It is what the answer loses when the frame is left out; a single frame's loss is that of
+        all pictures.
+        """
+        count = len(patches)
+        visual = [self.visual_tokens(patches[None], [fusion])]
+        if count == 1:
+            visual.append(self.visual_tokens(None, [fusion]))
+        else:
+            rest = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
+            visual.append(self.visual_tokens(torch.stack(rest), [fusion] * count))
+        tokens = torch.cat(visual)  # (T+1, L, W)
+        ids = self.llm.answer_ids(answer, ended=ended)
+        prompts = [self.llm.prompt_ids(prompt, history)] * len(tokens)
+        losses = torch.cat(self.llm.answer_losses(tokens, prompts, [[ids]] * len(tokens)))
+        return (losses[1:] - losses[0]).tolist()

@@ -1,0 +1,113 @@
+"""What an answer rests on: each frame's weight, and its picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from clips import make_clip, number_of
+from fakes import Asked, ScriptedModel, install
+from PIL import Image
+from tiny import tiny_assistant
+
+from assistant.answer import CANNOT_TELL
+from assistant.cli import main
+from assistant.errors import InputError
+from assistant.evidence import check_picture_path, draw_evidence
+from assistant.features import FeatureStore
+from assistant.session import Assistant
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clip")
+    make_clip(folder / "a.mp4", 40, fps=10)
+    return folder / "a.mp4"
+
+
+@pytest.fixture
+def asked(clip, tmp_path):
+    def ask(model: ScriptedModel, **options):
+        session = Assistant(model, FeatureStore(tmp_path / "f")).open(clip, frames=4)
+        return session, session.ask("What is it?", **options)
+
+    return ask
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@torch.no_grad()
+def test_a_frames_weight_is_what_the_answer_loses_without_it(count):
+    model = tiny_assistant()
+    patches = torch.randn(count, model.encoder.patch_count, model.encoder.width)
+    texts = {"fusion": "what", "prompt": "what is it"}
+    weights = model.occlusion(patches, answer="a dog", **texts)
+    (whole,) = model.score(patches, answers=["a dog"], **texts)
+    assert len(weights) == count
+    for index, weight in enumerate(weights):
+        rest = torch.cat([patches[:index], patches[index + 1 :]]) if count > 1 else None
+        (without,) = model.score(rest, answers=["a dog"], **texts)
+        assert weight == pytest.approx(whole - without, abs=1e-4)
+    assert max(map(abs, weights)) > 1e-4
+
+
+def test_what_is_weighed_is_the_answer_or_what_it_would_have_been(asked):
+    model = ScriptedModel(script=lambda asked: "a red ball")
+    _, answer = asked(model)
+    assert len(answer.evidence()) == 4 and answer.evidence() == answer.evidence()
+    assert model.occluded == [("a red ball", True)]  # once
+    _, choice = asked(model, choices=["dog", "cat"])
+    choice.evidence()
+    assert model.occluded[-1] == (choice.text, True)
+    unsure = ScriptedModel(script=lambda asked: "one two three four five six seven")
+    unsure.blind_scores = {"one two three four five six": 0.0}
+    _, answer = asked(unsure)
+    assert answer.text == CANNOT_TELL
+    answer.evidence()
+    assert unsure.occluded == [("one two three four five six", False)]
+
+
+def test_json_has_the_weights_once_they_were_asked_for(asked):
+    _, answer = asked(ScriptedModel())
+    assert "evidence" not in answer.as_dict()
+    weights = answer.evidence()
+    assert answer.as_dict()["evidence"] == [round(weight, 4) for weight in weights]
+
+
+@pytest.mark.parametrize("window", [{}, {"start": 1.0, "end": 2.5}])
+def test_the_pictures_are_those_that_were_looked_at(asked, window):
+    numbers: list[int] = []
+
+    def script(asked: Asked) -> str:
+        numbers[:] = asked.numbers
+        return "yes"
+
+    session, answer = asked(ScriptedModel(script=script), **window)
+    assert answer.text == "yes"
+    assert [number_of(picture) for picture in session.pictures(answer)] == numbers
+
+
+def test_the_drawing_has_every_frame_with_its_time(asked):
+    session, answer = asked(ScriptedModel())
+    figure = draw_evidence(answer, session.pictures(answer))
+    *frames, bars = figure.axes
+    assert [axes.get_title() for axes in frames] == ["0:00.5", "0:01.5", "0:02.5", "0:03.5"]
+    heights = [bar.get_height() for bar in bars.patches]
+    assert heights == pytest.approx(answer.evidence())
+    assert "What is it?" in figure.get_suptitle() and answer.text in figure.get_suptitle()
+
+
+def test_the_command_draws_it(clip, tmp_path, monkeypatch, capsys):
+    install(monkeypatch, ScriptedModel())
+    out = tmp_path / "why.png"
+    assert main(["ask", str(clip), "What is it?", "--evidence", str(out), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["evidence"]) == 8
+    with Image.open(out) as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
+
+
+@pytest.mark.parametrize("name", ["why.txt", "why", "nowhere/why.png"])
+def test_a_path_that_is_no_picture_is_a_complaint_before_the_model_loads(tmp_path, name):
+    with pytest.raises(InputError):
+        check_picture_path(tmp_path / name)
