@@ -15,16 +15,22 @@ from assistant.errors import ConfigError
 
 __all__ = [
     "PARTS",
+    "POOLINGS",
+    "ROUTINGS",
     "EncoderConfig",
     "LLMConfig",
+    "LoraSettings",
     "ModelConfig",
     "QFormerConfig",
+    "TransferConfig",
     "from_mapping",
     "from_yaml",
 ]
 
 C = TypeVar("C")
 
+ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks enter attention
+POOLINGS = ("mean", "saliency", "learned")  # over frames
 PARTS = ("attributes",)  # of a model, that one can do without
 
 
@@ -74,6 +80,39 @@ class LLMConfig:
     repetition_penalty: float = 1.0
     beams: int = 1  # of beam search; more than 1: an answer comes whole, not piece by piece
     one_line: bool = True  # an answer ends where its line does
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferConfig:
+    """What an adapter adds to the image Q-Former."""
+
+    frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
+    temporal: bool = True  # False: frames are seen one by one ("without mqt")
+    gate: float = 1.0  # of the temporal attention at the start; 1 is the paper's, 0 the image model
+    routing: str = "log_bias"  # form of DAR, one of ROUTINGS
+    masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
+    router_width: int = 16
+    pooling: str = "mean"  # over frames, one of POOLINGS
+    temperature: float = 0.1  # of saliency pooling
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("routing", self.routing, ROUTINGS),
+            ("pooling", self.pooling, POOLINGS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+
+
+@dataclasses.dataclass(frozen=True)
+class LoraSettings:
+    """How much an attention may change."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    output: bool = False  # also on self-attention's output projection, in space and in time
+    train: bool = True  # False leaves the LoRAs at zero ("without lora")
 
 
 @dataclasses.dataclass(frozen=True)

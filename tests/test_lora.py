@@ -7,9 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_qformer
 
+from assistant.config import LoraSettings, TransferConfig
 from assistant.errors import WeightsError
-from assistant.model.lora import ADAPTER_WEIGHTS, Adapters, LoraSettings
-from assistant.model.spatiotemporal import SpatioTemporalQFormer, TransferConfig
+from assistant.model.lora import ADAPTER_WEIGHTS, Adapters
+from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 LORA = LoraSettings(rank=2)
 TRANSFER = TransferConfig(frames=4, masks=2, router_width=4)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from tiny import tiny_qformer
 
+from assistant.config import ROUTINGS, TransferConfig
 from assistant.errors import ConfigError
-from assistant.model.routing import FORMS, receptive_fields
-from assistant.model.spatiotemporal import SpatioTemporalQFormer, TransferConfig, masks_of
+from assistant.model.routing import receptive_fields
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of
 
 PLAIN = TransferConfig(frames=4, gate=0.0, routing="none")
 BATCH, FRAMES, PATCHES = 2, 4, 5
@@ -53,7 +54,7 @@ def test_log_bias_is_the_identity_at_the_start(image, seen):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ROUTINGS)
 def test_text_alone_and_one_frame_work_in_every_form(image, seen, form):
     patches, ids, mask = seen
     model = moved(SpatioTemporalQFormer(image, TransferConfig(frames=4, routing=form)))
@@ -62,7 +63,7 @@ def test_text_alone_and_one_frame_work_in_every_form(image, seen, form):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ROUTINGS)
 def test_padding_changes_nothing(image, seen, form):
     """Neither text that the mask hides nor frames that are only there to fill the batch."""
     patches, ids, mask = seen
@@ -112,7 +113,7 @@ def test_temporal_blocks_hold_the_same_parameters(image):
     assert count == sum(p.numel() for p in (*image.parameters(), *model.parts.parameters()))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
     config = TransferConfig(frames=4, routing=form, pooling="learned")
     model = moved(SpatioTemporalQFormer(image, config))

@@ -10,7 +10,6 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
@@ -26,33 +25,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from assistant.config import LoraSettings, TransferConfig
 from assistant.errors import WeightsError
-from assistant.model.spatiotemporal import SpatioTemporalQFormer, TransferConfig
+from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters", "LoraSettings"]
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters"]
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ATTENTION = r"(encoder\.layer\.\d+\.(cross)?attention\.attention|temporal\.\d+\.attention)"
 OUTPUT = r"(encoder\.layer\.\d+\.attention\.output|temporal\.\d+\.output)"
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """How much an attention may change."""
-
-    rank: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
-    output: bool = False  # also on self-attention's output projection, in space and in time
-    train: bool = True  # False leaves the LoRAs at zero ("without lora")
-
-    @property
-    def targets(self) -> str:
-        """The adapted Linear layers, as a pattern over their full names."""
-        modules = rf"{ATTENTION}\.(query|value)"
-        if self.output:
-            modules = rf"({modules}|{OUTPUT}\.dense)"
-        return rf"(.*\.)?{modules}"
 
 
 class Adapters:
@@ -73,7 +54,7 @@ class Adapters:
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
-            target_modules=lora.targets,
+            target_modules=adapted_layers(lora),
             modules_to_save=["parts"],
         )
         with warnings.catch_warnings():
@@ -172,6 +153,14 @@ class Adapters:
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
             parameter.requires_grad_(own and (lora or "lora_" not in key))
+
+
+def adapted_layers(lora: LoraSettings) -> str:
+    """The adapted Linear layers, as a pattern over their full names."""
+    modules = rf"{ATTENTION}\.(query|value)"
+    if lora.output:
+        modules = rf"({modules}|{OUTPUT}\.dense)"
+    return rf"(.*\.)?{modules}"
 
 
 def count_trainable(parameters: dict[str, nn.Parameter]) -> int:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FORMS", "Router", "receptive_fields", "routed_attention"]
+__all__ = ["Router", "receptive_fields", "routed_attention"]
 
-FORMS = ("none", "log_bias", "logit", "mixture")
 STRONGEST = 0.99  # of the bias's strength: nothing is hidden wholly
 OPEN = 4.0  # logit of "everything" at the start, where the form is no identity by itself
 

@@ -8,42 +8,16 @@ over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-fo
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assistant.errors import ConfigError
+from assistant.config import TransferConfig
 from assistant.model.qformer import QFormer
-from assistant.model.routing import FORMS, Router, routed_attention
+from assistant.model.routing import Router, routed_attention
 
-__all__ = ["IMAGE", "POOLINGS", "Parts", "SpatioTemporalQFormer", "TransferConfig"]
-
-POOLINGS = ("mean", "saliency", "learned")
-
-
-@dataclass(frozen=True)
-class TransferConfig:
-    """What an adapter adds to the image Q-Former."""
-
-    frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
-    temporal: bool = True  # False: frames are seen one by one ("without mqt")
-    gate: float = 1.0  # of the temporal attention at the start; 1 is the paper's, 0 the image model
-    routing: str = "log_bias"  # form of DAR, one of routing.FORMS
-    masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
-    router_width: int = 16
-    pooling: str = "mean"  # over frames, one of POOLINGS
-    temperature: float = 0.1  # of saliency pooling
-
-    def __post_init__(self) -> None:
-        for name, value, known in (
-            ("routing", self.routing, FORMS),
-            ("pooling", self.pooling, POOLINGS),
-        ):
-            if value not in known:
-                raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
-
+__all__ = ["IMAGE", "Parts", "SpatioTemporalQFormer"]
 
 IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none")
 """No transfer: the image model run per frame."""
