@@ -25,7 +25,8 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int) -> None:
         stream = container.add_stream("libx264", rate=rate, options=OPTIONS)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, rate)
-        for frame in frames:
-            stream.height, stream.width = frame.shape[:2]
+        for number, frame in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -19,6 +19,7 @@ from assistant.scenes.world import COLORS, MATERIALS, SHAPES
 from assistant.video import read_clip
 
 COUNT = 160
+PATTERN = r"(?:the moving|(?:color|shape) of the) (.+?)(?: made of| that moves)?\?"
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +75,8 @@ def check(clip: MovingScene, question: str, answer: str, kind: str) -> None:
         words = re.search(r"How many (.+) (?:move|are moving)\?", question)[1]
         assert answer == str(len(moved & set(meant(clip, words))))
     elif kind == "moving_attribute":
-        words = re.search(r"(?:the moving |of the |the )(.+?)(?: made of| that moves)?\?", question)
-        (index,) = moved & set(meant(clip, words[1].removeprefix("moving ")))
+        words = re.search(PATTERN, question)
+        (index,) = moved & set(meant(clip, words[1]))
         thing = clip.scene.objects[index]
         assert answer in (thing.color, thing.material, thing.shape)
     elif kind == "moving_existence":

@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from assistant.scenes.kinds import ATTRIBUTES, kind_of, name_of, pick, unique_kinds
+from assistant.scenes.kinds import ATTRIBUTES, Kind, kind_of, name_of, pick, unique_kinds
 from assistant.scenes.motion import DIRECTIONS, MovingScene
 from assistant.scenes.questions import Question
 
@@ -46,7 +46,8 @@ ATTRIBUTE_WORDINGS = {
     "shape": ("What shape is the moving {0}?", "What is the shape of the {0} that moves?"),
     "material": ("What is the moving {0} made of?",),
 }
-COUNTED = ((), (), ("shape",), ("material",), ("color",))
+COUNTED = ((), ("shape",), ("material",), ("color",))
+COUNT_WEIGHTS = (1.0, 0.7, 1.4, 3.0, 8.0)  # against the rarity of many movers
 EXISTING = (("color", "shape"), ("color",), ("shape",), ("material", "shape"))
 EARLIER = 0.7  # seconds by which one start must be ahead of the other
 MOST_CHOICES = 4
@@ -82,16 +83,18 @@ def _direction(clip: MovingScene, rng: np.random.Generator) -> Question | None:
 
 
 def _moving_count(clip: MovingScene, rng: np.random.Generator) -> Question | None:
-    names = pick(rng, COUNTED)
-    kinds = sorted({kind_of(thing, names) for thing in clip.scene.objects}, key=str)
-    movers = [clip.scene.objects[move.index] for move in clip.moves]
-    counts = {kind: sum(kind.matches(thing) for thing in movers) for kind in kinds}
-    reachable = sorted({count for count in counts.values() if str(count) in NUMBERS})
-    if not reachable:
-        return None
-    count = pick(rng, reachable)
-    kind = pick(rng, [kind for kind in kinds if counts[kind] == count])
-    about = tuple(m.index for m in clip.moves if kind.matches(clip.scene.objects[m.index]))
+    """The count first, then a kind of which so many move."""
+    things = clip.scene.objects
+    movers = [things[move.index] for move in clip.moves]
+    kinds: dict[int, set[Kind]] = {}
+    for names in COUNTED:
+        for kind in {kind_of(thing, names) for thing in things}:
+            kinds.setdefault(sum(map(kind.matches, movers)), set()).add(kind)
+    reachable = sorted(count for count in kinds if count < len(NUMBERS))
+    weights = np.array([COUNT_WEIGHTS[count] for count in reachable])
+    count = int(rng.choice(reachable, p=weights / weights.sum()))
+    kind = pick(rng, sorted(kinds[count], key=str))
+    about = tuple(m.index for m in clip.moves if kind.matches(things[m.index]))
     words = (kind.phrase(many=True),)
     return _question("moving_count", rng, words, str(count), NUMBERS, about, clip)
 
