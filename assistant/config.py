@@ -79,7 +79,7 @@ class LLMConfig:
     max_new_tokens: int = 48
     repetition_penalty: float = 1.0
     beams: int = 1  # of beam search; more than 1: an answer comes whole, not piece by piece
-    one_line: bool = True  # an answer ends where its line does
+    one_line: bool = True  # an answer ends where its line does, or where its list starts over
 
 
 @dataclasses.dataclass(frozen=True)

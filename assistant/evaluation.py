@@ -34,7 +34,7 @@ from assistant.pretraining_samples import Sample, photo_samples, scene_samples
 
 __all__ = ["evaluate_base"]
 
-BATCH = 48
+BATCH = 16  # a batch takes as long as its longest answer
 DESCRIBE = "Describe the picture."
 OURS, BARE = "ours", "ours, without attributes"
 FIXED_CAPTION = "A man in a black shirt is standing in front of a building."
@@ -230,7 +230,7 @@ def choice_scores(
     """Mean log-probability per token of each choice; no table asks without the picture."""
     scores: list[list[float]] = []
     llm = model.llm
-    for batch in _batches(samples, BATCH // 2, what):
+    for batch in _batches(samples, BATCH, what):
         visual = _visual(model, table, batch)
         asked = batch if table is not None else [s.blind() for s in batch]
         losses = llm.answer_losses(

@@ -35,7 +35,7 @@ def check_picture_path(path: Path) -> None:
         raise InputError(f"{path.parent}: is no folder; make it first")
 
 
-def save_evidence(answer: Answer, pictures: Sequence[np.ndarray], path: Path) -> None:
+def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, path: Path) -> None:
     """Draw and write it.
 
     Raises:
@@ -49,7 +49,7 @@ def save_evidence(answer: Answer, pictures: Sequence[np.ndarray], path: Path) ->
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray]) -> Figure:
+def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -> Figure:
     """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``)."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter

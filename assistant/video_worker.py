@@ -9,6 +9,7 @@ numpy is not imported: it would double the time that a reader takes to start.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -153,8 +154,18 @@ def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
 
 
 def matrix_of(frame: av.VideoFrame) -> bytes | None:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # it holds a kind of side data that PyAV cannot name, as a photo's EXIF is
+        return rotation_matrix(frame.rotation)
     return None if matrix is None else bytes(matrix)
+
+
+def rotation_matrix(degrees: int) -> bytes:
+    """ffmpeg's display matrix of a rotation (libavutil/display.h); mirroring is not told."""
+    angle = math.radians(degrees)  # as PyAV counts them
+    cos, sin = round(math.cos(angle) * 2**16), round(math.sin(angle) * 2**16)
+    return struct.pack("=9i", cos, -sin, 0, sin, cos, 0, 0, 0, 2**30)
 
 
 def rgb(frame: av.VideoFrame, size: tuple[int, int]) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.llm import convert_gguf  # noqa: F401  (imported: it must stay importable)
+from assistant.model.llm import list_once
 
 
 def test_answer_losses_equal_transformers_one_by_one():
@@ -115,3 +115,18 @@ def test_bf16_does_not_tie_answers_that_fp32_tells_apart():
 
 def test_frozen():
     assert not any(p.requires_grad for p in tiny_llm().parameters())
+
+
+@pytest.mark.parametrize(
+    "said, told",
+    [
+        ("dog, ball, dog, ball, dog", "dog, ball"),
+        ("boy, girl, girl, girl, gi", "boy, girl"),
+        ("dog, dog.", "dog"),
+        ("A man, a dog and a man.", "A man, a dog and a man."),
+        ("dog", "dog"),
+        ("", ""),
+    ],
+)
+def test_a_list_ends_where_it_starts_over(said, told):
+    assert list_once(said) == told

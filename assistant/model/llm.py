@@ -131,7 +131,8 @@ class LanguageModel(nn.Module):
             **self._options(max_new_tokens),
             stopping_criteria=self._ends(),
         )
-        return [text.strip() for text in self.tokenizer.batch_decode(out, skip_special_tokens=True)]
+        texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
+        return [list_once(text.strip()) if self.config.one_line else text.strip() for text in texts]
 
     def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
         """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work.
@@ -190,9 +191,17 @@ class LanguageModel(nn.Module):
             "max_new_tokens": max_new_tokens,
             "do_sample": False,
             "num_beams": self.config.beams,
+            **({"early_stopping": True} if self.config.beams > 1 else {}),
             "repetition_penalty": self.config.repetition_penalty,
             "pad_token_id": self.tokenizer.eos_token_id,
         }
+
+
+def list_once(text: str) -> str:
+    """A list up to where it starts over: "dog, ball, dog, ball" is "dog, ball"."""
+    items = text.split(", ")
+    again = (at for at, item in enumerate(items) if item.rstrip(".,") in items[:at])
+    return ", ".join(items[: next(again, len(items))])
 
 
 class _LineEnd(StoppingCriteria):

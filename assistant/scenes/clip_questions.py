@@ -109,9 +109,9 @@ def _moving_attribute(clip: MovingScene, rng: np.random.Generator) -> Question |
             for names in ((), *((other,) for other in others)):
                 kind = kind_of(thing, names)
                 moving = [m.index for m in clip.moves if kind.matches(clip.scene.objects[m.index])]
-                values = sorted({getattr(each, name) for each in kind.among(clip.scene)})
-                if moving == [move.index] and 1 < len(values) <= MOST_CHOICES:
-                    found.append((name, kind, move.index, tuple(values)))
+                shown = sorted({getattr(each, name) for each in kind.among(clip.scene)})
+                if moving == [move.index] and 1 < len(shown) <= MOST_CHOICES:
+                    found.append((name, kind, move.index, tuple(shown)))
     if not found:
         return None
     name = pick(rng, sorted({name for name, *_ in found}))

@@ -197,11 +197,11 @@ def _relation_object(scene: Scene, rng: np.random.Generator, split: str) -> Ques
     if not clear:
         return None
     relation, *indices = pick(rng, clear)
-    anchor, target = (scene.objects[index] for index in indices)
+    known, target = (scene.objects[index] for index in indices)
     answer = " ".join(target.pair)
-    words = (relation, name_of(scene, rng, anchor))
+    words = (relation, name_of(scene, rng, known))
     choices = _object_choices(scene, rng, split, answer)
-    held_out, about = target.held_out or anchor.held_out, ((indices[0],),)
+    held_out, about = target.held_out or known.held_out, ((indices[0],),)
     return _question("relation_object", rng, words, answer, choices, held_out, about)
 
 
