@@ -29,6 +29,7 @@ __all__ = [
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
+STILL = ("_pipe", "image2")  # ends of the names of formats that hold one picture
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
@@ -143,6 +144,7 @@ class Pictures:
         self.reach = 1.0 if self.seekable else float("inf")
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.step = 1 / float(rate) if rate else 0.04  # s from picture to picture
+        self.still = self.container.format.name.endswith(STILL)
 
     def restart(self) -> None:
         self.container = open_container(self.path)

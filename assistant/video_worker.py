@@ -42,6 +42,7 @@ class Sample:
     """Distinct pictures, shrunk to (H, W, 3) bytes each; the parent turns them."""
 
     max_side: int
+    still: bool = False  # of a file that is one picture
     lost: int = 0
     seconds: list[float] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Sample:
             return
         if not self.pictures:
             self.size = fit(frame.width * sar, frame.height, self.max_side)
-            self.turn = turn_of(matrix_of(frame))
+            self.turn = turn_of(matrix_of(frame, self.still))
         self.seconds.append(seconds)
         self.pictures.append(rgb(frame, self.size))
 
@@ -65,7 +66,7 @@ class Sample:
 
 def sample(video: Pictures, moments: list[float], max_side: int) -> Sample:
     """The pictures on show at these moments, which ascend; what was damaged is only counted."""
-    found = Sample(max_side)
+    found = Sample(max_side, video.still)
     for moment in moments:
         picture = video.at(moment)
         if picture is None or not picture.clean or video.missing(moment):
@@ -153,11 +154,15 @@ def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
     return 1 / sar if turned else sar
 
 
-def matrix_of(frame: av.VideoFrame) -> bytes | None:
-    try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # it holds a kind of side data that PyAV cannot name, as a photo's EXIF is
+def matrix_of(frame: av.VideoFrame, still: bool) -> bytes | None:
+    """The frame's display matrix.
+
+    A photo's side data are not listed: PyAV 18.1 has no name for EXIF, and frees an ICC profile
+    twice. Its rotation is told apart from them.
+    """
+    if still:
         return rotation_matrix(frame.rotation)
+    matrix = frame.side_data.get("DISPLAYMATRIX")
     return None if matrix is None else bytes(matrix)
 
 
@@ -184,7 +189,7 @@ def read_info(request: dict[str, Any]) -> Reply:
     if picture is None:
         raise VideoError("is damaged: none of its pictures could be decoded")
     size = fit(picture.frame.width * aspect(video.stream), picture.frame.height, 1 << 30)
-    width, height = reversed(size) if turn_of(matrix_of(picture.frame))[0] else size
+    width, height = reversed(size) if turn_of(matrix_of(picture.frame, video.still))[0] else size
     info: dict[str, Any] = {"width": width, "height": height, "fps": round(1 / video.step, 3)}
     info["codec"] = video.stream.codec_context.codec.canonical_name
     info["duration"] = video.end()

@@ -309,7 +309,7 @@ class TestTools:
 
     def test_scenes(self, capsys, tmp_path):
         code, out, _ = run(capsys, "scenes", tmp_path / "made", "--count", 2, "--seed", 3)
-        assert code == 0 and out.startswith("2 pictures, ")
+        assert code == 0 and out.startswith("2 images, ")
         lines = (tmp_path / "made" / "data.jsonl").read_text().splitlines()
         first = assistant.scenes.example(0, 3, "train").records[0]
         assert json.loads(lines[0]) == first

@@ -108,7 +108,7 @@ def test_tones_differ_and_leave_a_color_its_name(drawn: dict[str, list]) -> None
     assert all(thing.tone == (1, 1, 1) for item in drawn["test"] for thing in item.scene.objects)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", TEST_SHAPES)
 def test_metal_glints_and_rubber_does_not(shape: str) -> None:
     for color in TEST_COLORS:
         whitest = {}
