@@ -62,7 +62,7 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     for column, (picture, moment) in enumerate(zip(pictures, seconds, strict=True)):
         frame = figure.add_subplot(grid[0, column])
         frame.imshow(picture)
-        frame.set_title(format_time(moment), fontsize=8)
+        frame.set_title(format_time(round(moment, 1)), fontsize=8)
         frame.set(xticks=[], yticks=[])
         for side in frame.spines.values():
             side.set(color=FOR if column == strongest else "0.8", linewidth=2.5)
