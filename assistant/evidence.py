@@ -72,9 +72,13 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     bars.bar(seconds, weights, width=0.6 * span / count, color=colors)
     bars.axhline(0.0, color="0.4", linewidth=0.8)
     bars.set_xlim(answer.basis.start, answer.basis.start + span)
+    if count == 1:  # a picture: its one bar stands in the middle
+        bars.set_xlim(seconds[0] - span, seconds[0] + span)
+        bars.set_xticks(seconds)
     bars.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_time(value)))
     bars.set_ylabel("log-probability\nlost without it", fontsize=8)
     bars.tick_params(labelsize=8)
     asked = textwrap.fill(answer.basis.question, LINE)
-    figure.suptitle(f"{asked}\n{textwrap.fill(answer.text, LINE)}", fontsize=10)
+    told = textwrap.fill(answer.text, LINE)
+    figure.suptitle(f"{asked}\n{told}", fontsize=10, parse_math=False)
     return figure

@@ -157,8 +157,8 @@ def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
 def matrix_of(frame: av.VideoFrame, still: bool) -> bytes | None:
     """The frame's display matrix.
 
-    A photo's side data are not listed: PyAV 18.1 has no name for EXIF, and frees an ICC profile
-    twice. Its rotation is told apart from them.
+    A photo's side data are not listed: PyAV 18.1 has no name for EXIF, and listing an ICC profile
+    ends its process. The rotation is told apart from them.
     """
     if still:
         return rotation_matrix(frame.rotation)

@@ -15,7 +15,7 @@ from tiny import tiny_assistant
 from assistant.answer import CANNOT_TELL
 from assistant.cli import main
 from assistant.errors import InputError
-from assistant.evidence import check_picture_path, draw_evidence
+from assistant.evidence import check_picture_path, draw_evidence, save_evidence
 from assistant.features import FeatureStore
 from assistant.session import Assistant
 
@@ -96,6 +96,13 @@ def test_the_drawing_has_every_frame_with_its_time(asked):
     heights = [bar.get_height() for bar in bars.patches]
     assert heights == pytest.approx(answer.evidence())
     assert "What is it?" in figure.get_suptitle() and answer.text in figure.get_suptitle()
+
+
+def test_dollars_in_a_question_are_no_formula(clip, tmp_path):
+    session = Assistant(ScriptedModel(), FeatureStore(tmp_path / "f")).open(clip, frames=2)
+    answer = session.ask(r"Does it cost $\\foo$ or $5?")
+    save_evidence(answer, session.pictures(answer), tmp_path / "why.png")
+    assert (tmp_path / "why.png").stat().st_size > 1000
 
 
 def test_the_command_draws_it(clip, tmp_path, monkeypatch, capsys):
