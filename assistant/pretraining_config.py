@@ -29,6 +29,7 @@ class Phase:
     horizon: int | None = None  # samples after which the rate would be 0; None: those of the phase
     warmup: float = 0.05  # share of the steps
     blind: float = 0.06  # share of batches that see no picture
+    renamed: float = 0.0  # share of lists and descriptions with another name (pretraining_names)
     follow_ups: float = 0.1  # share of samples with an earlier turn
     dev_every: int = 1000  # steps
 

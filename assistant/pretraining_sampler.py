@@ -12,6 +12,7 @@ import numpy as np
 from assistant.captions import flip_safe
 from assistant.model.attributes import sure_names
 from assistant.pretraining_features import view_name
+from assistant.pretraining_names import renamed
 from assistant.pretraining_samples import Sample, begun_with
 
 __all__ = ["Sampler"]
@@ -32,6 +33,8 @@ class Sampler:
         follow_ups: float = 0.0,
         attributes: Callable[[str], str] = lambda picture: "",
         attributes_kept: float = 1.0,
+        names: Sequence[str] = (),
+        renamed: float = 0.0,
         views: bool = False,
     ) -> None:
         """
@@ -39,6 +42,8 @@ class Sampler:
             mix: weight of each kind. follow_ups: share of samples with an earlier turn.
             attributes: of a picture. attributes_kept: share of samples that show them to the
                 Q-Former, and, drawn by itself, to the LLM.
+            names: of the classifier's classes. renamed: share of lists and captions that the LLM
+                reads with a name drawn from them (``pretraining_names``).
             views: show mirrored and cropped photos too.
         """
         self.pools: dict[str, list[list[Sample]]] = {}
@@ -57,6 +62,7 @@ class Sampler:
             self.shares[kind] = sizes / sizes.sum()
         self.follow_ups, self.views = follow_ups, views
         self.attributes, self.attributes_kept = attributes, attributes_kept
+        self.names, self.renamed = names, renamed
         self.kinds = list(mix)
         weights = np.array([mix[kind] for kind in self.kinds], dtype=float)
         self.weights = weights / weights.sum()
@@ -87,8 +93,8 @@ class Sampler:
             sample = replace(sample, picture=picture, also=also)
         fused, seen = rng.random(2) < self.attributes_kept
         text = self.attributes(sample.picture) if fused or seen else ""
-        answer = sample.answer
+        if seen and self.renamed and rng.random() < self.renamed:
+            sample, text = renamed(sample, text, self.names, rng)
         if sample.type == "list" and seen:
-            answer = begun_with(sure_names(text), answer)
-        fused_text, seen_text = text if fused else "", text if seen else ""
-        return replace(sample, answer=answer, fused=fused_text, seen=seen_text)
+            sample = replace(sample, answer=begun_with(sure_names(text), sample.answer))
+        return replace(sample, fused=text if fused else "", seen=text if seen else "")

@@ -258,7 +258,8 @@ def read_samples(path: Path) -> list[Sample]:
 def begun_with(names: Sequence[str], things: str) -> str:
     """A list of things, begun with ``names``: what the encoder's classifier is sure of."""
     said = {word for name in names for word in name.lower().split()}
-    return ", ".join([*names, *(thing for thing in things.split(", ") if thing not in said)])
+    others = (thing for thing in things.split(", ") if thing and thing not in said)
+    return ", ".join([*names, *others])
 
 
 def tidy(caption: str) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from assistant.consensus import Consensus
 from assistant.model.assistant import VideoAssistant
 from assistant.model.cells import SceneObjects
 from assistant.model.dense import DenseSupervision, Known
@@ -76,6 +77,8 @@ class Trainer:
         shape = model.qformer.config
         self.dense = DenseSupervision(shape.queries, shape.width, shape.layers, self.slots)
         self.dense.to(self.device)
+        photos = {s.picture: (s.answer, *s.also) for s in data.train["caption"]}
+        self.consensus = Consensus(photos.values())
         names = set(trained_names(model.qformer))
         self.masters = {  # fp32 copies that the optimizer moves; the model computes in bf16
             n: p.detach().clone().float() for n, p in model.qformer.named_parameters() if n in names
@@ -141,6 +144,8 @@ class Trainer:
             follow_ups=phase.follow_ups,
             attributes=self.data.attributes,
             attributes_kept=self.config.attributes_kept,
+            names=self.data.encoder.names,
+            renamed=phase.renamed,
             views=self.config.views,
         )
 
@@ -218,14 +223,21 @@ class Trainer:
             if phase.places:
                 loss = loss + phase.places * self.dense.places(states, known)
         if phase.llm:
-            llm = self.model.llm
-            prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
-            answers = [[llm.answer_ids(a) for a in (s.answer, *s.also)] for s in batch]
-            losses = torch.stack(
-                [some.mean() for some in llm.answer_losses(visual, prompts, answers)]
-            )
+            losses = self._llm_losses(batch, visual)
             loss = loss + phase.llm * (losses * torch.tensor(weights).to(losses)).mean()
         return loss
+
+    def _llm_losses(self, batch: Sequence[Sample], visual: Tensor) -> Tensor:
+        """Cross-entropy of each sample's answers, ``(B,)``; captions count by their consensus."""
+        llm = self.model.llm
+        prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
+        told = [(s.answer, *s.also) for s in batch]
+        answers = [[llm.answer_ids(text) for text in texts] for texts in told]
+        found = llm.answer_losses(visual, prompts, answers)
+        weights = [torch.tensor(self.consensus.weights(texts)) for texts in told]
+        return torch.stack(
+            [(part * w.to(part)).mean() for part, w in zip(found, weights, strict=True)]
+        )
 
     @torch.no_grad()
     def dev_figures(self, phase: Phase) -> dict[str, float]:

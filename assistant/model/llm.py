@@ -35,6 +35,7 @@ class LanguageModel(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network.requires_grad_(False).eval()
+        self.network.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self.tokenizer = tokenizer
         self.config = config
 
@@ -202,6 +203,11 @@ def list_once(text: str) -> str:
     items = text.split(", ")
     again = (at for at, item in enumerate(items) if item.rstrip(".,") in items[:at])
     return ", ".join(items[: next(again, len(items))])
+
+
+def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    """A Linear on a slice of a batch would copy its weights once per row."""
+    return (inputs[0].contiguous(),)
 
 
 class _LineEnd(StoppingCriteria):
