@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assistant.model.attributes import Attribute
     from assistant.tasks.base import Request
 
-__all__ = ["CANNOT_TELL", "Answer", "Basis", "softmax"]
+__all__ = ["CANNOT_TELL", "Answer", "Basis", "softmax", "without_prior"]
 
 CANNOT_TELL = "I cannot tell."
 HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
@@ -182,10 +182,13 @@ class Answer:
             stream = self._supported(model, request, clip, stream)
         else:
             scores = model.score(clip.patches, answers=request.choices, **asked)
-            self._probabilities = dict(zip(request.choices, softmax(scores), strict=True))
-            best = max(self._probabilities, key=self._probabilities.__getitem__)
+            blind = self._blind_scores(model, request, request.choices, ended=True)
+            shares = softmax(without_prior(scores, blind, model.choice_prior))
+            self._probabilities = dict(zip(request.choices, shares, strict=True))
+            place = max(range(len(shares)), key=shares.__getitem__)
+            best = request.choices[place]
             self._claim = (best, True)
-            self._check_support(model, request, max(scores), best, ended=True)
+            self._check_support(scores[place], blind[place], best, ended=True)
             stream = iter([best])
         for piece in stream:
             self._pieces.append(piece)
@@ -205,27 +208,40 @@ class Answer:
             self._claim = (begun, ended)
             asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
             (score,) = model.score(clip.patches, answers=[begun], ended=ended, **asked)
-            self._check_support(model, request, score, begun, ended=ended)
+            (blind,) = self._blind_scores(model, request, [begun], ended=ended)
+            self._check_support(score, blind, begun, ended=ended)
         if self._reason is not None:
             yield CANNOT_TELL
             return
         yield from held
         yield from stream
 
-    def _check_support(
-        self, model: VideoAssistant, request: Request, score: float, answer: str, *, ended: bool
-    ) -> None:
-        """Give a reason to be unsure where ``answer`` is no likelier than without the clip."""
-        (blind,) = model.score(
+    def _blind_scores(
+        self, model: VideoAssistant, request: Request, answers: Sequence[str], *, ended: bool
+    ) -> list[float]:
+        """What the question alone makes of each answer."""
+        return model.score(
             None,
             fusion=request.blind_fusion,
             prompt=request.blind_prompt,
-            answers=[answer],
+            answers=answers,
             ended=ended,
         )
+
+    def _check_support(self, score: float, blind: float, answer: str, *, ended: bool) -> None:
+        """Give a reason to be unsure where ``answer`` is no likelier than without the clip."""
         if score <= blind:
             more = "" if ended else " ..."
             self._reason = f'the clip makes "{answer}{more}" no likelier than the question alone'
+
+
+def without_prior(scores: Sequence[float], blind: Sequence[float], share: float) -> list[float]:
+    """Log-probabilities of choices less a share of what each has without the clip.
+
+    What a model seldom says is not wrong for that. Source: Holtzman et al. 2021, Surface Form
+    Competition (share 1).
+    """
+    return [score - share * dark for score, dark in zip(scores, blind, strict=True)]
 
 
 def softmax(scores: Sequence[float]) -> list[float]:

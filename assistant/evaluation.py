@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from assistant.answer import without_prior
 from assistant.captions import THING_SUPPORT, thing_words
 from assistant.evaluation_report import NAME, CaptionRow, FaultRow, QuestionRow, Report, ThingRow
 from assistant.metrics import (
@@ -196,7 +197,11 @@ def question_row(
     truth = [s.answer for s in samples]
     scores = choice_scores(model, table, samples, f"{kind}: choices")
     blind_scores = choice_scores(model, None, samples, f"{kind}: blind")
-    best = [int(np.argmax(row)) for row in scores]
+    share = model.choice_prior
+    best = [
+        int(np.argmax(without_prior(row, dark, share)))
+        for row, dark in zip(scores, blind_scores, strict=True)
+    ]
     chosen = [s.choices[i] for s, i in zip(samples, best, strict=True)]
     blind = [s.choices[int(np.argmax(row))] for s, row in zip(samples, blind_scores, strict=True)]
     free = free_answers(model, table, samples, f"{kind}: free text")

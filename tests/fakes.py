@@ -46,6 +46,7 @@ class ScriptedModel:
     scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of an answer
     blind_scores: Mapping[str, float] = field(default_factory=dict)  # the same without the clip
     found: tuple[Attribute, ...] = ()
+    choice_prior: float = 0.0
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"

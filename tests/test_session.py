@@ -142,6 +142,17 @@ def test_choices_are_answered_by_likelihood(mini, model, clip):
     assert answer.as_dict()["choice"] == "dog"
 
 
+def test_a_choice_that_is_seldom_said_can_win_over_its_prior(mini, model, clip):
+    model.scores = {"red cube": -2.0, "blue cube": -3.0}
+    model.blind_scores = {"red cube": -4.0, "blue cube": -9.0}
+    choices = ["red cube", "blue cube"]
+    assert mini.open(clip).ask("Which?", choices=choices).choice == "red cube"
+    model.choice_prior = 0.5
+    answer = mini.open(clip).ask("Which?", choices=choices)
+    assert answer.choice == "blue cube"
+    assert answer.probabilities["blue cube"] == pytest.approx(1 / (1 + math.exp(-1.5)))
+
+
 SEEN = (Attribute("water bottle", 0.62), Attribute("cup", 0.08))
 
 

@@ -48,6 +48,11 @@ class VideoAssistant(nn.Module):
         return self.config.name
 
     @property
+    def choice_prior(self) -> float:
+        """What :func:`assistant.answer.without_prior` takes off the choices' log-probabilities."""
+        return self.config.llm.choice_prior
+
+    @property
     def encoder_fingerprint(self) -> str:
         """Changes whenever cached features are no longer those of this encoder."""
         return self.encoder.fingerprint
