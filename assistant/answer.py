@@ -28,6 +28,7 @@ class Basis:
     question: str
     task: str
     model: str
+    adapter: str | None  # name of the adapter in use; None: the base weights alone
     frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
     start: float  # the range looked at, seconds
     end: float
@@ -119,12 +120,7 @@ class Answer:
             model, request, clip = self._asked
             claim, ended = self._claim
             weights = model.occlusion(
-                clip.patches,
-                fusion=request.fusion,
-                prompt=request.prompt,
-                history=request.history,
-                answer=claim,
-                ended=ended,
+                clip.patches, answer=claim, ended=ended, **request.asked()
             )
             self._evidence = tuple(weights)
         return self._evidence
@@ -169,14 +165,14 @@ class Answer:
             "dialogue_source": self.dialogue_source,
             "warnings": list(self.warnings),
             "model": self.basis.model,
-            "adapter": None,
+            "adapter": self.basis.adapter,
             "seconds": round(self.seconds, 3),
         }
 
     def _run(
         self, model: VideoAssistant, request: Request, clip: ClipFeatures
     ) -> Generator[str, None, None]:
-        asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
+        asked = request.asked()
         if request.choices is None:
             stream = model.generate(clip.patches, max_new_tokens=request.max_new_tokens, **asked)
             stream = self._supported(model, request, clip, stream)
@@ -206,8 +202,7 @@ class Answer:
         begun, ended = "".join(held).strip(), len(held) < HELD_BACK
         if begun:
             self._claim = (begun, ended)
-            asked = {"fusion": request.fusion, "prompt": request.prompt, "history": request.history}
-            (score,) = model.score(clip.patches, answers=[begun], ended=ended, **asked)
+            (score,) = model.score(clip.patches, answers=[begun], ended=ended, **request.asked())
             (blind,) = self._blind_scores(model, request, [begun], ended=ended)
             self._check_support(score, blind, begun, ended=ended)
         if self._reason is not None:
@@ -224,6 +219,7 @@ class Answer:
             None,
             fusion=request.blind_fusion,
             prompt=request.blind_prompt,
+            adapter=request.adapter,
             answers=answers,
             ended=ended,
         )

@@ -47,20 +47,23 @@ class Options:
     frames: int = 8
     decoder: str = "auto"
     task: str = "auto"
+    adapter: str = "auto"
     max_new_tokens: int | None = None
     transcribe: bool = False
     without: tuple[str, ...] = ()  # parts of the model
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path, model: str = "mini") -> list[Question]:
     """Every question in ``path``; a relative video lies beside it, else in the working directory.
 
+    Args:
+        model: whose adapters' tasks a question may name.
     Raises:
         InputError: the file cannot be read, or some lines are wrong: all of them are named.
     """
     return read_records(
         path,
-        lambda data: _question(data, path.parent),
+        lambda data: _question(data, path.parent, model),
         unit="question",
         outcome="nothing was asked",
     )
@@ -79,7 +82,7 @@ def answer_all(
     Raises:
         ConfigError: the task in ``options``. InputError: the results cannot be written.
     """
-    find_task(options.task)
+    find_task(options.task, assistant.name)
     clips: dict[Path, list[Question]] = {}
     for question in questions:
         if question.id not in results.done:
@@ -120,6 +123,7 @@ def _ask(session: Session, question: Question, options: Options) -> dict[str, An
     answer = session.ask(
         question.question,
         task=question.task or options.task,
+        adapter=options.adapter,
         choices=question.choices,
         start=question.start,
         end=question.end,
@@ -129,7 +133,7 @@ def _ask(session: Session, question: Question, options: Options) -> dict[str, An
     return answer.as_dict()
 
 
-def _question(data: dict[str, Any], folder: Path) -> Question:
+def _question(data: dict[str, Any], folder: Path, model: str) -> Question:
     """One line, checked. Raises AssistantError saying what is wrong with it."""
     check_keys(data, REQUIRED, OPTIONAL)
     video, question = text(data, "video"), text(data, "question")
@@ -137,7 +141,7 @@ def _question(data: dict[str, Any], folder: Path) -> Question:
     if task is not None:
         if not isinstance(task, str):
             raise InputError(f"task is {task!r}; give a name")
-        find_task(task)
+        find_task(task, model)
     dialogue = data.get("dialogue")
     start, end = (in_seconds(data, key) for key in ("start", "end"))
     check_range(start, end)

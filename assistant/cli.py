@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from assistant import cli_ask, cli_chat, cli_data, cli_evaluate, cli_tools
+from assistant import cli_ask, cli_chat, cli_data, cli_evaluate, cli_finetune, cli_tools
 from assistant.cli_options import Parser
 from assistant.errors import AssistantError
 
@@ -88,6 +88,8 @@ def build_parser() -> Parser:
         cli_tools.add_cache,
         cli_tools.add_scenes,
         cli_data.add_data,
+        cli_finetune.add_finetune,
+        cli_finetune.add_adapters,
         cli_tools.add_pretrain,
         cli_evaluate.add_evaluate,
         cli_tools.add_doctor,

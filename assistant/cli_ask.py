@@ -89,6 +89,7 @@ def run_ask(args: argparse.Namespace) -> int:
     answer = session.ask(
         args.question,
         task=args.task,
+        adapter=args.adapter,
         choices=args.choices,
         start=args.start,
         end=args.end,
@@ -159,11 +160,12 @@ def run_batch(args: argparse.Namespace) -> int:
     from assistant.batch import Options, answer_all, read_questions
     from assistant.results import Results
 
-    questions = read_questions(args.input)
+    questions = read_questions(args.input, args.model)
     options = Options(
         frames=args.frames,
         decoder=args.decoder,
         task=args.task,
+        adapter=args.adapter,
         max_new_tokens=args.max_tokens,
         transcribe=args.transcribe,
         without=tuple(args.without),

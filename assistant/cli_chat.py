@@ -115,7 +115,10 @@ class Chat:
         answer = None
         try:
             answer = self.session.ask(
-                question, task=self.args.task, max_new_tokens=self.args.max_tokens
+                question,
+                task=self.args.task,
+                adapter=self.args.adapter,
+                max_new_tokens=self.args.max_tokens,
             )
             self.last = answer.basis
             if answer.basis.range_source == "question":

@@ -99,7 +99,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--task",
         default="auto",
         metavar="NAME|FILE",
-        help="chat, describe, or a prompt file of your own (default auto: chat)",
+        help="chat, describe, an adapter's task, or a prompt file of your own "
+        "(default auto: chat)",
+    )
+    group.add_argument(
+        "--adapter",
+        default="auto",
+        metavar="NAME|DIR",
+        help="a task adapter, or none (default auto: the task's own, where it has one)",
     )
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
     group.add_argument("--model", default="mini", metavar="NAME", help="default mini")
@@ -132,11 +139,14 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
 
 def open_session(args: argparse.Namespace, **options: Any) -> Session:
     """The clip that ``args`` names; the common mistakes show before the model loads."""
+    from assistant.adapter_store import find_adapter
     from assistant.features import check_file
     from assistant.subtitles import read_dialogue
     from assistant.tasks.base import find_task
 
-    find_task(args.task)
+    find_task(args.task, args.model)
+    if args.adapter not in ("auto", "none"):
+        find_adapter(args.adapter, args.model)
     check_file(args.video)
     dialogue = None if args.dialogue is None else read_dialogue(args.dialogue)
     return load_assistant(args).open(

@@ -10,7 +10,8 @@ from typing import Any
 __all__ = ["draw_curves", "read_log"]
 
 COLUMNS = 3
-KEYS = ("phase", "step", "time")
+PLAIN = ("loss", "accuracy")  # titles that say it all
+KEYS = ("phase", "epoch", "step", "time")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ def draw_curves(log: Path, out: Path) -> Path:
             )
         for start in starts[1:]:
             axes.axvline(start, color="gray", ls=":", lw=1)
-        axes.set(title=title if title == "loss" else f"{title}, dev accuracy", xlabel="step")
+        axes.set(title=title if title in PLAIN else f"{title}, dev accuracy", xlabel="step")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     for axes in plots[len(groups) :]:

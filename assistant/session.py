@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assistant.adapter_store import adapter_folders, find_adapter
 from assistant.answer import Answer, Basis
 from assistant.config import PARTS
 from assistant.conversation import Conversation, time_range
 from assistant.errors import InputError, VideoError
 from assistant.features import ClipFeatures, FeatureKey, FeatureStore, content_digest
 from assistant.model.attributes import Attribute, attribute_text
+from assistant.recipes import Recipe
 from assistant.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
 from assistant.tasks.base import (
     check_choices,
@@ -40,6 +42,15 @@ Range = tuple[float | None, float | None]  # start, end, seconds; None: where th
 DialogueLike = Dialogue | Path | str | Sequence[Any]
 
 
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter in memory."""
+
+    name: str
+    key: str  # its name in the model
+    recipe: Recipe
+
+
 class Assistant:
     """A loaded model, ready to open clips."""
 
@@ -50,6 +61,22 @@ class Assistant:
     @property
     def name(self) -> str:
         return self.model.name
+
+    def adapter(self, name: str | Path, task: str) -> LoadedAdapter | None:
+        """The adapter ``name`` in memory; "auto" is that of ``task``, if there is one.
+
+        Raises:
+            InputError: there is none. WeightsError: it belongs to another base, or is damaged.
+        """
+        if name == "none":
+            return None
+        if name == "auto":
+            if task not in adapter_folders(self.name):
+                return None
+            name = task
+        stored = find_adapter(name, self.name)
+        key = self.model.load_adapter(stored.folder, stored.recipe)
+        return LoadedAdapter(stored.name, key, stored.recipe)
 
     def open(
         self,
@@ -178,6 +205,7 @@ class Session:
         question: str | None = None,
         *,
         task: str | Path = "auto",
+        adapter: str | Path = "auto",
         choices: Sequence[str] | None = None,
         start: float | None = None,
         end: float | None = None,
@@ -191,17 +219,21 @@ class Session:
 
         Args:
             question: None asks the task's own, where it has one.
-            task: a shipped prompt's name or a prompt file; "auto" is chat.
+            task: a shipped prompt's name, that of an adapter, or a prompt file; "auto" is chat.
+            adapter: an adapter's name or folder; "none": the base weights alone; "auto": the
+                task's own, where it has one.
             choices: answer with the likeliest of these.
             dialogue: instead of the session's, for this question.
         Raises:
             InputError: an unusable question, range or choices. VideoError: nothing to look at.
             ConfigError: unknown task. DialogueError: unreadable dialogue.
+            WeightsError: the adapter belongs to another base, or is damaged.
         """
         began = time.perf_counter()
         if max_new_tokens is not None and max_new_tokens < 1:
             raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
-        model, prompt = self._assistant.model, find_task(task)
+        model, prompt = self._assistant.model, find_task(task, self._assistant.name)
+        loaded = self._assistant.adapter(adapter, prompt.name)
         question = check_question(question or prompt.question or "")
         choices = check_choices(choices)
         where, range_source = self._where((start, end), question)
@@ -210,7 +242,8 @@ class Session:
         if takes_dialogue(prompt):
             said = self._said_in(where) if dialogue is None else _cut(_as_dialogue(dialogue), where)
         attributes: tuple[Attribute, ...] = ()
-        if takes_attributes(prompt) and "attributes" not in self._without:
+        left_out = self._without.union(loaded.recipe.without if loaded else ())
+        if takes_attributes(prompt) and "attributes" not in left_out:
             attributes = model.attributes(clip.classes)
         request = compose(
             prompt,
@@ -221,6 +254,8 @@ class Session:
             attributes=attribute_text(attributes),
             choices=choices,
             max_new_tokens=max_new_tokens,
+            adapter=loaded.key if loaded else None,
+            fused="fusion" not in left_out,
         )
         warnings = [*clip.warnings, *self._notes, *said.warnings]
         if request.dropped_lines:
@@ -229,6 +264,7 @@ class Session:
             question=question,
             task=prompt.name,
             model=model.name,
+            adapter=loaded.name if loaded else None,
             frames=clip.seconds,
             start=clip.start,
             end=clip.end,

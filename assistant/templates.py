@@ -20,7 +20,7 @@ is left out whole.
 from __future__ import annotations
 
 import re
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -64,6 +64,21 @@ class TaskPrompt:
     def render_prompt(self, **variables: str) -> str:
         """The LLM's text. Raises ``ConfigError`` for a missing or an unknown variable."""
         return self._render("prompt", variables)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``folder/<name>.yaml``, atomically."""
+        import yaml
+
+        path = folder / f"{self.name}.yaml"
+        data = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+            if value is not None
+        }
+        part = path.with_suffix(".part")
+        part.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
+        part.replace(path)
+        return path
 
     def _render(self, template: str, variables: dict[str, str]) -> str:
         unknown = sorted(variables.keys() - set(VARIABLES))

@@ -70,6 +70,7 @@ class ScriptedModel:
         fusion: str,
         prompt: str,
         history: Sequence[tuple[str, str]] = (),
+        adapter: str | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[str]:
         asked = Asked(numbers_in(patches), fusion, prompt, tuple(history), max_new_tokens)
@@ -88,6 +89,7 @@ class ScriptedModel:
         prompt: str,
         answers: Sequence[str],
         history: Sequence[tuple[str, str]] = (),
+        adapter: str | None = None,
         ended: bool = True,
     ) -> list[float]:
         if patches is None:
@@ -105,6 +107,7 @@ class ScriptedModel:
         prompt: str,
         answer: str,
         history: Sequence[tuple[str, str]] = (),
+        adapter: str | None = None,
         ended: bool = True,
     ) -> list[float]:
         self.occluded.append((answer, ended))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,10 +15,15 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from assistant.config import ModelConfig
+from assistant.errors import WeightsError
 from assistant.model.attributes import Attribute
 from assistant.model.llm import History, LanguageModel
 from assistant.model.qformer import QFormer
 from assistant.model.vision import FrameFeatures, ImageEncoder
+from assistant.recipes import Recipe
+
+if TYPE_CHECKING:
+    from assistant.model.lora import Adapters
 
 __all__ = ["VideoAssistant"]
 
@@ -23,7 +32,8 @@ class VideoAssistant(nn.Module):
     """Answers about T frames: encode once, ask many.
 
     ``fusion`` is the text that the Q-Former reads beside the frames, ``prompt`` and ``history``
-    what the LLM reads after the visual tokens.
+    what the LLM reads after the visual tokens. ``adapter`` is a name that :meth:`load_adapter`
+    gave; None is the image model as it was pretrained, run per frame.
     """
 
     def __init__(
@@ -65,10 +75,46 @@ class VideoAssistant(nn.Module):
         """Things that the encoder's classifier finds in frames with these classes ``(T, 1000)``."""
         return self.encoder.attributes(classes)
 
-    def visual_tokens(self, patches: Tensor | None, fusion: Sequence[str]) -> Tensor:
+    @cached_property
+    def adapters(self) -> Adapters:
+        """The task adapters in memory; made with the first."""
+        from assistant.model.lora import Adapters
+        from assistant.model.spatiotemporal import SpatioTemporalQFormer
+
+        return Adapters(SpatioTemporalQFormer(self.qformer))
+
+    def load_adapter(self, folder: Path, recipe: Recipe) -> str:
+        """Keep the adapter in ``folder`` in memory; returns its name there. Twice is once.
+
+        Raises:
+            WeightsError: it was made for other base weights, or its files are not its recipe's.
+        """
+        from assistant.model.lora import ADAPTER_WEIGHTS
+
+        if recipe.made is None:
+            raise WeightsError(f"{folder}: its recipe does not say for which base; train it first")
+        if recipe.made.base != self.fingerprint:
+            raise WeightsError(
+                f"{folder}: was made for {recipe.made.base}, the model is {self.fingerprint}; "
+                "train it again on this base"
+            )
+        path = folder / ADAPTER_WEIGHTS
+        if not path.is_file():
+            raise WeightsError(f"{path}: is not there; give an adapter's folder")
+        name = f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        if name not in self.adapters.names:
+            self.adapters.load(name, folder, recipe.lora, recipe.transfer)
+        return name
+
+    def visual_tokens(
+        self, patches: Tensor | None, fusion: Sequence[str], adapter: str | None = None
+    ) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
         ids, mask = self.fusion_ids(fusion)
-        return self.qformer(patches, ids, mask)
+        if adapter is None and "adapters" not in self.__dict__:  # none was ever loaded
+            return self.qformer(patches, ids, mask)
+        with self.adapters.using(adapter) as qformer:
+            return (self.qformer if adapter is None else qformer)(patches, ids, mask)
 
     def fusion_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
@@ -105,10 +151,11 @@ class VideoAssistant(nn.Module):
         fusion: str,
         prompt: str,
         history: History = (),
+        adapter: str | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[str]:
         """Stream the greedy answer about frames ``(T, K, Dv)``; None asks without a picture."""
-        visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
+        visual = self.visual_tokens(None if patches is None else patches[None], [fusion], adapter)
         ids = self.llm.prompt_ids(prompt, history)
         return self.llm.stream(visual, ids, max_new_tokens or self.config.llm.max_new_tokens)
 
@@ -121,10 +168,11 @@ class VideoAssistant(nn.Module):
         prompt: str,
         answers: Sequence[str],
         history: History = (),
+        adapter: str | None = None,
         ended: bool = True,
     ) -> list[float]:
         """Mean log-probability per token of each answer, or, not ``ended``, of its beginning."""
-        visual = self.visual_tokens(None if patches is None else patches[None], [fusion])
+        visual = self.visual_tokens(None if patches is None else patches[None], [fusion], adapter)
         ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
 
@@ -137,6 +185,7 @@ class VideoAssistant(nn.Module):
         prompt: str,
         answer: str,
         history: History = (),
+        adapter: str | None = None,
         ended: bool = True,
     ) -> list[float]:
         """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
@@ -145,12 +194,12 @@ class VideoAssistant(nn.Module):
         all pictures.
         """
         count = len(patches)
-        visual = [self.visual_tokens(patches[None], [fusion])]
+        visual = [self.visual_tokens(patches[None], [fusion], adapter)]
         if count == 1:
-            visual.append(self.visual_tokens(None, [fusion]))
+            visual.append(self.visual_tokens(None, [fusion], adapter))
         else:
             rest = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
-            visual.append(self.visual_tokens(torch.stack(rest), [fusion] * count))
+            visual.append(self.visual_tokens(torch.stack(rest), [fusion] * count, adapter))
         tokens = torch.cat(visual)  # (T+1, L, W)
         ids = self.llm.answer_ids(answer, ended=ended)
         prompts = [self.llm.prompt_ids(prompt, history)] * len(tokens)

@@ -42,6 +42,7 @@ class Adapters:
     def __init__(self, qformer: SpatioTemporalQFormer) -> None:
         self.qformer = qformer
         self._peft: PeftModel | None = None
+        self._learning: tuple[str, bool] | None = None  # an adapter, and whether its LoRAs learn
         self._lock = RLock()  # a request keeps its adapter until its visual tokens are made
 
     @property
@@ -64,7 +65,7 @@ class Adapters:
             else:
                 self._peft.add_adapter(name, config)
         self.qformer.parts.modules_to_save[name] = self.qformer.new_parts(transfer)
-        self._require_grad(None)
+        self._require_grad()
 
     @contextmanager
     def using(self, name: str | None) -> Iterator[SpatioTemporalQFormer]:
@@ -82,13 +83,13 @@ class Adapters:
                 yield self.qformer
 
     def trainable(self, name: str, *, lora: bool = True) -> dict[str, nn.Parameter]:
-        """What training changes, by name; from now on only that has gradients.
+        """What training changes, by name; from now on that has gradients, and nothing else.
 
         Args:
             lora: False leaves the LoRAs as they are.
         """
+        self._learning = (name, lora)
         self._activate(name)
-        self._require_grad(name, lora=lora)
         return {n: p for n, p in self.qformer.named_parameters() if p.requires_grad}
 
     def state(self, name: str) -> dict[str, Tensor]:
@@ -146,10 +147,11 @@ class Adapters:
         if self._peft is None or name not in self._peft.peft_config:
             raise WeightsError(f"there is no adapter {name!r} in memory; load it first")
         self._peft.set_adapter(name)
-        self._require_grad(None)
+        self._require_grad()
 
-    def _require_grad(self, name: str | None, *, lora: bool = True) -> None:
-        """Let the adapter ``name`` learn, and nothing else."""
+    def _require_grad(self) -> None:
+        """Let the adapter that learns learn, and nothing else."""
+        name, lora = self._learning or (None, False)
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
             parameter.requires_grad_(own and (lora or "lora_" not in key))

@@ -86,13 +86,14 @@ class SpatioTemporalQFormer(nn.Module):
             patches: ``(B, T, K, Dv)``; None: text alone, T = 1, no cross-attention.
             ids, mask: text ``(B, Kt)``. frames: ``(B, T)``, 1 where there is a frame; None: all.
         """
-        states, _ = self.frame_states(patches, ids, mask, frames)
-        return self.image.projection(self.pool(states, frames))
+        states, text, _ = self.frame_states(patches, ids, mask, frames)
+        return self.image.projection(self.pool(states, text, mask, frames))
 
     def frame_states(
         self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
-    ) -> tuple[Tensor, list[dict[str, Tensor]]]:
-        """Last-layer queries of every frame ``(B, T, L, D)``, and alpha ``(B, p)`` per layer."""
+    ) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
+        """Last-layer queries ``(B, T, L, D)`` and text ``(B, T, Kt, D)`` of every frame, and alpha
+        ``(B, p)`` per layer."""
         batch, count = (len(ids), 1) if patches is None else patches.shape[:2]
         length = self.image.config.queries
         start = self.image.queries.expand(batch, -1, -1)
@@ -116,16 +117,27 @@ class SpatioTemporalQFormer(nn.Module):
             text = layer.feed_forward_chunk(text.flatten(0, 1))
             x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
             routes.append(alphas)
-        return x[:, :, :length], routes
+        return x[:, :, :length], x[:, :, length:], routes
 
-    def pool(self, states: Tensor, frames: Tensor | None = None) -> Tensor:
-        """``(B, T, L, D)`` -> ``(B, L, D)``: frames averaged, or weighed by a learned score."""
-        weights = states.new_ones(states.shape[:2]) if frames is None else frames.to(states.dtype)
-        weights = weights[:, :, None]  # (B, T, 1)
-        if self.config.pooling == "learned" and self.parts.pooling is not None:
-            scores = self.parts.pooling(states)[..., 0]  # (B, T, L)
-            weights = weights * scores.softmax(1)
-        weights = weights / weights.sum(1, keepdim=True)
+    def pool(
+        self, states: Tensor, text: Tensor, mask: Tensor, frames: Tensor | None = None
+    ) -> Tensor:
+        """``(B, T, L, D)`` -> ``(B, L, D)``: frames averaged, or weighed.
+
+        By a learned score of each query, or by saliency: how near a frame's mean query is to the
+        text's mean token, ``softmax_t(cos / temperature)`` (Cross-modal Knowledge Mining, 3.5).
+        """
+        scores = states.new_zeros(*states.shape[:2], 1)  # (B, T, 1 or L)
+        if self.parts.pooling is not None:
+            scores = self.parts.pooling(states.to(self.parts.pooling.weight.dtype))[..., 0]
+        elif self.config.pooling == "saliency":
+            said = mask.to(text.dtype)[:, None, :, None]  # (B, 1, Kt, 1)
+            words = (text * said).sum(2) / said.sum(2).clamp(min=1.0)  # (B, T, D)
+            likeness = F.cosine_similarity(states.mean(2).float(), words.float(), dim=-1)
+            scores = likeness[..., None] / self.config.temperature
+        if frames is not None:
+            scores = scores.masked_fill(frames[:, :, None] == 0, -torch.inf)
+        weights = scores.float().softmax(1).to(states.dtype)
         return (states * weights[..., None]).sum(1)
 
     def _places(self, count: int, dtype: torch.dtype) -> Tensor:

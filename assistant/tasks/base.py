@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter
 from assistant.errors import InputError
-from assistant.templates import TaskPrompt, load_prompt
+from assistant.templates import TaskPrompt, list_prompts, load_prompt
 
 if TYPE_CHECKING:
     from assistant.conversation import Turn
@@ -42,6 +43,16 @@ class Request:
     choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
     max_new_tokens: int
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
+    adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
+
+    def asked(self) -> dict[str, Any]:
+        """What the model's methods take beside the frames."""
+        return {
+            "fusion": self.fusion,
+            "prompt": self.prompt,
+            "history": self.history,
+            "adapter": self.adapter,
+        }
 
 
 def check_choices(choices: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -90,13 +101,17 @@ def check_range(start: float | None, end: float | None) -> None:
         raise InputError(f"start {start or 0.0:g} s is not before end {end:g} s; give a range")
 
 
-def find_task(name: str | Path) -> TaskPrompt:
-    """The prompt of a shipped task or of a file; "auto" is chat.
+def find_task(name: str | Path, model: str = "mini") -> TaskPrompt:
+    """The prompt of a shipped task, of a file, or of an adapter of ``model``; "auto" is chat.
 
     Raises:
         ConfigError: unknown or unusable.
     """
-    return load_prompt("chat" if name == "auto" else name)
+    if name == "auto":
+        return load_prompt("chat")
+    if str(name) not in list_prompts() and str(name) in adapter_folders(model):
+        return adapter_prompt(find_adapter(name, model))
+    return load_prompt(name)
 
 
 def compose(
@@ -109,6 +124,8 @@ def compose(
     attributes: str = "",
     choices: Sequence[str] | None = None,
     max_new_tokens: int | None = None,
+    adapter: str | None = None,
+    fused: bool = True,
 ) -> Request:
     """Fill ``task``'s templates; where the Q-Former's text runs out, the oldest lines go first.
 
@@ -117,6 +134,8 @@ def compose(
         lines: dialogue of the asked range, oldest first.
         attributes: what the encoder's classifier finds.
         choices, max_new_tokens: instead of the task's own.
+        adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
+            would have read goes into the LLM's prompt, so that nothing is lost.
     Raises:
         InputError: unusable choices, or a question that alone is too long.
     """
@@ -137,16 +156,29 @@ def compose(
         "choices": "\n".join(chosen or ()),
     }
     blind = fields | {"previous": "", "dialogue": "", "attributes": ""}
+    fusion = task.render_fusion(**fields, attributes=shown if shown in kept else "")
+    prompt = task.render_prompt(**fields, attributes=attributes)
+    blind_fusion, blind_prompt = task.render_fusion(**blind), task.render_prompt(**blind)
+    if not fused:
+        fusion, prompt = "", _prompt_alone(fusion, prompt)
+        blind_fusion, blind_prompt = "", _prompt_alone(blind_fusion, blind_prompt)
     return Request(
-        fusion=task.render_fusion(**fields, attributes=shown if shown in kept else ""),
-        prompt=task.render_prompt(**fields, attributes=attributes),
+        fusion=fusion,
+        prompt=prompt,
         history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
-        blind_fusion=task.render_fusion(**blind),
-        blind_prompt=task.render_prompt(**blind),
+        blind_fusion=blind_fusion,
+        blind_prompt=blind_prompt,
         choices=chosen,
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         dropped_lines=dropped_lines,
+        adapter=adapter,
     )
+
+
+def _prompt_alone(fusion: str, prompt: str) -> str:
+    """The prompt, with those lines of the fusion text before it that it lacks."""
+    there = set(prompt.splitlines())
+    return "\n".join([*(line for line in fusion.splitlines() if line not in there), prompt])
 
 
 def takes_dialogue(task: TaskPrompt) -> bool:

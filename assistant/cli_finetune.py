@@ -1,0 +1,238 @@
+"""``assistant finetune`` and ``assistant adapters``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.recipes import ABLATIONS
+
+if TYPE_CHECKING:
+    from assistant.adapter_store import StoredAdapter
+    from assistant.recipes import Recipe
+    from assistant.templates import TaskPrompt
+
+__all__ = ["add_adapters", "add_finetune"]
+
+FINETUNE_EPILOG = """\
+Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
+JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the
+checkpoint, log.jsonl and curves.png, and RUN/adapter the best epoch's adapter. At the end the
+adapter is copied to your own ones, where ask, chat, batch and ui find it under its name.
+
+A task that is not shipped needs a prompt file (--prompt): what the models read. Its simplest form:
+
+  name: mytask
+  description: What it is for.
+  fusion: "{question}"
+  prompt: "{question}"
+  examples: ["Is it open?"]
+  max_new_tokens: 16
+
+examples:
+  assistant data check clips/data.jsonl
+  assistant finetune motion --data clips --out run
+  assistant finetune motion --data clips --out run --resume
+  assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
+  assistant ask clip.mp4 "Is it open?" --task mytask
+  assistant finetune motion --data clips --out no-time --without mqt --no-install
+"""
+
+ADAPTERS_EPILOG = """\
+examples:
+  assistant adapters list
+  assistant adapters show motion
+  assistant adapters check run/adapter
+"""
+
+
+def add_finetune(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "finetune",
+        help="teach the model a task from examples",
+        description="Teach the model a task from examples.",
+        epilog=FINETUNE_EPILOG,
+    )
+    parser.add_argument("task", metavar="TASK", help="the adapter's name: a shipped task or yours")
+    parser.add_argument("--data", metavar="PATH", type=Path, required=True)
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--prompt", metavar="FILE.yaml", type=Path, help="what the models read, for a task of yours"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE.yaml",
+        type=Path,
+        help="a recipe (default: that of the adapter of this name, else the defaults)",
+    )
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        choices=ABLATIONS,
+        default=(),
+        metavar="PART",
+        help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
+        "(routing), lora, attributes",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument("--model", default="mini", metavar="NAME", help="default mini")
+    parser.add_argument("--base", metavar="DIR", type=Path, help="other base weights")
+    parser.add_argument(
+        "--precision", default="auto", metavar="NAME", help="auto, fp32 or bf16 (default auto)"
+    )
+    parser.add_argument(
+        "--no-install", action="store_true", help="leave the adapter in RUN/adapter alone"
+    )
+    parser.set_defaults(run=run_finetune)
+
+
+def run_finetune(args: argparse.Namespace) -> int:
+    from assistant.errors import ConfigError, InputError
+    from assistant.tasks.base import find_task
+    from assistant.templates import load_prompt
+    from assistant.training_data import read_items
+
+    if args.task == "base" or not args.task.isidentifier():
+        raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
+    if args.prompt is not None:
+        prompt = load_prompt(args.prompt)
+    else:
+        try:
+            prompt = find_task(args.task, args.model)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; or write one and give it with --prompt") from error
+    recipe = plan(args)
+    path = args.data / "data.jsonl" if args.data.is_dir() else args.data
+    read_items(path)  # its mistakes show before the model loads
+    return train(args, recipe, prompt)
+
+
+def plan(args: argparse.Namespace) -> Recipe:
+    """The recipe that ``args`` names, with what they change."""
+    from dataclasses import replace
+
+    from assistant.adapter_store import adapter_folders
+    from assistant.recipes import Recipe, load_recipe
+
+    if args.config is not None:
+        recipe = load_recipe(args.config)
+    elif args.task in (known := adapter_folders(args.model)):
+        recipe = load_recipe(known[args.task][0])
+    else:
+        recipe = Recipe(task=args.task)
+    recipe = replace(recipe, task=args.task, made=None)
+    if args.seed is not None:
+        recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
+    return recipe
+
+
+def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt) -> int:
+    """Load the model and train; say where everything lies."""
+    from assistant.model.loading import load_model
+    from assistant.training import CURVES, ablated, finetune
+
+    model = load_model(args.model, base=args.base, precision=args.precision)
+    try:
+        done = finetune(
+            ablated(recipe, args.without),
+            prompt,
+            model,
+            args.data,
+            args.out,
+            resume=args.resume,
+            install=not args.no_install,
+        )
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    for name, value in done.made.figures.items():
+        print(f"{name:>20}  {value:.4f}")
+    print(f"{done.parameters:,} parameters, kept: epoch {done.made.epoch}")
+    print(f"adapter: {done.folder} (curve: {args.out / CURVES})")
+    if done.installed is not None:
+        print(f'try: assistant ask CLIP "{prompt.examples[0]}" --task {done.installed.name}')
+    return 0
+
+
+def add_adapters(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "adapters",
+        help="list, show or check task adapters",
+        description="Task adapters: the shipped ones and your own.",
+        epilog=ADAPTERS_EPILOG,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    for name, help_text, run in (
+        ("list", "every adapter, its task and its figure", run_list),
+        ("show", "one adapter: recipe, data, figures", run_show),
+        ("check", "load one adapter on its base", run_check),
+    ):
+        action = actions.add_parser(name, help=help_text, description=help_text.capitalize())
+        if name != "list":
+            action.add_argument("name", metavar="NAME|DIR", help="an adapter's name or folder")
+        action.add_argument("--model", default="mini", metavar="NAME", help="default mini")
+        if name == "check":
+            action.add_argument("--base", metavar="DIR", type=Path, help="other base weights")
+        action.set_defaults(run=run)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    from assistant.adapter_store import adapter_folders, find_adapter, user_adapters
+    from assistant.errors import AssistantError
+
+    for name in (folders := adapter_folders(args.model)):
+        try:
+            stored = find_adapter(name, args.model)
+            told = f"{stored.origin:8}{headline(stored)}"
+        except AssistantError as error:
+            told = f"damaged: {error}"
+        print(f"{name:16}{told}")
+    if not folders:
+        print("no adapters yet; assistant finetune --help shows how to make one")
+    print(f"your own: {user_adapters(args.model)}")
+    return 0
+
+
+def headline(stored: StoredAdapter) -> str:
+    """Its dev figure and what it is for."""
+    from assistant.adapter_store import adapter_prompt
+
+    made = stored.recipe.made
+    if made is None:
+        return "not trained yet"
+    figures = [f"{name} {value:.3f}" for name, value in made.figures.items()][:2]
+    return f"{', '.join(figures)}; {adapter_prompt(stored).description}"
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from assistant.adapter_store import find_adapter
+
+    for line in shown(find_adapter(args.name, args.model)):
+        print(line)
+    return 0
+
+
+def shown(stored: StoredAdapter) -> Iterator[str]:
+    """Where it lies, its recipe, its card."""
+    from assistant.recipes import RECIPE
+
+    yield f"{stored.name} ({stored.origin}): {stored.folder}"
+    yield (stored.folder / RECIPE).read_text().rstrip()
+    card = stored.folder / "CARD.md"
+    if card.is_file():
+        yield ""
+        yield card.read_text().rstrip()
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from assistant.adapter_store import adapter_prompt, find_adapter
+    from assistant.model.loading import load_model
+
+    stored = find_adapter(args.name, args.model)
+    adapter_prompt(stored)
+    model = load_model(args.model, base=args.base)
+    model.load_adapter(stored.folder, stored.recipe)
+    print(f"{stored.name}: whole, and made for {model.fingerprint}")
+    return 0

@@ -1,0 +1,124 @@
+"""Strict loader of an adapter's recipe (``recipe.yaml``): how it is, or was, trained.
+
+A finished adapter's recipe also says what it was made from; without that part it is the plan that
+``assistant finetune --config`` takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import yaml
+
+from assistant.config import LoraSettings, TransferConfig, from_yaml
+from assistant.errors import ConfigError
+
+__all__ = ["ABLATIONS", "RECIPE", "Made", "PaperSettings", "Recipe", "Training", "load_recipe"]
+
+RECIPE = "recipe.yaml"
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "attributes")  # parts one can train without
+
+
+@dataclass(frozen=True)
+class Training:
+    """How ``assistant finetune`` trains. Defaults were measured on mini."""
+
+    epochs: int = 10
+    batch: int = 32  # examples per step and process
+    accumulate: int = 1  # batches per step of the optimizer
+    rate: float = 1.0e-3
+    betas: tuple[float, ...] = (0.9, 0.98)
+    weight_decay: float = 0.05
+    warmup: float = 0.05  # share of the steps
+    clip_norm: float = 1.0
+    slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
+    llm: float = 1.0  # weight of the LLM's cross-entropy
+    silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
+    attributes_kept: float = 0.5  # share of examples that name the encoder's classes
+    patience: int = 0  # epochs without a better dev figure before it stops; 0: never
+    dev_share: float = 0.1  # of the training examples, where the data have no dev split
+    seed: int = 7
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.silent_epochs <= self.epochs:
+            raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
+        if not 0.0 < self.dev_share < 1.0:
+            raise ConfigError(f"dev_share is {self.dev_share}; give a share between 0 and 1")
+        if not self.slots and not self.llm:
+            raise ConfigError("slots and llm are both 0; then there is nothing to learn from")
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """MTransLLAMA's own settings (section IV), kept beside ours."""
+
+    epochs: int = 25
+    batch: int = 2
+    frames: int = 4  # its "window", as we read it
+    rate: float = 1.0e-4
+    betas: tuple[float, ...] = (0.9, 0.95)
+    weight_decay: float = 0.05
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a finished adapter was made from."""
+
+    base: str  # fingerprint of the base weights
+    data: str  # sha256 of the examples
+    examples: int  # it was trained on
+    epoch: int  # whose weights were kept
+    figures: dict[str, float] = field(default_factory=dict)  # on the dev examples
+    versions: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One adapter: its task, its shape, its training."""
+
+    task: str
+    frames: int = 8  # looked at in training
+    without: tuple[str, ...] = ()  # of ABLATIONS
+    lora: LoraSettings = LoraSettings()
+    transfer: TransferConfig = TransferConfig()
+    training: Training = Training()
+    paper: PaperSettings = PaperSettings()
+    made: Made | None = None
+
+    def __post_init__(self) -> None:
+        for part in self.without:
+            if part not in ABLATIONS:
+                raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
+        if self.frames < 1:
+            raise ConfigError(f"frames is {self.frames}; give 1 or more")
+
+    def save(self, folder: Path) -> Path:
+        """Write ``folder/recipe.yaml``, atomically."""
+        path = folder / RECIPE
+        part = path.with_suffix(".part")
+        part.write_text(yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True))
+        part.replace(path)
+        return path
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe at ``path``, a file or an adapter's folder.
+
+    Raises:
+        ConfigError: unreadable, an unknown or missing key, a value that cannot be.
+    """
+    return from_yaml(Recipe, path / RECIPE if path.is_dir() else path)
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, for YAML."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

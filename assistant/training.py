@@ -1,0 +1,179 @@
+"""``assistant finetune``: one adapter from one file of examples."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from assistant.adapter_store import StoredAdapter, install_adapter
+from assistant.curves import draw_curves
+from assistant.errors import InputError
+from assistant.model.assistant import VideoAssistant
+from assistant.model.lora import count_trainable
+from assistant.recipes import Made, Recipe, load_recipe
+from assistant.templates import TaskPrompt
+from assistant.training_data import Item, read_items
+from assistant.training_examples import Example, make_examples, split_items
+from assistant.training_features import ClipTable, clips_of
+from assistant.training_loop import CHECKPOINT, LOG, Finetuner
+
+__all__ = ["Finished", "ablated", "finetune"]
+
+ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to."""
+
+    folder: Path  # the adapter
+    made: Made
+    parameters: int  # learned
+    installed: StoredAdapter | None
+
+
+def finetune(
+    recipe: Recipe,
+    prompt: TaskPrompt,
+    model: VideoAssistant,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    install: bool = False,
+) -> Finished:
+    """Train ``recipe`` on the examples in ``data``.
+
+    ``out`` holds features, checkpoint, ``log.jsonl`` and the curves; ``out/adapter`` is the best
+    epoch's adapter, whole at any moment.
+
+    Args:
+        data: JSONL as ``assistant data check`` describes it, or a folder with ``data.jsonl``.
+        resume: go on with the run in ``out``. install: copy the adapter to the person's own.
+    Raises:
+        InputError: unusable data, or ``out`` holds another run.
+    """
+    path = data / "data.jsonl" if data.is_dir() else data
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
+    if resume and not checkpoint.exists():
+        raise InputError(f"{out}: holds no run to resume; leave --resume out")
+    items = read_items(path)
+    train, dev = split_items(items, recipe)
+    if not train:
+        raise InputError(f"{path}: has no training examples; give some the split train, or none")
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.training.seed)  # the adapter's start
+    finetuner = prepare(recipe, prompt, model, train, dev, out)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    keeper = _Keeper(finetuner, prompt, digest)
+    finetuner.keep_best = keeper  # type: ignore[method-assign]
+    if resume:
+        finetuner.load()
+    else:
+        finetuner.save()
+    finetuner.run()
+    draw_curves(out / LOG, out / CURVES)
+    draw_curves(out / LOG, keeper.folder / CURVES)
+    made = load_made(keeper.folder)
+    (keeper.folder / CARD).write_text(card(replace(recipe, made=made), prompt, finetuner))
+    installed = install_adapter(keeper.folder, recipe.task, model.name) if install else None
+    return Finished(keeper.folder, made, count_trainable(finetuner.trained), installed)
+
+
+def prepare(
+    recipe: Recipe,
+    prompt: TaskPrompt,
+    model: VideoAssistant,
+    train: Sequence[Item],
+    dev: Sequence[Item],
+    out: Path,
+) -> Finetuner:
+    """Encode what was not encoded yet, and make the examples."""
+    keys = clips_of([*train, *dev])
+    table = ClipTable.open(out / "features", model.encoder, keys, recipe.frames) if keys else None
+    sets: list[list[Example]] = [
+        make_examples(items, prompt, model, table, keys, recipe) for items in (train, dev)
+    ]
+    return Finetuner(recipe, model, table, sets[0], sets[1], out)
+
+
+def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
+    """The recipe without some parts: of ``recipes.ABLATIONS``."""
+    transfer, lora = recipe.transfer, recipe.lora
+    if "mqt" in without:
+        transfer = replace(transfer, temporal=False)
+    if "dar" in without:
+        transfer = replace(transfer, routing="none")
+    if "lora" in without:
+        lora = replace(lora, train=False)
+    parts = tuple(dict.fromkeys([*recipe.without, *without]))
+    return replace(recipe, without=parts, transfer=transfer, lora=lora)
+
+
+class _Keeper:
+    """Writes the best epoch's adapter; its recipe comes last, so that a folder is whole or none."""
+
+    def __init__(self, finetuner: Finetuner, prompt: TaskPrompt, digest: str) -> None:
+        self.finetuner, self.prompt, self.digest = finetuner, prompt, digest
+        self.folder = finetuner.out / ADAPTER
+
+    def __call__(self, figures: dict[str, float]) -> None:
+        run = self.finetuner
+        if not run.accelerator.is_main_process:
+            return
+        run.model.adapters.save(run.name, self.folder)
+        replace(self.prompt, name=run.recipe.task).save(self.folder)
+        made = Made(
+            base=run.model.fingerprint,
+            data=self.digest,
+            examples=len(run.train_set),
+            epoch=run.progress.epoch + 1,
+            figures={name: round(value, 4) for name, value in figures.items()},
+            versions={name: version(name) for name in PACKAGES},
+            date=time.strftime("%Y-%m-%d"),
+        )
+        replace(run.recipe, made=made).save(self.folder)
+
+
+def load_made(folder: Path) -> Made:
+    """What the adapter in ``folder`` says it was made from."""
+    made = load_recipe(folder).made
+    assert made is not None
+    return made
+
+
+def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
+    """A first card; a person adds the data's terms and where the adapter fails."""
+    made = recipe.made
+    assert made is not None
+    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in made.figures.items())
+    without = f", without {', '.join(recipe.without)}" if recipe.without else ""
+    return f"""# {recipe.task}
+
+{prompt.description}
+
+An adapter of `{made.base}`: {count_trainable(run.trained):,} learned parameters{without}.
+
+| | |
+|---|---|
+| task | {prompt.name}: {prompt.examples[0]} |
+| data | {made.examples} training and {len(run.dev_set)} dev examples, sha256 {made.data[:16]} |
+| recipe | `{recipe.frames}` frames, {recipe.training.epochs} epochs, kept: epoch {made.epoch}; `recipe.yaml` has the rest |
+| made | {made.date}, seed {recipe.training.seed}, {", ".join(f"{k} {v}" for k, v in made.versions.items())} |
+| terms | those of the base weights, and those of the data |
+
+On the dev examples, which chose the epoch:
+
+| figure | value |
+|---|---|
+{rows}
+"""

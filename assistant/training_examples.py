@@ -1,0 +1,119 @@
+"""Training data as the models take it: texts of each item, in batches that a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from assistant.model.assistant import VideoAssistant
+from assistant.recipes import Recipe
+from assistant.tasks.base import Request, compose
+from assistant.templates import TaskPrompt
+from assistant.training_data import Item
+from assistant.training_features import ClipRef, ClipTable
+
+__all__ = ["Asked", "Example", "draw", "make_examples", "split_items", "steps_per_epoch"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item: what is asked with and without attributes, and what is right."""
+
+    clip: str | None  # key in the table; None: text alone
+    shown: Request
+    bare: Request  # without attributes
+    answer: str
+    choices: tuple[str, ...]
+    type: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An example with the texts that were drawn for it."""
+
+    example: Example
+    request: Request
+
+
+def make_examples(
+    items: Sequence[Item],
+    prompt: TaskPrompt,
+    model: VideoAssistant,
+    table: ClipTable | None,
+    keys: dict[ClipRef, str],
+    recipe: Recipe,
+) -> list[Example]:
+    """The examples of ``items``.
+
+    Raises:
+        InputError: a question that is too long, or choices that cannot be.
+    """
+    made = []
+    for item in items:
+        ref = None if item.video is None else ClipRef(item.video, item.start, item.end)
+        key = None if ref is None else keys[ref]
+        lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
+        seen = ""
+        if key is not None and table is not None and "attributes" not in recipe.without:
+            seen = table.attributes(key)
+        shown, bare = (
+            compose(
+                prompt,
+                model,
+                item.question,
+                lines=lines,
+                attributes=attributes,
+                choices=item.choices,
+                fused="fusion" not in recipe.without,
+            )
+            for attributes in (seen, "")
+        )
+        made.append(Example(key, shown, bare, item.answer, item.choices or (), item.type))
+    return made
+
+
+def split_items(items: Sequence[Item], recipe: Recipe) -> tuple[list[Item], list[Item]]:
+    """Training and dev items; without a dev split a share of the clips is set aside for it.
+
+    Test items are in neither.
+    """
+    train = [item for item in items if item.split in (None, "train")]
+    dev = [item for item in items if item.split == "dev"]
+    if dev or len(train) < 2:
+        return train, dev
+    groups = sorted({_group(item) for item in train})
+    rng = np.random.default_rng(recipe.training.seed)
+    count = max(1, round(len(groups) * recipe.training.dev_share))
+    aside = {groups[place] for place in rng.permutation(len(groups))[:count]}
+    if len(aside) == len(groups):
+        return train, []
+    return (
+        [item for item in train if _group(item) not in aside],
+        [item for item in train if _group(item) in aside],
+    )
+
+
+def _group(item: Item) -> str:
+    """Items about one clip stay on one side."""
+    return str(item.id) if item.video is None else str(item.video)
+
+
+def steps_per_epoch(count: int, size: int) -> int:
+    """Steps that take every example once, the last one perhaps smaller."""
+    return -(-count // size)
+
+
+def draw(
+    examples: Sequence[Example], recipe: Recipe, size: int, epoch: int
+) -> Iterator[list[Asked]]:
+    """The batches of an epoch; they depend on nothing but these arguments."""
+    rng = np.random.default_rng((recipe.training.seed, epoch))
+    order = rng.permutation(len(examples))
+    shown = rng.random(len(examples)) < recipe.training.attributes_kept
+    for start in range(0, len(order), size):
+        yield [
+            Asked(examples[place], examples[place].shown if shown[place] else examples[place].bare)
+            for place in order[start : start + size]
+        ]

@@ -1,0 +1,342 @@
+"""The loop of ``assistant finetune``: everything frozen but one adapter."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import is_tensorboard_available
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from assistant.answer import without_prior
+from assistant.errors import InputError
+from assistant.model.assistant import VideoAssistant
+from assistant.model.slots import WordSlots
+from assistant.recipes import Recipe
+from assistant.training_examples import Asked, Example, draw, steps_per_epoch
+from assistant.training_features import ClipTable
+
+__all__ = ["CHECKPOINT", "LOG", "Finetuner", "Learner"]
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
+SAVE_EVERY = 120.0  # seconds
+LEAST_RATE = 0.02  # share of the rate at the end
+CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
+
+
+class Learner(nn.Module):
+    """From examples to their loss; all that learns is the adapter ``name``."""
+
+    def __init__(
+        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.table, self.name = model, recipe, table, name
+        self.slots: WordSlots | None = None
+
+    def forward(self, batch: Sequence[Asked], silent: bool) -> Tensor:
+        """Mean loss; ``silent`` skips the LLM."""
+        total = torch.zeros((), device=self.model.qformer.queries.device)
+        for part in by_clip(batch):
+            total = total + self._loss(part, silent) * (len(part) / len(batch))
+        return total
+
+    def _loss(self, part: Sequence[Asked], silent: bool) -> Tensor:
+        training = self.recipe.training
+        visual = self.visual(part)
+        loss = visual.new_zeros((), dtype=torch.float32)
+        answers = [asked.example.answer for asked in part]
+        if self.slots is not None and (training.slots or silent):
+            bags: list[tuple[str, ...]] = [()] * len(part)
+            loss = loss + (training.slots or 1.0) * self.slots(visual, answers, bags)
+        if not silent:
+            llm = self.model.llm
+            prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+            ids = [[llm.answer_ids(answer)] for answer in answers]
+            losses = llm.answer_losses(visual, prompts, ids)
+            loss = loss + training.llm * torch.cat(losses).mean()
+        return loss
+
+    def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
+        """Visual tokens of examples that all have a clip, or all have none."""
+        fusion = [a.request.blind_fusion if blind else a.request.fusion for a in part]
+        ids, mask = self.model.fusion_ids(fusion)
+        patches = frames = None
+        keys = [asked.example.clip for asked in part]
+        if keys[0] is not None and self.table is not None and not blind:
+            patches, frames = self.table.patches([key for key in keys if key is not None])
+            patches, frames = patches.to(ids.device), frames.to(ids.device)
+            if bool(frames.all()):
+                frames = None
+        with self.model.adapters.using(self.name) as qformer:
+            return qformer(patches, ids, mask, frames)
+
+    @torch.no_grad()
+    def choices_told(self, part: Sequence[Asked], silent: bool) -> list[int]:
+        """Per example the place of the choice that is taken."""
+        visual = self.visual(part)
+        choices = [asked.example.choices for asked in part]
+        if silent and self.slots is not None:
+            return self.slots.choose(visual, choices)
+        llm, share = self.model.llm, self.model.choice_prior
+        ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
+        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+        scores = llm.answer_losses(visual, prompts, ids)
+        dark = [torch.zeros_like(some) for some in scores]
+        if share:
+            blind = [llm.prompt_ids(a.request.blind_prompt) for a in part]
+            dark = llm.answer_losses(self.visual(part, blind=True), blind, ids)
+        found = []
+        for losses, blind_losses in zip(scores, dark, strict=True):
+            weighed = without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
+            found.append(max(range(len(weighed)), key=weighed.__getitem__))
+        return found
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    epoch: int = 0
+    step: int = 0  # within the epoch
+    best: float = -math.inf  # the deciding figure, higher is better
+    best_epoch: int = -1
+    stale: int = 0  # epochs since
+
+
+class Finetuner:
+    """Trains one adapter; can stop and go on at any step, to the same weights bit by bit.
+
+    What a step does depends on the recipe's seed, the epoch and the step alone.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: VideoAssistant,
+        table: ClipTable | None,
+        train: Sequence[Example],
+        dev: Sequence[Example],
+        out: Path,
+    ) -> None:
+        self.recipe, self.model, self.out = recipe, model, out
+        self.train_set, self.dev_set = train, dev
+        self.accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            log_with="tensorboard" if is_tensorboard_available() else None,
+            project_dir=out,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        self.accelerator.init_trackers(TENSORBOARD)
+        self.name = recipe.task
+        model.to(self.accelerator.device)
+        model.adapters.add(self.name, recipe.lora, recipe.transfer)
+        self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train)
+        learner = Learner(model, recipe, table, self.name)
+        if recipe.training.slots or recipe.training.silent_epochs:
+            texts = {e.answer for e in (*train, *dev)}.union(*(e.choices for e in (*train, *dev)))
+            learner.slots = WordSlots(model.llm, texts, ()).to(self.accelerator.device)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {
+                    "params": [p for p in self.trained.values() if p.ndim > 1],
+                    "weight_decay": recipe.training.weight_decay,
+                },
+                {"params": [p for p in self.trained.values() if p.ndim <= 1], "weight_decay": 0.0},
+            ],
+            betas=tuple(recipe.training.betas),
+        )
+        self.learner = learner
+        self.wrapped = self.accelerator.prepare(learner)
+        self.progress = Progress()
+        self.size = (
+            recipe.training.batch * recipe.training.accumulate * self.accelerator.num_processes
+        )
+        self.steps = steps_per_epoch(len(train), self.size)
+
+    def run(self) -> None:
+        """Train to the end; Ctrl-C saves first."""
+        training, progress = self.recipe.training, self.progress
+        try:
+            while progress.epoch < training.epochs and not self._is_stale():
+                self._run_epoch()
+                self._end_epoch()
+        except KeyboardInterrupt:
+            self.save()
+            raise
+        finally:
+            self.accelerator.end_training()
+
+    def _is_stale(self) -> bool:
+        patience = self.recipe.training.patience
+        return bool(patience) and self.progress.stale >= patience
+
+    def _run_epoch(self) -> None:
+        progress, saved = self.progress, time.monotonic()
+        title = f"epoch {progress.epoch + 1} of {self.recipe.training.epochs}"
+        batches = draw(self.train_set, self.recipe, self.size, progress.epoch)
+        losses: list[float] = []
+        with tqdm(
+            total=self.steps,
+            initial=progress.step,
+            desc=title,
+            unit="step",
+            disable=not self.accelerator.is_main_process,
+        ) as bar:
+            for batch in islice(batches, progress.step, None):
+                losses.append(self._step(batch))
+                progress.step += 1
+                bar.update()
+                bar.set_postfix(loss=f"{losses[-1]:.3f}")
+                if len(losses) == 20 or progress.step == self.steps:
+                    self.log(loss=sum(losses) / len(losses))
+                    losses = []
+                if time.monotonic() - saved > SAVE_EVERY:
+                    self.save()
+                    saved = time.monotonic()
+
+    def _step(self, batch: list[Asked]) -> float:
+        """One step of the optimizer over this process's share of the batch."""
+        training, progress = self.recipe.training, self.progress
+        self._set_rate(progress.epoch * self.steps + progress.step)
+        rng = np.random.default_rng((training.seed, progress.epoch, progress.step))
+        torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
+        self.wrapped.train()
+        total = 0.0
+        with self.accelerator.split_between_processes(batch) as mine:
+            parts = list(_chunks(mine, training.batch))
+            for number, part in enumerate(parts, 1):
+                more = number < len(parts)
+                with self.accelerator.no_sync(self.wrapped) if more else nullcontext():
+                    loss = self.wrapped(part, self._silent) * (len(part) / len(mine))
+                    self.accelerator.backward(loss)
+                total += float(loss.detach())
+        self.accelerator.clip_grad_norm_(self.trained.values(), training.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return total
+
+    @property
+    def _silent(self) -> bool:
+        return self.progress.epoch < self.recipe.training.silent_epochs
+
+    def _set_rate(self, step: int) -> None:
+        """Linear warm-up, then a cosine to almost nothing."""
+        training = self.recipe.training
+        share = (step + 1) / (self.steps * training.epochs)
+        rise = min(1.0, share / training.warmup) if training.warmup else 1.0
+        fall = max(LEAST_RATE, 0.5 * (1.0 + math.cos(math.pi * share)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.rate * rise * fall
+
+    def _end_epoch(self) -> None:
+        """Measure on dev, keep the best, write the checkpoint."""
+        progress = self.progress
+        figures = self.dev_figures()
+        self.log(**figures)
+        comparable = not self._silent or progress.epoch + 1 == self.recipe.training.epochs
+        figure = figures.get(CHOSEN, -figures.get("dev loss", float(progress.epoch)))
+        if comparable and figure > progress.best:
+            progress.best, progress.best_epoch, progress.stale = figure, progress.epoch, 0
+            self.keep_best(figures)
+        elif comparable:
+            progress.stale += 1
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        self.save()
+
+    def keep_best(self, figures: dict[str, float]) -> None:
+        """Called with each better epoch; :func:`assistant.training.finetune` writes the adapter."""
+
+    @torch.no_grad()
+    def dev_figures(self) -> dict[str, float]:
+        """Loss, and accuracy by choices overall and per type; nothing without dev examples."""
+        self.learner.eval()
+        asked = [Asked(example, example.shown) for example in self.dev_set]
+        losses, right = [], {}
+        size = self.recipe.training.batch
+        for batch in _chunks(asked, size):
+            losses += [float(self.learner(batch, self._silent))] * len(batch)
+            for part in by_clip([a for a in batch if len(a.example.choices) > 1]):
+                for one, place in zip(
+                    part, self.learner.choices_told(part, self._silent), strict=True
+                ):
+                    told = one.example.choices[place] == one.example.answer
+                    right.setdefault(one.example.type or "questions", []).append(told)
+        figures = {"dev loss": sum(losses) / len(losses)} if losses else {}
+        if right:
+            every = [told for some in right.values() for told in some]
+            figures[CHOSEN] = sum(every) / len(every)
+            figures |= {f"{CHOSEN}: {kind}": sum(some) / len(some) for kind, some in right.items()}
+        return figures
+
+    def log(self, **values: float) -> None:
+        """Append one line to ``log.jsonl``."""
+        if not self.accelerator.is_main_process:
+            return
+        where = {"epoch": self.progress.epoch + 1, "step": self.total_step}
+        line = {**where, "time": round(time.time()), **values}
+        with (self.out / LOG).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.accelerator.log(values, step=self.total_step)
+
+    @property
+    def total_step(self) -> int:
+        """Steps since the beginning."""
+        return self.progress.epoch * self.steps + self.progress.step
+
+    def save(self) -> None:
+        """Write the checkpoint, atomically."""
+        if not self.accelerator.is_main_process:
+            return
+        state: dict[str, Any] = {
+            "recipe": repr(self.recipe),
+            "progress": vars(self.progress),
+            "trained": {name: p.detach().cpu() for name, p in self.trained.items()},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        part = self.out / (CHECKPOINT + ".part")
+        torch.save(state, part)
+        part.replace(self.out / CHECKPOINT)
+
+    @torch.no_grad()
+    def load(self) -> None:
+        """Go on where the checkpoint stopped.
+
+        Raises:
+            InputError: it was written with another recipe.
+        """
+        path = self.out / CHECKPOINT
+        state = torch.load(path, weights_only=True)
+        if state["recipe"] != repr(self.recipe):
+            raise InputError(
+                f"{path}: was written with another recipe; take the same one or another --out"
+            )
+        for name, parameter in self.trained.items():
+            parameter.copy_(state["trained"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
+
+
+def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Those with a clip, then those without: a forward pass has one kind."""
+    for has_clip in (True, False):
+        part = [asked for asked in batch if (asked.example.clip is not None) is has_clip]
+        if part:
+            yield part
+
+
+def _chunks(asked: Sequence[Asked], size: int) -> Iterator[Sequence[Asked]]:
+    for start in range(0, len(asked), size):
+        yield asked[start : start + size]

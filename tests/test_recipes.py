@@ -1,0 +1,56 @@
+"""Recipes: strict, and the same after a round through the file."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from assistant.config import LoraSettings, TransferConfig
+from assistant.errors import ConfigError
+from assistant.recipes import RECIPE, Made, Recipe, Training, load_recipe
+
+MADE = Made("mini-1", "abc", 12, 3, {"accuracy": 0.5}, {"torch": "2"}, "2026-11-21")
+WHOLE = Recipe(
+    task="motion",
+    frames=4,
+    without=("dar",),
+    lora=LoraSettings(rank=4),
+    transfer=TransferConfig(routing="none", pooling="learned"),
+    training=Training(epochs=3, betas=(0.9, 0.95)),
+    made=MADE,
+)
+
+
+@pytest.mark.parametrize("recipe", [Recipe(task="mine"), WHOLE])
+def test_comes_back_as_it_was_saved(tmp_path, recipe):
+    recipe.save(tmp_path)
+    assert load_recipe(tmp_path) == recipe
+    assert load_recipe(tmp_path / RECIPE) == recipe
+    assert [path.name for path in tmp_path.iterdir()] == [RECIPE]
+
+
+def test_a_few_keys_are_enough(tmp_path):
+    (tmp_path / RECIPE).write_text("task: mine\ntraining: {epochs: 2}\n")
+    recipe = load_recipe(tmp_path)
+    assert recipe.training == Training(epochs=2)
+    assert recipe.paper.batch == 2 and recipe.made is None
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"frame": 8}, "'frame'"),
+        ({"task": 3}, "task"),
+        ({"frames": 0}, "frames is 0"),
+        ({"without": ["sound"]}, "'sound'"),
+        ({"training": {"epochs": 0}}, "epochs is 0"),
+        ({"training": {"epochs": 2, "silent_epochs": 3}}, "silent_epochs is 3"),
+        ({"training": {"slots": 0.0, "llm": 0.0}}, "nothing to learn"),
+        ({"training": {"dev_share": 1.0}}, "dev_share"),
+        ({"transfer": {"routing": "dynamic"}}, "'dynamic'"),
+    ],
+)
+def test_names_what_cannot_be(tmp_path, change, named):
+    (tmp_path / RECIPE).write_text(yaml.safe_dump({"task": "mine", **change}))
+    with pytest.raises(ConfigError, match=named):
+        load_recipe(tmp_path)

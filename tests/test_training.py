@@ -1,0 +1,231 @@
+"""``assistant finetune``: what learns, what stays, what a stop leaves, where adapters are found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from clips import make_clip
+from tiny import tiny_assistant
+
+from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter, install_adapter
+from assistant.config import LoraSettings, TransferConfig
+from assistant.errors import InputError, WeightsError
+from assistant.recipes import Recipe, Training, load_recipe
+from assistant.session import Assistant
+from assistant.templates import TaskPrompt
+from assistant.training import ablated, finetune
+from assistant.training_examples import draw, make_examples, split_items, steps_per_epoch
+from assistant.training_loop import CHECKPOINT, LOG, Finetuner
+
+PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
+RECIPE = Recipe(
+    task="tell",
+    frames=2,
+    lora=LoraSettings(rank=2, dropout=0.1),
+    transfer=TransferConfig(frames=2, masks=2, router_width=4),
+    training=Training(epochs=2, batch=3, rate=1e-2, silent_epochs=1),
+)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two clips and a text, each asked about."""
+    lines = []
+    for number in range(3):
+        if number < 2:
+            make_clip(tmp_path / f"{number}.mp4", range(number * 9, number * 9 + 9))
+        video = f"{number}.mp4" if number < 2 else None
+        lines += [
+            {
+                "id": f"{number}-{turn}",
+                "video": video,
+                "question": f"is it {turn}?",
+                "answer": "yes" if (turn + number) % 2 else "no",
+                "choices": ["yes", "no"],
+                "type": "yes/no",
+                "split": "dev" if turn == 3 else "train",
+            }
+            for turn in range(4)
+        ]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
+
+
+def weights(folder):
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
+def test_only_the_adapter_learns_and_it_is_found_by_name(data, tmp_path):
+    model = tiny_assistant()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    done = finetune(RECIPE, PROMPT, model, data, tmp_path / "run", install=True)
+    after = dict(model.named_parameters())
+    frozen = {n.replace(".base_layer", ""): p for n, p in after.items() if "lora_" not in n}
+    for name, value in before.items():
+        assert torch.equal(frozen[name], value), name
+    assert done.installed is not None and done.installed.name == "tell"
+    assert list(adapter_folders("tiny")) == ["tell"]
+    stored = find_adapter("tell", "tiny")
+    assert adapter_prompt(stored) == PROMPT
+    assert stored.recipe.made.base == model.fingerprint
+    assert stored.recipe.made.examples == 9
+    assert {"accuracy", "dev loss"} <= stored.recipe.made.figures.keys()
+    assert (done.folder / "CARD.md").read_text().startswith("# tell")
+    assert (tmp_path / "run/curves.png").stat().st_size > 1000
+
+
+def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_path):
+    finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run", install=True)
+    plain = Assistant(tiny_assistant()).open(tmp_path / "0.mp4", frames=2)
+    choices = ["yes", "no"]
+    bare = plain.ask("is it 1?", choices=choices).probabilities
+    plain.clear()
+    told = plain.ask("is it 1?", task="tell", choices=choices)
+    assert told.as_dict()["adapter"] == "tell"
+    assert told.probabilities != bare
+    plain.clear()
+    again = plain.ask("is it 1?", choices=choices)
+    assert again.as_dict()["adapter"] is None
+    assert again.probabilities == pytest.approx(bare)
+    plain.clear()
+    named = plain.ask("is it 1?", task="tell", adapter=tmp_path / "run/adapter", choices=choices)
+    assert named.probabilities == pytest.approx(told.probabilities)
+    plain.clear()
+    base = plain.ask("is it 1?", task="tell", adapter="none", choices=choices)
+    assert base.as_dict()["adapter"] is None
+    assert len(told.evidence()) == 2
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 4])
+def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, stop_at):
+    whole = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "whole")
+    step, taken = Finetuner._step, []
+
+    def stopping(self, batch):
+        taken.append(batch)
+        if len(taken) == stop_at + 1:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    monkeypatch.setattr(Finetuner, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "stopped")
+    monkeypatch.setattr(Finetuner, "_step", step)
+    resumed = finetune(
+        RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "stopped", resume=True
+    )
+    assert weights(resumed.folder) == weights(whole.folder)
+    one, two = (
+        torch.load(tmp_path / name / CHECKPOINT, weights_only=True) for name in ("whole", "stopped")
+    )
+    assert one["progress"] == two["progress"]
+    for name, value in one["trained"].items():
+        assert torch.equal(value, two["trained"][name]), name
+
+
+def test_says_what_stands_in_the_way(data, tmp_path):
+    model = tiny_assistant()
+    out = tmp_path / "run"
+    with pytest.raises(InputError, match="no run to resume"):
+        finetune(RECIPE, PROMPT, model, data, out, resume=True)
+    finetune(RECIPE, PROMPT, model, data, out)
+    with pytest.raises(InputError, match="--resume"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), data, out)
+    other = replace(RECIPE, training=replace(RECIPE.training, rate=1e-3))
+    with pytest.raises(InputError, match="another recipe"):
+        finetune(other, PROMPT, tiny_assistant(), data, out, resume=True)
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_kept(data, tmp_path):
+    (tmp_path / "1.mp4").write_text("no clip")
+    with pytest.raises(InputError, match=r"1\.mp4"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+    make_clip(tmp_path / "1.mp4", range(9))
+    assert finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run").made.examples == 9
+
+
+def test_an_adapter_of_another_base_is_refused(data, tmp_path):
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+    other = tiny_assistant()
+    other.fingerprint = "tiny-1"
+    with pytest.raises(WeightsError, match="tiny-1"):
+        other.load_adapter(done.folder, load_recipe(done.folder))
+
+
+def test_an_own_adapter_is_replaced_whole(data, tmp_path):
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run", install=True)
+    (done.installed.folder / "old").write_text("")
+    install_adapter(done.folder, "tell", "tiny")
+    assert not (done.installed.folder / "old").exists()
+    assert list(adapter_folders("tiny")) == ["tell"]
+    with pytest.raises(InputError, match="'base'"):
+        install_adapter(done.folder, "base", "tiny")
+
+
+@pytest.mark.parametrize(
+    ("without", "gone"),
+    [("mqt", "temporal_routers"), ("dar", "routers"), ("lora", None)],
+)
+def test_parts_can_be_left_out(without, gone):
+    recipe = ablated(RECIPE, [without])
+    assert recipe.without == (without,)
+    model = tiny_assistant()
+    model.adapters.add("x", recipe.lora, recipe.transfer)
+    names = model.adapters.trainable("x", lora=recipe.lora.train)
+    if gone is None:
+        assert not [name for name in names if "lora_" in name]
+    else:
+        assert not [name for name in names if gone in name]
+
+
+def test_without_fusion_the_llm_reads_what_the_qformer_would_have(tmp_path):
+    from assistant.training_data import Item
+
+    model = tiny_assistant()
+    item = Item(1, None, "is it?", "yes", choices=("yes", "no"))
+    prompt = replace(PROMPT, fusion="Q: {question}")
+    (example,) = make_examples([item], prompt, model, None, {}, ablated(RECIPE, ["fusion"]))
+    assert example.shown.fusion == ""
+    assert example.shown.prompt == "Q: is it?\nis it?"
+
+
+def test_batches_take_every_example_once_and_again_the_same(tmp_path):
+    examples = list(range(10))
+
+    class Pair:
+        shown = bare = None
+
+    pairs = [Pair() for _ in examples]
+    epochs = [[a.example for batch in draw(pairs, RECIPE, 4, n) for a in batch] for n in (0, 0, 1)]
+    assert epochs[0] == epochs[1] != epochs[2]
+    assert set(epochs[0]) == set(pairs) and len(epochs[0]) == 10
+    assert steps_per_epoch(10, 4) == 3
+
+
+def test_clips_set_aside_for_dev_are_not_in_training(data):
+    from assistant.training_data import read_items
+
+    items = [replace(item, split=None) for item in read_items(data)]
+    train, dev = split_items(items, replace(RECIPE, training=Training(dev_share=0.4)))
+    assert train and dev and len(train) + len(dev) == len(items)
+    assert not {i.video for i in train if i.video} & {i.video for i in dev if i.video}
+
+
+def test_log_has_losses_and_dev_figures(data, tmp_path):
+    finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    assert sum("dev loss" in line for line in lines) == 2
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+    assert any((tmp_path / "run/tensorboard").iterdir())
+    shutil.rmtree(tmp_path / "run")
