@@ -119,11 +119,16 @@ class Answer:
         if self._evidence is None:
             model, request, clip = self._asked
             claim, ended = self._claim
-            weights = model.occlusion(
-                clip.patches, answer=claim, ended=ended, **request.asked()
-            )
+            weights = model.occlusion(clip.patches, answer=claim, ended=ended, **request.asked())
             self._evidence = tuple(weights)
         return self._evidence
+
+    def routing(self) -> list[dict[str, list[float]]]:
+        """Per layer of the Q-Former how far it looked: the weight of each receptive field, the
+        widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
+        """
+        model, request, clip = self._asked
+        return model.routing(clip.patches, fusion=request.fusion, adapter=request.adapter)
 
     @property
     def frames(self) -> tuple[float, ...]:
@@ -152,6 +157,11 @@ class Answer:
             found |= {"unsure": True, "reason": self._reason}
         if self._evidence is not None:
             found["evidence"] = [round(weight, 4) for weight in self._evidence]
+            if routes := self.routing():
+                found["routing"] = [
+                    {axis: [round(share, 4) for share in alpha] for axis, alpha in route.items()}
+                    for route in routes
+                ]
         return found | {
             "attributes": [
                 {"name": thing.name, "probability": round(thing.probability, 4)}

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.cli_options import count
 from assistant.recipes import ABLATIONS
 
 if TYPE_CHECKING:
     from assistant.adapter_store import StoredAdapter
     from assistant.recipes import Recipe
     from assistant.templates import TaskPrompt
+    from assistant.training import Examples
 
 __all__ = ["add_adapters", "add_finetune"]
 
@@ -33,11 +35,11 @@ A task that is not shipped needs a prompt file (--prompt): what the models read.
 
 examples:
   assistant data check clips/data.jsonl
-  assistant finetune motion --data clips --out run
-  assistant finetune motion --data clips --out run --resume
+  assistant finetune motion --generate 4000 --out run
+  assistant finetune motion --generate 4000 --out run --resume
   assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
   assistant ask clip.mp4 "Is it open?" --task mytask
-  assistant finetune motion --data clips --out no-time --without mqt --no-install
+  assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
 """
 
 ADAPTERS_EPILOG = """\
@@ -56,7 +58,13 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         epilog=FINETUNE_EPILOG,
     )
     parser.add_argument("task", metavar="TASK", help="the adapter's name: a shipped task or yours")
-    parser.add_argument("--data", metavar="PATH", type=Path, required=True)
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument(
+        "--data", metavar="PATH", type=Path, help="JSONL, or a folder with data.jsonl"
+    )
+    data.add_argument(
+        "--generate", metavar="N", type=count, help="N clips as assistant scenes --kind clips makes"
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument(
@@ -93,7 +101,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     from assistant.errors import ConfigError, InputError
     from assistant.tasks.base import find_task
     from assistant.templates import load_prompt
-    from assistant.training_data import read_items
+    from assistant.training import examples_from, generated_examples
 
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
@@ -105,9 +113,11 @@ def run_finetune(args: argparse.Namespace) -> int:
         except ConfigError as error:
             raise ConfigError(f"{error}; or write one and give it with --prompt") from error
     recipe = plan(args)
-    path = args.data / "data.jsonl" if args.data.is_dir() else args.data
-    read_items(path)  # its mistakes show before the model loads
-    return train(args, recipe, prompt)
+    if args.data is not None:  # mistakes show before the model loads
+        examples = examples_from(args.data)
+    else:
+        examples = generated_examples(args.generate, recipe.training.seed)
+    return train(args, recipe, prompt, examples)
 
 
 def plan(args: argparse.Namespace) -> Recipe:
@@ -129,7 +139,7 @@ def plan(args: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt) -> int:
+def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples: Examples) -> int:
     """Load the model and train; say where everything lies."""
     from assistant.model.loading import load_model
     from assistant.training import CURVES, ablated, finetune
@@ -140,7 +150,7 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt) -> int:
             ablated(recipe, args.without),
             prompt,
             model,
-            args.data,
+            examples,
             args.out,
             resume=args.resume,
             install=not args.no_install,

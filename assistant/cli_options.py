@@ -99,8 +99,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--task",
         default="auto",
         metavar="NAME|FILE",
-        help="chat, describe, an adapter's task, or a prompt file of your own "
-        "(default auto: chat)",
+        help="chat, describe, an adapter's task, or a prompt file of your own (default auto: chat)",
     )
     group.add_argument(
         "--adapter",

@@ -89,6 +89,7 @@ class TransferConfig:
 
     frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
+    reuse: bool = True  # False: attention over frames begins anew, with weights of its own
     gate: float = 1.0  # of the temporal attention at the start; 1 is the paper's, 0 the image model
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
     masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one

@@ -84,10 +84,10 @@ class Recipe:
     task: str
     frames: int = 8  # looked at in training
     without: tuple[str, ...] = ()  # of ABLATIONS
-    lora: LoraSettings = LoraSettings()
-    transfer: TransferConfig = TransferConfig()
-    training: Training = Training()
-    paper: PaperSettings = PaperSettings()
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    training: Training = field(default_factory=Training)
+    paper: PaperSettings = field(default_factory=PaperSettings)
     made: Made | None = None
 
     def __post_init__(self) -> None:

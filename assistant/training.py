@@ -22,11 +22,41 @@ from assistant.training_data import Item, read_items
 from assistant.training_examples import Example, make_examples, split_items
 from assistant.training_features import ClipTable, clips_of
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
+from assistant.training_scenes import generated_items
 
-__all__ = ["Finished", "ablated", "finetune"]
+__all__ = ["Examples", "Finished", "ablated", "examples_from", "finetune", "generated_examples"]
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
+
+
+DEV_SHARE = 0.04  # of generated clips: as many again are drawn for dev
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What to learn from, and a hash that tells it from anything else."""
+
+    items: tuple[Item, ...]
+    digest: str
+
+
+def examples_from(path: Path) -> Examples:
+    """The examples in a JSONL file, or in a folder with ``data.jsonl``.
+
+    Raises:
+        InputError: the file cannot be read, or lines are wrong: all are named.
+    """
+    path = path / "data.jsonl" if path.is_dir() else path
+    return Examples(tuple(read_items(path)), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def generated_examples(count: int, seed: int) -> Examples:
+    """Questions about ``count`` generated clips to train on, and about some more for dev."""
+    aside = max(1, round(count * DEV_SHARE))
+    items = (*generated_items(count, seed, "train"), *generated_items(aside, seed, "dev"))
+    told = hashlib.sha256(repr(items).encode()).hexdigest()
+    return Examples(items, told)
 
 
 @dataclass(frozen=True)
@@ -43,38 +73,34 @@ def finetune(
     recipe: Recipe,
     prompt: TaskPrompt,
     model: VideoAssistant,
-    data: Path,
+    examples: Examples,
     out: Path,
     *,
     resume: bool = False,
     install: bool = False,
 ) -> Finished:
-    """Train ``recipe`` on the examples in ``data``.
+    """Train ``recipe`` on ``examples``.
 
     ``out`` holds features, checkpoint, ``log.jsonl`` and the curves; ``out/adapter`` is the best
     epoch's adapter, whole at any moment.
 
     Args:
-        data: JSONL as ``assistant data check`` describes it, or a folder with ``data.jsonl``.
         resume: go on with the run in ``out``. install: copy the adapter to the person's own.
     Raises:
-        InputError: unusable data, or ``out`` holds another run.
+        InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
     """
-    path = data / "data.jsonl" if data.is_dir() else data
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
     if resume and not checkpoint.exists():
         raise InputError(f"{out}: holds no run to resume; leave --resume out")
-    items = read_items(path)
-    train, dev = split_items(items, recipe)
+    train, dev = split_items(examples.items, recipe)
     if not train:
-        raise InputError(f"{path}: has no training examples; give some the split train, or none")
+        raise InputError("there are no training examples; give some the split train, or none")
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     finetuner = prepare(recipe, prompt, model, train, dev, out)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    keeper = _Keeper(finetuner, prompt, digest)
+    keeper = _Keeper(finetuner, prompt, examples.digest)
     finetuner.keep_best = keeper  # type: ignore[method-assign]
     if resume:
         finetuner.load()
@@ -157,6 +183,8 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
     assert made is not None
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in made.figures.items())
     without = f", without {', '.join(recipe.without)}" if recipe.without else ""
+    kept = f"`{recipe.frames}` frames, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
+    versions = ", ".join(f"{name} {value}" for name, value in made.versions.items())
     return f"""# {recipe.task}
 
 {prompt.description}
@@ -167,8 +195,8 @@ An adapter of `{made.base}`: {count_trainable(run.trained):,} learned parameters
 |---|---|
 | task | {prompt.name}: {prompt.examples[0]} |
 | data | {made.examples} training and {len(run.dev_set)} dev examples, sha256 {made.data[:16]} |
-| recipe | `{recipe.frames}` frames, {recipe.training.epochs} epochs, kept: epoch {made.epoch}; `recipe.yaml` has the rest |
-| made | {made.date}, seed {recipe.training.seed}, {", ".join(f"{k} {v}" for k, v in made.versions.items())} |
+| recipe | {kept}; `recipe.yaml` has the rest |
+| made | {made.date}, seed {recipe.training.seed}, {versions} |
 | terms | those of the base weights, and those of the data |
 
 On the dev examples, which chose the epoch:

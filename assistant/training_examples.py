@@ -12,7 +12,7 @@ from assistant.recipes import Recipe
 from assistant.tasks.base import Request, compose
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item
-from assistant.training_features import ClipRef, ClipTable
+from assistant.training_features import ClipRef, ClipTable, clip_of
 
 __all__ = ["Asked", "Example", "draw", "make_examples", "split_items", "steps_per_epoch"]
 
@@ -52,7 +52,7 @@ def make_examples(
     """
     made = []
     for item in items:
-        ref = None if item.video is None else ClipRef(item.video, item.start, item.end)
+        ref = clip_of(item)
         key = None if ref is None else keys[ref]
         lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
         seen = ""

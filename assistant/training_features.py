@@ -18,9 +18,10 @@ from assistant.errors import InputError, VideoError
 from assistant.model.attributes import attribute_text
 from assistant.model.vision import ImageEncoder
 from assistant.training_data import Item
+from assistant.training_scenes import draw_clip, is_generated
 from assistant.video import read_clip
 
-__all__ = ["ClipRef", "ClipTable", "clips_of"]
+__all__ = ["ClipRef", "ClipTable", "clip_of", "clips_of"]
 
 READERS = 2  # clips that are decoded at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
@@ -39,16 +40,35 @@ class ClipRef:
     def key(self) -> str:
         """Tells it from any other clip, and from the same file once that has changed."""
         found = self.path.stat()
-        return json.dumps(
-            [str(self.path), found.st_size, found.st_mtime_ns, self.start, self.end]
-        )
+        return json.dumps([str(self.path), found.st_size, found.st_mtime_ns, self.start, self.end])
+
+    def read(self, frames: int) -> np.ndarray:
+        """``(T, H, W, 3)`` uint8 RGB, T at most ``frames``. Raises VideoError."""
+        return read_clip(self.path, frames=frames, start=self.start, end=self.end).frames
+
+
+class GeneratedRef(ClipRef):
+    """A clip of ``assistant scenes`` that is drawn when it is wanted, and in no file."""
+
+    @property
+    def key(self) -> str:
+        return str(self.path)
+
+    def read(self, frames: int) -> np.ndarray:
+        return draw_clip(self.path, frames)
+
+
+def clip_of(item: Item) -> ClipRef | None:
+    """What an item is about; None: text alone."""
+    if item.video is None:
+        return None
+    kind = GeneratedRef if is_generated(item.video) else ClipRef
+    return kind(item.video, item.start, item.end)
 
 
 def clips_of(items: Sequence[Item]) -> dict[ClipRef, str]:
     """Every clip that the items are about, once, with its key."""
-    refs = dict.fromkeys(
-        ClipRef(item.video, item.start, item.end) for item in items if item.video is not None
-    )
+    refs = dict.fromkeys(ref for item in items if (ref := clip_of(item)) is not None)
     return {ref: ref.key for ref in refs}
 
 
@@ -135,15 +155,12 @@ def _memmap(path: Path, shape: tuple[int, ...], *, fresh: bool) -> np.memmap:
 def _read(clips: Sequence[ClipRef], frames: int) -> Iterator[np.ndarray]:
     """Each clip's frames ``(T, H, W, 3)`` in order, decoded a few ahead."""
 
-    def read(ref: ClipRef) -> np.ndarray:
-        return read_clip(ref.path, frames=frames, start=ref.start, end=ref.end).frames
-
     problems: list[str] = []
     with ThreadPoolExecutor(READERS) as pool:
-        waiting: list[Future[np.ndarray]] = [pool.submit(read, ref) for ref in clips[:AHEAD]]
+        waiting: list[Future[np.ndarray]] = [pool.submit(ref.read, frames) for ref in clips[:AHEAD]]
         for number in range(len(clips)):
             if number + AHEAD < len(clips):
-                waiting.append(pool.submit(read, clips[number + AHEAD]))
+                waiting.append(pool.submit(clips[number + AHEAD].read, frames))
             try:
                 pictures = waiting.pop(0).result()
             except VideoError as error:

@@ -37,10 +37,13 @@ CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices;
 
 
 class Learner(nn.Module):
-    """From examples to their loss; all that learns is the adapter ``name``."""
+    """From examples to their loss and their answers, through the adapter ``name``.
+
+    All that learns is that adapter; None is the image model run per frame.
+    """
 
     def __init__(
-        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str
+        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str | None
     ) -> None:
         super().__init__()
         self.model, self.recipe, self.table, self.name = model, recipe, table, name
@@ -76,28 +79,44 @@ class Learner(nn.Module):
         patches = frames = None
         keys = [asked.example.clip for asked in part]
         if keys[0] is not None and self.table is not None and not blind:
-            patches, frames = self.table.patches([key for key in keys if key is not None])
+            patches, frames = self.frames([key for key in keys if key is not None])
             patches, frames = patches.to(ids.device), frames.to(ids.device)
             if bool(frames.all()):
                 frames = None
         with self.model.adapters.using(self.name) as qformer:
             return qformer(patches, ids, mask, frames)
 
+    def frames(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
+        assert self.table is not None
+        return self.table.patches(keys)
+
     @torch.no_grad()
-    def choices_told(self, part: Sequence[Asked], silent: bool) -> list[int]:
-        """Per example the place of the choice that is taken."""
-        visual = self.visual(part)
+    def free_answers(self, part: Sequence[Asked], max_new_tokens: int) -> list[str]:
+        """As the model decodes them; the examples all have a clip, or all have none."""
+        llm = self.model.llm
+        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+        return llm.complete(self.visual(part), prompts, max_new_tokens)
+
+    @torch.no_grad()
+    def choices_told(
+        self, part: Sequence[Asked], silent: bool, *, blind: bool = False
+    ) -> list[int]:
+        """Per example the place of the choice that is taken; ``blind``: without the clip."""
+        if not part:
+            return []
+        visual = self.visual(part, blind=blind)
         choices = [asked.example.choices for asked in part]
         if silent and self.slots is not None:
             return self.slots.choose(visual, choices)
         llm, share = self.model.llm, self.model.choice_prior
         ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
+        alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
         prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-        scores = llm.answer_losses(visual, prompts, ids)
+        scores = llm.answer_losses(visual, alone if blind else prompts, ids)
         dark = [torch.zeros_like(some) for some in scores]
-        if share:
-            blind = [llm.prompt_ids(a.request.blind_prompt) for a in part]
-            dark = llm.answer_losses(self.visual(part, blind=True), blind, ids)
+        if share and not blind:
+            dark = llm.answer_losses(self.visual(part, blind=True), alone, ids)
         found = []
         for losses, blind_losses in zip(scores, dark, strict=True):
             weighed = without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
@@ -264,7 +283,8 @@ class Finetuner:
         """Loss, and accuracy by choices overall and per type; nothing without dev examples."""
         self.learner.eval()
         asked = [Asked(example, example.shown) for example in self.dev_set]
-        losses, right = [], {}
+        losses: list[float] = []
+        right: dict[str, list[bool]] = {}
         size = self.recipe.training.batch
         for batch in _chunks(asked, size):
             losses += [float(self.learner(batch, self._silent))] * len(batch)

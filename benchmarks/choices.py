@@ -44,9 +44,7 @@ def main() -> None:
     print("| mean | " + " | ".join(f"{value:.1f}" for value in np.mean(rows, axis=0)) + " |")
 
 
-def measured(
-    model: VideoAssistant, args: argparse.Namespace
-) -> Iterator[tuple[str, list[float]]]:
+def measured(model: VideoAssistant, args: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
     """Per type the accuracy at each of ``SHARES``."""
     source = Photos(args.photos)
     names = source.splits["dev"]
@@ -73,7 +71,9 @@ def accuracies(
     dark = choice_scores(model, None, samples, f"{kind}, blind")
     found = []
     for share in SHARES:
-        chosen = [int(np.argmax(without_prior(*pair, share))) for pair in zip(seen, dark, strict=True)]
+        chosen = [
+            int(np.argmax(without_prior(*pair, share))) for pair in zip(seen, dark, strict=True)
+        ]
         right = [s.choices[place] == s.answer for s, place in zip(samples, chosen, strict=True)]
         found.append(100 * float(np.mean(right)))
     return found

@@ -113,6 +113,9 @@ class ScriptedModel:
         self.occluded.append((answer, ended))
         return [number / 100 for number in numbers_in(patches)]
 
+    def routing(self, patches: Tensor, *, fusion: str, adapter: str | None) -> list:
+        return []
+
     def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
         kept: list[str] = []
         for part in parts:

@@ -25,11 +25,12 @@ PACKAGES = {"assistant": "assistant", "ui": "assistant.ui"}  # folder: package
 LAYERS = (
     "errors config resources",
     "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
-    "time_* metrics consensus templates recipes adapter_store curves records scenes scenes.* captions captions.*",
+    "time_* metrics consensus templates recipes adapter_store curves records scenes scenes.* "
+    "captions captions.*",
     "model model.*",
     "features answer evidence session tasks tasks.*",
-    "pretraining pretraining_* training training_* evaluation evaluation_report batch results demo "
-    "doctor",
+    "pretraining pretraining_* training training_* evaluation evaluation_report task_evaluation "
+    "task_report batch results demo doctor",
     "cli cli_* __main__ ui ui.*",
 )
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything

@@ -130,3 +130,10 @@ def test_a_key_too_many_or_too_few_is_refused(adapters, seen, tmp_path):
 def test_an_adapter_that_is_not_there_is_named(adapters):
     with pytest.raises(WeightsError, match="'motion'"), adapters.using("motion"):
         pass
+
+
+def test_an_adapter_added_to_a_model_at_work_does_not_drop_anything_out(adapters, seen):
+    adapters.qformer.image.eval()
+    adapters.add("motion", LoraSettings(rank=2, dropout=0.5), TRANSFER)
+    taught(adapters, "motion", 1)
+    assert torch.equal(tokens(adapters, "motion", seen), tokens(adapters, "motion", seen))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import tiny_qformer
 
-from assistant.config import ROUTINGS, TransferConfig
+from assistant.config import POOLINGS, ROUTINGS, TransferConfig
 from assistant.errors import ConfigError
 from assistant.model.routing import receptive_fields
 from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of
@@ -74,10 +74,13 @@ def test_padding_changes_nothing(image, seen, form):
 
 
 @torch.no_grad()
-def test_frames_that_fill_a_batch_are_not_seen(image, seen):
+@pytest.mark.parametrize("form", ROUTINGS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_frames_that_fill_a_batch_are_not_seen(image, seen, form, pooling):
     patches, ids, mask = seen
     frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    model = moved(SpatioTemporalQFormer(image, PLAIN))
+    config = TransferConfig(frames=4, routing=form, pooling=pooling, masks=3)
+    model = moved(SpatioTemporalQFormer(image, config))
     other = patches.clone()
     other[1, 3] += 5.0
     assert torch.allclose(
@@ -123,6 +126,29 @@ def test_gradients_reach_every_learned_part(image, seen, form):
     ]
     first = "_routers.0."  # one receptive field in the first layer: nothing to choose
     assert all(first in name for name in still), still
+
+
+def test_attention_over_frames_that_begins_anew_shares_nothing(image, seen):
+    config = TransferConfig(frames=4, reuse=False)
+    model = SpatioTemporalQFormer(image, config)
+    shared = {id(parameter) for parameter in image.parameters()}
+    fresh = list(model.parts.fresh.parameters())
+    assert fresh and not shared & {id(parameter) for parameter in fresh}
+    moved(model)(*seen).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in fresh)
+
+
+@torch.no_grad()
+def test_saliency_prefers_the_frame_that_is_like_the_text(image, seen):
+    mask = seen[2]
+    model = SpatioTemporalQFormer(image, TransferConfig(frames=4, pooling="saliency"))
+    text = torch.randn(2, 4, 6, 16)
+    said = (text * mask[:, None, :, None]).sum(2) / mask.sum(1)[:, None, None]
+    states = torch.randn(2, 4, 4, 16)
+    states[:, 2] = said[:, 2, None]
+    pooled = model.pool(states, text, mask)
+    assert torch.allclose(pooled, states[:, 2], atol=0.5)
+    assert not torch.allclose(pooled, states.mean(1), atol=0.2)
 
 
 def test_receptive_fields_grow_and_deeper_layers_have_more():

@@ -18,7 +18,7 @@ from assistant.errors import InputError, WeightsError
 from assistant.recipes import Recipe, Training, load_recipe
 from assistant.session import Assistant
 from assistant.templates import TaskPrompt
-from assistant.training import ablated, finetune
+from assistant.training import ablated, examples_from, finetune, generated_examples
 from assistant.training_examples import draw, make_examples, split_items, steps_per_epoch
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
 
@@ -69,7 +69,7 @@ def weights(folder):
 def test_only_the_adapter_learns_and_it_is_found_by_name(data, tmp_path):
     model = tiny_assistant()
     before = {name: p.clone() for name, p in model.named_parameters()}
-    done = finetune(RECIPE, PROMPT, model, data, tmp_path / "run", install=True)
+    done = finetune(RECIPE, PROMPT, model, examples_from(data), tmp_path / "run", install=True)
     after = dict(model.named_parameters())
     frozen = {n.replace(".base_layer", ""): p for n, p in after.items() if "lora_" not in n}
     for name, value in before.items():
@@ -86,7 +86,7 @@ def test_only_the_adapter_learns_and_it_is_found_by_name(data, tmp_path):
 
 
 def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_path):
-    finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run", install=True)
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run", install=True)
     plain = Assistant(tiny_assistant()).open(tmp_path / "0.mp4", frames=2)
     choices = ["yes", "no"]
     bare = plain.ask("is it 1?", choices=choices).probabilities
@@ -105,11 +105,15 @@ def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_pat
     base = plain.ask("is it 1?", task="tell", adapter="none", choices=choices)
     assert base.as_dict()["adapter"] is None
     assert len(told.evidence()) == 2
+    routes = told.as_dict()["routing"]
+    assert len(routes) == 3 and len(routes[-1]["time"]) == 2
+    assert sum(routes[0]["space"]) == pytest.approx(1.0, abs=1e-3)
+    assert base.routing() == []
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
 def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, stop_at):
-    whole = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "whole")
+    whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
     step, taken = Finetuner._step, []
 
     def stopping(self, batch):
@@ -120,10 +124,10 @@ def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, 
 
     monkeypatch.setattr(Finetuner, "_step", stopping)
     with pytest.raises(KeyboardInterrupt):
-        finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "stopped")
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped")
     monkeypatch.setattr(Finetuner, "_step", step)
     resumed = finetune(
-        RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "stopped", resume=True
+        RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped", resume=True
     )
     assert weights(resumed.folder) == weights(whole.folder)
     one, two = (
@@ -138,25 +142,30 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     model = tiny_assistant()
     out = tmp_path / "run"
     with pytest.raises(InputError, match="no run to resume"):
-        finetune(RECIPE, PROMPT, model, data, out, resume=True)
-    finetune(RECIPE, PROMPT, model, data, out)
+        finetune(RECIPE, PROMPT, model, examples_from(data), out, resume=True)
+    finetune(RECIPE, PROMPT, model, examples_from(data), out)
     with pytest.raises(InputError, match="--resume"):
-        finetune(RECIPE, PROMPT, tiny_assistant(), data, out)
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
     other = replace(RECIPE, training=replace(RECIPE.training, rate=1e-3))
     with pytest.raises(InputError, match="another recipe"):
-        finetune(other, PROMPT, tiny_assistant(), data, out, resume=True)
+        finetune(other, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_kept(data, tmp_path):
     (tmp_path / "1.mp4").write_text("no clip")
     with pytest.raises(InputError, match=r"1\.mp4"):
-        finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
     make_clip(tmp_path / "1.mp4", range(9))
-    assert finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run").made.examples == 9
+    assert (
+        finetune(
+            RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run"
+        ).made.examples
+        == 9
+    )
 
 
 def test_an_adapter_of_another_base_is_refused(data, tmp_path):
-    done = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
     other = tiny_assistant()
     other.fingerprint = "tiny-1"
     with pytest.raises(WeightsError, match="tiny-1"):
@@ -164,7 +173,9 @@ def test_an_adapter_of_another_base_is_refused(data, tmp_path):
 
 
 def test_an_own_adapter_is_replaced_whole(data, tmp_path):
-    done = finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run", install=True)
+    done = finetune(
+        RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run", install=True
+    )
     (done.installed.folder / "old").write_text("")
     install_adapter(done.folder, "tell", "tiny")
     assert not (done.installed.folder / "old").exists()
@@ -223,9 +234,29 @@ def test_clips_set_aside_for_dev_are_not_in_training(data):
 
 
 def test_log_has_losses_and_dev_figures(data, tmp_path):
-    finetune(RECIPE, PROMPT, tiny_assistant(), data, tmp_path / "run")
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
     assert sum("dev loss" in line for line in lines) == 2
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
     assert any((tmp_path / "run/tensorboard").iterdir())
     shutil.rmtree(tmp_path / "run")
+
+
+def test_generated_clips_are_drawn_where_they_are_looked_at(tmp_path):
+    made = generated_examples(2, seed=5)
+    assert {item.split for item in made.items} == {"train", "dev"}
+    short = tuple(replace(item, question="which?") for item in made.items)
+    examples = replace(made, items=short)  # the tiny Q-Former reads 40 letters
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples, tmp_path / "run")
+    assert done.made.data == examples.digest != generated_examples(2, seed=6).digest
+
+
+def test_a_generated_clip_is_the_one_that_scenes_writes():
+    from assistant.scenes.clips import FRAME_RATE, clip_example
+    from assistant.training_scenes import draw_clip, generated_items
+
+    video = next(iter(generated_items(1, 3, "train"))).video
+    drawn = draw_clip(video, 4 * FRAME_RATE)
+    written = list(clip_example(0, 3, 0, "train").frames(224))
+    apart = np.abs(drawn.astype(int) - np.stack(written))
+    assert apart.mean() < 0.05  # the times differ in their seventh digit, edges with them

@@ -177,6 +177,22 @@ class VideoAssistant(nn.Module):
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
 
     @torch.inference_mode()
+    def routing(
+        self, patches: Tensor, *, fusion: str, adapter: str | None
+    ) -> list[dict[str, list[float]]]:
+        """Per layer the weights of the receptive fields in "space" and "time", widest first.
+
+        Empty without an adapter, and for one without routing; ``patches`` ``(T, K, Dv)``.
+        """
+        if adapter is None:
+            return []
+        ids, mask = self.fusion_ids([fusion])
+        with self.adapters.using(adapter) as qformer:
+            _, _, routes = qformer.frame_states(patches[None], ids, mask)
+        found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
+        return found if any(found) else []
+
+    @torch.inference_mode()
     def occlusion(
         self,
         patches: Tensor,

@@ -65,6 +65,7 @@ class Adapters:
             else:
                 self._peft.add_adapter(name, config)
         self.qformer.parts.modules_to_save[name] = self.qformer.new_parts(transfer)
+        self.qformer.train(self.qformer.image.training)  # new modules begin in training mode
         self._require_grad()
 
     @contextmanager
@@ -96,6 +97,10 @@ class Adapters:
         """Everything the adapter learned, under PEFT's names."""
         assert self._peft is not None
         return get_peft_model_state_dict(self._peft, adapter_name=name, save_embedding_layers=False)
+
+    def size(self, name: str) -> int:
+        """How many numbers the adapter has."""
+        return sum(torch.numel(value) for value in self.state(name).values())
 
     def save(self, name: str, folder: Path) -> None:
         """Write the adapter to ``folder``: fp16 weights and PEFT's config, the weights last."""

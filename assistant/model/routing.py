@@ -39,9 +39,14 @@ class Router(nn.Module):
             with torch.no_grad():
                 self.up.bias[0] = OPEN
 
-    def forward(self, queries: Tensor) -> Tensor:
-        """``(B, T, L, D)`` -> alpha ``(B, masks)``."""
-        pooled = queries.mean((1, 2)).to(self.down.weight.dtype)
+    def forward(self, queries: Tensor, frames: Tensor | None = None) -> Tensor:
+        """``(B, T, L, D)`` -> alpha ``(B, masks)``; ``frames`` ``(B, T)``: 1 where there is one."""
+        pooled = queries.mean(2).to(self.down.weight.dtype)  # (B, T, D)
+        if frames is None:
+            pooled = pooled.mean(1)
+        else:
+            there = frames.to(pooled.dtype)[..., None]
+            pooled = (pooled * there).sum(1) / there.sum(1)
         return self.up(nn.functional.gelu(self.down(pooled))).softmax(-1)
 
     def field(self, alpha: Tensor, length: int, text: int = 0) -> Tensor:

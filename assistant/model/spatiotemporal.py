@@ -46,6 +46,7 @@ class Parts(nn.Module):
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
+        self.fresh = nn.ModuleList()  # attention over frames that shares nothing, if not reused
 
 
 def masks_of(most: int, layer: int, layers: int) -> int:
@@ -70,7 +71,12 @@ class SpatioTemporalQFormer(nn.Module):
     def new_parts(self, config: TransferConfig) -> Parts:
         """What an adapter with ``config`` learns beside its LoRAs, at its start."""
         shape = self.image.config
-        return Parts(config, len(self.temporal), shape.queries, shape.width)
+        parts = Parts(config, len(self.temporal), shape.queries, shape.width)
+        if config.temporal and not config.reuse:
+            parts.fresh.extend(
+                untrained_copy(layer.attention) for layer in self.image.qformer.encoder.layer
+            )
+        return parts
 
     @property
     def config(self) -> TransferConfig:
@@ -106,10 +112,10 @@ class SpatioTemporalQFormer(nn.Module):
         routes: list[dict[str, Tensor]] = []
         for index, layer in enumerate(self.image.qformer.encoder.layer):
             alphas: dict[str, Tensor] = {}
-            x = self._in_space(index, layer.attention, x, text_bias, alphas)
+            x = self._in_space(index, layer.attention, x, text_bias, frames, alphas)
             queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
             if self.config.temporal and count > 1:
-                queries = self._in_time(index, queries, frame_bias, alphas)
+                queries = self._in_time(index, queries, frame_bias, frames, alphas)
             flat = queries.flatten(0, 1)  # (B*T, L, D)
             if layer.has_cross_attention and seen is not None:
                 flat = layer.crossattention(flat, encoder_hidden_states=seen)
@@ -149,7 +155,13 @@ class SpatioTemporalQFormer(nn.Module):
         return (learned[:, None] + self.parts.query_embedding).to(dtype)
 
     def _in_space(
-        self, index: int, block: nn.Module, x: Tensor, bias: Tensor, alphas: dict[str, Tensor]
+        self,
+        index: int,
+        block: nn.Module,
+        x: Tensor,
+        bias: Tensor,
+        frames: Tensor | None,
+        alphas: dict[str, Tensor],
     ) -> Tensor:
         """Self-attention over queries and text of each frame, ``(B, T, L+Kt, D)``, Eq. 7."""
         batch, count, tokens = x.shape[:3]
@@ -157,21 +169,26 @@ class SpatioTemporalQFormer(nn.Module):
         alpha = field = None
         if self.config.routing != "none":
             router = self.parts.spatial_routers[index]
-            alphas["space"] = router(x[:, :, :length])
+            alphas["space"] = router(x[:, :, :length], frames)
             alpha = alphas["space"].repeat_interleave(count, dim=0)
             field = router.field(alpha, length, tokens - length)
         x = attend(block, x.flatten(0, 1), bias, self.config.routing, field, alpha)
         return x.unflatten(0, (batch, count))
 
     def _in_time(
-        self, index: int, queries: Tensor, bias: Tensor | None, alphas: dict[str, Tensor]
+        self,
+        index: int,
+        queries: Tensor,
+        bias: Tensor | None,
+        frames: Tensor | None,
+        alphas: dict[str, Tensor],
     ) -> Tensor:
         """The same block over frames of each query, ``(B, T, L, D)``, Eq. 9, behind a gate."""
         batch, count, length = queries.shape[:3]
         alpha = field = None
         if self.config.routing != "none":
             router = self.parts.temporal_routers[index]
-            alphas["time"] = router(queries)
+            alphas["time"] = router(queries, frames)
             alpha = alphas["time"].repeat_interleave(length, dim=0)
             field = router.field(alpha, count)
         swapped = queries.transpose(1, 2).reshape(batch * length, count, -1)  # (B*L, T, D)
@@ -179,7 +196,8 @@ class SpatioTemporalQFormer(nn.Module):
             bias = swapped.new_zeros(1, 1, 1, count)
         else:
             bias = bias.repeat_interleave(length, dim=0)
-        moved = attend(self.temporal[index], swapped, bias, self.config.routing, field, alpha)
+        block = self.temporal[index] if self.config.reuse else self.parts.fresh[index]
+        moved = attend(block, swapped, bias, self.config.routing, field, alpha)
         moved = moved.unflatten(0, (batch, length)).transpose(1, 2)  # (B, T, L, D)
         return queries + self.parts.gates[index].to(queries.dtype) * (moved - queries)
 
@@ -208,6 +226,15 @@ def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:
     """Additive bias ``(B, 1, 1, before + N)`` that hides where ``mask`` ``(B, N)`` is 0."""
     visible = torch.cat([mask.new_ones(len(mask), before), mask], dim=1)[:, None, None]
     return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
+
+
+def untrained_copy(block: nn.Module) -> nn.Module:
+    """A block of the same shape that begins anew: nothing of the pretrained one is left."""
+    other = copy.deepcopy(block).float()
+    for module in other.modules():
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            module.reset_parameters()
+    return other.requires_grad_(True)
 
 
 def tied_copy(block: nn.Module) -> nn.Module:

@@ -140,14 +140,14 @@ def compose(
         InputError: unusable choices, or a question that alone is too long.
     """
     previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
-    fused = lines if "{dialogue}" in task.fusion else ()
+    spoken = lines if "{dialogue}" in task.fusion else ()
     shown = attributes if "{attributes}" in task.fusion else ""
     beside = [text for text in (previous, shown) if text]
-    _, dropped = model.fit_fusion([question, *beside, *reversed(fused)])
-    if dropped > len(beside) + len(fused):
+    _, dropped = model.fit_fusion([question, *beside, *reversed(spoken)])
+    if dropped > len(beside) + len(spoken):
         raise InputError(f"the question has {len(question)} characters, too many; shorten it")
-    kept = beside[: len(beside) + len(fused) - dropped]
-    dropped_lines = min(dropped, len(fused))
+    kept = beside[: len(beside) + len(spoken) - dropped]
+    dropped_lines = min(dropped, len(spoken))
     chosen = check_choices(task.choices if choices is None else choices)
     fields = {
         "question": question,

@@ -1,0 +1,257 @@
+"""``assistant evaluate TASK``: adapters side by side on examples with known answers.
+
+Two scorers, both through the LLM: by choices (the likeliest of those offered, as MVBench counts)
+and strict (the free answer equals the right one once case, articles and punctuation are gone).
+"blind" is the same adapter without the clip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from assistant.adapter_store import adapter_prompt, find_adapter
+from assistant.errors import InputError
+from assistant.metrics import exact_match, most_common_answers, wilson_interval
+from assistant.model.assistant import VideoAssistant
+from assistant.recipes import Recipe
+from assistant.tasks.base import find_task
+from assistant.templates import TaskPrompt
+from assistant.training_data import Item, read_items
+from assistant.training_examples import Asked, Example, make_examples
+from assistant.training_features import ClipTable, clips_of
+from assistant.training_loop import Learner, by_clip
+
+__all__ = ["FRAME_ORDERS", "SystemReport", "TaskReport", "TypeRow", "evaluate_task"]
+
+FRAME_ORDERS = ("forward", "reversed", "shuffled")
+BATCH = 16
+BASE = "none"  # the base weights without an adapter
+
+
+@dataclass(frozen=True)
+class TypeRow:
+    """Figures of one type of question, shares of 1; nan where there is nothing to count."""
+
+    type: str
+    count: int
+    chance: float
+    majority: float
+    blind: float  # by choices, without the clip
+    by_choice: float
+    interval: tuple[float, float]  # 95 %, of ``by_choice``; without choices of ``strict``
+    strict: float  # free answers
+
+
+@dataclass(frozen=True)
+class SystemReport:
+    """One adapter's figures; the last row is of all questions."""
+
+    name: str
+    adapter: str  # key in memory, with the hash of its weights; "none"
+    parameters: int  # learned
+    rows: tuple[TypeRow, ...]
+    answers: tuple[dict, ...]  # one per question
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """All systems on one set of questions."""
+
+    task: str
+    manifest: dict[str, object]
+    systems: tuple[SystemReport, ...]
+
+
+def evaluate_task(
+    model: VideoAssistant,
+    task: str,
+    data: Path,
+    adapters: Sequence[str],
+    work: Path,
+    *,
+    split: str = "test",
+    frames: int = 8,
+    frame_order: str = "forward",
+    seed: int = 11,
+    most: int | None = None,
+) -> TaskReport:
+    """Ask every question of a split of every adapter.
+
+    Args:
+        data: JSONL or a folder with ``data.jsonl``. adapters: names, folders, or "none".
+        work: features are kept here. split: "train", "dev", "test" or "all".
+        frame_order: of ``FRAME_ORDERS``: what a model that sees time must notice.
+        seed: of the shuffling and of the questions drawn. most: questions at most, by type.
+    Raises:
+        InputError: no such adapter, or nothing to ask. WeightsError: an adapter of another base.
+    """
+    path = data / "data.jsonl" if data.is_dir() else data
+    items = [item for item in read_items(path) if split == "all" or (item.split or "test") == split]
+    if not items:
+        raise InputError(f"{path}: has no examples of the split {split}; choose another --split")
+    items = drawn(items, most, seed)
+    loaded = [_load(model, task, name) for name in adapters]
+    keys = clips_of(items)
+    table = ClipTable.open(work, model.encoder, keys, frames) if keys else None
+    systems = []
+    for name, prompt, recipe, key in loaded:
+        examples = make_examples(items, prompt, model, table, keys, recipe)
+        learner = _Ordered(model, recipe, table, key, frame_order, seed)
+        systems.append(report_system(name, learner, examples, items, prompt))
+    manifest: dict[str, object] = {
+        "base": model.fingerprint,
+        "adapters": {system.name: system.adapter for system in systems},
+        "data": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "split": split,
+        "questions": len(items),
+        "frames": frames,
+        "frame order": frame_order,
+        "choice prior": model.choice_prior,
+        "seed": seed,
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": {name: version(name) for name in ("torch", "transformers", "video-assistant")},
+    }
+    return TaskReport(task, manifest, tuple(systems))
+
+
+def drawn(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:
+    """At most ``most`` items of each type, drawn by the seed; None: all."""
+    if most is None:
+        return list(items)
+    order = np.random.default_rng(seed).permutation(len(items))
+    taken: dict[str, int] = {}
+    kept = []
+    for place in order:
+        kind = items[place].type
+        taken[kind] = taken.get(kind, 0) + 1
+        if taken[kind] <= most:
+            kept.append(items[place])
+    return kept
+
+
+def _load(
+    model: VideoAssistant, task: str, name: str
+) -> tuple[str, TaskPrompt, Recipe, str | None]:
+    """An adapter's name, prompt, recipe and key in memory."""
+    if name == BASE:
+        return name, find_task(task, model.name), Recipe(task=task), None
+    stored = find_adapter(name, model.name)
+    prompt = adapter_prompt(stored)
+    return name, prompt, stored.recipe, model.load_adapter(stored.folder, stored.recipe)
+
+
+class _Ordered(Learner):
+    """A learner that sees its frames in another order."""
+
+    def __init__(
+        self,
+        model: VideoAssistant,
+        recipe: Recipe,
+        table: ClipTable | None,
+        name: str | None,
+        order: str,
+        seed: int,
+    ) -> None:
+        super().__init__(model, recipe, table, name)
+        self.order, self.seed = order, seed
+
+    def frames(self, keys: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        patches, there = super().frames(keys)
+        if self.order == "forward":
+            return patches, there
+        turned = patches.clone()
+        for row, length in enumerate(there.sum(1).tolist()):
+            places = torch.arange(length).flip(0)
+            if self.order == "shuffled":
+                rng = np.random.default_rng((self.seed, *keys[row].encode()))
+                places = torch.from_numpy(rng.permutation(length))
+            turned[row, :length] = patches[row, places]
+        return turned, there
+
+
+@torch.inference_mode()
+def report_system(
+    name: str,
+    learner: Learner,
+    examples: Sequence[Example],
+    items: Sequence[Item],
+    prompt: TaskPrompt,
+) -> SystemReport:
+    """Ask all ``examples`` of one system."""
+    answers: list[dict | None] = [None] * len(examples)
+    places = {id(example): place for place, example in enumerate(examples)}
+    asked = [Asked(example, example.shown) for example in examples]
+    parts = [
+        part[start : start + BATCH]
+        for part in by_clip(asked)
+        for start in range(0, len(part), BATCH)
+    ]
+    for part in tqdm(parts, desc=name, unit="batch"):
+        free = learner.free_answers(part, prompt.max_new_tokens)
+        with_choices = [one for one in part if one.example.choices]
+        told = dict(
+            zip(map(id, with_choices), learner.choices_told(with_choices, False), strict=True)
+        )
+        dark = dict(
+            zip(
+                map(id, with_choices),
+                learner.choices_told(with_choices, False, blind=True),
+                strict=True,
+            )
+        )
+        for one, text in zip(part, free, strict=True):
+            place, choices = places[id(one.example)], one.example.choices
+            answers[place] = {
+                "id": items[place].id,
+                "type": one.example.type,
+                "truth": one.example.answer,
+                "choices": len(choices),
+                "choice": choices[told[id(one)]] if choices else None,
+                "blind": choices[dark[id(one)]] if choices else None,
+                "free": text,
+            }
+    whole = [answer for answer in answers if answer is not None]
+    kinds = sorted({answer["type"] for answer in whole})
+    rows = [type_row(kind, [a for a in whole if a["type"] == kind]) for kind in kinds]
+    if len(kinds) > 1:
+        rows.append(type_row("all", whole))
+    trained = learner.recipe.made
+    return SystemReport(
+        name=name,
+        adapter=learner.name or BASE,
+        parameters=0 if trained is None else learner.model.adapters.size(learner.name or ""),
+        rows=tuple(replace(row, type=row.type or "questions") for row in rows),
+        answers=tuple(whole),
+    )
+
+
+def type_row(kind: str, answers: Sequence[dict]) -> TypeRow:
+    """The figures of some answers."""
+    truth = [a["truth"] for a in answers]
+    offered = [a for a in answers if a["choices"]]
+    right = [a["choice"] == a["truth"] for a in offered]
+    strict = exact_match([a["free"] for a in answers], truth)
+    hits, out_of = (sum(right), len(right)) if offered else (round(strict * len(truth)), len(truth))
+    return TypeRow(
+        type=kind,
+        count=len(answers),
+        chance=_mean([1 / a["choices"] for a in offered]),
+        majority=most_common_answers(truth, 1)[0][1] / len(truth),
+        blind=_mean([a["blind"] == a["truth"] for a in offered]),
+        by_choice=_mean(right),
+        interval=wilson_interval(hits, out_of),
+        strict=strict,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
