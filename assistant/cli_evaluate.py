@@ -11,10 +11,10 @@ from assistant.errors import InputError
 __all__ = ["add_evaluate"]
 
 EPILOG = """\
-base: descriptions of photos (a folder as Flickr8k is distributed) and questions about them and about
-generated scenes with colors on shapes that training never showed together. Beside them the same model without
-the picture, the majority answer, the caption of the nearest training photo. A full run takes about
-forty minutes on two cores; --count, --per-type and --scenes make it shorter.
+base: descriptions of photos (a folder as Flickr8k is distributed), questions about them and about
+generated scenes with colors on shapes that training never showed together. Beside them the same
+model without the picture, the majority answer, the caption of the nearest training photo. A full
+run takes about forty minutes on two cores; --count, --per-type and --scenes make it shorter.
 
 a task: every question of a split of DATA (JSONL or a folder with data.jsonl), by choices and by
 free text, beside the same adapter without the clip. --compare puts several adapters into one table;

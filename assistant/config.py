@@ -78,6 +78,7 @@ class LLMConfig:
     end: str = "<|im_end|>\n"  # closes an answer inside the history
     max_new_tokens: int = 48
     repetition_penalty: float = 1.0
+    no_repeat: int = 0  # so many tokens in a row are not said twice; 0: they may be
     beams: int = 1  # of beam search; more than 1: an answer comes whole, not piece by piece
     choice_prior: float = 0.0  # share of its blind log-probability taken off a choice's
     one_line: bool = True  # an answer ends where its line does, or where its list starts over

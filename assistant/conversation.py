@@ -6,10 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 
 from assistant.errors import InputError
-from assistant.time_ranges import TimeRange, time_range
+from assistant.time_ranges import TimeRange, time_range, without_time
 from assistant.time_words import format_time
 
-__all__ = ["Conversation", "TimeRange", "Turn", "format_time", "time_range"]
+__all__ = ["Conversation", "TimeRange", "Turn", "format_time", "time_range", "without_time"]
 
 WANTED = 'wanted [{"question": "What is it?", "answer": "A dog."}]'
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.adapter_store import adapter_folders, find_adapter
 from assistant.answer import Answer, Basis
 from assistant.config import PARTS
-from assistant.conversation import Conversation, time_range
+from assistant.conversation import Conversation, time_range, without_time
 from assistant.errors import InputError, VideoError
 from assistant.features import ClipFeatures, FeatureKey, FeatureStore, content_digest
 from assistant.model.attributes import Attribute, attribute_text
@@ -215,7 +215,7 @@ class Session:
         """Ask; iterate the answer for its pieces, or take ``.text``.
 
         A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
-        ``start`` or ``end`` say so. The turn is remembered once its answer is complete.
+        ``start`` or ``end`` say so; the model is then asked without it. The turn is remembered once its answer is complete.
 
         Args:
             question: None asks the task's own, where it has one.
@@ -248,7 +248,7 @@ class Session:
         request = compose(
             prompt,
             model,
-            question,
+            without_time(question) if range_source == "question" else question,
             turns=self.conversation.turns,
             lines=[line.as_text() for line in said.lines],
             attributes=attribute_text(attributes),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from assistant.errors import InputError
 from assistant.time_words import SECONDS_OF, TO, format_time, mark_times
 
-__all__ = ["TimeRange", "time_range"]
+__all__ = ["TimeRange", "time_range", "without_time"]
 
 AT = 1.0  # seconds looked at on either side of "at 0:42"
 AROUND = 2.0  # of "around 0:42"
@@ -30,6 +30,8 @@ EDGES = (
     (re.compile(r"\bthe (?:very )?(?:beginning|start)\b(?! of\b)"), "#s#"),
     (re.compile(r"\bthe (?:very )?end\b(?! of\b)"), "#e#"),
 )
+BEFORE = re.compile(r"[ ,;]*\b(?:at|by|during|for|from|in|over|within)?(?: the)? ?$")
+AFTER = re.compile(rf"^(?: (?:in|of|on) {FILM})?")
 STOP = r"(?= ?[?.!,;:)]| ?$)"
 CLIPS = rf"(?! (?:in|of|on) (?!{FILM}|it\b))"  # not "after 10 seconds of silence"
 NAMED = r"(?:the )?(?:time(?:code|stamp)? ?|t ?)?(?:= ?)?"
@@ -59,15 +61,41 @@ def time_range(question: str, duration: float) -> TimeRange | None:
     Raises:
         InputError: a time beyond the clip's end, or a range that is empty or backwards.
     """
-    text, times = mark_times(question)
-    for words, edge in EDGES:
-        text = words.sub(edge, text)
+    text, times = _marked(question)
     clip = _Clip(duration, tuple(times))
     for phrase, read in PHRASES:
         match = re.search(phrase, text)
         if match:
             return read(clip, *(group for group in match.groups() if group is not None))
     return None
+
+
+def without_time(question: str) -> str:
+    """The question less the range that it names: "What happens at 0:42?" is "What happens?".
+
+    What cannot be cut out cleanly stays as it is.
+    """
+    text, _ = _marked(question)
+    match = next((found for phrase, _ in PHRASES if (found := re.search(phrase, text))), None)
+    if match is None or match[0].split()[0] in ("what", "how"):  # "how does the video end?"
+        return question
+    before = BEFORE.sub("", text[: match.start()])
+    after = AFTER.sub("", text[match.end() :])
+    plain = " ".join(question.split())
+    lower = plain.lower()
+    whole = lower.startswith(before) and lower.endswith(after)
+    if not whole or len(before) + len(after) >= len(plain):
+        return question
+    rest = (plain[: len(before)] + plain[len(plain) - len(after) :]).strip(" ,;:-")
+    return rest[:1].upper() + rest[1:] if len(rest.split()) > 1 else question
+
+
+def _marked(question: str) -> tuple[str, list[float]]:
+    """The question with marks in place of its times and edges, and the times' seconds."""
+    text, times = mark_times(question)
+    for words, edge in EDGES:
+        text = words.sub(edge, text)
+    return text, times
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How free answers are decoded: greedy, beam search, repetition penalty, side by side.
+"""How free answers are decoded: greedy, beam search, penalties on repeating, side by side.
 
     python benchmarks/answers.py --photos FLICKR8K --work FOLDER
 
@@ -26,13 +26,13 @@ from assistant.model.loading import load_model
 from assistant.pretraining_features import FeatureTable, Photos
 from assistant.pretraining_samples import Sample
 
-SETTINGS = {  # beams, repetition penalty
-    "greedy": (1, 1.0),
-    "greedy, penalty 1.1": (1, 1.1),
-    "greedy, penalty 1.2": (1, 1.2),
-    "2 beams": (2, 1.0),
-    "3 beams": (3, 1.0),
-    "5 beams": (5, 1.0),
+SETTINGS: dict[str, dict[str, float]] = {
+    "greedy": {"beams": 1},
+    "greedy, penalty 1.2": {"beams": 1, "repetition_penalty": 1.2},
+    "3 beams": {"beams": 3},
+    "3 beams, no 3 tokens twice": {"beams": 3, "no_repeat": 3},
+    "5 beams": {"beams": 5},
+    "5 beams, no 3 tokens twice": {"beams": 5, "no_repeat": 3},
 }
 
 
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="features are kept here")
     parser.add_argument("--base", type=Path)
     parser.add_argument("--count", type=int, default=300, help="dev photos (300)")
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     args = parser.parse_args()
     model = load_model("mini", base=args.base)
     source = Photos(args.photos)
@@ -55,8 +56,9 @@ def main() -> None:
     print("| decoding | CIDEr | BLEU-4 | recall | precision | unfinished | repeating | ms |")
     print("|---|---|---|---|---|---|---|---|")
     plain = model.llm.config
-    for title, (beams, penalty) in SETTINGS.items():
-        model.llm.config = replace(plain, beams=beams, repetition_penalty=penalty)
+    plain = replace(plain, beams=1, repetition_penalty=1.0, no_repeat=0)
+    for title in args.settings:
+        model.llm.config = replace(plain, **SETTINGS[title])  # type: ignore[arg-type]
         began = time.perf_counter()
         told, named = (ask(model, table, names, text) for text in (DESCRIBE, NAME))
         spent = 1000 * (time.perf_counter() - began) / (2 * len(names))

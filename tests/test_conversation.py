@@ -6,7 +6,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from assistant.conversation import Conversation, TimeRange, Turn, format_time, time_range
+from assistant.conversation import (
+    Conversation,
+    TimeRange,
+    Turn,
+    format_time,
+    time_range,
+    without_time,
+)
 from assistant.errors import InputError
 
 DURATION = 180.0  # of the clip in every example
@@ -294,3 +301,26 @@ def test_text_without_times_names_nothing(text: str) -> None:
     assume(not any(word in text for word in ("second", "sec", "min", "hour", "start", "begin")))
     assume(not any(word in text for word in ("end", "s ", "half", "third", "quarter")))
     assert time_range(text, DURATION) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "rest"),
+    [
+        ("What happens in the last 4 seconds?", "What happens?"),
+        ("What happens at 0:42?", "What happens?"),
+        ("At 0:42, what is Anna holding?", "What is Anna holding?"),
+        ("What is the dog doing between 3 and 6 seconds?", "What is the dog doing?"),
+        ("What is the  man doing from 0:10 to 0:20 ?", "What is the man doing ?"),
+        ("What happens in the first half of the video?", "What happens?"),
+        ("Who is there at the end?", "Who is there?"),
+        ("What happens at the end of the clip?", "What happens?"),
+        ("[1:05] Is there a Dog?", "Is there a Dog?"),
+        ("What does Bob do after 1:05?", "What does Bob do?"),
+        # left alone
+        ("How does the video end?", "How does the video end?"),
+        ("What is that?", "What is that?"),
+        ("At 0:42?", "At 0:42?"),
+    ],
+)
+def test_a_question_can_be_asked_without_its_time(question, rest):
+    assert without_time(question) == rest

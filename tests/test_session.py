@@ -130,6 +130,13 @@ def test_a_time_beyond_the_end_is_an_error_and_not_another_answer(mini, model, c
     assert model.asked == []
 
 
+def test_the_model_is_asked_without_the_time_that_chose_the_frames(mini, model, clip):
+    answer = mini.open(clip).ask("What happens at 0:02?")
+    assert answer.text and answer.basis.question == "What happens at 0:02?"
+    assert "0:02" not in model.asked[0].prompt + model.asked[0].fusion
+    assert "What happens?" in model.asked[0].prompt
+
+
 def test_choices_are_answered_by_likelihood(mini, model, clip):
     model.scores = {"cat": -3.0, "dog": -1.0, "cow": -2.0}
     answer = mini.open(clip).ask("Which animal?", choices=["cat", "dog", "cow"])

@@ -194,6 +194,7 @@ class LanguageModel(nn.Module):
             "num_beams": self.config.beams,
             **({"early_stopping": True} if self.config.beams > 1 else {}),
             "repetition_penalty": self.config.repetition_penalty,
+            "no_repeat_ngram_size": self.config.no_repeat,
             "pad_token_id": self.tokenizer.eos_token_id,
         }
 
