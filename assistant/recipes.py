@@ -34,6 +34,7 @@ class Training:
     clip_norm: float = 1.0
     slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
     llm: float = 1.0  # weight of the LLM's cross-entropy
+    motion: float = 0.0  # weight of dense supervision of motion; generated clips only
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
     patience: int = 0  # epochs without a better dev figure before it stops; 0: never

@@ -215,7 +215,8 @@ class Session:
         """Ask; iterate the answer for its pieces, or take ``.text``.
 
         A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
-        ``start`` or ``end`` say so; the model is then asked without it. The turn is remembered once its answer is complete.
+        ``start`` or ``end`` say so; the model is then asked without it. The turn is remembered
+        once its answer is complete.
 
         Args:
             question: None asks the task's own, where it has one.

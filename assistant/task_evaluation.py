@@ -28,7 +28,7 @@ from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
 from assistant.training_examples import Asked, Example, make_examples
 from assistant.training_features import ClipTable, clips_of
-from assistant.training_loop import Learner, by_clip
+from assistant.training_learner import Learner, by_clip
 
 __all__ = ["FRAME_ORDERS", "SystemReport", "TaskReport", "TypeRow", "evaluate_task"]
 

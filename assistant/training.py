@@ -15,7 +15,6 @@ from assistant.adapter_store import StoredAdapter, install_adapter
 from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.lora import count_trainable
 from assistant.recipes import Made, Recipe, load_recipe
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
@@ -112,7 +111,7 @@ def finetune(
     made = load_made(keeper.folder)
     (keeper.folder / CARD).write_text(card(replace(recipe, made=made), prompt, finetuner))
     installed = install_adapter(keeper.folder, recipe.task, model.name) if install else None
-    return Finished(keeper.folder, made, count_trainable(finetuner.trained), installed)
+    return Finished(keeper.folder, made, finetuner.parameters, installed)
 
 
 def prepare(
@@ -189,7 +188,7 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
 
 {prompt.description}
 
-An adapter of `{made.base}`: {count_trainable(run.trained):,} learned parameters{without}.
+An adapter of `{made.base}`: {run.parameters:,} learned parameters{without}.
 
 | | |
 |---|---|

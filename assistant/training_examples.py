@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from assistant.model.assistant import VideoAssistant
+from assistant.model.motion import Moved
 from assistant.recipes import Recipe
 from assistant.tasks.base import Request, compose
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item
 from assistant.training_features import ClipRef, ClipTable, clip_of
+from assistant.training_scenes import is_generated, motion_of
 
 __all__ = ["Asked", "Example", "draw", "make_examples", "split_items", "steps_per_epoch"]
 
@@ -27,6 +30,7 @@ class Example:
     answer: str
     choices: tuple[str, ...]
     type: str
+    moved: Moved | None = None  # of generated clips
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def make_examples(
         InputError: a question that is too long, or choices that cannot be.
     """
     made = []
+    motion: dict[Path, dict[str, Moved]] = {}
     for item in items:
         ref = clip_of(item)
         key = None if ref is None else keys[ref]
@@ -70,7 +75,13 @@ def make_examples(
             )
             for attributes in (seen, "")
         )
-        made.append(Example(key, shown, bare, item.answer, item.choices or (), item.type))
+        moved = None
+        if recipe.training.motion and item.video is not None and is_generated(item.video):
+            if item.video not in motion:
+                motion[item.video] = motion_of(item.video, recipe.frames)
+            moved = motion[item.video].get(item.question)
+        choices = item.choices or ()
+        made.append(Example(key, shown, bare, item.answer, choices, item.type, moved))
     return made
 
 

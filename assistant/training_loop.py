@@ -16,112 +16,26 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import is_tensorboard_available
-from torch import Tensor, nn
 from tqdm import tqdm
 
-from assistant.answer import without_prior
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.lora import count_trainable
+from assistant.model.motion import MotionSupervision
 from assistant.model.slots import WordSlots
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked, Example, draw, steps_per_epoch
 from assistant.training_features import ClipTable
+from assistant.training_learner import Learner, by_clip
 
-__all__ = ["CHECKPOINT", "LOG", "Finetuner", "Learner"]
+__all__ = ["CHECKPOINT", "LOG", "Finetuner"]
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
 SAVE_EVERY = 120.0  # seconds
+MOTION = "motion."  # begins the names of heads that are no part of the adapter
 LEAST_RATE = 0.02  # share of the rate at the end
 CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
-
-
-class Learner(nn.Module):
-    """From examples to their loss and their answers, through the adapter ``name``.
-
-    All that learns is that adapter; None is the image model run per frame.
-    """
-
-    def __init__(
-        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str | None
-    ) -> None:
-        super().__init__()
-        self.model, self.recipe, self.table, self.name = model, recipe, table, name
-        self.slots: WordSlots | None = None
-
-    def forward(self, batch: Sequence[Asked], silent: bool) -> Tensor:
-        """Mean loss; ``silent`` skips the LLM."""
-        total = torch.zeros((), device=self.model.qformer.queries.device)
-        for part in by_clip(batch):
-            total = total + self._loss(part, silent) * (len(part) / len(batch))
-        return total
-
-    def _loss(self, part: Sequence[Asked], silent: bool) -> Tensor:
-        training = self.recipe.training
-        visual = self.visual(part)
-        loss = visual.new_zeros((), dtype=torch.float32)
-        answers = [asked.example.answer for asked in part]
-        if self.slots is not None and (training.slots or silent):
-            bags: list[tuple[str, ...]] = [()] * len(part)
-            loss = loss + (training.slots or 1.0) * self.slots(visual, answers, bags)
-        if not silent:
-            llm = self.model.llm
-            prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-            ids = [[llm.answer_ids(answer)] for answer in answers]
-            losses = llm.answer_losses(visual, prompts, ids)
-            loss = loss + training.llm * torch.cat(losses).mean()
-        return loss
-
-    def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
-        """Visual tokens of examples that all have a clip, or all have none."""
-        fusion = [a.request.blind_fusion if blind else a.request.fusion for a in part]
-        ids, mask = self.model.fusion_ids(fusion)
-        patches = frames = None
-        keys = [asked.example.clip for asked in part]
-        if keys[0] is not None and self.table is not None and not blind:
-            patches, frames = self.frames([key for key in keys if key is not None])
-            patches, frames = patches.to(ids.device), frames.to(ids.device)
-            if bool(frames.all()):
-                frames = None
-        with self.model.adapters.using(self.name) as qformer:
-            return qformer(patches, ids, mask, frames)
-
-    def frames(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
-        assert self.table is not None
-        return self.table.patches(keys)
-
-    @torch.no_grad()
-    def free_answers(self, part: Sequence[Asked], max_new_tokens: int) -> list[str]:
-        """As the model decodes them; the examples all have a clip, or all have none."""
-        llm = self.model.llm
-        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-        return llm.complete(self.visual(part), prompts, max_new_tokens)
-
-    @torch.no_grad()
-    def choices_told(
-        self, part: Sequence[Asked], silent: bool, *, blind: bool = False
-    ) -> list[int]:
-        """Per example the place of the choice that is taken; ``blind``: without the clip."""
-        if not part:
-            return []
-        visual = self.visual(part, blind=blind)
-        choices = [asked.example.choices for asked in part]
-        if silent and self.slots is not None:
-            return self.slots.choose(visual, choices)
-        llm, share = self.model.llm, self.model.choice_prior
-        ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
-        alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
-        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-        scores = llm.answer_losses(visual, alone if blind else prompts, ids)
-        dark = [torch.zeros_like(some) for some in scores]
-        if share and not blind:
-            dark = llm.answer_losses(self.visual(part, blind=True), alone, ids)
-        found = []
-        for losses, blind_losses in zip(scores, dark, strict=True):
-            weighed = without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
-            found.append(max(range(len(weighed)), key=weighed.__getitem__))
-        return found
 
 
 @dataclass
@@ -161,19 +75,28 @@ class Finetuner:
         self.accelerator.init_trackers(TENSORBOARD)
         self.name = recipe.task
         model.to(self.accelerator.device)
+        model.qformer.to(
+            model.llm.network.dtype
+        )  # what is frozen computes in it, what learns in fp32
         model.adapters.add(self.name, recipe.lora, recipe.transfer)
-        self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train)
         learner = Learner(model, recipe, table, self.name)
         if recipe.training.slots or recipe.training.silent_epochs:
             texts = {e.answer for e in (*train, *dev)}.union(*(e.choices for e in (*train, *dev)))
             learner.slots = WordSlots(model.llm, texts, ()).to(self.accelerator.device)
+        self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train)
+        if recipe.training.motion:  # its heads learn with the adapter and are not part of it
+            shape = model.qformer.config
+            learner.motion = MotionSupervision(shape.queries, shape.width)
+            learner.motion.to(self.accelerator.device)
+            heads = learner.motion.named_parameters()
+            self.trained |= {MOTION + name: parameter for name, parameter in heads}
+        decay = recipe.training.weight_decay
+        matrices = [p for p in self.trained.values() if p.ndim > 1]
+        rest = [p for p in self.trained.values() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [
-                {
-                    "params": [p for p in self.trained.values() if p.ndim > 1],
-                    "weight_decay": recipe.training.weight_decay,
-                },
-                {"params": [p for p in self.trained.values() if p.ndim <= 1], "weight_decay": 0.0},
+                {"params": matrices, "weight_decay": decay},
+                {"params": rest, "weight_decay": 0.0},
             ],
             betas=tuple(recipe.training.betas),
         )
@@ -184,6 +107,12 @@ class Finetuner:
             recipe.training.batch * recipe.training.accumulate * self.accelerator.num_processes
         )
         self.steps = steps_per_epoch(len(train), self.size)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers of the adapter learn."""
+        own = {n: p for n, p in self.trained.items() if not n.startswith(MOTION)}
+        return count_trainable(own)
 
     def run(self) -> None:
         """Train to the end; Ctrl-C saves first."""
@@ -347,14 +276,6 @@ class Finetuner:
             parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:
-    """Those with a clip, then those without: a forward pass has one kind."""
-    for has_clip in (True, False):
-        part = [asked for asked in batch if (asked.example.clip is not None) is has_clip]
-        if part:
-            yield part
 
 
 def _chunks(asked: Sequence[Asked], size: int) -> Iterator[Sequence[Asked]]:

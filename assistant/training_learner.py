@@ -1,0 +1,126 @@
+"""From examples to their loss and their answers: what ``finetune`` and ``evaluate`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from assistant.answer import without_prior
+from assistant.model.assistant import VideoAssistant
+from assistant.model.motion import MotionSupervision
+from assistant.model.slots import WordSlots
+from assistant.recipes import Recipe
+from assistant.training_examples import Asked
+from assistant.training_features import ClipTable
+
+__all__ = ["Learner", "by_clip"]
+
+
+class Learner(nn.Module):
+    """From examples to their loss and their answers, through the adapter ``name``.
+
+    All that learns is that adapter; None is the image model run per frame.
+    """
+
+    def __init__(
+        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str | None
+    ) -> None:
+        super().__init__()
+        self.model, self.recipe, self.table, self.name = model, recipe, table, name
+        self.slots: WordSlots | None = None
+        self.motion: MotionSupervision | None = None
+
+    def forward(self, batch: Sequence[Asked], silent: bool) -> Tensor:
+        """Mean loss; ``silent`` skips the LLM."""
+        total = torch.zeros((), device=self.model.qformer.queries.device)
+        for part in by_clip(batch):
+            total = total + self._loss(part, silent) * (len(part) / len(batch))
+        return total
+
+    def _loss(self, part: Sequence[Asked], silent: bool) -> Tensor:
+        training = self.recipe.training
+        states, pooled, visual = self._seen(part)
+        loss = visual.new_zeros((), dtype=torch.float32)
+        known = [asked.example.moved for asked in part]
+        rows = [row for row, moved in enumerate(known) if moved is not None]
+        if self.motion is not None and rows:
+            shown = [moved for moved in known if moved is not None]
+            loss = loss + training.motion * self.motion(states[rows], pooled[rows], shown)
+        answers = [asked.example.answer for asked in part]
+        if self.slots is not None and (training.slots or silent):
+            bags: list[tuple[str, ...]] = [()] * len(part)
+            loss = loss + (training.slots or 1.0) * self.slots(visual, answers, bags)
+        if not silent:
+            llm = self.model.llm
+            prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+            ids = [[llm.answer_ids(answer)] for answer in answers]
+            losses = llm.answer_losses(visual, prompts, ids)
+            loss = loss + training.llm * torch.cat(losses).mean()
+        return loss
+
+    def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
+        """Visual tokens of examples that all have a clip, or all have none."""
+        return self._seen(part, blind=blind)[-1]
+
+    def _seen(self, part: Sequence[Asked], *, blind: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries ``(B, T, L, D)``, pooled ``(B, L, D)``, and as visual tokens ``(B, L, W)``."""
+        fusion = [a.request.blind_fusion if blind else a.request.fusion for a in part]
+        ids, mask = self.model.fusion_ids(fusion)
+        patches = frames = None
+        keys = [asked.example.clip for asked in part]
+        if keys[0] is not None and self.table is not None and not blind:
+            patches, frames = self.frames([key for key in keys if key is not None])
+            patches, frames = patches.to(ids.device), frames.to(ids.device)
+            if bool(frames.all()):
+                frames = None
+        with self.model.adapters.using(self.name) as qformer:
+            states, text, _ = qformer.frame_states(patches, ids, mask, frames)
+            pooled = qformer.pool(states, text, mask, frames)
+            return states, pooled, qformer.image.projection(pooled)
+
+    def frames(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
+        assert self.table is not None
+        return self.table.patches(keys)
+
+    @torch.no_grad()
+    def free_answers(self, part: Sequence[Asked], max_new_tokens: int) -> list[str]:
+        """As the model decodes them; the examples all have a clip, or all have none."""
+        llm = self.model.llm
+        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+        return llm.complete(self.visual(part), prompts, max_new_tokens)
+
+    @torch.no_grad()
+    def choices_told(
+        self, part: Sequence[Asked], silent: bool, *, blind: bool = False
+    ) -> list[int]:
+        """Per example the place of the choice that is taken; ``blind``: without the clip."""
+        if not part:
+            return []
+        visual = self.visual(part, blind=blind)
+        choices = [asked.example.choices for asked in part]
+        if silent and self.slots is not None:
+            return self.slots.choose(visual, choices)
+        llm, share = self.model.llm, self.model.choice_prior
+        ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
+        alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
+        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+        scores = llm.answer_losses(visual, alone if blind else prompts, ids)
+        dark = [torch.zeros_like(some) for some in scores]
+        if share and not blind:
+            dark = llm.answer_losses(self.visual(part, blind=True), alone, ids)
+        found = []
+        for losses, blind_losses in zip(scores, dark, strict=True):
+            weighed = without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
+            found.append(max(range(len(weighed)), key=weighed.__getitem__))
+        return found
+
+
+def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Those with a clip, then those without: a forward pass has one kind."""
+    for has_clip in (True, False):
+        part = [asked for asked in batch if (asked.example.clip is not None) is has_clip]
+        if part:
+            yield part

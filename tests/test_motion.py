@@ -1,0 +1,59 @@
+"""Dense supervision of motion: what the cells and the named objects are asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from assistant.model.motion import Moved, MotionSupervision
+from assistant.training_scenes import generated_items, motion_of
+
+STILL, RIGHT = [(0.1, 0.1)] * 3, [(0.3, 0.8), (0.6, 0.8), (0.9, 0.8)]
+PLACES = [list(pair) for pair in zip(STILL, RIGHT, strict=True)]  # T x M
+
+
+def test_a_path_is_from_the_first_frame_to_the_last():
+    moved = Moved(PLACES, ((1,),))
+    assert moved.path(0) == (0.0, 0.0)
+    assert moved.path(1) == pytest.approx((0.6, 0.0))
+
+
+def test_queries_that_say_it_have_no_loss_and_others_do():
+    torch.manual_seed(0)
+    head = MotionSupervision(queries=8, width=6)  # four cells, queries 4 to 7
+    with torch.no_grad():
+        for linear in (head.cells, head.named):
+            linear.weight.zero_()
+            linear.bias.zero_()
+        head.cells.weight[0, 0], head.cells.weight[1, 1] = 50.0, 1.0
+        head.named.weight[0, 1] = 1.0
+    states, pooled = torch.zeros(1, 3, 8, 6), torch.zeros(1, 8, 6)
+    states[..., 0] = -1.0  # nothing moves
+    for frame, query in enumerate((6, 7, 7)):  # lower left, then lower right
+        states[0, frame, query, 0], states[0, frame, query, 1] = 1.0, 0.6
+    pooled[0, 0, 1] = 0.6
+    known = [Moved(PLACES, ((1,),))]
+    assert float(head(states, pooled, known)) == pytest.approx(0.0, abs=1e-4)
+    assert float(head(states.flip(2), pooled, known)) > 1.0
+    assert float(head(states, -pooled, known)) > 1.0
+
+
+def test_objects_outside_the_picture_and_groups_are_not_asked_for():
+    head = MotionSupervision(queries=8, width=6)
+    gone = Moved([[(-0.5, 0.5)], [(1.5, 0.5)]], ((0, 0), ()))
+    states, pooled = torch.randn(1, 2, 8, 6), torch.randn(1, 8, 6)
+    assert float(head(states, pooled, [gone])) == 0.0
+
+
+def test_generated_clips_tell_what_their_questions_are_about():
+    items = [item for item in generated_items(6, 3, "train") if item.type == "direction"]
+    assert items
+    for item in items:
+        moved = motion_of(item.video, 8)[item.question]
+        assert len(moved.places) == 8
+        ((index,),) = moved.about
+        across, down = moved.path(index)
+        told = {"left": -across, "right": across, "away": -down, "closer": down}
+        assert told[item.answer] > 0
+        assert np.isfinite(moved.places).all()
