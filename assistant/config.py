@@ -81,7 +81,9 @@ class LLMConfig:
     no_repeat: int = 0  # so many tokens in a row are not said twice; 0: they may be
     beams: int = 1  # of beam search; more than 1: an answer comes whole, not piece by piece
     choice_prior: float = 0.0  # share of its blind log-probability taken off a choice's
-    one_line: bool = True  # an answer ends where its line does, or where its list starts over
+    one_sentence: bool = (
+        True  # an answer ends with its first sentence, or where its list starts over
+    )
 
 
 @dataclasses.dataclass(frozen=True)

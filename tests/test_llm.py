@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.llm import list_once
+from assistant.model.llm import SENTENCE_END, list_once
 
 
 def test_answer_losses_equal_transformers_one_by_one():
@@ -54,20 +54,45 @@ def test_stream_joins_to_the_batched_answer():
     assert any(batched)
 
 
-def test_an_answer_ends_with_its_first_line():
+@pytest.mark.parametrize("said", ["\n", ".", "!"])
+def test_an_answer_ends_with_its_first_sentence(said):
     llm = tiny_llm()
-    newline = llm.tokenizer.convert_tokens_to_ids("\n")
-    llm.network.lm_head.weight.data[newline] *= 2  # said now and then
+    end = llm.tokenizer.convert_tokens_to_ids(said)
+    llm.network.lm_head.weight.data[end] *= 2  # said now and then
     visual = torch.randn(40, 4, 24)
     prompts = [llm.prompt_ids("tell me")] * 40
-    llm.config = replace(llm.config, one_line=False)
+    llm.config = replace(llm.config, one_sentence=False)
     whole = llm.complete(visual, prompts, 16)
-    llm.config = replace(llm.config, one_line=True)
-    lines = llm.complete(visual, prompts, 16)
-    assert lines == [text.partition("\n")[0].strip() for text in whole]
-    row = next(row for row, text in enumerate(whole) if "\n" in text)
-    streamed = "".join(llm.stream(visual[row : row + 1], prompts[row], 16))
-    assert streamed.strip() == lines[row] != whole[row]
+    llm.config = replace(llm.config, one_sentence=True)
+    told = llm.complete(visual, prompts, 16)
+    assert all(text.startswith(short) for text, short in zip(whole, told, strict=True))
+    cut = [row for row in range(40) if len(told[row]) < len(whole[row])]
+    assert cut
+    for row in cut:
+        assert (
+            told[row].endswith((".", "!", "?"))
+            or whole[row][len(told[row]) :].lstrip(" ")[0] == "\n"
+        )
+    streamed = "".join(llm.stream(visual[cut[0] : cut[0] + 1], prompts[cut[0]], 16))
+    assert streamed.strip() == told[cut[0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("A dog runs.", True),
+        ("A dog runs", False),
+        ("It is Dr.", False),
+        ("Mrs.", False),
+        ("It costs 2.", False),
+        ("No!", True),
+        ("a\nb", True),
+        ("J.", False),
+        ("at the U.S.", False),
+    ],
+)
+def test_what_ends_a_sentence(text, ended):
+    assert bool(SENTENCE_END.search(text)) is ended
 
 
 def test_beam_search_finds_other_answers_than_greedy_and_tells_them_whole():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assistant.model.motion import Moved, MotionSupervision
+from assistant.model.motion import MotionSupervision, Moved
 from assistant.training_scenes import generated_items, motion_of
 
 STILL, RIGHT = [(0.1, 0.1)] * 3, [(0.3, 0.8), (0.6, 0.8), (0.9, 0.8)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from assistant.config import LLMConfig
 __all__ = ["LanguageModel", "convert_gguf", "load_language_model"]
 
 History = Sequence[tuple[str, str]]
+# A line's end, or a sentence's: not the point of "2.5" or "Dr."
+SENTENCE_END = re.compile(r"\n|(?<![\d\s])(?<!\b[A-Z])(?<!\b[DMS][rst])(?<!\bMrs)[.!?]$")
 
 
 class LanguageModel(nn.Module):
@@ -133,7 +136,8 @@ class LanguageModel(nn.Module):
             stopping_criteria=self._ends(),
         )
         texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
-        return [list_once(text.strip()) if self.config.one_line else text.strip() for text in texts]
+        once = self.config.one_sentence
+        return [list_once(text.strip()) if once else text.strip() for text in texts]
 
     def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
         """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work.
@@ -185,7 +189,9 @@ class LanguageModel(nn.Module):
         return x, mask.long()
 
     def _ends(self) -> StoppingCriteriaList:
-        return StoppingCriteriaList([_LineEnd(self.tokenizer)] if self.config.one_line else [])
+        return StoppingCriteriaList(
+            [_SentenceEnd(self.tokenizer)] if self.config.one_sentence else []
+        )
 
     def _options(self, max_new_tokens: int) -> dict[str, object]:
         return {
@@ -211,15 +217,16 @@ def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (inputs[0].contiguous(),)
 
 
-class _LineEnd(StoppingCriteria):
-    """Stops each answer at the end of its first line."""
+class _SentenceEnd(StoppingCriteria):
+    """Stops each answer at the end of its first sentence or line."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
         said = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
-        return torch.tensor(["\n" in text.lstrip() for text in said], device=input_ids.device)
+        ended = [bool(SENTENCE_END.search(text.lstrip())) for text in said]
+        return torch.tensor(ended, device=input_ids.device)
 
 
 class _Asked(StoppingCriteria):
