@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from assistant.adapter_store import adapter_folders
+from assistant.errors import AssistantError
+from assistant.recipes import load_recipe
 from assistant.resources import adapters_dir, cache_dir
 from assistant.weights_lock import read_lock
 from assistant.weights_store import damaged_files, installed
@@ -59,6 +63,7 @@ def examine() -> tuple[Check, ...]:
         _disk(),
         *(_weights(name) for name in (*NEEDED_WEIGHTS, *OPTIONAL_WEIGHTS)),
         _trained(),
+        *_adapters(),
     )
 
 
@@ -209,3 +214,21 @@ def _trained() -> Check:
         advice = "install the package again, or train them: assistant pretrain"
         return Check("trained base", "fail", f"none in {folder}", advice)
     return Check("trained base", "ok", ", ".join(path.name for path in files))
+
+
+def _adapters() -> Iterator[Check]:
+    """Every adapter's recipe, and whether it was made for the base weights that are here."""
+    base = next((adapters_dir() / "mini" / "base").glob("*.safetensors"), None)
+    here = "none" if base is None else hashlib.sha256(base.read_bytes()).hexdigest()[:16]
+    for name, (folder, _) in adapter_folders("mini").items():
+        row = f"adapter {name}"
+        try:
+            made = load_recipe(folder).made
+        except AssistantError as error:
+            yield Check(row, "warn", str(error), f"mend it or remove {folder}")
+            continue
+        if made is None or made.base != f"mini-{here}":
+            found = f"made for {made.base if made else 'nothing yet'}, the base is mini-{here}"
+            yield Check(row, "warn", found, f"assistant finetune {name}, or remove {folder}")
+        else:
+            yield Check(row, "ok", f"made for {made.base}")

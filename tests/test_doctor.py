@@ -101,3 +101,17 @@ def test_the_report_is_aligned_and_counts():
         "1 to mend, 0 to know about",
     ]
     assert render([Check("a", "ok", "fine")]).endswith("all is in place")
+
+
+def test_adapters_of_another_base_and_damaged_ones_are_told(fresh_cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
+    for name, recipe in (
+        ("old", "task: old\nmade: {base: mini-0, data: x, examples: 1, epoch: 1}\n"),
+        ("broken", "task: ["),
+    ):
+        folder = tmp_path / "adapters/mini" / name
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_text(recipe)
+    old, broken = row("adapter old"), row("adapter broken")
+    assert old.status == "warn" and "mini-0" in old.found and "finetune old" in old.advice
+    assert broken.status == "warn" and "remove" in broken.advice
