@@ -39,10 +39,11 @@ class Training:
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
     patience: int = 0  # epochs without a better dev figure before it stops; 0: never
     dev_share: float = 0.1  # of the training examples, where the data have no dev split
+    dev_most: int = 512  # dev examples that are measured after each epoch, drawn by the seed
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "accumulate"):
+        for name in ("epochs", "batch", "accumulate", "dev_most"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
         if not 0 <= self.silent_epochs <= self.epochs:

@@ -18,7 +18,7 @@ from assistant.model.assistant import VideoAssistant
 from assistant.recipes import Made, Recipe, load_recipe
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
-from assistant.training_examples import Example, make_examples, split_items
+from assistant.training_examples import Example, drawn, make_examples, split_items
 from assistant.training_features import ClipTable, clips_of
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
 from assistant.training_scenes import generated_items
@@ -27,8 +27,6 @@ __all__ = ["Examples", "Finished", "ablated", "examples_from", "finetune", "gene
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
-
-
 DEV_SHARE = 0.04  # of generated clips: as many again are drawn for dev
 
 
@@ -98,8 +96,8 @@ def finetune(
         raise InputError("there are no training examples; give some the split train, or none")
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
-    finetuner = prepare(recipe, prompt, model, train, dev, out)
-    keeper = _Keeper(finetuner, prompt, examples.digest)
+    finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)
+    keeper = _Keeper(finetuner, prompt)
     finetuner.keep_best = keeper  # type: ignore[method-assign]
     if resume:
         finetuner.load()
@@ -120,15 +118,17 @@ def prepare(
     model: VideoAssistant,
     train: Sequence[Item],
     dev: Sequence[Item],
+    digest: str,
     out: Path,
 ) -> Finetuner:
     """Encode what was not encoded yet, and make the examples."""
+    dev = drawn(dev, recipe)
     keys = clips_of([*train, *dev])
     table = ClipTable.open(out / "features", model.encoder, keys, recipe.frames) if keys else None
     sets: list[list[Example]] = [
         make_examples(items, prompt, model, table, keys, recipe) for items in (train, dev)
     ]
-    return Finetuner(recipe, model, table, sets[0], sets[1], out)
+    return Finetuner(recipe, model, table, sets[0], sets[1], digest, out)
 
 
 def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
@@ -147,8 +147,8 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
 class _Keeper:
     """Writes the best epoch's adapter; its recipe comes last, so that a folder is whole or none."""
 
-    def __init__(self, finetuner: Finetuner, prompt: TaskPrompt, digest: str) -> None:
-        self.finetuner, self.prompt, self.digest = finetuner, prompt, digest
+    def __init__(self, finetuner: Finetuner, prompt: TaskPrompt) -> None:
+        self.finetuner, self.prompt = finetuner, prompt
         self.folder = finetuner.out / ADAPTER
 
     def __call__(self, figures: dict[str, float]) -> None:
@@ -159,7 +159,7 @@ class _Keeper:
         replace(self.prompt, name=run.recipe.task).save(self.folder)
         made = Made(
             base=run.model.fingerprint,
-            data=self.digest,
+            data=run.digest,
             examples=len(run.train_set),
             epoch=run.progress.epoch + 1,
             figures={name: round(value, 4) for name, value in figures.items()},

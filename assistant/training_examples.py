@@ -17,7 +17,15 @@ from assistant.training_data import Item
 from assistant.training_features import ClipRef, ClipTable, clip_of
 from assistant.training_scenes import is_generated, motion_of
 
-__all__ = ["Asked", "Example", "draw", "make_examples", "split_items", "steps_per_epoch"]
+__all__ = [
+    "Asked",
+    "Example",
+    "draw",
+    "drawn",
+    "make_examples",
+    "split_items",
+    "steps_per_epoch",
+]
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,13 @@ def split_items(items: Sequence[Item], recipe: Recipe) -> tuple[list[Item], list
         [item for item in train if _group(item) not in aside],
         [item for item in train if _group(item) in aside],
     )
+
+
+def drawn(items: Sequence[Item], recipe: Recipe) -> list[Item]:
+    """At most ``dev_most`` of the items, the same ones every time."""
+    rng = np.random.default_rng(recipe.training.seed)
+    places = rng.permutation(len(items))[: recipe.training.dev_most]
+    return [items[place] for place in sorted(places)]
 
 
 def _group(item: Item) -> str:

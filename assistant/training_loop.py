@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,12 @@ class Finetuner:
         table: ClipTable | None,
         train: Sequence[Example],
         dev: Sequence[Example],
+        digest: str,
         out: Path,
     ) -> None:
+        """``digest``: of the data, so that a run goes on with its own."""
         self.recipe, self.model, self.out = recipe, model, out
-        self.train_set, self.dev_set = train, dev
+        self.train_set, self.dev_set, self.digest = train, dev, digest
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
             log_with="tensorboard" if is_tensorboard_available() else None,
@@ -75,9 +77,7 @@ class Finetuner:
         self.accelerator.init_trackers(TENSORBOARD)
         self.name = recipe.task
         model.to(self.accelerator.device)
-        model.qformer.to(
-            model.llm.network.dtype
-        )  # what is frozen computes in it, what learns in fp32
+        model.qformer.to(model.llm.network.dtype)  # what learns is fp32 all the same
         model.adapters.add(self.name, recipe.lora, recipe.transfer)
         learner = Learner(model, recipe, table, self.name)
         if recipe.training.slots or recipe.training.silent_epochs:
@@ -103,6 +103,7 @@ class Finetuner:
         self.learner = learner
         self.wrapped = self.accelerator.prepare(learner)
         self.progress = Progress()
+        self._moving = False  # between two whole states
         self.size = (
             recipe.training.batch * recipe.training.accumulate * self.accelerator.num_processes
         )
@@ -116,13 +117,13 @@ class Finetuner:
 
     def run(self) -> None:
         """Train to the end; Ctrl-C saves first."""
-        training, progress = self.recipe.training, self.progress
         try:
-            while progress.epoch < training.epochs and not self._is_stale():
+            while self.progress.epoch < self.recipe.training.epochs and not self._is_stale():
                 self._run_epoch()
                 self._end_epoch()
         except KeyboardInterrupt:
-            self.save()
+            if not self._moving:  # else the last checkpoint stands
+                self.save()
             raise
         finally:
             self.accelerator.end_training()
@@ -146,6 +147,7 @@ class Finetuner:
             for batch in islice(batches, progress.step, None):
                 losses.append(self._step(batch))
                 progress.step += 1
+                self._moving = False
                 bar.update()
                 bar.set_postfix(loss=f"{losses[-1]:.3f}")
                 if len(losses) == 20 or progress.step == self.steps:
@@ -163,7 +165,8 @@ class Finetuner:
         torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
         self.wrapped.train()
         total = 0.0
-        with self.accelerator.split_between_processes(batch) as mine:
+        several = self.accelerator.num_processes > 1
+        with self.accelerator.split_between_processes(batch, apply_padding=several) as mine:
             parts = list(_chunks(mine, training.batch))
             for number, part in enumerate(parts, 1):
                 more = number < len(parts)
@@ -172,6 +175,7 @@ class Finetuner:
                     self.accelerator.backward(loss)
                 total += float(loss.detach())
         self.accelerator.clip_grad_norm_(self.trained.values(), training.clip_norm)
+        self._moving = True
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return total
@@ -190,18 +194,21 @@ class Finetuner:
             group["lr"] = training.rate * rise * fall
 
     def _end_epoch(self) -> None:
-        """Measure on dev, keep the best, write the checkpoint."""
-        progress = self.progress
+        """Measure on dev, keep the best, write the checkpoint; done again after a stop within it.
+
+        Epochs that skip the LLM are not compared with those that do not.
+        """
+        now = self.progress
         figures = self.dev_figures()
         self.log(**figures)
-        comparable = not self._silent or progress.epoch + 1 == self.recipe.training.epochs
-        figure = figures.get(CHOSEN, -figures.get("dev loss", float(progress.epoch)))
-        if comparable and figure > progress.best:
-            progress.best, progress.best_epoch, progress.stale = figure, progress.epoch, 0
-            self.keep_best(figures)
-        elif comparable:
-            progress.stale += 1
-        progress.epoch, progress.step = progress.epoch + 1, 0
+        after = replace(now, epoch=now.epoch + 1, step=0)
+        figure = figures.get(CHOSEN, -figures.get("dev loss", -float(now.epoch)))
+        if not self._silent or now.epoch + 1 == self.recipe.training.epochs:
+            after.stale = now.stale + 1
+            if figure > now.best:
+                self.keep_best(figures)
+                after.best, after.best_epoch, after.stale = figure, now.epoch, 0
+        self.progress = after
         self.save()
 
     def keep_best(self, figures: dict[str, float]) -> None:
@@ -251,6 +258,7 @@ class Finetuner:
             return
         state: dict[str, Any] = {
             "recipe": repr(self.recipe),
+            "data": self.digest,
             "progress": vars(self.progress),
             "trained": {name: p.detach().cpu() for name, p in self.trained.items()},
             "optimizer": self.optimizer.state_dict(),
@@ -264,14 +272,15 @@ class Finetuner:
         """Go on where the checkpoint stopped.
 
         Raises:
-            InputError: it was written with another recipe.
+            InputError: it was written with another recipe, or from other data.
         """
         path = self.out / CHECKPOINT
         state = torch.load(path, weights_only=True)
-        if state["recipe"] != repr(self.recipe):
-            raise InputError(
-                f"{path}: was written with another recipe; take the same one or another --out"
-            )
+        for what, own in (("recipe", repr(self.recipe)), ("data", self.digest)):
+            if state[what] != own:
+                raise InputError(
+                    f"{path}: was written with another {what}; take the same, or another --out"
+                )
         for name, parameter in self.trained.items():
             parameter.copy_(state["trained"][name])
         self.optimizer.load_state_dict(state["optimizer"])

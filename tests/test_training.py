@@ -149,6 +149,35 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     other = replace(RECIPE, training=replace(RECIPE.training, rate=1e-3))
     with pytest.raises(InputError, match="another recipe"):
         finetune(other, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
+    data.write_text(data.read_text().replace("is it 0?", "is it so?"))
+    with pytest.raises(InputError, match="another data"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
+
+
+def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):
+    (line, *_) = data.read_text().splitlines()
+    data.write_text(line + "\n")
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
+    assert done.made.epoch == RECIPE.training.epochs
+
+
+def test_a_stop_while_the_best_is_written_loses_nothing(data, tmp_path, monkeypatch):
+    whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
+    save = Finetuner.save
+
+    def stopping(self):
+        if self.progress.epoch == 2:
+            raise KeyboardInterrupt
+        save(self)
+
+    monkeypatch.setattr(Finetuner, "save", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped")
+    monkeypatch.setattr(Finetuner, "save", save)
+    resumed = finetune(
+        RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped", resume=True
+    )
+    assert resumed.made == whole.made and weights(resumed.folder) == weights(whole.folder)
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_kept(data, tmp_path):
