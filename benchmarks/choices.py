@@ -59,6 +59,8 @@ def measured(model: VideoAssistant, args: argparse.Namespace) -> Iterator[tuple[
     for table, pool in ((photos, kinds["question"] + kinds["yes/no"]), (scenes, scene_set)):
         for kind in sorted({s.type for s in pool}):
             some = [s for s in pool if s.type == kind and len(s.choices) > 1]
+            if not some:
+                continue
             picked = [some[place] for place in rng.permutation(len(some))[: args.per_type]]
             yield kind, accuracies(model, table, show_attributes(model, table, picked), kind)
 

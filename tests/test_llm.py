@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.llm import SENTENCE_END, list_once
+from assistant.model.llm import SENTENCE_END, _starts_over, list_once
 
 
 def test_answer_losses_equal_transformers_one_by_one():
@@ -93,6 +93,20 @@ def test_an_answer_ends_with_its_first_sentence(said):
 )
 def test_what_ends_a_sentence(text, ended):
     assert bool(SENTENCE_END.search(text)) is ended
+
+
+@pytest.mark.parametrize(
+    ("text", "over"),
+    [
+        ("dog, ball, dog, ", True),
+        ("dog, ball, dog", False),  # perhaps "dogs"
+        ("dog, ball, dogs, ", False),
+        ("A dog, a ball", False),
+        ("", False),
+    ],
+)
+def test_a_list_starts_over_with_its_first_item_said_twice(text, over):
+    assert _starts_over(text) is over
 
 
 def test_beam_search_finds_other_answers_than_greedy_and_tells_them_whole():

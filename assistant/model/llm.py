@@ -217,15 +217,21 @@ def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (inputs[0].contiguous(),)
 
 
+def _starts_over(text: str) -> bool:
+    """Whether a list that may still go on has said one of its whole items twice."""
+    whole = text.strip().rpartition(",")[0]
+    return list_once(whole) != whole
+
+
 class _SentenceEnd(StoppingCriteria):
-    """Stops each answer at the end of its first sentence or line."""
+    """Stops each answer at the end of its first sentence or line, or where its list starts over."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
         said = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
-        ended = [bool(SENTENCE_END.search(text.lstrip())) for text in said]
+        ended = [bool(SENTENCE_END.search(text.lstrip())) or _starts_over(text) for text in said]
         return torch.tensor(ended, device=input_ids.device)
 
 
