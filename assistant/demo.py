@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["run_demo"]
 
 CLIP_QUESTIONS = (
-    "What is in the video?",
     "What happens in the last 4 seconds?",
+    "What is in the video?",
     "Who is in the video?",
 )
 SCENE_SEED = 4

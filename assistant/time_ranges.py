@@ -71,9 +71,10 @@ def time_range(question: str, duration: float) -> TimeRange | None:
 
 
 def without_time(question: str) -> str:
-    """The question less the range that it names: "What happens at 0:42?" is "What happens?".
+    """The question less the range that it names: "Who is there at 0:42?" is "Who is there?".
 
-    What cannot be cut out cleanly stays as it is.
+    Of two words that are left it is said what they are about: "What happens in the video?". What
+    cannot be cut out cleanly stays as it is.
     """
     text, _ = _marked(question)
     match = next((found for phrase, _ in PHRASES if (found := re.search(phrase, text))), None)
@@ -87,7 +88,12 @@ def without_time(question: str) -> str:
     if not whole or len(before) + len(after) >= len(plain):
         return question
     rest = (plain[: len(before)] + plain[len(plain) - len(after) :]).strip(" ,;:-")
-    return rest[:1].upper() + rest[1:] if len(rest.split()) > 1 else question
+    words = rest.rstrip(" ?.!").split()
+    if len(words) < 2:
+        return question
+    if len(words) == 2:
+        rest = f"{' '.join(words)} in the video{'?' if rest.endswith('?') else '.'}"
+    return rest[:1].upper() + rest[1:]
 
 
 def _marked(question: str) -> tuple[str, list[float]]:

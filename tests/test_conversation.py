@@ -306,14 +306,14 @@ def test_text_without_times_names_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("question", "rest"),
     [
-        ("What happens in the last 4 seconds?", "What happens?"),
-        ("What happens at 0:42?", "What happens?"),
+        ("What happens in the last 4 seconds?", "What happens in the video?"),
+        ("What happens at 0:42?", "What happens in the video?"),
         ("At 0:42, what is Anna holding?", "What is Anna holding?"),
         ("What is the dog doing between 3 and 6 seconds?", "What is the dog doing?"),
         ("What is the  man doing from 0:10 to 0:20 ?", "What is the man doing ?"),
-        ("What happens in the first half of the video?", "What happens?"),
+        ("What happens in the first half of the video?", "What happens in the video?"),
         ("Who is there at the end?", "Who is there?"),
-        ("What happens at the end of the clip?", "What happens?"),
+        ("What happens at the end of the clip?", "What happens in the video?"),
         ("[1:05] Is there a Dog?", "Is there a Dog?"),
         ("What does Bob do after 1:05?", "What does Bob do?"),
         # left alone

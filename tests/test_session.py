@@ -134,7 +134,7 @@ def test_the_model_is_asked_without_the_time_that_chose_the_frames(mini, model, 
     answer = mini.open(clip).ask("What happens at 0:02?")
     assert answer.text and answer.basis.question == "What happens at 0:02?"
     assert "0:02" not in model.asked[0].prompt + model.asked[0].fusion
-    assert "What happens?" in model.asked[0].prompt
+    assert "What happens in the video?" in model.asked[0].prompt
 
 
 def test_choices_are_answered_by_likelihood(mini, model, clip):
