@@ -92,9 +92,9 @@ def measure(system: str, count: int) -> dict[str, float]:
         llm(inputs_embeds=torch.cat([visual, prompt], dim=1), logits_to_keep=1)
         return visual
 
+    idle = resident()
     with FlopCounterMode(display=False) as counter:
         visual = run()
-    idle = resident()
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
