@@ -25,6 +25,7 @@ class Training:
     """How ``assistant finetune`` trains. Defaults were measured on mini."""
 
     epochs: int = 10
+    epoch_examples: int = 0  # of an epoch; 0: all of them. Epochs go on where the last one stopped
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
     rate: float = 1.0e-3
@@ -46,6 +47,8 @@ class Training:
         for name in ("epochs", "batch", "accumulate", "dev_most"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if self.epoch_examples < 0:
+            raise ConfigError(f"epoch_examples is {self.epoch_examples}; give 0 (all) or more")
         if not 0 <= self.silent_epochs <= self.epochs:
             raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
         if not 0.0 < self.dev_share < 1.0:

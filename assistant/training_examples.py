@@ -10,7 +10,7 @@ import numpy as np
 
 from assistant.model.assistant import VideoAssistant
 from assistant.model.motion import Moved
-from assistant.recipes import Recipe
+from assistant.recipes import Recipe, Training
 from assistant.tasks.base import Request, compose
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item
@@ -126,20 +126,31 @@ def _group(item: Item) -> str:
     return str(item.id) if item.video is None else str(item.video)
 
 
-def steps_per_epoch(count: int, size: int) -> int:
-    """Steps that take every example once, the last one perhaps smaller."""
-    return -(-count // size)
+def steps_per_epoch(count: int, size: int, training: Training) -> int:
+    """Steps of an epoch of ``count`` examples in all, the last one perhaps smaller."""
+    return -(-(training.epoch_examples or count) // size)
 
 
 def draw(
     examples: Sequence[Example], recipe: Recipe, size: int, epoch: int
 ) -> Iterator[list[Asked]]:
     """The batches of an epoch; they depend on nothing but these arguments."""
-    rng = np.random.default_rng((recipe.training.seed, epoch))
-    order = rng.permutation(len(examples))
-    shown = rng.random(len(examples)) < recipe.training.attributes_kept
+    seed = recipe.training.seed
+    order = _order(len(examples), recipe.training.epoch_examples or len(examples), seed, epoch)
+    rng = np.random.default_rng((seed, epoch))
+    shown = rng.random(len(order)) < recipe.training.attributes_kept
     for start in range(0, len(order), size):
+        batch = zip(order[start : start + size], shown[start : start + size], strict=True)
         yield [
-            Asked(examples[place], examples[place].shown if shown[place] else examples[place].bare)
-            for place in order[start : start + size]
+            Asked(examples[place], examples[place].shown if named else examples[place].bare)
+            for place, named in batch
         ]
+
+
+def _order(count: int, taken: int, seed: int, epoch: int) -> np.ndarray:
+    """Places ``(taken,)`` of an epoch: its part of one permutation of all ``count`` after another."""
+    first = epoch * taken
+    passes = range(first // count, -(-(first + taken) // count))
+    orders = [np.random.default_rng((seed, 1, number)).permutation(count) for number in passes]
+    skipped = first - passes[0] * count
+    return np.concatenate(orders)[skipped : skipped + taken]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from assistant.video import read_clip
 
 __all__ = ["ClipRef", "ClipTable", "clip_of", "clips_of"]
 
-READERS = 2  # clips that are decoded at a time, each in a process of its own
+READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
 INDEX = "index.jsonl"
 
@@ -154,9 +156,8 @@ def _memmap(path: Path, shape: tuple[int, ...], *, fresh: bool) -> np.memmap:
 
 def _read(clips: Sequence[ClipRef], frames: int) -> Iterator[np.ndarray]:
     """Each clip's frames ``(T, H, W, 3)`` in order, decoded a few ahead."""
-
     problems: list[str] = []
-    with ThreadPoolExecutor(READERS) as pool:
+    with _readers(drawn=isinstance(clips[0], GeneratedRef)) as pool:
         waiting: list[Future[np.ndarray]] = [pool.submit(ref.read, frames) for ref in clips[:AHEAD]]
         for number in range(len(clips)):
             if number + AHEAD < len(clips):
@@ -170,3 +171,15 @@ def _read(clips: Sequence[ClipRef], frames: int) -> Iterator[np.ndarray]:
                 yield pictures
     if problems:
         raise InputError("\n  ".join(["clips that cannot be used; mend or remove them", *problems]))
+
+
+def _readers(*, drawn: bool) -> Executor:
+    """Reading a file starts a process by itself, drawing a clip does not."""
+    if not drawn:
+        return ThreadPoolExecutor(READERS)
+    return ProcessPoolExecutor(
+        READERS,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for the parent
+    )

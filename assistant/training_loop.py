@@ -107,7 +107,7 @@ class Finetuner:
         self.size = (
             recipe.training.batch * recipe.training.accumulate * self.accelerator.num_processes
         )
-        self.steps = steps_per_epoch(len(train), self.size)
+        self.steps = steps_per_epoch(len(train), self.size, recipe.training)
 
     @property
     def parameters(self) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from assistant.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
-from assistant.scenes.clip_questions import TYPES
+from assistant.scenes.clip_questions import TYPES, ask_clip
 from assistant.scenes.clips import ClipExample, clip_example
 from assistant.scenes.kinds import Kind
 from assistant.scenes.layout import radius_of
-from assistant.scenes.motion import MovingScene
+from assistant.scenes.motion import Move, MovingScene
 from assistant.scenes.world import COLORS, MATERIALS, SHAPES
 from assistant.video import read_clip
 
@@ -118,6 +119,16 @@ def test_answers_follow_from_the_paths(drawn: dict[str, list[ClipExample]]) -> N
         for q in item.questions:
             check(item.clip, q.question, q.answer, q.type)
             assert q.answer in q.choices
+
+
+def test_five_movers_that_look_alike_are_not_counted() -> None:
+    drawn_clip = clip_example(0, 3, 0, "train").clip
+    thing = drawn_clip.scene.objects[0]
+    objects = tuple(replace(thing, x=float(x)) for x in range(5))
+    moves = tuple(Move(index, 0.5, 1.5, (0.0, 1.0)) for index in range(5))
+    clip = MovingScene(replace(drawn_clip.scene, objects=objects), 4.0, moves)
+    asked = ask_clip(clip, np.random.default_rng(0))
+    assert "moving_count" not in {question.type for question in asked}
 
 
 def test_objects_never_run_into_each_other(drawn: dict[str, list[ClipExample]]) -> None:

@@ -250,7 +250,21 @@ def test_batches_take_every_example_once_and_again_the_same(tmp_path):
     epochs = [[a.example for batch in draw(pairs, RECIPE, 4, n) for a in batch] for n in (0, 0, 1)]
     assert epochs[0] == epochs[1] != epochs[2]
     assert set(epochs[0]) == set(pairs) and len(epochs[0]) == 10
-    assert steps_per_epoch(10, 4) == 3
+    assert steps_per_epoch(10, 4, RECIPE.training) == 3
+
+
+def test_short_epochs_go_on_where_the_last_one_stopped():
+    class Pair:
+        shown = bare = None
+
+    pairs = [Pair() for _ in range(10)]
+    recipe = replace(RECIPE, training=replace(RECIPE.training, epoch_examples=4))
+    taken = [[a.example for batch in draw(pairs, recipe, 3, n) for a in batch] for n in range(5)]
+    assert [len(epoch) for epoch in taken] == [4] * 5
+    flat = [example for epoch in taken for example in epoch]
+    assert set(flat[:10]) == set(pairs) == set(flat[10:])
+    assert flat[:10] != flat[10:]
+    assert steps_per_epoch(10, 3, recipe.training) == 2
 
 
 def test_clips_set_aside_for_dev_are_not_in_training(data):

@@ -141,11 +141,15 @@ def _aslant(rng: np.random.Generator, direction: str) -> np.ndarray:
 
 def _ends_well(clip: MovingScene, moves: list[Move], event: str) -> bool:
     """Whether each path is over in time and begins and ends inside the picture, or outside."""
-    camera = clip.scene.camera
-    ends = (("enter", clip.at(0.0)), ("leave", clip.at(clip.seconds)))
-    return moves[-1].stop < clip.seconds - STEP and all(
-        (_outside if event == crossing else _inside)(camera, scene.objects[move.index])
-        for crossing, scene in ends
+    if moves[-1].stop >= clip.seconds - STEP:
+        return False
+    camera, things = clip.scene.camera, clip.scene.objects
+    ends = zip(("enter", "leave"), clip.places(np.array([0.0, clip.seconds])), strict=True)
+    return all(
+        (_outside if event == crossing else _inside)(
+            camera, _moved(things[move.index], places[move.index])
+        )
+        for crossing, places in ends
         for move in moves
     )
 

@@ -91,6 +91,8 @@ def _moving_count(clip: MovingScene, rng: np.random.Generator) -> Question | Non
         for kind in {kind_of(thing, names) for thing in things}:
             kinds.setdefault(sum(map(kind.matches, movers)), set()).add(kind)
     reachable = sorted(count for count in kinds if count < len(NUMBERS))
+    if not reachable:  # five objects or six that all look the same move
+        return None
     weights = np.array([COUNT_WEIGHTS[count] for count in reachable])
     count = int(rng.choice(reachable, p=weights / weights.sum()))
     kind = pick(rng, sorted(kinds[count], key=str))
