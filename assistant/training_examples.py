@@ -148,7 +148,7 @@ def draw(
 
 
 def _order(count: int, taken: int, seed: int, epoch: int) -> np.ndarray:
-    """Places ``(taken,)`` of an epoch: its part of one permutation of all ``count`` after another."""
+    """Places ``(taken,)`` of an epoch: its part of permutations of all ``count``."""
     first = epoch * taken
     passes = range(first // count, -(-(first + taken) // count))
     orders = [np.random.default_rng((seed, 1, number)).permutation(count) for number in passes]
