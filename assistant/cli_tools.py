@@ -23,14 +23,21 @@ examples:
 """
 
 SCENES_EPILOG = """\
-OUT/data.jsonl has one question a line, the pictures or clips (4 seconds) lie beside it. The same
-arguments give the same bytes. The splits dev and test have colors on shapes that the other splits
-never show together.
+OUT/data.jsonl has one question a line, the pictures or clips lie beside it. The same arguments
+give the same bytes. The splits dev and test have colors on shapes that the other splits never
+show together.
+
+images  some objects, for what can be seen at once
+clips   4 seconds in which some of them move: which way, how many, in which order
+ego     8 seconds in the first person: a walk past tables, shelves, boxes and rugs, on which a
+        hand moves some objects; what was where, last and first, and what was picked up. Orders
+        of the surfaces differ from split to split too.
 
 examples:
   assistant scenes scenes --count 1000
   assistant scenes held-out --split test --count 200 --seed 1
   assistant scenes clips --kind clips --count 200
+  assistant scenes walks --kind ego --count 200
 """
 
 PRETRAIN_EPILOG = """\
@@ -130,7 +137,7 @@ def add_scenes(commands: argparse._SubParsersAction) -> None:
         epilog=SCENES_EPILOG,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-    parser.add_argument("--kind", choices=("images", "clips"), default="images")
+    parser.add_argument("--kind", choices=("images", "clips", "ego"), default="images")
     parser.add_argument("--count", type=count, default=1000, metavar="N", help="default 1000")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="train")
@@ -141,7 +148,8 @@ def run_scenes(args: argparse.Namespace) -> int:
     from assistant.scenes import write_dataset
 
     made = write_dataset(args.out, args.kind, args.count, args.seed, args.split)
-    print(f"{made.media} {args.kind}, {made.questions} questions: {made.path}")
+    media = "images" if args.kind == "images" else "clips"
+    print(f"{made.media} {media}, {made.questions} questions: {made.path}")
     return 0
 
 

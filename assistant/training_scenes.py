@@ -1,32 +1,50 @@
 """Generated clips as training data, drawn at the frames that are looked at and nowhere else.
 
-``assistant scenes --kind clips`` writes the same clips as files; drawing 8 of their 24 frames, and
-neither writing nor reading them, takes a quarter of the time.
+``assistant scenes --kind clips`` (or ``ego``) writes the same clips as files; drawing 8 of their 24
+(or 48) frames, and neither writing nor reading them, takes a quarter of the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from assistant.errors import InputError
 from assistant.model.motion import Moved
-from assistant.scenes.clips import ClipExample, clip_example
-from assistant.scenes.dataset import SIZE, SPLITS
+from assistant.scenes.clips import ClipExample
+from assistant.scenes.dataset import CLIPS, SIZE, SPLITS
 from assistant.scenes.render import render
 from assistant.training_data import Item
 from assistant.video_sampling import centres
 
-__all__ = ["draw_clip", "generated_items", "is_generated", "motion_of"]
+__all__ = ["KIND_OF_TASK", "draw_clip", "generated_items", "is_generated", "motion_of"]
 
-ROOT = "generated"  # of the paths that stand for generated clips: generated/SEED/SPLIT/INDEX
+KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
+"""What is generated to finetune a task on; for others there is nothing."""
+
+# Of the paths that stand for generated clips: generated/SEED/SPLIT/INDEX of kind "clips", of any
+# other kind generated/KIND/SEED/SPLIT/INDEX.
+ROOT = "generated"
+PLAIN = "clips"
+SHOWN_FROM = 200  # clips whose drawing is worth a progress bar
 
 
-def generated_items(count: int, seed: int, split: str) -> Iterator[Item]:
-    """The questions about ``count`` clips of a split."""
-    for index in range(count):
-        video = Path(ROOT, str(seed), split, str(index))
+def generated_items(count: int, seed: int, split: str, kind: str = PLAIN) -> Iterator[Item]:
+    """The questions about ``count`` clips of a split.
+
+    Raises:
+        InputError: an unknown kind of clips.
+    """
+    if kind not in CLIPS:
+        raise InputError(f"unknown kind of clips {kind!r}: choose {' or '.join(CLIPS)}")
+    folder = Path(ROOT) if kind == PLAIN else Path(ROOT, kind)
+    few = count < SHOWN_FROM
+    for index in tqdm(range(count), desc=f"{split} clips", unit="clip", disable=few):
+        video = folder / str(seed) / split / str(index)
         example = _example(video)
         for number, asked in enumerate(example.questions):
             yield Item(
@@ -43,7 +61,8 @@ def generated_items(count: int, seed: int, split: str) -> Iterator[Item]:
 
 def is_generated(video: Path) -> bool:
     """Whether a path stands for a generated clip."""
-    return len(video.parts) == 4 and video.parts[0] == ROOT
+    root, *between = video.parts or ("",)
+    return root == ROOT and (len(between) == 3 or (len(between) == 4 and between[0] in CLIPS))
 
 
 def draw_clip(video: Path, frames: int) -> np.ndarray:
@@ -54,13 +73,17 @@ def draw_clip(video: Path, frames: int) -> np.ndarray:
 
 
 def motion_of(video: Path, frames: int) -> dict[str, Moved]:
-    """By question what its objects do in those frames."""
+    """By question what its objects do in those frames; nothing of clips whose camera moves."""
+    if len(video.parts) > 4:
+        return {}
     example = _example(video)
     times = centres(0.0, example.clip.seconds, frames)
     places = [[(float(x), float(y)) for x, y in example.clip.at(time).places] for time in times]
     return {asked.question: Moved(places, asked.about) for asked in example.questions}
 
 
+@lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB
 def _example(video: Path) -> ClipExample:
-    _, seed, split, index = video.parts
-    return clip_example(int(index), int(seed), SPLITS.index(split), split)
+    *kind, seed, split, index = video.parts[1:]
+    draw = CLIPS[kind[0] if kind else PLAIN]
+    return draw(int(index), int(seed), SPLITS.index(split), split)

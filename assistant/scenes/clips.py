@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,18 +13,32 @@ from assistant.scenes.clip_questions import ask_clip
 from assistant.scenes.motion import MovingScene
 from assistant.scenes.questions import Question
 from assistant.scenes.render import render
+from assistant.scenes.world import Scene
 
-__all__ = ["FRAME_RATE", "ClipExample", "clip_example"]
+__all__ = ["FRAME_RATE", "Clip", "ClipExample", "clip_example"]
 
 FRAME_RATE = 6  # pictures a second
 STREAM = 7  # keeps clips from repeating the random numbers of pictures
 
 
+class Clip(Protocol):
+    """What can be drawn at every moment."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    def at(self, seconds: float) -> Scene:
+        """The scene at one moment."""
+
+
+ClipT = TypeVar("ClipT", bound=Clip, covariant=True)
+
+
 @dataclass(frozen=True, eq=False)
-class ClipExample:
+class ClipExample(Generic[ClipT]):
     """One clip with its questions."""
 
-    clip: MovingScene
+    clip: ClipT
     questions: tuple[Question, ...]
 
     def frames(self, size: int, rate: int = FRAME_RATE) -> Iterator[np.ndarray]:
@@ -32,7 +47,7 @@ class ClipExample:
             yield render(self.clip.at((number + 0.5) / rate), size)
 
 
-def clip_example(index: int, seed: int, split_number: int, split: str) -> ClipExample:
+def clip_example(index: int, seed: int, split_number: int, split: str) -> ClipExample[MovingScene]:
     """Clip ``index`` of a split; it depends on nothing but these arguments."""
     rng = np.random.default_rng([seed, split_number, index, STREAM])
     clip = sample_moving_scene(rng, split)

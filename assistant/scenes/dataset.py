@@ -6,15 +6,15 @@ A line of ``data.jsonl`` is one question::
      "answer": "yes", "choices": ["yes", "no"], "type": "existence", "held_out": false,
      "split": "train"}
 
-``image`` is relative to the folder; captions (type ``caption``) have no ``choices``. Clips have
-``video`` instead: ``clips/train-000012.mp4``.
+``image`` is relative to the folder; captions (type ``caption``) have no ``choices``. Clips, from
+outside or in the first person, have ``video`` instead: ``clips/train-000012.mp4``.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +23,32 @@ from PIL import Image
 from tqdm import tqdm
 
 from assistant.errors import InputError
-from assistant.scenes.clips import FRAME_RATE, clip_example
+from assistant.scenes.clips import FRAME_RATE, ClipExample, clip_example
+from assistant.scenes.ego import ego_example
 from assistant.scenes.layout import sample_scene
 from assistant.scenes.questions import Question, ask
 from assistant.scenes.render import render
 from assistant.scenes.world import Scene
 from assistant.video_writer import write_clip
 
-__all__ = ["KINDS", "SPLITS", "Dataset", "SceneExample", "example", "generate", "write_dataset"]
+__all__ = [
+    "CLIPS",
+    "KINDS",
+    "SPLITS",
+    "Dataset",
+    "SceneExample",
+    "example",
+    "generate",
+    "write_dataset",
+]
 
-KINDS = ("images", "clips")
+CLIPS: dict[str, Callable[[int, int, int, str], ClipExample]] = {
+    "clips": clip_example,
+    "ego": ego_example,
+}
+"""What draws clip ``index`` by seed, number of the split and split, for each kind of clips."""
+
+KINDS = ("images", *CLIPS)
 SPLITS = ("train", "dev", "test")
 SIZE = 224
 
@@ -130,12 +146,15 @@ def write_dataset(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
             folder = Path(scratch) / "complete"
             folder.mkdir()
-            write = _write_picture if kind == "images" else _write_clip
-            numbers = tqdm(range(count), desc=kind, unit=kind[:-1], disable=not progress)
+            unit = "image" if kind == "images" else "clip"
+            numbers = tqdm(range(count), desc=kind, unit=unit, disable=not progress)
             questions = 0
             with (folder / "data.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
                 for number in numbers:
-                    records = write(folder, number, seed, split)
+                    if kind == "images":
+                        records = _write_picture(folder, number, seed, split)
+                    else:
+                        records = _write_clip(folder, number, seed, split, kind)
                     lines.writelines(json.dumps(record) + "\n" for record in records)
                     questions += len(records)
             folder.replace(out)
@@ -153,8 +172,8 @@ def _write_picture(folder: Path, index: int, seed: int, split: str) -> list[dict
     return item.records
 
 
-def _write_clip(folder: Path, index: int, seed: int, split: str) -> list[dict]:
-    item = clip_example(index, seed, SPLITS.index(split), split)
+def _write_clip(folder: Path, index: int, seed: int, split: str, kind: str) -> list[dict]:
+    item = CLIPS[kind](index, seed, SPLITS.index(split), split)
     name = f"{split}-{index:06d}"
     path = folder / f"clips/{name}.mp4"
     path.parent.mkdir(exist_ok=True)

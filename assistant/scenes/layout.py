@@ -36,6 +36,7 @@ __all__ = [
     "radius_of",
     "sample_kinds",
     "sample_scene",
+    "sample_tone",
     "sample_view",
 ]
 
@@ -140,7 +141,7 @@ def place_objects(
     placed: list[SceneObject] = []
     for (color, shape), material in kinds:
         size = float(SIZES[rng.integers(len(SIZES))])
-        shade = _vector(np.exp(rng.normal(0.0, tone, 3))) if tone else (1.0, 1.0, 1.0)
+        shade = sample_tone(rng, tone)
         for _ in range(40):
             x, y = ground_place(rng, camera)
             yaw = rng.uniform(0, np.pi / 2)
@@ -149,6 +150,11 @@ def place_objects(
                 placed.append(thing)
                 break
     return tuple(placed)
+
+
+def sample_tone(rng: np.random.Generator, spread: float) -> Vector:
+    """Factors of an object's color, or ones where there is no spread."""
+    return _vector(np.exp(rng.normal(0.0, spread, 3))) if spread else (1.0, 1.0, 1.0)
 
 
 def ground_place(rng: np.random.Generator, camera: Camera) -> tuple[float, float]:

@@ -25,7 +25,17 @@ from assistant.scenes.world import (
     SceneObject,
 )
 
-__all__ = ["QUESTIONS_PER_PICTURE", "TYPES", "Question", "ask"]
+__all__ = [
+    "EXISTING",
+    "QUESTIONS_PER_PICTURE",
+    "TYPES",
+    "YES_NO",
+    "Question",
+    "absent_kinds",
+    "ask",
+    "object_choices",
+    "pick_denied",
+]
 
 QUESTIONS_PER_PICTURE = {
     "count": 2,
@@ -137,22 +147,26 @@ def _material(scene: Scene, rng: np.random.Generator, split: str) -> Question | 
 
 def _existence(scene: Scene, rng: np.random.Generator, split: str) -> Question:
     """Half yes, half no within each form of question; a "no" is one attribute away from a yes."""
-    forms = [*EXISTING, *(form for form in EXISTING_SINGLE if _absent(scene, form, split))]
+    forms = [*EXISTING, *(form for form in EXISTING_SINGLE if absent_kinds(scene, form, split))]
     names = pick(rng, forms)
     wanted = pick(rng, YES_NO)
-    absent = _absent(scene, names, split)
+    absent = absent_kinds(scene, names, split)
     if wanted == "yes" or not absent:
         kind = kind_of(pick(rng, scene.objects), names)
         held_out = kind.held_out or all(thing.held_out for thing in kind.among(scene))
         words, about = (kind.phrase(),), (_indices(scene, kind),)
         return _question("existence", rng, words, "yes", YES_NO, held_out, about)
-    # As many held-out pairs are denied as are affirmed: their name must not mean yes in the test.
-    named = rng.random() < 0.5
-    kind = pick(rng, [kind for kind in absent if kind.held_out == named] or absent)
+    kind = pick_denied(rng, absent)
     return _question("existence", rng, (kind.phrase(),), "no", YES_NO, kind.held_out, ((),))
 
 
-def _absent(scene: Scene, names: tuple[str, ...], split: str) -> list[Kind]:
+def pick_denied(rng: np.random.Generator, absent: list[Kind]) -> Kind:
+    """As many held-out pairs are denied as are affirmed: their name must not mean yes."""
+    named = rng.random() < 0.5
+    return pick(rng, [kind for kind in absent if kind.held_out == named] or absent)
+
+
+def absent_kinds(scene: Scene, names: tuple[str, ...], split: str) -> list[Kind]:
     """Kinds one attribute away from an object of the scene that no object is of."""
     near = {
         kind_of(thing, names).but(name, value)
@@ -200,12 +214,12 @@ def _relation_object(scene: Scene, rng: np.random.Generator, split: str) -> Ques
     known, target = (scene.objects[index] for index in indices)
     answer = " ".join(target.pair)
     words = (relation, name_of(scene, rng, known))
-    choices = _object_choices(scene, rng, split, answer)
+    choices = object_choices(scene, rng, split, answer)
     held_out, about = target.held_out or known.held_out, ((indices[0],),)
     return _question("relation_object", rng, words, answer, choices, held_out, about)
 
 
-def _object_choices(
+def object_choices(
     scene: Scene, rng: np.random.Generator, split: str, answer: str
 ) -> tuple[str, ...]:
     """The answer and three other objects, those of the scene first, in alphabetical order."""

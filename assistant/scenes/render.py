@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from assistant.scenes.shapes import enter, normals
-from assistant.scenes.world import Scene, SceneObject
+from assistant.scenes.world import Scene, SceneObject, Solid
 
 __all__ = ["Visibility", "render", "visibility"]
 
@@ -38,25 +38,30 @@ FINISHES = {"rubber": Finish(1.0, 0.0, 0.05, 6), "metal": Finish(0.3, 0.85, 0.95
 class Visibility:
     """What of each object is seen, in pixels."""
 
-    owner: np.ndarray  # (H, W) int, index of the object seen, -1 for none
-    alone: tuple[int, ...]  # pixels of each object if nothing stood before it
-    seen: tuple[int, ...]  # pixels of each object that are seen
+    owner: np.ndarray  # (H, W) int, index of the body seen, objects first; -1 for none
+    alone: tuple[int, ...]  # pixels of each body if nothing stood before it
+    seen: tuple[int, ...]  # pixels of each body that are seen
 
 
 def render(scene: Scene, size: int = 224) -> np.ndarray:
     """The picture of a scene, (size, size, 3) uint8 RGB."""
     fine = size * SUPERSAMPLE
-    image = _ground(scene, size)
-    for thing in scene.objects:
-        _cast_shadow(scene, thing, image)
+    rays = scene.camera.rays(size, slice(None), slice(None))
+    image = _ground(scene, rays)
+    for thing in scene.bodies:
+        if thing.shades_ground:
+            _cast_shadow(scene, thing, image, rays)
     image = image.repeat(SUPERSAMPLE, axis=0).repeat(SUPERSAMPLE, axis=1)
-    distance, seen = _nearest(scene, fine)
-    for index, thing in enumerate(scene.objects):
+    rays = scene.camera.rays(fine, slice(None), slice(None))
+    distance, seen = _nearest(scene, rays)
+    for index, thing in enumerate(scene.bodies):
+        if not seen.seen[index]:
+            continue
         rows, columns = _box(scene, thing.corners, fine)
         mine = seen.owner[rows, columns] == index
-        rays = scene.camera.rays(fine, rows, columns)[mine]
-        points = scene.camera.position + rays * distance[rows, columns][mine][:, None]
-        image[rows, columns][mine] = _shade(scene, thing, points.astype(np.float32), rays)
+        its_rays = rays[rows, columns][mine]
+        points = scene.camera.position + its_rays * distance[rows, columns][mine][:, None]
+        image[rows, columns][mine] = _shade(scene, thing, points.astype(np.float32), its_rays)
     step = SUPERSAMPLE
     parts = [image[i::step, j::step] for i in range(step) for j in range(step)]
     mean = sum(parts[1:], start=parts[0].copy()) / len(parts)
@@ -65,23 +70,28 @@ def render(scene: Scene, size: int = 224) -> np.ndarray:
 
 def visibility(scene: Scene, size: int = 224) -> Visibility:
     """Which object is seen at each pixel of a size x size picture, and how much of each."""
-    return _nearest(scene, size)[1]
+    return _nearest(scene, scene.camera.rays(size, slice(None), slice(None)))[1]
 
 
-def _nearest(scene: Scene, size: int) -> tuple[np.ndarray, Visibility]:
-    """Distance to the nearest object along each pixel's ray (H, W), and whose it is."""
+def _nearest(scene: Scene, rays: np.ndarray) -> tuple[np.ndarray, Visibility]:
+    """Distance to the nearest body along each pixel's ray (H, W), and whose it is."""
+    size = len(rays)
     nearest = np.full((size, size), np.inf, np.float32)
     owner = np.full((size, size), -1, np.int8)
     alone = []
-    for index, thing in enumerate(scene.objects):
+    for index, thing in enumerate(scene.bodies):
         rows, columns = _box(scene, thing.corners, size)
-        rays = scene.camera.rays(size, rows, columns)
-        met = enter(thing, scene.camera.position, rays.reshape(-1, 3)).reshape(rays.shape[:2])
+        towards = rays[rows, columns]
+        if not towards.size:
+            alone.append(0)
+            continue
+        met = enter(thing, scene.camera.position, towards.reshape(-1, 3))
+        met = met.reshape(towards.shape[:2])
         alone.append(int(np.isfinite(met).sum()))
         closer = met < nearest[rows, columns]
         nearest[rows, columns][closer] = met[closer]
         owner[rows, columns][closer] = index
-    seen = tuple(int((owner == index).sum()) for index in range(len(scene.objects)))
+    seen = tuple(int((owner == index).sum()) for index in range(len(alone)))
     return nearest, Visibility(owner, tuple(alone), seen)
 
 
@@ -95,9 +105,8 @@ def _box(scene: Scene, points: np.ndarray, size: int) -> tuple[slice, slice]:
     return slice(low[1], max(high[1], low[1])), slice(low[0], max(high[0], low[0]))
 
 
-def _ground(scene: Scene, size: int) -> np.ndarray:
-    """Ground and backdrop without objects, (size, size, 3) float32."""
-    rays = scene.camera.rays(size, slice(None), slice(None))
+def _ground(scene: Scene, rays: np.ndarray) -> np.ndarray:
+    """Ground and backdrop without objects along rays (H, W, 3), (H, W, 3) float32."""
     x, y, height = scene.camera.position
     reach = height / np.maximum(-rays[..., 2], 1e-4)  # distance along the ray to the ground
     across, away = x + rays[..., 0] * reach, y + rays[..., 1] * reach
@@ -112,15 +121,18 @@ def _ground(scene: Scene, size: int) -> np.ndarray:
     return ((1 - haze) * ground + haze * backdrop).astype(np.float32)
 
 
-def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
-    """Darkens the ground where the object keeps the light away, softly: the lamp has a width."""
+def _cast_shadow(
+    scene: Scene, thing: SceneObject | Solid, image: np.ndarray, all_rays: np.ndarray
+) -> None:
+    """Darkens the ground where a body keeps the light away, softly: the lamp has a width."""
     size = image.shape[0]
     light = np.array(scene.light.direction, np.float32)
-    lamps = [light + LAMP_WIDTH * np.array(spot, np.float32) for spot in LAMP_SPOTS]
+    spots = LAMP_SPOTS[::2] if isinstance(thing, Solid) else LAMP_SPOTS  # large: fewer will do
+    lamps = [light + LAMP_WIDTH * np.array(spot, np.float32) for spot in spots]
     feet, heights = thing.corners * (1, 1, 0), thing.corners[:, 2:]
     tips = [thing.corners - heights / lamp[2] * lamp for lamp in lamps]
     rows, columns = _box(scene, np.concatenate((feet, *tips)), size)
-    rays = scene.camera.rays(size, rows, columns).reshape(-1, 3)
+    rays = all_rays[rows, columns].reshape(-1, 3)
     down = np.minimum(rays[:, 2:], -1e-4)
     points = np.array(scene.camera.position, np.float32) - rays * (scene.camera.position[2] / down)
     dark = sum(np.isfinite(enter(thing, points, lamp)).astype(np.float32) for lamp in lamps)
@@ -129,7 +141,9 @@ def _cast_shadow(scene: Scene, thing: SceneObject, image: np.ndarray) -> None:
     view *= 1 - dark.reshape(*view.shape[:2], 1)
 
 
-def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
+def _shade(
+    scene: Scene, thing: SceneObject | Solid, points: np.ndarray, rays: np.ndarray
+) -> np.ndarray:
     """Colors (N, 3) of surface points seen along unit rays."""
     finish = FINISHES[thing.material]
     color = thing.paint
@@ -138,7 +152,7 @@ def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarra
     lit = ~_in_shadow(scene, thing, points + 1e-3 * normal)
     facing = -np.einsum("ij,ij->i", normal, rays)[:, None]
     mirrored = rays + 2 * facing * normal
-    height = np.clip(points[:, 2] / (2 * thing.half_extents[2]), 0, 1)
+    height = np.clip((points[:, 2] - thing.foot) / (2 * thing.half_extents[2]), 0, 1)
     ambient = scene.light.ambient * (0.65 + 0.35 * height)  # less of it reaches the foot
     diffuse = ambient + scene.light.strength * np.maximum(normal @ light, 0) * lit
     glint = (np.maximum(mirrored @ light, 0) * lit) ** finish.sharpness
@@ -146,32 +160,59 @@ def _shade(scene: Scene, thing: SceneObject, points: np.ndarray, rays: np.ndarra
     if finish.mirror:
         edge = (1 - np.clip(facing, 0, 1)) ** 4  # at a flat angle every mirror is white
         tint = color + (1 - color) * (0.12 + 0.4 * edge)
-        shade += finish.mirror * tint * _mirrored(scene, points / thing.size, mirrored)
+        shade += (
+            finish.mirror
+            * tint
+            * _mirrored(scene, (points[:, 2] - thing.foot) / thing.size, mirrored)
+        )
     return shade
 
 
-def _in_shadow(scene: Scene, thing: SceneObject, points: np.ndarray) -> np.ndarray:
-    """Whether another object stands between each point and the light, (N,) bool."""
+def _in_shadow(scene: Scene, thing: SceneObject | Solid, points: np.ndarray) -> np.ndarray:
+    """Whether another body stands between each point and the light, (N,) bool."""
     light = np.array(scene.light.direction, np.float32)
     dark = np.zeros(len(points), bool)
-    for other in scene.objects:
+    for other in scene.bodies:
         offset = other.center - thing.center
         ahead = float(offset @ light)
         aside = float(np.linalg.norm(offset - ahead * light))
-        if other is not thing and ahead > 0 and aside < 1.5 * (thing.size + other.size):
+        if (
+            other is thing
+            or not other.shades
+            or ahead <= 0
+            or aside > _reach(thing) + _reach(other)
+        ):
+            continue
+        if isinstance(thing, Solid):  # large: most of it is far from a shadow
+            near = _beside(other, points, light)
+            dark[near] |= np.isfinite(enter(other, points[near], light))
+        else:
             dark |= np.isfinite(enter(other, points, light))
     return dark
 
 
-def _mirrored(scene: Scene, points: np.ndarray, rays: np.ndarray) -> np.ndarray:
+def _reach(thing: SceneObject | Solid) -> float:
+    """Radius of a ball around the body."""
+    return float(np.linalg.norm(thing.half_extents))
+
+
+def _beside(thing: SceneObject | Solid, points: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Which points (N, 3) the body may shade: indices."""
+    offset = points - thing.center
+    ahead = offset @ light
+    aside = np.einsum("ij,ij->i", offset, offset) - ahead * ahead
+    return np.flatnonzero(aside < _reach(thing) ** 2)
+
+
+def _mirrored(scene: Scene, heights: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """What a mirror shows along each ray, (N, 3): ground, sky and studio lamps.
 
-    ``points`` are where the rays start, in sizes of the object.
+    ``heights`` (N,) are those at which the rays start, in sizes of the object.
     The ground is dark where the mirror stands on it; the lamps are upright tubes all around, which
     draw the streaks that tell metal from rubber on flat and on round faces.
     """
     rise = rays[:, 2]
-    reach = points[:, 2] / np.maximum(-rise, 1e-3)  # to the ground
+    reach = heights / np.maximum(-rise, 1e-3)  # to the ground
     near = np.clip(reach / 1.9, 0, 1)
     ground = np.array(scene.surroundings.ground, np.float32) * (0.15 + 0.95 * near)[:, None]
     sky = (0.25 + 1.1 * np.clip(rise, 0, 1))[:, None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from assistant.scenes.world import SceneObject
+from assistant.scenes.world import SceneObject, Solid
 
 __all__ = ["enter", "normals"]
 
@@ -17,7 +17,7 @@ BEVEL = 0.06  # width of the slanted edges, as a share of half an extent
 _FLAT = np.float32(1e-7)  # stands in for a zero in a divisor
 
 
-def enter(thing: SceneObject, origin: ArrayLike, direction: ArrayLike) -> np.ndarray:
+def enter(thing: SceneObject | Solid, origin: ArrayLike, direction: ArrayLike) -> np.ndarray:
     """Distance at which each ray enters the object, (N,); inf where it misses or starts inside.
 
     ``origin`` and ``direction`` are (N, 3), or (3,) where all rays share one.
@@ -44,7 +44,7 @@ def enter(thing: SceneObject, origin: ArrayLike, direction: ArrayLike) -> np.nda
     return np.where((near <= far) & (near > 0), near, np.float32(np.inf))
 
 
-def normals(thing: SceneObject, points: np.ndarray) -> np.ndarray:
+def normals(thing: SceneObject | Solid, points: np.ndarray) -> np.ndarray:
     """Unit outward normals (N, 3) at points (N, 3) of the object's surface."""
     to_unit = _to_unit(thing)
     local = (points - thing.center) @ to_unit.T
@@ -65,7 +65,7 @@ def normals(thing: SceneObject, points: np.ndarray) -> np.ndarray:
     return outward / np.sqrt(np.einsum("ij,ij->i", outward, outward))[:, None]
 
 
-def _to_unit(thing: SceneObject) -> np.ndarray:
+def _to_unit(thing: SceneObject | Solid) -> np.ndarray:
     return thing.rotation.T / thing.half_extents[:, None]
 
 
