@@ -4,7 +4,8 @@
      "choices": ["left", "right"], "type": "direction", "split": "train"}
 
 ``video`` is null where there is none; ``start`` and ``end`` are seconds. ``dialogue``, ``choices``,
-``type``, ``split`` (train, dev, test), ``fold`` and ``held_out`` may be left out.
+``type``, ``split`` (train, dev, test), ``fold`` (the one of a cross-validation that tests the line)
+and ``held_out`` may be left out.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from assistant.records import check_keys, in_seconds, lies_beside, read_records,
 from assistant.subtitles import Dialogue, parse_dialogue
 from assistant.tasks.base import check_choices, check_question, check_range
 
-__all__ = ["SPLITS", "Item", "describe_items", "read_items"]
+__all__ = ["SPLITS", "Item", "check_item", "describe_items", "read_items"]
 
 SPLITS = ("train", "dev", "test")
 REQUIRED = ("id", "video", "question", "answer")
 OPTIONAL = ("start", "end", "dialogue", "choices", "type", "split", "fold", "held_out")
 MOST_ANSWERS = 6  # of a type, told in a description
+MOST_NOTES = 5  # of one kind
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def read_items(path: Path) -> list[Item]:
         InputError: the file cannot be read, or some lines are wrong: all of them are named.
     """
     return read_records(
-        path, lambda data: _item(data, path.parent), unit="example", outcome="nothing was read"
+        path, lambda data: check_item(data, path.parent), unit="example", outcome="nothing was read"
     )
 
 
@@ -81,11 +83,15 @@ def describe_items(items: Sequence[Item]) -> Iterator[str]:
 def _notes(items: Sequence[Item]) -> Iterator[str]:
     """What is no error and yet seldom meant."""
     asked: dict[tuple, Item] = {}
+    torn = []
     for item in items:
         said = "" if item.dialogue is None else item.dialogue.as_text()
         first = asked.setdefault((item.video, item.start, item.end, item.question, said), item)
         if first.answer != item.answer:
-            yield f"{item.id!r} asks what {first.id!r} asks and answers otherwise"
+            torn.append(f"{item.id!r} asks what {first.id!r} asks and answers otherwise")
+    yield from torn[:MOST_NOTES]
+    if len(torn) > MOST_NOTES:
+        yield f"{len(torn) - MOST_NOTES} more ask what another asks and answer otherwise"
     if not any(item.split == "dev" for item in items):
         yield "no dev split: finetune will set some train examples aside"
     places: dict[Path, set[str | None]] = {}
@@ -97,8 +103,8 @@ def _notes(items: Sequence[Item]) -> Iterator[str]:
         yield f"{shared} clips are in more than one split"
 
 
-def _item(data: dict[str, Any], folder: Path) -> Item:
-    """One line, checked. Raises AssistantError saying what is wrong with it."""
+def check_item(data: dict[str, Any], folder: Path) -> Item:
+    """One line of a file in ``folder``. Raises AssistantError saying what is wrong with it."""
     check_keys(data, REQUIRED, OPTIONAL)
     video = data["video"]
     if video is not None:

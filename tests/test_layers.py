@@ -25,12 +25,12 @@ PACKAGES = {"assistant": "assistant", "ui": "assistant.ui"}  # folder: package
 LAYERS = (
     "errors config resources",
     "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
-    "time_* metrics consensus templates recipes adapter_store curves records scenes scenes.* "
-    "captions captions.*",
-    "model model.*",
-    "features answer evidence session tasks tasks.*",
+    "time_* metrics metrics_* resampling consensus templates recipes adapter_store curves records "
+    "scenes scenes.* captions captions.*",
+    "model model.* sentences",
+    "features answer evidence calibration session session_dialogue task_choice tasks tasks.*",
     "pretraining pretraining_* training training_* evaluation evaluation_report task_evaluation "
-    "task_report batch results demo doctor",
+    "task_figures task_plots task_report formats formats.* batch results demo doctor",
     "cli cli_* __main__ ui ui.*",
 )
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything

@@ -11,6 +11,8 @@ from assistant.errors import ConfigError
 from assistant.templates import VARIABLES, TaskPrompt, list_prompts, load_prompt
 
 ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "attributes": ""}
+ALL |= {"target": "..."}
+ABOUT_A_LINE = {"sarcasm": "sarcastic", "humor": "humorous"}  # however a person asks
 GOOD = {
     "name": "mine",
     "description": "A test.",
@@ -41,9 +43,13 @@ def test_every_shipped_prompt_loads_and_renders(name: str) -> None:
     assert task.name == name
     assert task.description and task.examples
     full = {variable: f"<{variable}>" for variable in VARIABLES}
+    if name in ABOUT_A_LINE:
+        assert task.question == f"Is it {ABOUT_A_LINE[name]}?" and task.choices == ("yes", "no")
+        return
     assert "<question>" in task.render_fusion(**full)
     assert "<question>" in task.render_prompt(**full)
-    assert task.render_prompt(**ALL) == "What is it?"
+    paper = "Pair with the video, " if name == "egoqa" else ""
+    assert task.render_prompt(**ALL) == f"{paper}What is it?"
     assert task.render_fusion(**ALL) == "What is it?"
 
 
@@ -57,6 +63,17 @@ def test_chat_asks_after_the_subtitles() -> None:
     assert chat.render_prompt(**said | {"dialogue": " \n"}) == "Who?"
     seen = said | {"dialogue": "", "attributes": "cup, plate?"}
     assert chat.render_prompt(**seen) == "Seen: cup, plate?\nWho?"
+
+
+@pytest.mark.parametrize(("name", "asked"), ABOUT_A_LINE.items())
+def test_the_dialogue_is_fused_and_the_prompt_names_its_last_line(name: str, asked: str) -> None:
+    task = load_prompt(name)
+    said = "LEONARD: Hi.\nSHELDON: It's a privilege."
+    filled = ALL | {"dialogue": said, "target": "SHELDON: It's a privilege."}
+    assert task.render_fusion(**filled) == said
+    assert task.render_prompt(**filled) == (
+        f"Pair with the past dialogue and video, is it {asked} when <SHELDON: It's a privilege.>?"
+    )
 
 
 def test_describe_has_a_question_of_its_own() -> None:

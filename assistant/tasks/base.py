@@ -28,6 +28,7 @@ __all__ = [
     "takes_dialogue",
 ]
 
+NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
 MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
 
 
@@ -153,9 +154,10 @@ def compose(
         "question": question,
         "previous": previous if previous in kept else "",
         "dialogue": "\n".join(lines[dropped_lines:]),
+        "target": lines[-1] if lines else NO_TARGET,
         "choices": "\n".join(chosen or ()),
     }
-    blind = fields | {"previous": "", "dialogue": "", "attributes": ""}
+    blind = fields | {"previous": "", "dialogue": "", "target": NO_TARGET, "attributes": ""}
     fusion = task.render_fusion(**fields, attributes=shown if shown in kept else "")
     prompt = task.render_prompt(**fields, attributes=attributes)
     blind_fusion, blind_prompt = task.render_fusion(**blind), task.render_prompt(**blind)
@@ -183,7 +185,7 @@ def _prompt_alone(fusion: str, prompt: str) -> str:
 
 def takes_dialogue(task: TaskPrompt) -> bool:
     """Whether ``task`` looks at what is said."""
-    return "{dialogue}" in task.fusion or "{dialogue}" in task.prompt
+    return any(field in task.fusion + task.prompt for field in ("{dialogue}", "{target}"))
 
 
 def takes_attributes(task: TaskPrompt) -> bool:
