@@ -63,7 +63,10 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         "--data", metavar="PATH", type=Path, help="JSONL, or a folder with data.jsonl"
     )
     data.add_argument(
-        "--generate", metavar="N", type=count, help="N clips as assistant scenes --kind clips makes"
+        "--generate",
+        metavar="N",
+        type=count,
+        help="N clips as assistant scenes makes, for motion and egoqa",
     )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
@@ -102,6 +105,7 @@ def run_finetune(args: argparse.Namespace) -> int:
     from assistant.tasks.base import find_task
     from assistant.templates import load_prompt
     from assistant.training import examples_from, generated_examples
+    from assistant.training_scenes import KIND_OF_TASK
 
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
@@ -116,7 +120,11 @@ def run_finetune(args: argparse.Namespace) -> int:
     if args.data is not None:  # mistakes show before the model loads
         examples = examples_from(args.data)
     else:
-        examples = generated_examples(args.generate, recipe.training.seed)
+        if args.task not in KIND_OF_TASK:
+            known = " and ".join(KIND_OF_TASK)
+            raise InputError(f"clips can be generated for {known} alone; give --data for others")
+        kind = KIND_OF_TASK[args.task]
+        examples = generated_examples(args.generate, recipe.training.seed, kind)
     return train(args, recipe, prompt, examples)
 
 
@@ -144,7 +152,7 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
     from assistant.model.loading import load_model
     from assistant.training import CURVES, ablated, finetune
 
-    model = load_model(args.model, base=args.base, precision=args.precision)
+    model = load_model(args.model, base=args.base, precision=args.precision, attention="eager")
     try:
         done = finetune(
             ablated(recipe, args.without),

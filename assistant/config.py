@@ -91,9 +91,12 @@ class TransferConfig:
     """What an adapter adds to the image Q-Former."""
 
     frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
+    windows: bool = True  # each head of the attention over frames has a time that it looks at
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
     reuse: bool = True  # False: attention over frames begins anew, with weights of its own
-    gate: float = 1.0  # of the temporal attention at the start; 1 is the paper's, 0 the image model
+    layers: int = 0  # of the Q-Former, the last ones, that are adapted; 0: all, as in the paper
+    gate: float | None = 1.0  # at the start; 0: the image model; None: 1 for good, as in the paper
+    gate_layers: int = 0  # the last layers, that begin with it; those before with 0; 0: all
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
     masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
     router_width: int = 16

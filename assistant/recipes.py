@@ -14,7 +14,16 @@ import yaml
 from assistant.config import LoraSettings, TransferConfig, from_yaml
 from assistant.errors import ConfigError
 
-__all__ = ["ABLATIONS", "RECIPE", "Made", "PaperSettings", "Recipe", "Training", "load_recipe"]
+__all__ = [
+    "ABLATIONS",
+    "RECIPE",
+    "Calibration",
+    "Made",
+    "PaperSettings",
+    "Recipe",
+    "Training",
+    "load_recipe",
+]
 
 RECIPE = "recipe.yaml"
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "attributes")  # parts one can train without
@@ -37,6 +46,7 @@ class Training:
     llm: float = 1.0  # weight of the LLM's cross-entropy
     motion: float = 0.0  # weight of dense supervision of motion; generated clips only
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
+    jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
     patience: int = 0  # epochs without a better dev figure before it stops; 0: never
     dev_share: float = 0.1  # of the training examples, where the data have no dev split
@@ -44,7 +54,7 @@ class Training:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "accumulate", "dev_most"):
+        for name in ("epochs", "batch", "accumulate", "dev_most", "jitter"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
         if self.epoch_examples < 0:
@@ -70,6 +80,23 @@ class PaperSettings:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How an adapter's scores of choices become probabilities: `assistant.calibration` fits it."""
+
+    temperature: float = 1.0  # log-scores are divided by it
+    unsure_below: float = 0.0  # an answer with less probability is unsure; 0: none is
+    examples: int = 0  # dev examples it was fitted on; 0: not fitted
+    answered: float = 1.0  # share of them that is not unsure
+    accuracy: float = 0.0  # of those
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature is {self.temperature}; give more than 0")
+        if not 0 <= self.unsure_below <= 1:
+            raise ConfigError(f"unsure_below is {self.unsure_below}; give a probability")
+
+
+@dataclass(frozen=True)
 class Made:
     """What a finished adapter was made from."""
 
@@ -80,6 +107,7 @@ class Made:
     figures: dict[str, float] = field(default_factory=dict)  # on the dev examples
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
+    calibration: Calibration = field(default_factory=Calibration)
 
 
 @dataclass(frozen=True)
@@ -87,7 +115,7 @@ class Recipe:
     """One adapter: its task, its shape, its training."""
 
     task: str
-    frames: int = 8  # looked at in training
+    frames: int = 8  # looked at
     without: tuple[str, ...] = ()  # of ABLATIONS
     lora: LoraSettings = field(default_factory=LoraSettings)
     transfer: TransferConfig = field(default_factory=TransferConfig)
@@ -101,6 +129,11 @@ class Recipe:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
         if self.frames < 1:
             raise ConfigError(f"frames is {self.frames}; give 1 or more")
+
+    @property
+    def calibration(self) -> Calibration:
+        """That of the finished adapter; before, none was fitted."""
+        return Calibration() if self.made is None else self.made.calibration
 
     def save(self, folder: Path) -> Path:
         """Write ``folder/recipe.yaml``, atomically."""

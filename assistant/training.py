@@ -12,14 +12,16 @@ from pathlib import Path
 import torch
 
 from assistant.adapter_store import StoredAdapter, install_adapter
+from assistant.calibration import fit
 from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.recipes import Made, Recipe, load_recipe
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
-from assistant.training_examples import Example, drawn, make_examples, split_items
+from assistant.training_examples import Asked, Example, drawn, make_examples, split_items
 from assistant.training_features import ClipTable, clips_of
+from assistant.training_learner import Learner, by_clip
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
 from assistant.training_scenes import generated_items
 
@@ -48,10 +50,13 @@ def examples_from(path: Path) -> Examples:
     return Examples(tuple(read_items(path)), hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def generated_examples(count: int, seed: int) -> Examples:
+def generated_examples(count: int, seed: int, kind: str = "clips") -> Examples:
     """Questions about ``count`` generated clips to train on, and about some more for dev."""
     aside = max(1, round(count * DEV_SHARE))
-    items = (*generated_items(count, seed, "train"), *generated_items(aside, seed, "dev"))
+    parts = (("train", count), ("dev", aside))
+    items = tuple(
+        item for split, clips in parts for item in generated_items(clips, seed, split, kind)
+    )
     told = hashlib.sha256(repr(items).encode()).hexdigest()
     return Examples(items, told)
 
@@ -104,6 +109,8 @@ def finetune(
     else:
         finetuner.save()
     finetuner.run()
+    if finetuner.accelerator.is_main_process:
+        calibrate(finetuner, keeper.folder)
     draw_curves(out / LOG, out / CURVES)
     draw_curves(out / LOG, keeper.folder / CURVES)
     made = load_made(keeper.folder)
@@ -124,11 +131,32 @@ def prepare(
     """Encode what was not encoded yet, and make the examples."""
     dev = drawn(dev, recipe)
     keys = clips_of([*train, *dev])
-    table = ClipTable.open(out / "features", model.encoder, keys, recipe.frames) if keys else None
+    encoded = recipe.frames * recipe.training.jitter
+    table = ClipTable.open(out / "features", model.encoder, keys, encoded) if keys else None
     sets: list[list[Example]] = [
         make_examples(items, prompt, model, table, keys, recipe) for items in (train, dev)
     ]
     return Finetuner(recipe, model, table, sets[0], sets[1], digest, out)
+
+
+def calibrate(run: Finetuner, folder: Path) -> None:
+    """Fit how sure the adapter in ``folder`` is to the dev examples, and add that to its recipe."""
+    asked = [Asked(example, example.shown) for example in run.dev_set if len(example.choices) > 1]
+    if not asked:
+        return
+    recipe = load_recipe(folder)
+    assert recipe.made is not None
+    key = run.model.load_adapter(folder, recipe)
+    learner = Learner(run.model, recipe, run.learner.table, key).eval()
+    scores: list[list[float]] = []
+    right: list[int] = []
+    size = recipe.training.batch
+    for start in range(0, len(asked), size):
+        for part in by_clip(asked[start : start + size]):
+            scores += learner.choice_scores(part)
+            right += [one.example.choices.index(one.example.answer) for one in part]
+    made = replace(recipe.made, calibration=fit(scores, right))
+    replace(recipe, made=made).save(folder)
 
 
 def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
@@ -183,6 +211,11 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in made.figures.items())
     without = f", without {', '.join(recipe.without)}" if recipe.without else ""
     kept = f"`{recipe.frames}` frames, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
+    sure, told = made.calibration, "not fitted: the dev examples have no choices"
+    if sure.examples:
+        least = f"unsure below {sure.unsure_below:.0%}" if sure.unsure_below else "never unsure"
+        told = f"temperature {sure.temperature:g}, {least}: {sure.answered:.0%} of dev are "
+        told += f"answered, {sure.accuracy:.0%} of those right"
     versions = ", ".join(f"{name} {value}" for name, value in made.versions.items())
     return f"""# {recipe.task}
 
@@ -195,6 +228,7 @@ An adapter of `{made.base}`: {run.parameters:,} learned parameters{without}.
 | task | {prompt.name}: {prompt.examples[0]} |
 | data | {made.examples} training and {len(run.dev_set)} dev examples, sha256 {made.data[:16]} |
 | recipe | {kept}; `recipe.yaml` has the rest |
+| probabilities | {told} |
 | made | {made.date}, seed {recipe.training.seed}, {versions} |
 | terms | those of the base weights, and those of the data |
 

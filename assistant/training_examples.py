@@ -64,6 +64,7 @@ def make_examples(
     """
     made = []
     motion: dict[Path, dict[str, Moved]] = {}
+    encoded = recipe.frames * recipe.training.jitter
     for item in items:
         ref = clip_of(item)
         key = None if ref is None else keys[ref]
@@ -86,7 +87,7 @@ def make_examples(
         moved = None
         if recipe.training.motion and item.video is not None and is_generated(item.video):
             if item.video not in motion:
-                motion[item.video] = motion_of(item.video, recipe.frames)
+                motion[item.video] = motion_of(item.video, encoded)
             moved = motion[item.video].get(item.question)
         choices = item.choices or ()
         made.append(Example(key, shown, bare, item.answer, choices, item.type, moved))

@@ -88,13 +88,21 @@ class ClipTable:
         self.classes = np.load(folder / "classes.npy", mmap_mode="r")
         self.encoder = encoder
 
-    def patches(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
+    def patches(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame.
+
+        Args:
+            chosen: ``(B, T)``, which of each clip's frames.
+        """
         rows = [self.rows[key] for key in keys]
         lengths = torch.tensor([self.lengths[row] for row in rows])
-        longest = int(lengths.max())
-        patches = torch.from_numpy(np.stack([self.array[row, :longest] for row in rows]))
-        return patches, (torch.arange(longest) < lengths[:, None]).long()
+        first = torch.minimum(chosen[:, 0], lengths - 1)  # a short clip shows one at least
+        chosen = torch.cat([first[:, None], chosen[:, 1:]], dim=1)
+        there = chosen < lengths[:, None]
+        longest = int(there.sum(1).max())
+        frames = chosen[:, :longest].tolist()
+        patches = np.stack([self.array[row, some] for row, some in zip(rows, frames, strict=True)])
+        return torch.from_numpy(patches), there[:, :longest].long()
 
     def attributes(self, key: str) -> str:
         """What the encoder's classifier finds in a clip, as the models read it."""

@@ -41,12 +41,14 @@ class Learner(nn.Module):
 
     def _loss(self, part: Sequence[Asked], silent: bool) -> Tensor:
         training = self.recipe.training
-        states, pooled, visual = self._seen(part)
+        chosen = self._drawn_frames(len(part))
+        states, pooled, visual = self._seen(part, chosen)
         loss = visual.new_zeros((), dtype=torch.float32)
         known = [asked.example.moved for asked in part]
         rows = [row for row, moved in enumerate(known) if moved is not None]
         if self.motion is not None and rows:
-            shown = [moved for moved in known if moved is not None]
+            places = chosen.tolist()
+            shown = [moved.at(places[row]) for row, moved in enumerate(known) if moved is not None]
             loss = loss + training.motion * self.motion(states[rows], pooled[rows], shown)
         answers = [asked.example.answer for asked in part]
         if self.slots is not None and (training.slots or silent):
@@ -62,16 +64,29 @@ class Learner(nn.Module):
 
     def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
         """Visual tokens of examples that all have a clip, or all have none."""
-        return self._seen(part, blind=blind)[-1]
+        return self._seen(part, self._drawn_frames(len(part)), blind=blind)[-1]
 
-    def _seen(self, part: Sequence[Asked], *, blind: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries ``(B, T, L, D)``, pooled ``(B, L, D)``, and as visual tokens ``(B, L, W)``."""
+    def _drawn_frames(self, count: int) -> Tensor:
+        """Places ``(count, T)`` among the encoded frames: one of each ``jitter`` that follow each
+        other, drawn in training and the middle one else."""
+        frames, jitter = self.recipe.frames, self.recipe.training.jitter
+        middle = torch.full((count, frames), jitter // 2)
+        within = torch.randint(jitter, (count, frames)) if self.training else middle
+        return torch.arange(frames) * jitter + within
+
+    def _seen(
+        self, part: Sequence[Asked], chosen: Tensor, *, blind: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries ``(B, T, L, D)``, pooled ``(B, L, D)``, and as visual tokens ``(B, L, W)``.
+
+        ``chosen`` ``(B, T)``: which of the encoded frames.
+        """
         fusion = [a.request.blind_fusion if blind else a.request.fusion for a in part]
         ids, mask = self.model.fusion_ids(fusion)
         patches = frames = None
         keys = [asked.example.clip for asked in part]
         if keys[0] is not None and self.table is not None and not blind:
-            patches, frames = self.frames([key for key in keys if key is not None])
+            patches, frames = self.frames([key for key in keys if key is not None], chosen)
             patches, frames = patches.to(ids.device), frames.to(ids.device)
             if bool(frames.all()):
                 frames = None
@@ -80,10 +95,10 @@ class Learner(nn.Module):
             pooled = qformer.pool(states, text, mask, frames)
             return states, pooled, qformer.image.projection(pooled)
 
-    def frames(self, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def frames(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
         assert self.table is not None
-        return self.table.patches(keys)
+        return self.table.patches(keys, chosen)
 
     @torch.no_grad()
     def free_answers(self, part: Sequence[Asked], max_new_tokens: int) -> list[str]:
@@ -97,12 +112,22 @@ class Learner(nn.Module):
         self, part: Sequence[Asked], silent: bool, *, blind: bool = False
     ) -> list[int]:
         """Per example the place of the choice that is taken; ``blind``: without the clip."""
+        if silent and self.slots is not None and part:
+            choices = [asked.example.choices for asked in part]
+            return self.slots.choose(self.visual(part, blind=blind), choices)
+        scores = self.choice_scores(part, blind=blind)
+        return [max(range(len(some)), key=some.__getitem__) for some in scores]
+
+    @torch.no_grad()
+    def choice_scores(self, part: Sequence[Asked], *, blind: bool = False) -> list[list[float]]:
+        """Per example the log-score of each choice, as `assistant.answer.Answer` has it.
+
+        ``blind``: without the clip. The examples all have a clip, or all have none.
+        """
         if not part:
             return []
         visual = self.visual(part, blind=blind)
         choices = [asked.example.choices for asked in part]
-        if silent and self.slots is not None:
-            return self.slots.choose(visual, choices)
         llm, share = self.model.llm, self.model.choice_prior
         ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
         alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
@@ -111,11 +136,10 @@ class Learner(nn.Module):
         dark = [torch.zeros_like(some) for some in scores]
         if share and not blind:
             dark = llm.answer_losses(self.visual(part, blind=True), alone, ids)
-        found = []
-        for losses, blind_losses in zip(scores, dark, strict=True):
-            weighed = without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
-            found.append(max(range(len(weighed)), key=weighed.__getitem__))
-        return found
+        return [
+            without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
+            for losses, blind_losses in zip(scores, dark, strict=True)
+        ]
 
 
 def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:

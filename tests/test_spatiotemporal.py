@@ -11,7 +11,12 @@ from tiny import tiny_qformer
 from assistant.config import POOLINGS, ROUTINGS, TransferConfig
 from assistant.errors import ConfigError
 from assistant.model.routing import receptive_fields
-from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of
+from assistant.model.spatiotemporal import (
+    SpatioTemporalQFormer,
+    TimeWindows,
+    masks_of,
+    times_of,
+)
 
 PLAIN = TransferConfig(frames=4, gate=0.0, routing="none")
 BATCH, FRAMES, PATCHES = 2, 4, 5
@@ -54,6 +59,34 @@ def test_log_bias_is_the_identity_at_the_start(image, seen):
 
 
 @torch.no_grad()
+def test_layers_below_the_adapted_ones_are_the_image_model(image, seen):
+    config = replace(PLAIN, gate=1.0, layers=1)
+    model = moved(SpatioTemporalQFormer(image, config))
+    assert len(model.parts.windows) == len(model.parts.gates) == 1
+    assert model.parts.first == image.config.layers - 1
+    below = replace(PLAIN, layers=1)
+    start = SpatioTemporalQFormer(image, below)
+    assert torch.allclose(start(*seen), image(*seen), atol=1e-5)
+    assert not torch.allclose(model(*seen), image(*seen), atol=1e-2)
+
+
+def test_gates_may_begin_open_in_the_last_layers_alone_or_not_be_there(image, seen):
+    parts = SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, gate_layers=1)).parts
+    assert parts.gates.tolist() == [0.0] * (image.config.layers - 1) + [1.0]
+    without = SpatioTemporalQFormer(image, replace(PLAIN, gate=None))
+    open_ = SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0))
+    assert without.parts.gates is None
+    assert torch.allclose(without(*seen), open_(*seen), atol=1e-5)
+
+
+@torch.no_grad()
+def test_heads_look_at_their_own_time_and_together_at_all_of_it():
+    window = TimeWindows(5)(times_of(9, None))  # (1, 5, 1, 9)
+    assert window.argmax(-1).flatten().tolist() == [0, 2, 4, 6, 8]
+    assert window.max() == 0
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_text_alone_and_one_frame_work_in_every_form(image, seen, form):
     patches, ids, mask = seen
@@ -87,6 +120,17 @@ def test_frames_that_fill_a_batch_are_not_seen(image, seen, form, pooling):
         model(other, ids, mask, frames), model(patches, ids, mask, frames), atol=1e-4
     )
     assert not torch.allclose(model(other, ids, mask), model(patches, ids, mask), atol=1e-2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_short_clip_in_a_batch_is_what_it_is_alone(image, seen, pooling):
+    """Times are shares of its own length; only routing's windows are as wide as the batch's."""
+    patches, ids, mask = seen
+    frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, pooling=pooling)))
+    alone = model(patches[1:, :3], ids[1:], mask[1:])
+    assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
 
 
 @torch.no_grad()

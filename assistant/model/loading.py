@@ -41,13 +41,18 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def load_model(
-    name: str = "mini", *, base: Path | None = None, precision: str = "auto"
+    name: str = "mini",
+    *,
+    base: Path | None = None,
+    precision: str = "auto",
+    attention: str = "sdpa",
 ) -> VideoAssistant:
     """The named backend, ready to ask; fetches what the cache lacks.
 
     Args:
         name: a folder of the shipped adapters. base: folder of other base weights.
         precision: "fp32", "bf16" or "auto" (bf16 where the processor has it).
+        attention: "sdpa", or "eager", whose gradients a processor computes faster in bf16.
 
     Raises:
         InputError: unknown name or precision. WeightsError: weights missing, damaged or foreign.
@@ -61,7 +66,7 @@ def load_model(
         )
         raise InputError(f"model {name!r} is unknown; known are {', '.join(known)}")
     config = from_yaml(ModelConfig, folder / BASE_CONFIG)
-    model = build_model(config, precision=precision)
+    model = build_model(config, precision=precision, attention=attention)
     weights = folder / BASE_WEIGHTS
     load_trained(model.qformer, weights)
     model.fingerprint = f"{config.name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"

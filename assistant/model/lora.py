@@ -36,8 +36,6 @@ __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters"]
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ATTENTION = r"(encoder\.layer\.\d+\.(cross)?attention\.attention|temporal\.\d+\.attention)"
-OUTPUT = r"(encoder\.layer\.\d+\.attention\.output|temporal\.\d+\.output)"
 
 
 class Adapters:
@@ -55,11 +53,13 @@ class Adapters:
 
     def add(self, name: str, lora: LoraSettings, transfer: TransferConfig) -> None:
         """A fresh adapter: the LoRAs change nothing yet."""
+        parts = self.qformer.new_parts(transfer)
+        layers = range(parts.first, parts.first + parts.layers)
         config = LoraConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
-            target_modules=adapted_layers(lora),
+            target_modules=adapted_layers(lora, transfer, layers),
             modules_to_save=["parts"],
         )
         with warnings.catch_warnings():
@@ -68,7 +68,7 @@ class Adapters:
                 self._peft = get_peft_model(self.qformer, config, adapter_name=name)
             else:
                 self._peft.add_adapter(name, config)
-        self.qformer.parts.modules_to_save[name] = self.qformer.new_parts(transfer)
+        self.qformer.parts.modules_to_save[name] = parts
         self.qformer.train(self.qformer.image.training)  # new modules begin in training mode
         self._require_grad()
 
@@ -166,12 +166,17 @@ class Adapters:
             parameter.requires_grad_(own and (lora or "lora_" not in key))
 
 
-def adapted_layers(lora: LoraSettings) -> str:
-    """The adapted Linear layers, as a pattern over their full names."""
-    modules = rf"{ATTENTION}\.(query|value)"
+def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) -> str:
+    """The adapted Linear layers of a Q-Former, as a pattern over their full names."""
+    number = "|".join(map(str, layers))
+    blocks = [rf"encoder\.layer\.({number})\.attention"]
+    if transfer.temporal and transfer.reuse:
+        blocks.append(rf"temporal\.({number})")
+    own = "|".join(blocks)
+    found = [rf"({own}|encoder\.layer\.({number})\.crossattention)\.attention\.(query|value)"]
     if lora.output:
-        modules = rf"({modules}|{OUTPUT}\.dense)"
-    return rf"(.*\.)?{modules}"
+        found.append(rf"({own})\.output\.dense")
+    return rf"(.*\.)?({'|'.join(found)})"
 
 
 def count_trainable(parameters: dict[str, nn.Parameter]) -> int:

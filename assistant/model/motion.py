@@ -2,9 +2,8 @@
 
 A clip's questions say little about it each; how its objects move is known. In every frame the
 queries that are laid over the picture as a grid (``cells``) say whether the object in their cell
-moves in this clip, and how far it gets from the first frame to the last; pooled over frames, the
-query that begins the answer says the same of the objects that the question names. Linear heads,
-used in training only.
+moves in this clip; pooled over frames, the query that begins the answer says how far the objects
+get that the question names. Linear heads, used in training only.
 """
 
 from __future__ import annotations
@@ -31,6 +30,10 @@ class Moved:
     places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
     about: Sequence[Sequence[int]]  # objects that each phrase of the question names
 
+    def at(self, frames: Sequence[int]) -> Moved:
+        """What is known of those frames alone."""
+        return Moved([self.places[frame] for frame in frames], self.about)
+
     def path(self, index: int) -> tuple[float, float]:
         """From where an object is in the first frame to where it is in the last."""
         (x, y), (to_x, to_y) = self.places[0][index], self.places[-1][index]
@@ -44,7 +47,7 @@ class MotionSupervision(nn.Module):
         super().__init__()
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
-        self.cells = nn.Linear(width, 3)  # moves, across, down
+        self.cells = nn.Linear(width, 1)  # moves
         self.named = nn.Linear(width, 2 * PHRASES)
 
     def forward(self, states: Tensor, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
@@ -56,26 +59,24 @@ class MotionSupervision(nn.Module):
 
     def _of_cells(self, states: Tensor, known: Sequence[Moved]) -> Tensor:
         where: list[tuple[int, int, int]] = []
-        wanted: list[tuple[float, float]] = []
+        wanted: list[float] = []
         for row, moved in enumerate(known):
-            paths = [moved.path(index) for index in range(len(moved.places[0]))]
+            count = len(moved.places[0])
+            moves = [float(moved.path(index) != (0.0, 0.0)) for index in range(count)]
             for frame, places in enumerate(moved.places[: states.shape[1]]):
-                found: dict[int, tuple[float, float]] = {}
+                found: dict[int, float] = {}
                 nearest_last = sorted(range(len(places)), key=lambda index: places[index][1])
                 for index in nearest_last:
                     x, y = places[index]
                     if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
-                        found[cell_of(x, y, self.side)[0]] = paths[index]
+                        found[cell_of(x, y, self.side)[0]] = moves[index]
                 where += [(row, frame, self.first + cell) for cell in found]
                 wanted += found.values()
         if not where:
             return states.new_zeros((), dtype=torch.float32)
         rows, frames, queries = torch.tensor(where, device=states.device).T
-        path = torch.tensor(wanted, device=states.device)
-        told = self.cells(states[rows, frames, queries].float())
-        moves = (path.abs().sum(1) > 0).float()
-        loss = F.binary_cross_entropy_with_logits(told[:, 0], moves)
-        return loss + PLACE_WEIGHT * (told[:, 1:] - path).abs().mean()
+        told = self.cells(states[rows, frames, queries].float())[:, 0]
+        return F.binary_cross_entropy_with_logits(told, torch.tensor(wanted).to(told))
 
     def _of_named(self, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
         at = [

@@ -8,30 +8,44 @@ over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-fo
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from assistant.config import TransferConfig
+from assistant.config import QFormerConfig, TransferConfig
 from assistant.model.qformer import QFormer
 from assistant.model.routing import Router, routed_attention
 
 __all__ = ["IMAGE", "Parts", "SpatioTemporalQFormer"]
 
+SHARPNESS = 10.0  # of the heads' windows at the start; the clip is 1 long
 IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none")
 """No transfer: the image model run per frame."""
 
 
 class Parts(nn.Module):
-    """Everything that is learned beside the LoRAs: small, saved whole with each adapter."""
+    """Everything that is learned beside the LoRAs: small, saved whole with each adapter.
 
-    def __init__(self, config: TransferConfig, layers: int, queries: int, width: int) -> None:
+    Lists have one entry per adapted layer; ``first`` is the first of these in the Q-Former.
+    """
+
+    def __init__(self, config: TransferConfig, shape: QFormerConfig) -> None:
         super().__init__()
+        layers, width = min(config.layers or shape.layers, shape.layers), shape.width
         self.config = config
-        self.gates = nn.Parameter(torch.full((layers,), config.gate))
+        self.first, self.layers = shape.layers - layers, layers
+        self.gates: nn.Parameter | None = None
+        if config.gate is not None:
+            gates = torch.full((layers,), config.gate)
+            gates[: layers - (config.gate_layers or layers)] = 0.0
+            self.gates = nn.Parameter(gates)
         self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))  # e^t, Eq. 6
-        self.query_embedding = nn.Parameter(torch.zeros(queries, width))  # e^s, Eq. 6
+        self.windows = nn.ModuleList()
+        if config.temporal and config.windows:
+            self.windows.extend(TimeWindows(shape.heads) for _ in range(layers))
+        self.query_embedding = nn.Parameter(torch.zeros(shape.queries, width))  # e^s, Eq. 6
         routed = config.routing != "none"
         counts = (
             [masks_of(config.masks, index, layers) for index in range(layers)] if routed else []
@@ -47,6 +61,22 @@ class Parts(nn.Module):
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
         self.fresh = nn.ModuleList()  # attention over frames that shares nothing, if not reused
+
+
+class TimeWindows(nn.Module):
+    """Where in the clip each head of an attention over frames looks: a bias that falls off with the
+    square of the distance from the head's own time. Heads begin spread from end to end, so that
+    what differs between first and last frames can be learned from the first step; T may be any."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.linspace(0.0, 1.0, heads))
+        self.sharpness = nn.Parameter(torch.full((heads,), math.log(SHARPNESS)))
+
+    def forward(self, times: Tensor) -> Tensor:
+        """``(B, T)``, 0 at the clip's first frame and 1 at its last -> bias ``(B, H, 1, T)``."""
+        distance = times[:, None] - self.centre[:, None]
+        return (-self.sharpness.exp()[:, None] * distance.square())[:, :, None]
 
 
 def masks_of(most: int, layer: int, layers: int) -> int:
@@ -70,12 +100,10 @@ class SpatioTemporalQFormer(nn.Module):
 
     def new_parts(self, config: TransferConfig) -> Parts:
         """What an adapter with ``config`` learns beside its LoRAs, at its start."""
-        shape = self.image.config
-        parts = Parts(config, len(self.temporal), shape.queries, shape.width)
+        parts = Parts(config, self.image.config)
         if config.temporal and not config.reuse:
-            parts.fresh.extend(
-                untrained_copy(layer.attention) for layer in self.image.qformer.encoder.layer
-            )
+            adapted = self.image.qformer.encoder.layer[parts.first :]
+            parts.fresh.extend(untrained_copy(layer.attention) for layer in adapted)
         return parts
 
     @property
@@ -105,23 +133,28 @@ class SpatioTemporalQFormer(nn.Module):
         start = self.image.queries.expand(batch, -1, -1)
         x = self.image.qformer.embeddings(input_ids=ids, query_embeds=start)  # (B, L+Kt, D)
         x = x.repeat_interleave(count, dim=0).unflatten(0, (batch, count))  # (B, T, L+Kt, D)
-        x = torch.cat([x[:, :, :length] + self._places(count, x.dtype), x[:, :, length:]], dim=2)
         text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
         frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
+        times = times_of(count, frames).to(x.device)
         routes: list[dict[str, Tensor]] = []
         for index, layer in enumerate(self.image.qformer.encoder.layer):
             alphas: dict[str, Tensor] = {}
-            x = self._in_space(index, layer.attention, x, text_bias, frames, alphas)
-            queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
-            if self.config.temporal and count > 1:
-                queries = self._in_time(index, queries, frame_bias, frames, alphas)
-            flat = queries.flatten(0, 1)  # (B*T, L, D)
-            if layer.has_cross_attention and seen is not None:
-                flat = layer.crossattention(flat, encoder_hidden_states=seen)
-            flat = layer.feed_forward_chunk_query(flat)
-            text = layer.feed_forward_chunk(text.flatten(0, 1))
-            x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
+            place = index - self.parts.first  # among the adapted layers
+            with torch.set_grad_enabled(torch.is_grad_enabled() and place >= 0):
+                if place == 0:
+                    placed = x[:, :, :length] + self._places(times).to(x.dtype)
+                    x = torch.cat([placed, x[:, :, length:]], dim=2)
+                x = self._in_space(place, layer.attention, x, text_bias, frames, alphas)
+                queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
+                if self.config.temporal and count > 1 and place >= 0:
+                    queries = self._in_time(place, queries, frame_bias, frames, times, alphas)
+                flat = queries.flatten(0, 1)  # (B*T, L, D)
+                if layer.has_cross_attention and seen is not None:
+                    flat = layer.crossattention(flat, encoder_hidden_states=seen)
+                flat = layer.feed_forward_chunk_query(flat)
+                text = layer.feed_forward_chunk(text.flatten(0, 1))
+                x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
             routes.append(alphas)
         return x[:, :, :length], x[:, :, length:], routes
 
@@ -146,17 +179,19 @@ class SpatioTemporalQFormer(nn.Module):
         weights = scores.float().softmax(1).to(states.dtype)
         return (states * weights[..., None]).sum(1)
 
-    def _places(self, count: int, dtype: torch.dtype) -> Tensor:
-        """Temporal and spatial embedding ``(T, L, D)``, Eq. 6; e^t is interpolated to any T."""
+    def _places(self, times: Tensor) -> Tensor:
+        """Temporal and spatial embedding ``(B, T, L, D)``, Eq. 6; e^t is interpolated at
+        ``times`` ``(B, T)``."""
         learned = self.parts.frame_embedding
-        if count != len(learned):
-            scaled = F.interpolate(learned.T[None], size=count, mode="linear", align_corners=True)
-            learned = scaled[0].T
-        return (learned[:, None] + self.parts.query_embedding).to(dtype)
+        exact = times * (len(learned) - 1)
+        before = exact.long().clamp(max=len(learned) - 1)
+        after = (before + 1).clamp(max=len(learned) - 1)
+        at = torch.lerp(learned[before], learned[after], (exact - before)[..., None])  # (B, T, D)
+        return at[:, :, None] + self.parts.query_embedding
 
     def _in_space(
         self,
-        index: int,
+        place: int,
         block: nn.Module,
         x: Tensor,
         bias: Tensor,
@@ -167,27 +202,29 @@ class SpatioTemporalQFormer(nn.Module):
         batch, count, tokens = x.shape[:3]
         length = self.image.config.queries
         alpha = field = None
-        if self.config.routing != "none":
-            router = self.parts.spatial_routers[index]
+        form = self.config.routing if place >= 0 else "none"
+        if form != "none":
+            router = self.parts.spatial_routers[place]
             alphas["space"] = router(x[:, :, :length], frames)
             alpha = alphas["space"].repeat_interleave(count, dim=0)
             field = router.field(alpha, length, tokens - length)
-        x = attend(block, x.flatten(0, 1), bias, self.config.routing, field, alpha)
+        x = attend(block, x.flatten(0, 1), bias, form, field, alpha)
         return x.unflatten(0, (batch, count))
 
     def _in_time(
         self,
-        index: int,
+        place: int,
         queries: Tensor,
         bias: Tensor | None,
         frames: Tensor | None,
+        times: Tensor,
         alphas: dict[str, Tensor],
     ) -> Tensor:
         """The same block over frames of each query, ``(B, T, L, D)``, Eq. 9, behind a gate."""
         batch, count, length = queries.shape[:3]
         alpha = field = None
         if self.config.routing != "none":
-            router = self.parts.temporal_routers[index]
+            router = self.parts.temporal_routers[place]
             alphas["time"] = router(queries, frames)
             alpha = alphas["time"].repeat_interleave(length, dim=0)
             field = router.field(alpha, count)
@@ -196,10 +233,23 @@ class SpatioTemporalQFormer(nn.Module):
             bias = swapped.new_zeros(1, 1, 1, count)
         else:
             bias = bias.repeat_interleave(length, dim=0)
-        block = self.temporal[index] if self.config.reuse else self.parts.fresh[index]
+        reused = self.temporal[self.parts.first + place]
+        block = reused if self.config.reuse else self.parts.fresh[place]
+        if self.config.windows:
+            window = self.parts.windows[place](times).to(bias.dtype)  # (1 or B, H, 1, T)
+            bias = bias + (window if len(window) == 1 else window.repeat_interleave(length, dim=0))
         moved = attend(block, swapped, bias, self.config.routing, field, alpha)
         moved = moved.unflatten(0, (batch, length)).transpose(1, 2)  # (B, T, L, D)
-        return queries + self.parts.gates[index].to(queries.dtype) * (moved - queries)
+        if self.parts.gates is None:
+            return moved
+        return queries + self.parts.gates[place].to(queries.dtype) * (moved - queries)
+
+
+def times_of(count: int, frames: Tensor | None) -> Tensor:
+    """``(1 or B, T)``: 0 at a clip's first frame, 1 at its last and after."""
+    last = torch.tensor([[count - 1]]) if frames is None else frames.sum(1, keepdim=True) - 1
+    place = torch.arange(count, device=last.device)
+    return (place / last.clamp(min=1)).clamp(max=1.0)
 
 
 def attend(

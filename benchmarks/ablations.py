@@ -1,0 +1,143 @@
+"""Adapters that differ in one thing each, trained on the same number of examples and side by side.
+
+    python benchmarks/ablations.py motion --generate 5000 --out RUNS [ROW ...]
+
+Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
+trained once per seed and printed as mean and spread. The test questions are of generated clips of
+the test split, answered by choices through the LLM. What is in RUNS already is not trained again,
+and a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assistant.config import from_mapping
+from assistant.model.loading import load_model
+from assistant.recipes import Recipe, load_recipe
+from assistant.resources import adapters_dir
+from assistant.scenes import write_dataset
+from assistant.task_evaluation import SystemReport, evaluate_task
+from assistant.tasks.base import find_task
+from assistant.training import ADAPTER, ablated, finetune, generated_examples
+from assistant.training_loop import CHECKPOINT, LOG
+
+TEST_SEED = 11
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="default: all")
+    parser.add_argument("--generate", type=int, required=True, metavar="N", help="training clips")
+    parser.add_argument("--test", type=int, default=300, metavar="N", help="test clips")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rows-file", type=Path, default=Path(__file__).with_suffix(".yaml"))
+    args = parser.parse_args()
+    rows = yaml.safe_load(args.rows_file.read_text())
+    common = rows.pop("all")
+    test = args.out / "test"
+    if not test.exists():
+        write_dataset(test, "clips", args.test, TEST_SEED, "test")
+    shipped = dataclasses.asdict(load_recipe(adapters_dir() / "mini" / args.task))
+    table: dict[str, list[dict[str, float]]] = {}
+    for name in args.rows or rows:
+        row = dict(rows[name])
+        for seed in row.pop("seeds", [common["training"]["seed"]]):
+            recipe = recipe_of(shipped, common, row, seed)
+            order = row.get("frame_order", "forward")
+            trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
+            figures = run(recipe, order, trained, test, args)
+            table.setdefault(name, []).append(figures)
+            print_table(table)
+
+
+def recipe_of(shipped: dict, common: dict, row: dict[str, Any], seed: int) -> Recipe:
+    """The shipped recipe with the changes that all rows have, and this row's."""
+    changes = {k: v for k, v in row.items() if k not in ("without", "frame_order", "trained_as")}
+    plain = merged(shipped, common, changes, {"training": {"seed": seed}})
+    plain["made"] = None
+    return ablated(from_mapping(Recipe, plain, "ablations"), row.get("without", ()))
+
+
+def merged(*parts: dict) -> dict:
+    """Nested mappings, later ones over earlier ones."""
+    whole: dict = {}
+    for part in parts:
+        for key, value in part.items():
+            both = isinstance(value, dict) and isinstance(whole.get(key), dict)
+            whole[key] = merged(whole[key], value) if both else value
+    return whole
+
+
+def run_name(name: str, seed: int) -> str:
+    return f"{name.replace(' ', '-')}-{seed}"
+
+
+def run(
+    recipe: Recipe, order: str, out: Path, test: Path, args: argparse.Namespace
+) -> dict[str, float]:
+    """The figures of one adapter; trained, and measured, where it is not yet."""
+    kept = out / f"figures-{order}.json"
+    if not kept.exists():
+        if not (out / ADAPTER / "CARD.md").exists():
+            out.mkdir(parents=True, exist_ok=True)
+            features = out / "features"
+            if not features.exists():
+                (args.out / "features").mkdir(exist_ok=True)
+                features.symlink_to((args.out / "features").resolve())
+            examples = generated_examples(args.generate, 7)
+            finetune(
+                recipe,
+                find_task(args.task),
+                load_model("mini"),
+                examples,
+                out,
+                resume=(out / CHECKPOINT).exists(),
+            )
+        report = evaluate_task(
+            load_model("mini"),
+            args.task,
+            test,
+            [str(out / ADAPTER)],
+            args.out / "features",
+            frames=recipe.frames,
+            frame_order=order,
+            seed=TEST_SEED,
+        )
+        kept.write_text(json.dumps(figures_of(report.systems[0], out)))
+    return json.loads(kept.read_text())
+
+
+def figures_of(system: SystemReport, out: Path) -> dict[str, float]:
+    lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    return {
+        "parameters": system.parameters,
+        "minutes": (lines[-1]["time"] - lines[0]["time"]) / 60,
+        **{row.type: 100 * row.by_choice for row in system.rows},
+    }
+
+
+def print_table(table: dict[str, list[dict[str, float]]]) -> None:
+    columns = list(dict.fromkeys(key for runs in table.values() for run in runs for key in run))
+    print("\n| row | seeds | " + " | ".join(columns) + " |\n|---|---|" + "---|" * len(columns))
+    for name, runs in table.items():
+        cells = []
+        for column in columns:
+            values = [run[column] for run in runs if column in run]
+            mean = statistics.mean(values)
+            digits = 0 if column == "parameters" else 1
+            spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 and digits else ""
+            cells.append(f"{mean:,.{digits}f}{spread}")
+        print(f"| {name} | {len(runs)} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
