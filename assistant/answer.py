@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from assistant.features import ClipFeatures
     from assistant.model.assistant import VideoAssistant
     from assistant.model.attributes import Attribute
+    from assistant.recipes import Calibration
     from assistant.tasks.base import Request
 
 __all__ = ["CANNOT_TELL", "Answer", "Basis", "softmax", "without_prior"]
@@ -37,6 +38,8 @@ class Basis:
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
     attributes: tuple[Attribute, ...]  # things the encoder's classifier finds, likeliest first
     warnings: tuple[str, ...]  # what the person should know, a line each
+    task_score: float | None = None  # of the task, where the question chose it
+    lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
 
 
 class Answer:
@@ -46,7 +49,9 @@ class Answer:
     what is left of the stream. ``close()`` stops the model; the turn is then not remembered.
 
     An answer is unsure where the clip makes it no likelier than the question alone does: then a
-    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been.
+    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Among choices an
+    adapter that was calibrated is unsure below its own threshold instead. A choice is told all the
+    same.
     """
 
     def __init__(
@@ -56,11 +61,14 @@ class Answer:
         request: Request,
         clip: ClipFeatures,
         *,
+        calibration: Calibration,
         began: float,
         on_end: Callable[[str], None],
     ) -> None:
-        """``began``: ``time.perf_counter()`` at the question. ``on_end`` gets the whole text."""
-        self.basis = basis
+        """``calibration``: the adapter's. ``began``: ``time.perf_counter()`` at the question.
+        ``on_end`` gets the whole text.
+        """
+        self.basis, self._calibration = basis, calibration
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
         self._reason: str | None = None
@@ -162,6 +170,8 @@ class Answer:
                     {axis: [round(share, 4) for share in alpha] for axis, alpha in route.items()}
                     for route in routes
                 ]
+        if self.basis.task_score is not None:
+            found["task_score"] = round(self.basis.task_score, 3)
         return found | {
             "attributes": [
                 {"name": thing.name, "probability": round(thing.probability, 4)}
@@ -189,12 +199,16 @@ class Answer:
         else:
             scores = model.score(clip.patches, answers=request.choices, **asked)
             blind = self._blind_scores(model, request, request.choices, ended=True)
-            shares = softmax(without_prior(scores, blind, model.choice_prior))
+            weighed = without_prior(scores, blind, model.choice_prior)
+            shares = softmax(weighed, self._calibration.temperature)
             self._probabilities = dict(zip(request.choices, shares, strict=True))
             place = max(range(len(shares)), key=shares.__getitem__)
             best = request.choices[place]
             self._claim = (best, True)
-            self._check_support(scores[place], blind[place], best, ended=True)
+            if self._calibration.examples:
+                self._check_probability(shares[place], best)
+            else:
+                self._check_support(scores[place], blind[place], best, ended=True)
             stream = iter([best])
         for piece in stream:
             self._pieces.append(piece)
@@ -240,6 +254,18 @@ class Answer:
             more = "" if ended else " ..."
             self._reason = f'the clip makes "{answer}{more}" no likelier than the question alone'
 
+    def _check_probability(self, probability: float, answer: str) -> None:
+        """Give a reason to be unsure where the adapter is wrong too often at ``probability``."""
+        least = self._calibration.unsure_below
+        if probability < least:
+            lacking = "".join(
+                f"no {thing} is there for it to read; " for thing in self.basis.lacking
+            )
+            self._reason = (
+                f'{lacking}"{answer}" has {probability:.0%}, '
+                f"and this adapter is right often enough from {least:.0%} on"
+            )
+
 
 def without_prior(scores: Sequence[float], blind: Sequence[float], share: float) -> list[float]:
     """Log-probabilities of choices less a share of what each has without the clip.
@@ -250,8 +276,8 @@ def without_prior(scores: Sequence[float], blind: Sequence[float], share: float)
     return [score - share * dark for score, dark in zip(scores, blind, strict=True)]
 
 
-def softmax(scores: Sequence[float]) -> list[float]:
+def softmax(scores: Sequence[float], temperature: float = 1.0) -> list[float]:
     """Probabilities of log-scores."""
     highest = max(scores)
-    weights = [math.exp(score - highest) for score in scores]
+    weights = [math.exp((score - highest) / temperature) for score in scores]
     return [weight / sum(weights) for weight in weights]

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from assistant import cli_ask, cli_chat, cli_data, cli_evaluate, cli_finetune, cli_tools
+from assistant import cli_ask, cli_chat, cli_data, cli_evaluate, cli_finetune, cli_tools, cli_ui
 from assistant.cli_options import Parser
 from assistant.errors import AssistantError
 
@@ -83,6 +83,7 @@ def build_parser() -> Parser:
         cli_tools.add_demo,
         cli_ask.add_ask,
         cli_chat.add_chat,
+        cli_ui.add_ui,
         cli_ask.add_batch,
         cli_tools.add_fetch,
         cli_tools.add_cache,

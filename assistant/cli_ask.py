@@ -114,6 +114,8 @@ def basis_line(basis: Basis) -> str:
     """What an answer rests on, for a person."""
     times = " ".join(f"{second:.1f}" for second in basis.frames)
     parts = [f"frames at {times} s"]
+    if basis.task_score is not None and basis.task != "chat":
+        parts.insert(0, f"task {basis.task}, {basis.task_score:.2f} like its examples")
     if basis.range_source != "clip":
         asked = ", as the question says" if basis.range_source == "question" else ""
         parts.insert(0, TimeRange(basis.start, basis.end).as_text() + asked)

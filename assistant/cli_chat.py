@@ -121,7 +121,8 @@ class Chat:
                 max_new_tokens=self.args.max_tokens,
             )
             self.last = answer.basis
-            if answer.basis.range_source == "question":
+            chosen = answer.basis.task_score is not None and answer.basis.task != "chat"
+            if chosen or answer.basis.range_source == "question":
                 say(basis_line(answer.basis), self.args.quiet)
             for warning in answer.warnings:
                 if warning not in self.warned:

@@ -16,11 +16,13 @@ generated scenes with colors on shapes that training never showed together. Besi
 model without the picture, the majority answer, the caption of the nearest training photo. A full
 run takes about forty minutes on two cores; --count, --per-type and --scenes make it shorter.
 
-a task: every question of a split of DATA (JSONL or a folder with data.jsonl), by choices and by
-free text, beside the same adapter without the clip. --compare puts several adapters into one table;
-none is the base weights alone.
+a task: every question of a split of DATA (JSONL or a folder with data.jsonl), by choices (the
+official way) and by free text (strict), beside the same adapter without the clip. --compare puts
+several adapters into one table, with a paired bootstrap of the first against each other one; none
+is the base weights alone. Needs the train extra (scikit-learn, rouge-score, pycocoevalcap).
 
-Choose on --split dev; report --split test once. OUT gets report.md, report.json and the answers.
+Choose on --split dev; report --split test once. OUT gets report.md with its pictures (accuracy,
+confusion, reliability), report.json and the answers.
 
 examples:
   assistant evaluate base --photos flickr8k --out report

@@ -99,7 +99,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--task",
         default="auto",
         metavar="NAME|FILE",
-        help="chat, describe, an adapter's task, or a prompt file of your own (default auto: chat)",
+        help="chat, describe, an adapter's task, or a prompt file of your own (default auto: the "
+        "adapter's task that the question is most like, else chat)",
     )
     group.add_argument(
         "--adapter",

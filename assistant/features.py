@@ -25,7 +25,16 @@ from assistant.resources import cache_dir
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ClipFeatures", "FeatureKey", "FeatureStore", "check_file", "content_digest"]
+    from assistant.model.assistant import VideoAssistant
+
+__all__ = [
+    "ClipFeatures",
+    "FeatureKey",
+    "FeatureStore",
+    "check_file",
+    "content_digest",
+    "encode_clip",
+]
 
 LAYOUT = 1  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
@@ -142,6 +151,31 @@ class FeatureStore:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatures:
+    """What ``model`` sees of the clip at ``path``, as ``key`` says.
+
+    Raises:
+        VideoError: nothing could be decoded, or the file is no longer that of ``key``.
+    """
+    from assistant.video import read_clip
+
+    clip = read_clip(path, frames=key.frames, start=key.start, end=key.end, decoder=key.decoder)
+    if clip.digest != key.digest:
+        raise VideoError(f"{path.name} changed while it was open; open it again")
+    seen = model.encode(clip.frames)
+    return ClipFeatures(
+        patches=seen.patches.cpu(),
+        classes=seen.classes.cpu(),
+        seconds=clip.seconds,
+        digest=clip.digest,
+        start=clip.start,
+        end=clip.end,
+        duration=clip.duration,
+        encoder=model.encoder_fingerprint,
+        warnings=clip.warnings,
+    )
 
 
 def check_file(path: Path) -> None:

@@ -5,20 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from assistant.adapter_store import adapter_folders, find_adapter
+from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter
 from assistant.answer import Answer, Basis
 from assistant.config import PARTS
 from assistant.conversation import Conversation, time_range, without_time
-from assistant.errors import InputError, VideoError
-from assistant.features import ClipFeatures, FeatureKey, FeatureStore, content_digest
+from assistant.errors import InputError
+from assistant.features import (
+    ClipFeatures,
+    FeatureKey,
+    FeatureStore,
+    content_digest,
+    encode_clip,
+)
 from assistant.model.attributes import Attribute, attribute_text
-from assistant.recipes import Recipe
-from assistant.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
+from assistant.recipes import Calibration, Recipe
+from assistant.session_dialogue import DialogueLike, Range, Spoken, as_dialogue, cut
+from assistant.subtitles import Dialogue
+from assistant.task_choice import choose_task
 from assistant.tasks.base import (
     check_choices,
     check_question,
@@ -28,6 +36,7 @@ from assistant.tasks.base import (
     takes_attributes,
     takes_dialogue,
 )
+from assistant.templates import TaskPrompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +47,6 @@ __all__ = ["Assistant", "Session"]
 
 MAX_FRAMES = 256
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
-Range = tuple[float | None, float | None]  # start, end, seconds; None: where the clip does
-DialogueLike = Dialogue | Path | str | Sequence[Any]
 
 
 @dataclass(frozen=True)
@@ -138,8 +145,6 @@ class Session:
                 raise InputError(f"without {part!r}: there is no such part; {', '.join(PARTS)} is")
         if not 1 <= frames <= MAX_FRAMES:
             raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
-        if transcribe and dialogue is not None:
-            raise InputError("dialogue is given and transcribe is asked for; choose one of them")
         check_range(start, end)
         self.path = path
         self.conversation = Conversation()
@@ -148,16 +153,14 @@ class Session:
         self._range = (start, end)
         self._digest = content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
-        self._transcribe = transcribe
+        self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
-        self._dialogue = None if dialogue is None else _as_dialogue(dialogue)
-        self._heard: dict[Range, Dialogue] = {}
         self._notes: tuple[str, ...] = ()
 
     @property
     def dialogue(self) -> Dialogue:
         """What is said in the session's range: given, heard, beside the clip, or inside it."""
-        return self._said_in(self._range)
+        return self._spoken.within(self._range)
 
     @property
     def duration(self) -> float:
@@ -220,7 +223,9 @@ class Session:
 
         Args:
             question: None asks the task's own, where it has one.
-            task: a shipped prompt's name, that of an adapter, or a prompt file; "auto" is chat.
+            task: a shipped prompt's name, that of an adapter, or a prompt file; "auto" is that of
+                ``adapter`` where one is named, else what the question asks for (see
+                `assistant.task_choice`): chat, or a task with an adapter.
             adapter: an adapter's name or folder; "none": the base weights alone; "auto": the
                 task's own, where it has one.
             choices: answer with the likeliest of these.
@@ -233,7 +238,8 @@ class Session:
         began = time.perf_counter()
         if max_new_tokens is not None and max_new_tokens < 1:
             raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
-        model, prompt = self._assistant.model, find_task(task, self._assistant.name)
+        model = self._assistant.model
+        prompt, task_score = self._task(task, adapter, question)
         loaded = self._assistant.adapter(adapter, prompt.name)
         question = check_question(question or prompt.question or "")
         choices = check_choices(choices)
@@ -241,7 +247,8 @@ class Session:
         clip = self.look(*where)
         said = Dialogue()
         if takes_dialogue(prompt):
-            said = self._said_in(where) if dialogue is None else _cut(_as_dialogue(dialogue), where)
+            given = None if dialogue is None else as_dialogue(dialogue)
+            said = self._spoken.within(where) if given is None else cut(given, where)
         attributes: tuple[Attribute, ...] = ()
         left_out = self._without.union(loaded.recipe.without if loaded else ())
         if takes_attributes(prompt) and "attributes" not in left_out:
@@ -274,9 +281,17 @@ class Session:
             dialogue_source=said.source,
             attributes=attributes,
             warnings=tuple(warnings),
+            task_score=task_score,
+            lacking=("dialogue",) if takes_dialogue(prompt) and not said else (),
         )
         return Answer(
-            basis, model, request, clip, began=began, on_end=partial(self._remember, question)
+            basis,
+            model,
+            request,
+            clip,
+            calibration=loaded.recipe.calibration if loaded else Calibration(),
+            began=began,
+            on_end=partial(self._remember, question),
         )
 
     def clear(self) -> None:
@@ -285,6 +300,21 @@ class Session:
 
     def _remember(self, question: str, answer: str) -> None:
         self.conversation = self.conversation.add(question, answer)
+
+    def _task(
+        self, task: str | Path, adapter: str | Path, question: str | None
+    ) -> tuple[TaskPrompt, float | None]:
+        """The prompt, and the score that chose it; None where it was not chosen by the question."""
+        name = self._assistant.name
+        if task != "auto":
+            return find_task(task, name), None
+        if adapter not in ("auto", "none"):
+            return adapter_prompt(find_adapter(adapter, name)), None
+        if adapter == "none" or not question:
+            return find_task("chat"), None
+        chosen = choose_task(question, name, base=self._assistant.model.fingerprint)
+        score = None if math.isnan(chosen.score) else chosen.score
+        return find_task(chosen.task, name), score
 
     def _where(self, given: Range, question: str) -> tuple[Range, str]:
         """The range to look at, and who chose it."""
@@ -298,8 +328,6 @@ class Session:
 
     def _load(self, start: float | None, end: float | None) -> ClipFeatures:
         """Features of a range, from the store or from the clip itself."""
-        from assistant.video import read_clip
-
         model, store = self._assistant.model, self._assistant.store
         key = FeatureKey(
             self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
@@ -310,53 +338,9 @@ class Session:
             found = None
         if found is not None:
             return found
-        clip = read_clip(
-            self.path, frames=self._frames, start=start, end=end, decoder=self._decoder
-        )
-        if clip.digest != self._digest:
-            raise VideoError(f"{self.path.name} changed while it was open; open it again")
-        seen = model.encode(clip.frames)
-        features = ClipFeatures(
-            patches=seen.patches.cpu(),
-            classes=seen.classes.cpu(),
-            seconds=clip.seconds,
-            digest=clip.digest,
-            start=clip.start,
-            end=clip.end,
-            duration=clip.duration,
-            encoder=model.encoder_fingerprint,
-            warnings=clip.warnings,
-        )
+        features = encode_clip(self.path, key, model)
         try:
             store.put(key, features)
         except OSError as error:
             self._notes = (f"features are not kept on disk: {error.strerror or error}",)
         return features
-
-    def _said_in(self, where: Range) -> Dialogue:
-        """The session's own dialogue in a range; where it has to listen, it listens only there."""
-        if self._transcribe:
-            from assistant.speech import transcribe
-
-            if where not in self._heard:
-                self._heard[where] = transcribe(self.path, start=where[0], end=where[1])
-            return self._heard[where]
-        if self._dialogue is None:
-            self._dialogue = find_dialogue(self.path)
-        return _cut(self._dialogue, where)
-
-
-def _cut(dialogue: Dialogue, where: Range) -> Dialogue:
-    if where == (None, None):
-        return dialogue
-    start, end = where
-    cut = dialogue.between(start or 0.0, math.inf if end is None else end)
-    if dialogue and not cut:
-        return replace(cut, source=f"{cut.source} (no line in the range)")
-    return cut
-
-
-def _as_dialogue(value: DialogueLike) -> Dialogue:
-    if isinstance(value, Dialogue):
-        return value
-    return read_dialogue(value) if isinstance(value, Path) else parse_dialogue(value)

@@ -13,16 +13,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from assistant.adapter_store import adapter_prompt, find_adapter
+from assistant.answer import softmax
 from assistant.errors import InputError
-from assistant.metrics import exact_match, most_common_answers, wilson_interval
+from assistant.metrics_classes import check_extra
 from assistant.model.assistant import VideoAssistant
 from assistant.recipes import Recipe
+from assistant.resampling import Difference
+from assistant.task_figures import Figures, TypeRow, compare, figures_of, type_rows
 from assistant.tasks.base import find_task
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
@@ -30,25 +34,12 @@ from assistant.training_examples import Asked, Example, make_examples
 from assistant.training_features import ClipTable, clips_of
 from assistant.training_learner import Learner, by_clip
 
-__all__ = ["FRAME_ORDERS", "SystemReport", "TaskReport", "TypeRow", "evaluate_task"]
+__all__ = ["FRAME_ORDERS", "SystemReport", "TaskReport", "evaluate_task"]
 
 FRAME_ORDERS = ("forward", "reversed", "shuffled")
 BATCH = 16
+VERSIONS = ("torch", "transformers", "video-assistant", "scikit-learn", "rouge-score", "nltk")
 BASE = "none"  # the base weights without an adapter
-
-
-@dataclass(frozen=True)
-class TypeRow:
-    """Figures of one type of question, shares of 1; nan where there is nothing to count."""
-
-    type: str
-    count: int
-    chance: float
-    majority: float
-    blind: float  # by choices, without the clip
-    by_choice: float
-    interval: tuple[float, float]  # 95 %, of ``by_choice``; without choices of ``strict``
-    strict: float  # free answers
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,7 @@ class SystemReport:
     adapter: str  # key in memory, with the hash of its weights; "none"
     parameters: int  # learned
     rows: tuple[TypeRow, ...]
+    figures: Figures
     answers: tuple[dict, ...]  # one per question
 
 
@@ -69,6 +61,7 @@ class TaskReport:
     task: str
     manifest: dict[str, object]
     systems: tuple[SystemReport, ...]
+    differences: tuple[Difference, ...]  # of the first to each other one
 
 
 def evaluate_task(
@@ -92,8 +85,10 @@ def evaluate_task(
         frame_order: of ``FRAME_ORDERS``: what a model that sees time must notice.
         seed: of the shuffling and of the questions drawn. most: questions at most, by type.
     Raises:
-        InputError: no such adapter, or nothing to ask. WeightsError: an adapter of another base.
+        InputError: no such adapter, nothing to ask, or the ``train`` extra is missing.
+        WeightsError: an adapter of another base.
     """
+    check_extra()
     path = data / "data.jsonl" if data.is_dir() else data
     items = [item for item in read_items(path) if split == "all" or (item.split or "test") == split]
     if not items:
@@ -105,8 +100,9 @@ def evaluate_task(
     systems = []
     for name, prompt, recipe, key in loaded:
         examples = make_examples(items, prompt, model, table, keys, recipe)
-        learner = _Ordered(model, recipe, table, key, frame_order, seed)
-        systems.append(report_system(name, learner, examples, items, prompt))
+        looked = replace(recipe, frames=frames, training=replace(recipe.training, jitter=1))
+        learner = _Ordered(model, looked, table, key, frame_order, seed).eval()
+        systems.append(report_system(name, learner, examples, items, prompt, seed))
     manifest: dict[str, object] = {
         "base": model.fingerprint,
         "adapters": {system.name: system.adapter for system in systems},
@@ -118,9 +114,11 @@ def evaluate_task(
         "choice prior": model.choice_prior,
         "seed": seed,
         "date": time.strftime("%Y-%m-%d"),
-        "versions": {name: version(name) for name in ("torch", "transformers", "video-assistant")},
+        "versions": {name: version(name) for name in VERSIONS},
     }
-    return TaskReport(task, manifest, tuple(systems))
+    first, *others = (system.answers for system in systems)
+    apart = tuple(compare(first, other, seed) for other in others)
+    return TaskReport(task, manifest, tuple(systems), apart)
 
 
 def drawn(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:
@@ -164,8 +162,10 @@ class _Ordered(Learner):
         super().__init__(model, recipe, table, name)
         self.order, self.seed = order, seed
 
-    def frames(self, keys: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        patches, there = super().frames(keys)
+    def frames(
+        self, keys: Sequence[str], chosen: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        patches, there = super().frames(keys, chosen)
         if self.order == "forward":
             return patches, there
         turned = patches.clone()
@@ -185,8 +185,9 @@ def report_system(
     examples: Sequence[Example],
     items: Sequence[Item],
     prompt: TaskPrompt,
+    seed: int,
 ) -> SystemReport:
-    """Ask all ``examples`` of one system."""
+    """Ask all ``examples`` of one system; ``seed`` is the bootstrap's."""
     answers: list[dict | None] = [None] * len(examples)
     places = {id(example): place for place, example in enumerate(examples)}
     asked = [Asked(example, example.shown) for example in examples]
@@ -197,61 +198,44 @@ def report_system(
     ]
     for part in tqdm(parts, desc=name, unit="batch"):
         free = learner.free_answers(part, prompt.max_new_tokens)
-        with_choices = [one for one in part if one.example.choices]
-        told = dict(
-            zip(map(id, with_choices), learner.choices_told(with_choices, False), strict=True)
-        )
-        dark = dict(
-            zip(
-                map(id, with_choices),
-                learner.choices_told(with_choices, False, blind=True),
-                strict=True,
-            )
-        )
+        offered = [one for one in part if one.example.choices]
+        scores = dict(zip(map(id, offered), learner.choice_scores(offered), strict=True))
+        dark = learner.choices_told(offered, False, blind=True)
+        blind = dict(zip(map(id, offered), dark, strict=True))
         for one, text in zip(part, free, strict=True):
             place, choices = places[id(one.example)], one.example.choices
-            answers[place] = {
-                "id": items[place].id,
-                "type": one.example.type,
-                "truth": one.example.answer,
-                "choices": len(choices),
-                "choice": choices[told[id(one)]] if choices else None,
-                "blind": choices[dark[id(one)]] if choices else None,
-                "free": text,
-            }
-    whole = [answer for answer in answers if answer is not None]
-    kinds = sorted({answer["type"] for answer in whole})
-    rows = [type_row(kind, [a for a in whole if a["type"] == kind]) for kind in kinds]
-    if len(kinds) > 1:
-        rows.append(type_row("all", whole))
-    trained = learner.recipe.made
+            told = dict.fromkeys(("choice", "blind", "sure", "raw"))
+            if choices:
+                told = _chosen(choices, scores[id(one)], learner.recipe)
+                told["blind"] = choices[blind[id(one)]]
+            answers[place] = {**_asked(items[place], one.example), **told, "free": text}
+    whole = tuple(answer for answer in answers if answer is not None)
     return SystemReport(
         name=name,
         adapter=learner.name or BASE,
-        parameters=0 if trained is None else learner.model.adapters.size(learner.name or ""),
-        rows=tuple(replace(row, type=row.type or "questions") for row in rows),
-        answers=tuple(whole),
+        parameters=learner.model.adapters.size(learner.name) if learner.name else 0,
+        rows=type_rows(whole),
+        figures=figures_of(whole, learner.recipe.calibration, seed),
+        answers=whole,
     )
 
 
-def type_row(kind: str, answers: Sequence[dict]) -> TypeRow:
-    """The figures of some answers."""
-    truth = [a["truth"] for a in answers]
-    offered = [a for a in answers if a["choices"]]
-    right = [a["choice"] == a["truth"] for a in offered]
-    strict = exact_match([a["free"] for a in answers], truth)
-    hits, out_of = (sum(right), len(right)) if offered else (round(strict * len(truth)), len(truth))
-    return TypeRow(
-        type=kind,
-        count=len(answers),
-        chance=_mean([1 / a["choices"] for a in offered]),
-        majority=most_common_answers(truth, 1)[0][1] / len(truth),
-        blind=_mean([a["blind"] == a["truth"] for a in offered]),
-        by_choice=_mean(right),
-        interval=wilson_interval(hits, out_of),
-        strict=strict,
-    )
+def _asked(item: Item, example: Example) -> dict[str, Any]:
+    """What an answer is kept with."""
+    lines = item.dialogue.lines if item.dialogue is not None else ()
+    return {
+        "id": item.id,
+        "type": example.type,
+        "question": item.question,
+        "clip": str(item.video or item.id),
+        "speaker": (lines[-1].speaker or "") if lines else "",
+        "truth": example.answer,
+        "choices": len(example.choices),
+    }
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
+def _chosen(choices: Sequence[str], scores: Sequence[float], recipe: Recipe) -> dict[str, Any]:
+    """The likeliest choice and its probability, with the adapter's temperature and without."""
+    shares = softmax(scores, recipe.calibration.temperature)
+    sure = max(shares)
+    return {"choice": choices[shares.index(sure)], "sure": sure, "raw": max(softmax(scores))}

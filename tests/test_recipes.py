@@ -7,9 +7,18 @@ import yaml
 
 from assistant.config import LoraSettings, TransferConfig
 from assistant.errors import ConfigError
-from assistant.recipes import RECIPE, Made, Recipe, Training, load_recipe
+from assistant.recipes import RECIPE, Calibration, Made, Recipe, Training, load_recipe
 
-MADE = Made("mini-1", "abc", 12, 3, {"accuracy": 0.5}, {"torch": "2"}, "2026-11-21")
+MADE = Made(
+    "mini-1",
+    "abc",
+    12,
+    3,
+    {"accuracy": 0.5},
+    {"torch": "2"},
+    "2026-11-21",
+    Calibration(0.3, 0.6, 80),
+)
 WHOLE = Recipe(
     task="motion",
     frames=4,
@@ -34,6 +43,19 @@ def test_a_few_keys_are_enough(tmp_path):
     recipe = load_recipe(tmp_path)
     assert recipe.training == Training(epochs=2)
     assert recipe.paper.batch == 2 and recipe.made is None
+
+
+def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
+    text = "task: mine\nmade: {base: mini-1, data: abc, examples: 12, epoch: 3}\n"
+    (tmp_path / RECIPE).write_text(text)
+    assert load_recipe(tmp_path).calibration == Recipe(task="x").calibration == Calibration()
+    assert Calibration().temperature == 1 and Calibration().unsure_below == 0
+    for wrong in ("temperature: 0.0", "unsure_below: 1.5"):
+        (tmp_path / RECIPE).write_text(
+            text.replace("epoch: 3", f"epoch: 3, calibration: {{{wrong}}}")
+        )
+        with pytest.raises(ConfigError, match=wrong.split(":")[0]):
+            load_recipe(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,15 @@ from clips import make_clip
 from fakes import ScriptedModel
 from PIL import Image
 
-import assistant.session
+import assistant.session_dialogue
 import assistant.speech
 import assistant.video
 from assistant.answer import CANNOT_TELL, softmax
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
 from assistant.features import FeatureStore
 from assistant.model.attributes import Attribute
-from assistant.session import Assistant
+from assistant.recipes import Calibration, Made, Recipe
+from assistant.session import Assistant, LoadedAdapter
 from assistant.subtitles import Dialogue, Line
 
 SRT = """1
@@ -208,6 +209,44 @@ def test_an_unsupported_choice_is_chosen_all_the_same(mini, model, clip):
     assert "dog" in answer.reason
 
 
+def calibrated(unsure_below=0.6, temperature=0.5):
+    made = Made("scripted-1", "0", 9, 1, calibration=Calibration(temperature, unsure_below, 50))
+    return Recipe(task="chat", made=made)
+
+
+@pytest.fixture
+def adapted(mini, monkeypatch):
+    """Every question is answered by an adapter with a threshold of 60 %."""
+    loaded = LoadedAdapter("tell", "tell-1", calibrated())
+    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    return mini
+
+
+def test_an_adapters_temperature_makes_its_probabilities(adapted, model, clip):
+    model.scores = {"yes": -1.0, "no": -1.5}
+    answer = adapted.open(clip).ask("Is it?", choices=["yes", "no"])
+    assert answer.probabilities["yes"] == pytest.approx(1 / (1 + math.exp(-0.5 / 0.5)))
+    assert answer.reason is None and "unsure" not in answer.as_dict()
+
+
+def test_below_its_threshold_an_adapter_is_unsure_and_says_why(adapted, model, clip):
+    model.scores = {"yes": -1.0, "no": -1.1}  # 55 %
+    session = adapted.open(clip, dialogue="")
+    found = session.ask("Is it?", choices=["yes", "no"]).as_dict()
+    assert found["choice"] == "yes" and found["unsure"] is True
+    assert "no dialogue" in found["reason"]
+    assert "55%" in found["reason"] and "60%" in found["reason"]
+    given = session.ask("Is it?", choices=["yes", "no"], dialogue="ANN: It is.")
+    assert "dialogue" not in given.reason and "55%" in given.reason
+    silent = session.ask("Is it?", task="describe", choices=["yes", "no"])  # reads no dialogue
+    assert "dialogue" not in silent.reason
+
+
+def test_an_adapter_with_a_threshold_is_not_unsure_for_what_it_says_blind(adapted, model, clip):
+    model.scores = model.blind_scores = {"yes": -1.0, "no": -3.0}
+    assert adapted.open(clip).ask("Is it?", choices=["yes", "no"]).reason is None
+
+
 def test_softmax_of_very_unlikely_choices_is_still_a_distribution():
     assert softmax([-1000.0, -1001.0]) == pytest.approx([0.7311, 0.2689], abs=1e-4)
 
@@ -268,7 +307,7 @@ def test_a_task_without_dialogue_does_not_look_for_it(mini, model, clip, monkeyp
     def refuse(video):
         raise AssertionError("looked for dialogue")
 
-    monkeypatch.setattr(assistant.session, "find_dialogue", refuse)
+    monkeypatch.setattr(assistant.session_dialogue, "find_dialogue", refuse)
     answer = mini.open(clip).ask(task="describe")
     assert answer.dialogue_source == "none"
     assert answer.text and model.asked[0].prompt == answer.basis.question

@@ -81,7 +81,10 @@ def test_only_the_adapter_learns_and_it_is_found_by_name(data, tmp_path):
     assert stored.recipe.made.base == model.fingerprint
     assert stored.recipe.made.examples == 9
     assert {"accuracy", "dev loss"} <= stored.recipe.made.figures.keys()
-    assert (done.folder / "CARD.md").read_text().startswith("# tell")
+    sure = stored.recipe.calibration
+    assert sure.examples == 3 and sure == load_recipe(done.folder).calibration
+    card = (done.folder / "CARD.md").read_text()
+    assert card.startswith("# tell") and f"temperature {sure.temperature:g}" in card
     assert (tmp_path / "run/curves.png").stat().st_size > 1000
 
 

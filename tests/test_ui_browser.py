@@ -1,0 +1,300 @@
+"""The chat in a real browser: what a person does, and what they see.
+
+``ASSISTANT_SHOTS=docs`` writes the screenshots there instead of into a temporary folder, and shows
+the sample clip in them where it was fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from assistant.ui.app import build, launch
+from assistant.ui.room import Room
+from assistant.ui.settings import Options
+from assistant.ui.uploads import Limits
+from clips import make_clip
+from ui_page import Served, browser_path, in_ci, loading_of, page_model
+
+from assistant.training_data import read_items
+from assistant.weights_store import installed
+
+pytestmark = pytest.mark.skipif(
+    browser_path() is None and not in_ci(),
+    reason="no Chromium on this machine (apt install chromium)",
+)
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+PATIENCE = 60_000  # milliseconds; a busy machine is slow
+DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+SRT = """1
+00:00:00,500 --> 00:00:02,200
+ANN: Look, a bike.
+
+2
+00:00:02,400 --> 00:00:04,600
+BOB: Somebody left it here.
+"""
+ASK, CHAT, EVIDENCE = "#va-question textarea", "#va-chat", "#va-evidence"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips, subtitles and what is neither."""
+    folder = tmp_path_factory.mktemp("files")
+    make_clip(folder / "street.mp4", 50, fps=10, size=(320, 180))
+    make_clip(folder / "kitchen.mp4", range(100, 130), fps=10, size=(320, 180))
+    if "ASSISTANT_SHOTS" in os.environ and installed("samples"):
+        shutil.copy(next(installed("samples")[0].rglob("bikes.mp4")), folder / "street.mp4")
+    (folder / "street.srt").write_text(SRT)
+    (folder / "empty.mp4").touch()
+    (folder / "notes.mp4").write_text("These are only notes.\n" * 99)
+    (folder / "heavy.mp4").write_bytes(bytes(3 * 2**20))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The page, with uploads of up to 2 MB."""
+    model = page_model(0.05)
+    patch = pytest.MonkeyPatch()
+    patch.setitem(sys.modules, "assistant.model.loading", loading_of(model))
+    room = Room(Options(limits=Limits(bytes=2 * 2**20)), tmp_path_factory.mktemp("room"))
+    page = build(room)
+    yield Served(launch(page, room), room, model, room.visitors.root)
+    page.close(verbose=False)
+    room.close()
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as started:
+        path = browser_path()
+        assert path, "no Chromium; .ci/run installs it"
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, served: Served) -> Iterator[Callable]:
+    """Opens the page as another visitor; nothing may be asked of another machine."""
+    contexts, outside = [], []
+
+    def visit(size: dict = DESK, **options: object):
+        context = browser.new_context(viewport=size, **options)
+        context.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: outside.append(request.url))
+        page.goto(served.address)
+        expect(page.locator("#va-try button").first).to_be_visible()
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    local = (served.address, "data:", "blob:")
+    assert [url for url in outside if not url.startswith(local)] == []
+
+
+@pytest.fixture
+def shoot(tmp_path: Path) -> Callable:
+    folder = Path(os.environ.get("ASSISTANT_SHOTS", tmp_path))
+
+    def shoot(page, name: str) -> None:
+        page.screenshot(path=folder / f"ui-{name}.png", full_page=True)
+
+    return shoot
+
+
+def give(page, *paths: Path) -> None:
+    page.set_input_files("#va-drop input[type=file]", [str(path) for path in paths])
+
+
+def open_clips(page, *paths: Path) -> None:
+    give(page, *paths)
+    expect(page.locator("#va-said p")).to_be_visible()
+    expect(page.locator("#va-status .va-bar")).to_have_count(0)
+    expect(page.locator("video.va-player")).to_be_visible()
+
+
+def ask(page, question: str) -> None:
+    page.fill(ASK, question)
+    page.press(ASK, "Enter")
+
+
+def answered(page, text: str) -> None:
+    expect(page.locator(f"{CHAT} .bot").last).to_contain_text(text)
+    expect(page.locator("#va-question .submit-button")).to_be_visible()
+
+
+def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, shoot):
+    page = visit()
+    shoot(page, "start")
+    open_clips(page, files / "street.mp4")
+    ask(page, "What is in the video?")
+    expect(page.locator(f"{CHAT} .va-thinking")).to_be_visible()
+    seen = set()
+    bot = page.locator(f"{CHAT} .bot").last
+    while not page.locator("#va-question .submit-button").is_visible():
+        seen.add(bot.inner_text().strip() if bot.count() else "")
+    answered(page, "A man walks past a parked bike in a street with cars.")
+    assert any("A man" in text and "cars" not in text for text in seen), seen  # it streamed
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    expect(page.locator(f"{EVIDENCE} .va-frame img")).to_have_count(8)
+    ask(page, "And then?")
+    answered(page, "A taxi passes; asked before: 1.")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    page.locator(f"{EVIDENCE} .va-frame").nth(5).focus()
+    page.keyboard.press("Enter")
+    moment = float(page.locator(f"{EVIDENCE} .va-frame").nth(5).get_attribute("data-seek"))
+    page.wait_for_function(
+        "moment => Math.abs(document.querySelector('video').currentTime - moment) < 0.05",
+        arg=moment,
+    )
+    assert moment > 3
+    shoot(page, "chat")
+    page.get_by_text("Inside: how far").click()
+    expect(page.locator(".va-routing svg")).to_be_visible()
+    expect(page.locator("#va-inside")).to_contain_text("Sent to the LLM")
+    page.get_by_text("Settings").click()
+    page.get_by_role("button", name="What is loaded?").click()
+    expect(page.locator("#va-loaded")).to_contain_text("scripted")
+    shoot(page, "inside")
+
+
+def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files, shoot):
+    page = visit()
+    open_clips(page, files / "street.mp4")
+    page.get_by_label("Task").click()
+    page.get_by_role("option", name="motion").click()
+    expect(page.locator("#va-try button").first).to_contain_text("Which way")
+    page.get_by_label("one of these").check()
+    page.get_by_label("Choices").fill("red, blue")
+    ask(page, "Which color is it?")
+    answered(page, "red")
+    expect(page.locator(f"{EVIDENCE} .va-chips")).to_contain_text("task motion")
+    expect(page.locator(f"{EVIDENCE} .va-shares li")).to_have_count(2)
+    expect(page.locator(f"{EVIDENCE} .va-note")).to_contain_text("Unsure")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "choices")
+
+
+def test_subtitles_are_used_and_stand_under_their_frames(visit, files, shoot):
+    page = visit()
+    open_clips(page, files / "street.mp4", files / "street.srt")
+    expect(page.locator("#va-said")).to_contain_text("street.srt, 2 lines")
+    ask(page, "What is said?")
+    answered(page, "ANN: Look, a bike.")
+    page.locator(f"{EVIDENCE} .va-said").nth(1).click()
+    page.wait_for_function("Math.abs(document.querySelector('video').currentTime - 2.4) < 0.05")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "subtitles")
+
+
+def test_two_visitors_at_once_are_kept_apart(visit, files, served, shoot):
+    one, two = visit(), visit()
+    open_clips(one, files / "street.mp4")
+    open_clips(two, files / "kitchen.mp4")
+    served.model.gate.clear()
+    try:
+        ask(one, "What is in the street?")
+        expect(one.locator(f"{CHAT} .bot")).to_contain_text("A man")
+        ask(two, "What is in the kitchen?")
+        expect(two.locator(CHAT)).to_contain_text("number 2 in line")
+        shoot(two, "line")
+    finally:
+        served.model.gate.set()
+    answered(one, "cars.")
+    answered(two, "cars.")
+    assert served.model.most_running == 1
+    for page, own, other in ((one, "street", "kitchen"), (two, "kitchen", "street")):
+        text = page.locator("body").inner_text()
+        assert f"{own}.mp4" in text and f"{other}.mp4" not in text
+        assert f"What is in the {other}?" not in text
+
+
+def test_every_wrong_upload_gets_one_line(visit, files, shoot):
+    page = visit()
+    for name, line in (
+        ("empty.mp4", "is empty"),
+        ("notes.mp4", "cannot be read as a video"),
+        ("heavy.mp4", "2 MB"),
+    ):
+        give(page, files / name)
+        expect(page.get_by_text(line).first).to_be_visible()
+    give(page, files / "notes.mp4", files / "street.mp4")  # the good one goes on
+    expect(page.locator("video.va-player")).to_be_visible()
+    expect(page.locator("#va-status .va-note")).to_have_count(1)
+    shoot(page, "upload")
+
+
+def test_correct_save_and_load(visit, files, tmp_path, shoot):
+    page = visit()
+    open_clips(page, files / "street.mp4")
+    ask(page, "What is it?")
+    answered(page, "cars.")
+    page.locator(f"{CHAT} .bot ~ * button[title='Edit'], {CHAT} button[title='Edit']").last.click()
+    page.locator(f"{CHAT} textarea").last.fill("A taxi passes.")
+    page.locator(f"{CHAT} button[title='Submit']").last.click()
+    expect(page.locator("#va-hint")).to_contain_text("Corrected")
+    expect(page.locator(EVIDENCE)).to_contain_text("You corrected this answer")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "corrected")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save corrections").click()
+    download.value.save_as(tmp_path / "corrections.jsonl")
+    shutil.copy(files / "street.mp4", tmp_path)
+    (item,) = read_items(tmp_path / "corrections.jsonl")
+    assert item.answer == "A taxi passes."
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save", exact=True).click()
+    download.value.save_as(tmp_path / "conversation.json")
+    assert json.loads((tmp_path / "conversation.json").read_text())["turns"]
+
+    other = visit()
+    other.set_input_files("input[type=file] >> nth=-1", str(tmp_path / "conversation.json"))
+    expect(other.locator(f"{CHAT} .bot")).to_contain_text("A taxi passes.")
+    expect(other.locator("#va-hint")).to_contain_text("open street.mp4")
+    open_clips(other, files / "street.mp4")
+    ask(other, "And then?")
+    answered(other, "asked before: 1")
+
+
+def test_stop_and_retry(visit, files, served):
+    page = visit()
+    open_clips(page, files / "street.mp4")
+    served.model.gate.clear()
+    try:
+        ask(page, "What is it?")
+        expect(page.locator(f"{CHAT} .bot")).to_contain_text("A man")
+        page.keyboard.press("Escape")
+        expect(page.locator("#va-hint")).to_contain_text("Stopped")
+    finally:
+        served.model.gate.set()
+    expect(page.locator(ASK)).to_have_value("What is it?")
+    page.press(ASK, "Enter")
+    answered(page, "cars.")
+    page.locator(f"{CHAT} button[title='Retry']").last.click()
+    expect(page.locator(f"{CHAT} .va-thinking")).to_be_visible()
+    answered(page, "cars.")
+    expect(page.locator(f"{CHAT} .bot")).to_have_count(1)
+
+
+def test_a_phone_in_the_dark(visit, files, shoot):
+    page = visit(PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
+    open_clips(page, files / "street.mp4", files / "street.srt")
+    ask(page, "What is in the video?")
+    answered(page, "ANN")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert "dark" in page.evaluate("document.body.className")
+    shoot(page, "phone")

@@ -1,0 +1,317 @@
+"""The page: its layout, and which action each part of it calls. The only room with Gradio."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from assistant.ui import asking, cards, keeping, opening, samples
+from assistant.ui import room as rooms
+from assistant.ui.answering import answer_once
+from assistant.ui.room import Room
+from assistant.ui.settings import CHOICES, DECODING, FREE, PRECISIONS, YES_NO
+from assistant.ui.view import TRIES, Parts, Props
+from assistant.ui.visitor import Visitor
+
+from assistant.session import MAX_FRAMES
+
+__all__ = ["build", "launch"]
+
+FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
+THREADS = 120  # a waiting question holds one
+LONGEST_QUESTION = 2000  # characters
+SAVE = "(text, name) => vaSave(text, name)"
+SETTINGS = ("task", "adapter", "precision", "frames", "decoding", "longest", "attributes")
+Action = Callable[..., Iterator[Parts] | Parts]
+Part = gr.components.Component
+
+
+def build(room: Room) -> gr.Blocks:
+    """The page of ``room``; no model is loaded until a clip is opened."""
+    os.environ["GRADIO_TEMP_DIR"] = str(room.uploads)  # of this process: where uploads arrive
+    with gr.Blocks(title="assistant", fill_width=True, analytics_enabled=False) as page:
+        parts: dict[str, Any] = {}
+        most = room.options.limits.bytes
+        gr.HTML(_text("head.html").replace("MOST_BYTES", str(most)), elem_id="va-head")
+        with gr.Row(elem_id="va-main"):
+            with gr.Column(scale=5, min_width=320, elem_id="va-left"):
+                _clip_column(parts)
+                _settings(parts)
+            with gr.Column(scale=7, min_width=320, elem_id="va-right"):
+                _chat_column(parts)
+        _wire(page, room, parts)
+        gr.api(_door(room), api_name="answer", concurrency_limit=None)
+    page.queue(default_concurrency_limit=None, max_size=room.options.most_waiting + THREADS)
+    return page
+
+
+def launch(
+    page: gr.Blocks,
+    room: Room,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    share: bool = False,
+    auth: tuple[str, str] | None = None,
+    mcp: bool = False,
+    open_browser: bool = False,
+) -> str:
+    """Serve the page, on threads of its own until ``page.close()``; its address."""
+    _, address, shared = page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        inbrowser=open_browser,
+        auth=auth,
+        mcp_server=mcp,
+        max_threads=THREADS,
+        max_file_size=room.options.limits.bytes,
+        allowed_paths=[str(room.visitors.root)],
+        theme=_theme(),
+        css=_text("style.css"),
+        head=f"<script>{_text('page.js')}</script>",
+        footer_links=["api"],
+        ssr_mode=False,
+        quiet=True,
+        show_error=True,
+        prevent_thread_lock=True,
+    )
+    return shared or address
+
+
+def _text(name: str) -> str:
+    return (files("assistant.ui") / name).read_text(encoding="utf-8")
+
+
+def _theme() -> gr.themes.Base:
+    """Local fonts only: nothing is fetched from outside."""
+    theme = gr.themes.Soft(
+        primary_hue="emerald", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="lg"
+    )
+    plain = {"body_background_fill": "*neutral_50", "body_background_fill_dark": "*neutral_950"}
+    for mode in ("", "_dark"):  # labels as quiet text
+        plain[f"block_title_background_fill{mode}"] = "none"
+        plain[f"block_title_text_color{mode}"] = "*body_text_color_subdued"
+        plain[f"block_label_background_fill{mode}"] = "none"
+        plain[f"block_label_text_color{mode}"] = "*body_text_color_subdued"
+    return theme.set(
+        block_title_padding="0",
+        block_title_text_weight="400",
+        block_label_text_weight="400",
+        **plain,
+    )
+
+
+def _clip_column(parts: dict[str, Any]) -> None:
+    parts["player"] = gr.HTML(cards.player(None), elem_id="va-player")
+    with gr.Row(elem_id="va-clips", visible=True):
+        parts["clips"] = gr.Radio(
+            [], label="Ask about", visible=False, container=False, scale=8, elem_id="va-choice"
+        )
+        parts["close"] = gr.Button(
+            "Close clip", size="sm", visible=False, scale=0, min_width=96, elem_id="va-close"
+        )
+    parts["said"] = gr.HTML("", elem_id="va-said")
+    parts["drop"] = gr.File(
+        label="Clips and subtitles",
+        file_count="multiple",
+        height=84,
+        elem_id="va-drop",
+    )
+    parts["status"] = gr.HTML("", elem_id="va-status")
+    with gr.Row(elem_id="va-samples"):
+        gr.HTML('<span class="va-seen">Examples</span>')
+        for label in samples.samples():
+            parts[f"sample {label}"] = gr.Button(label, size="sm", scale=0, min_width=80)
+
+
+def _chat_column(parts: dict[str, Any]) -> None:
+    parts["chat"] = gr.Chatbot(
+        [],
+        label="Conversation",
+        show_label=False,
+        height="min(52vh, 560px)",
+        editable="all",
+        buttons=["copy", "copy_all"],
+        placeholder=cards.welcome(),
+        latex_delimiters=[],
+        elem_id="va-chat",
+    )
+    parts["question"] = gr.Textbox(
+        label="Question",
+        placeholder="Ask about the clip",
+        show_label=False,
+        lines=1,
+        max_lines=6,
+        max_length=LONGEST_QUESTION,
+        submit_btn=True,
+        elem_id="va-question",
+        html_attributes=gr.InputHTMLAttributes(enterkeyhint="send"),
+    )
+    parts["hint"] = gr.HTML("", elem_id="va-hint")
+    with gr.Row(elem_id="va-try"):
+        for number in range(TRIES):
+            parts[f"example {number}"] = gr.Button("", size="sm", scale=0, visible=False)
+    with gr.Row(elem_id="va-how"):
+        parts["task"] = gr.Dropdown(
+            [("Auto", "auto")], value="auto", label="Task", scale=2, min_width=150
+        )
+        parts["form"] = gr.Radio(
+            [FREE, YES_NO, CHOICES], value=FREE, label="Answer", scale=4, min_width=260
+        )
+        parts["choices"] = gr.Textbox(
+            label="Choices, parted by commas",
+            placeholder="red, green, blue",
+            visible=False,
+            scale=3,
+            min_width=200,
+        )
+    parts["evidence"] = gr.HTML("", elem_id="va-evidence")
+    with gr.Accordion("Inside: how far it looked, what was sent", open=False):
+        parts["inside"] = gr.HTML(cards.inside(None), elem_id="va-inside")
+    with gr.Row(elem_id="va-keep"):
+        parts["save json"] = gr.Button("Save", size="sm", scale=0, min_width=80)
+        parts["save markdown"] = gr.Button("Save as text", size="sm", scale=0, min_width=110)
+        parts["save corrections"] = gr.Button("Save corrections", size="sm", scale=0, min_width=130)
+        parts["load"] = gr.UploadButton("Load", size="sm", scale=0, min_width=80)
+        parts["clear"] = gr.Button("Clear", size="sm", scale=0, min_width=80)
+    parts["file"] = gr.Textbox(visible="hidden")
+    parts["file name"] = gr.Textbox(visible="hidden")
+
+
+def _settings(parts: dict[str, Any]) -> None:
+    with gr.Accordion("Settings", open=False, elem_id="va-settings"):
+        with gr.Row():
+            parts["adapter"] = gr.Dropdown(
+                [("the task's own", "auto")], value="auto", label="Adapter", min_width=140
+            )
+            parts["precision"] = gr.Dropdown(
+                [*PRECISIONS], value="auto", label="Precision", min_width=140
+            )
+        parts["frames"] = gr.Slider(
+            1, min(64, MAX_FRAMES), value=8, step=1, label="Frames looked at"
+        )
+        parts["decoding"] = gr.Radio(
+            [*DECODING],
+            value="careful",
+            label="Answers",
+            info="careful weighs several and comes whole; quick comes word by word",
+        )
+        parts["longest"] = gr.Slider(
+            0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
+        )
+        parts["attributes"] = gr.Checkbox(True, label="Name what the image encoder recognises")
+        parts["transcribe"] = gr.Checkbox(
+            False, label="Listen to the clip", visible=samples.can_listen()
+        )
+        gr.HTML('<p class="va-seen">Nothing is drawn at random: no seed is needed.</p>')
+        parts["loaded"] = gr.HTML("", elem_id="va-loaded")
+        with gr.Row():
+            parts["measure"] = gr.Button("What is loaded?", size="sm")
+            parts["doctor"] = gr.Button("Check this machine", size="sm")
+        parts["checks"] = gr.HTML("")
+
+
+def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
+    """Which action each part calls."""
+
+    def run(action: Action, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        yield {parts["hint"]: gr.skip()}  # Gradio takes a silent function for a broken one
+        try:
+            changes = action(room, room.visitors.of(request.session_hash), *values)
+            for changed in [changes] if isinstance(changes, dict) else changes:
+                if changed:
+                    yield {parts[name]: _update(value) for name, value in changed.items()}
+        except Exception as error:  # a page that says nothing would be worse
+            yield {parts[name]: value for name, value in rooms.excuse(error).items()}
+
+    def act(trigger: Any, action: Action, *inputs: Part) -> Any:
+        def called(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+            yield from run(action, request, *values)
+
+        return trigger(called, [*inputs], outputs, show_progress="hidden", api_visibility="private")
+
+    def act_on(trigger: Any, action: Action) -> Any:
+        """Like ``act``; the action gets what was clicked or changed."""
+
+        def called(request: gr.Request, event: gr.EventData) -> Iterator[dict[Any, Any]]:
+            yield from run(action, request, event)
+
+        return trigger(called, None, outputs, show_progress="hidden", api_visibility="private")
+
+    def leave(request: gr.Request) -> None:
+        room.visitors.leave(request.session_hash)
+
+    outputs = [*parts.values()]
+    question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
+    act(page.load, rooms.arrive)
+    page.unload(leave)
+    act(parts["drop"].upload, opening.take, parts["drop"])
+    for label in samples.samples():
+        act(parts[f"sample {label}"].click, partial(opening.take_sample, label=label))
+    act(parts["clips"].input, opening.choose, parts["clips"])
+    act(parts["close"].click, opening.remove)
+    act(parts["transcribe"].input, opening.listen, parts["transcribe"])
+    tries = [parts[f"example {number}"] for number in range(TRIES)]
+    for asked in (
+        act(question.submit, asking.ask, question, *how),
+        *(act(button.click, asking.ask, button, *how) for button in tries),
+        act_on(chat.retry, lambda room, who, event: asking.retry(room, who, event.index)),
+        act_on(
+            chat.edit, lambda room, who, event: asking.edit(room, who, event.index, event.value)
+        ),
+        act_on(chat.select, lambda room, who, event: asking.select(room, who, event.index)),
+    ):
+        act(asked.then, asking.explain)
+    act(question.stop, asking.stop)
+    act(chat.clear, asking.clear)
+    act(parts["clear"].click, asking.clear)
+    act(parts["form"].input, rooms.choose_form, parts["form"])
+    for name in SETTINGS:
+        act(parts[name].input, partial(_change, name), parts[name])
+    act(parts["measure"].click, rooms.measure)
+    act(parts["doctor"].click, rooms.check_machine)
+    act(parts["load"].upload, keeping.load, parts["load"])
+    for kind in keeping.WRITERS:
+        saved = act(parts[f"save {kind}"].click, partial(keeping.save, kind=kind))
+        saved.then(None, [parts["file"], parts["file name"]], None, js=SAVE)
+
+
+def _change(name: str, room: Room, visitor: Visitor, value: Any) -> Parts:
+    return rooms.change(room, visitor, name, value)
+
+
+def _update(value: Any) -> Any:
+    return gr.update(**value) if isinstance(value, Props) else value
+
+
+def _door(room: Room) -> Callable[..., dict[str, Any]]:
+    """What programs call: over HTTP as ``/answer``, over MCP as the tool ``answer``."""
+
+    def answer(
+        video: gr.FileData,
+        question: str,
+        task: str = "auto",
+        choices: list[str] | None = None,
+    ) -> dict[str, Any]:
+        """Answer a question about a video clip or a picture.
+
+        Args:
+            video: the clip, as an uploaded file.
+            question: what to ask; a time in it ("at 0:42") is where it looks.
+            task: "auto", "chat", or another task that is listed on the page.
+            choices: answer with the likeliest of these.
+        """
+        path = video["path"] if isinstance(video, dict) else video.path
+        return answer_once(room, Path(path), question, task, choices)
+
+    return answer

@@ -1,0 +1,186 @@
+"""Questions and answers on the page: ask, stop, retry, edit, correct, look at the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+
+from assistant.ui import cards, picking
+from assistant.ui.chat import label_of, message_places, messages
+from assistant.ui.line import Failed, Job, Waiting
+from assistant.ui.room import Room
+from assistant.ui.settings import FREE, choices_of
+from assistant.ui.talk import Done, Piece, Stage, add_pictures
+from assistant.ui.talk import ask as start_asking
+from assistant.ui.talk import explain as start_explaining
+from assistant.ui.view import Parts, Props, ready, shown_answers, shown_clips, shown_evidence
+from assistant.ui.visitor import Asked, Visitor
+
+from assistant.doctor import examine
+from assistant.errors import AssistantError
+from assistant.tasks.base import find_task
+
+__all__ = ["ask", "ask_again", "clear", "edit", "explain", "retry", "select", "stop"]
+
+STOPPED = "Stopped. This question is not remembered."
+
+
+def ask(
+    room: Room, visitor: Visitor, question: str, form: str = FREE, choices: str = ""
+) -> Iterator[Parts]:
+    """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
+    task = find_task(visitor.settings.task, room.options.model)
+    question = " ".join(question.split()) or task.question or ""
+    yield from _ask_clips(room, visitor, question, choices_of(form, choices))
+
+
+def ask_again(
+    room: Room, visitor: Visitor, place: int, question: str | None = None
+) -> Iterator[Parts]:
+    """Ask the question of turn ``place`` again, in other words if given; later turns go."""
+    if not 0 <= place < len(visitor.turns) or visitor.is_busy:
+        yield shown_answers(visitor)
+        return
+    while visitor.turns[place].also:
+        place -= 1
+    kept, turn = visitor.turns, visitor.turns[place]
+    visitor.turns = kept[:place]
+    yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
+    if len(visitor.turns) == place:  # nothing came of it
+        visitor.turns, visitor.shown = kept, kept[-1]
+        yield {**shown_answers(visitor), "question": ready()}
+
+
+def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
+    """The evidence of the shown answer: frames at once, then what each weighs."""
+    turn = visitor.shown
+    if turn is None or turn.live is None:
+        return
+    try:
+        add_pictures(visitor, turn)
+    except AssistantError as error:
+        yield {"hint": cards.note(str(error), "bad")}
+    if visitor.shown is turn:
+        yield shown_evidence(visitor)
+    for update in start_explaining(room.engine, turn):
+        if visitor.shown is not turn or visitor.is_busy:
+            return  # another answer is on the page, or being made
+        if isinstance(update, Done):
+            yield shown_evidence(visitor)
+
+
+def stop(room: Room, visitor: Visitor) -> Parts:
+    """Stop the answer that is being made."""
+    if visitor.job is not None:
+        visitor.job.stop.set()
+    return {}
+
+
+def clear(room: Room, visitor: Visitor) -> Parts:
+    """Forget the conversation; clips stay open."""
+    stop(room, visitor)
+    visitor.forget()
+    return {**shown_answers(visitor), "hint": ""}
+
+
+def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Parts]:
+    """A message was changed in place: a question is asked again, an answer is corrected."""
+    role, place = message_places(visitor.turns)[message]
+    text = text.strip()
+    if role == "user":
+        yield from ask_again(room, visitor, place, text)
+        return
+    turn = visitor.turns[place]
+    text = text.removeprefix(label_of(visitor.turns, turn)).strip()
+    turn.correction = None if text in ("", turn.answer) else text
+    visitor.shown = turn
+    done = "Corrected. Follow-up questions build on it, and it can be exported."
+    yield {**shown_answers(visitor), "hint": cards.note(done if turn.correction else "", "good")}
+
+
+def select(room: Room, visitor: Visitor, message: int) -> Parts:
+    """Show the evidence of the answer that was clicked."""
+    places = message_places(visitor.turns)
+    if 0 <= message < len(places):
+        visitor.shown = visitor.turns[places[message][1]]
+        if visitor.shown.clip in visitor.clips and visitor.chosen != picking.ALL:
+            visitor.chosen = visitor.shown.clip
+    return {**shown_evidence(visitor), **shown_clips(visitor)}
+
+
+def _ask_clips(
+    room: Room, visitor: Visitor, question: str, choices: Sequence[str] | None
+) -> Iterator[Parts]:
+    """Ask the clips that a question is to, one after the other, until one has no answer."""
+    if visitor.is_busy:
+        yield {"hint": cards.note("One question at a time: this one is still being answered.")}
+        return
+    if not visitor.clips:
+        open_one = "Open a clip first: drop one, or take an example."
+        yield {"hint": cards.note(open_one, "bad"), "question": ready(question)}
+        return
+    names = picking.asked_clips(question, list(visitor.clips), visitor.chosen)
+    for number, name in enumerate(names):
+        try:
+            visitor.job = start_asking(room.engine, visitor, visitor.clips[name], question, choices)
+        except AssistantError as error:
+            yield _failed(visitor, visitor.turns, question, Failed(str(error)))
+            return
+        try:
+            answered = yield from _follow(visitor, visitor.job, question, also=number > 0)
+        finally:
+            visitor.job = None
+        if not answered:
+            return
+
+
+def _follow(
+    visitor: Visitor, job: Job, question: str, *, also: bool
+) -> Generator[Parts, None, bool]:
+    """The page while one answer is made; whether it came to its end."""
+    before, said = visitor.turns, ""
+
+    def pending(text: str) -> Parts:
+        return {"chat": messages(before, question, text, also=also)}
+
+    busy = {"question": Props(value="", submit_btn=False, stop_btn=True), "hint": ""}
+    yield {**pending(cards.thinking("Thinking")), **busy}
+    for update in job:
+        if isinstance(update, Piece):
+            said += update.text
+            if job.updates.empty():  # a slow line to the page gets several pieces at once
+                yield pending(said)
+        elif isinstance(update, Stage) and not said:
+            yield pending(cards.thinking(update.doing))
+        elif isinstance(update, Waiting) and update.ahead:
+            yield pending(cards.thinking("", update.ahead))
+        elif isinstance(update, Failed):
+            yield _failed(visitor, before, question, update)
+            return False
+        elif isinstance(update, Done) and update.turn is not None:
+            update.turn.also = also
+    if visitor.turns is before:
+        yield {**shown_answers(visitor), "hint": cards.note(STOPPED), "question": ready(question)}
+        return False
+    yield {**shown_answers(visitor), "question": ready()}
+    return True
+
+
+def _failed(visitor: Visitor, before: list[Asked], question: str, failure: Failed) -> Parts:
+    """Back to before the question, which stays in the box to be mended."""
+    visitor.turns = before
+    text = cards.note(_without_paths(failure.message, visitor), "bad")
+    if failure.memory:
+        text += cards.checks([check for check in examine() if check.status != "ok"])
+    return {**shown_answers(visitor), "hint": text, "question": ready(question)}
+
+
+def retry(room: Room, visitor: Visitor, message: int) -> Iterator[Parts]:
+    """Ask a question again, under the present settings."""
+    yield from ask_again(room, visitor, message_places(visitor.turns)[message][1])
+
+
+def _without_paths(message: str, visitor: Visitor) -> str:
+    """The message with clips as the person calls them."""
+    for clip in visitor.clips.values():
+        message = message.replace(str(clip.path), clip.name).replace(clip.path.name, clip.name)
+    return message.replace(str(visitor.folder), "")

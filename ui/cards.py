@@ -1,0 +1,217 @@
+"""The pieces of the page that Gradio has no component for, as HTML; all text in it is escaped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from assistant.ui.timeline import as_svg, clock, draw_routing, timeline
+from assistant.ui.uploads import PICTURES
+from assistant.ui.visitor import subtitles_of
+
+if TYPE_CHECKING:
+    from assistant.ui.engine import Loaded
+    from assistant.ui.visitor import Asked, OpenClip
+
+    from assistant.doctor import Check
+
+__all__ = [
+    "checks",
+    "evidence",
+    "inside",
+    "loaded",
+    "note",
+    "player",
+    "progress",
+    "spoken",
+    "thinking",
+    "welcome",
+]
+
+UNSURE_BELOW = 0.6  # share of the likeliest choice; it is then shown as unsure
+LEGEND = (
+    '<p class="va-legend"><span><i class="va-for"></i> the answer leans on this moment</span> '
+    '<span><i class="va-against"></i> it speaks against the answer</span></p>'
+)
+
+
+def player(clip: OpenClip | None) -> str:
+    """The chosen clip, with its subtitles."""
+    if clip is None:
+        return (
+            '<div class="va-empty"><svg viewBox="0 0 48 48" aria-hidden="true">'
+            '<rect x="5" y="11" width="38" height="26" rx="5"/><path d="M21 18.5v11l9-5.5z"/></svg>'
+            "<p>Your clip plays here.</p></div>"
+        )
+    address = f"gradio_api/file={quote(str(clip.path))}"
+    name = escape(clip.name)
+    if clip.path.suffix.lower() in PICTURES:
+        return f'<img class="va-player" src="{address}" alt="{name}">'
+    subtitles = subtitles_of(clip)
+    track = (
+        f'<track kind="subtitles" label="Subtitles" src="gradio_api/file={quote(str(subtitles))}"'
+        " default>"
+        if subtitles.is_file()
+        else ""
+    )
+    return (
+        f'<video class="va-player" controls playsinline preload="metadata" aria-label="{name}" '
+        f'src="{address}">{track}</video>'
+    )
+
+
+def thinking(doing: str, ahead: int = 0) -> str:
+    """The calm state before the first word."""
+    if ahead:
+        who = "1 person is" if ahead == 1 else f"{ahead} people are"
+        return (
+            f'<span class="va-thinking">You are number {ahead + 1} in line; {who} before you</span>'
+        )
+    return f'<span class="va-thinking">{escape(doing)}</span>'
+
+
+def progress(doing: str, share: float) -> str:
+    """What is being done to a clip; ``share`` is how far it is, 0 to 1."""
+    return (
+        f'<div class="va-progress" role="status">{escape(doing)}'
+        f'<div class="va-bar"><i style="width:{share:.0%}"></i></div></div>'
+    )
+
+
+def spoken(clip: OpenClip | None) -> str:
+    """Where the chosen clip's subtitles are from."""
+    if clip is None or clip.said is None:
+        return ""
+    if not clip.said:
+        return '<p class="va-seen">No subtitles. Drop a .srt, .vtt or .ass file to add some.</p>'
+    lines = "1 line" if len(clip.said.lines) == 1 else f"{len(clip.said.lines)} lines"
+    return f'<p class="va-seen">Subtitles: {escape(clip.said.source)}, {lines}</p>'
+
+
+def note(text: str, kind: str = "info") -> str:
+    """One line for the person; ``kind`` is "info", "good" or "bad"."""
+    if not text:
+        return ""
+    role = "alert" if kind == "bad" else "status"
+    return f'<p class="va-note va-{kind}" role="{role}">{escape(text)}</p>'
+
+
+def welcome() -> str:
+    """What stands in the empty chat."""
+    return (
+        '<div class="va-welcome"><h3>Talk about a clip</h3>'
+        "<p>Drop one on the left, or take an example. Then ask what you want to know: "
+        "who is there, what happens, how many, at which time.</p></div>"
+    )
+
+
+def evidence(turn: Asked | None) -> str:
+    """What the shown answer rests on."""
+    if turn is None or turn.told is None:
+        return ""
+    found, told = turn.told.found, turn.told
+    parts = [f'<section class="va-card" aria-label="Evidence"><h4>{escape(turn.question)}</h4>']
+    parts.append(f'<div class="va-chips">{"".join(_chips(turn))}</div>')
+    if turn.correction is not None:
+        parts.append(note(f"You corrected this answer; it said: {turn.answer}", "good"))
+    if "probabilities" in found:
+        parts.append(_probabilities(found))
+    if found.get("unsure"):
+        parts.append(note(f"Unsure: {found['reason']}.", "info"))
+    parts += [note(warning, "info") for warning in found["warnings"]]
+    if found["attributes"]:
+        seen = ", ".join(
+            f"{escape(thing['name'])} {thing['probability']:.0%}" for thing in found["attributes"]
+        )
+        parts.append(f'<p class="va-seen">Seen by the image encoder: {seen}</p>')
+    span = (found["start"], found["end"])
+    parts.append(timeline(told.pictures, found["frames"], told.weights, span, told.lines))
+    parts.append(LEGEND if told.weights is not None else "")
+    return "".join(parts) + "</section>"
+
+
+def _chips(turn: Asked) -> list[str]:
+    assert turn.told is not None
+    found = turn.told.found
+    score = found.get("task_score")
+    # nan: there was nothing to choose from
+    chosen = (
+        "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
+    )
+    span = f"{clock(found['start'])} to {clock(found['end'])}"
+    asked = ", as the question says" if found["range_source"] == "question" else ""
+    chips = [
+        f"{turn.clip}",
+        f"task {found['task']}{chosen}",
+        f"{len(found['frames'])} frames, {span}{asked}",
+        f"adapter {found['adapter']}" if found["adapter"] else "base weights",
+        f"{found['seconds']:.1f} s",
+    ]
+    if found["dialogue_source"] != "none":
+        chips.insert(3, f"dialogue: {found['dialogue_source']}")
+    return [f"<span>{escape(chip)}</span>" for chip in chips]
+
+
+def _probabilities(found: dict[str, Any]) -> str:
+    shares = found["probabilities"]
+    rows = [
+        f"<li{' class=va-first' if choice == found['choice'] else ''}><span>{escape(choice)}</span>"
+        f'<i style="--share:{share:.4f}"></i><b>{share:.0%}</b></li>'
+        for choice, share in shares.items()
+    ]
+    unsure = ""
+    # An adapter has a threshold of its own.
+    close = found["adapter"] is None and max(shares.values()) < UNSURE_BELOW
+    if close and not found.get("unsure"):
+        unsure = note("Unsure: no choice is much likelier than the others.", "info")
+    return f'<ul class="va-shares">{"".join(rows)}</ul>{unsure}'
+
+
+def inside(turn: Asked | None) -> str:
+    """How far the Q-Former looked, and what was sent to it and to the LLM."""
+    if turn is None or turn.told is None:
+        return '<p class="va-seen">Ask something first.</p>'
+    told = turn.told
+    if told.weights is None:
+        drawn = '<p class="va-seen">Being worked out.</p>'
+    elif told.routing:
+        drawn = (
+            f'<div class="va-routing">{as_svg(draw_routing(told.routing))}</div>'
+            '<p class="va-legend">How far each layer looks: the darkest share sees everything, '
+            "lighter ones only what is near.</p>"
+        )
+    else:
+        drawn = '<p class="va-seen">No routing: the base weights see every frame by itself.</p>'
+    texts = [
+        f"<h5>Sent to the {escape(reader)}</h5><pre>{escape(text)}</pre>"
+        for reader, text in told.sent.items()
+    ]
+    return f'<div class="va-inside">{drawn}{"".join(texts)}</div>'
+
+
+def loaded(models: Sequence[Loaded], resident: float, free: float) -> str:
+    """What lies in memory; ``resident`` and ``free`` in bytes."""
+    rows = [
+        f"<li>{escape(held.model)}, {escape(held.precision)}: {held.parameters / 1e6:.0f} million "
+        f"parameters, {held.megabytes:.0f} MB"
+        + (f"; adapters {escape(', '.join(held.adapters))}" if held.adapters else "")
+        + "</li>"
+        for held in models
+    ]
+    listed = "".join(rows) or "<li>No model yet; it loads with the first clip.</li>"
+    memory = f"This program takes {resident / 1e9:.1f} GB, {free / 1e9:.1f} GB are free."
+    return f'<ul class="va-loaded">{listed}<li>{memory}</li></ul>'
+
+
+def checks(found: Sequence[Check]) -> str:
+    """`assistant doctor`'s report."""
+    rows = [
+        f'<li class="va-{check.status}"><b>{escape(check.name)}</b> {escape(check.found)}'
+        + (f"<br><em>{escape(check.advice)}</em>" if check.advice else "")
+        + "</li>"
+        for check in found
+    ]
+    return f'<ul class="va-checks">{"".join(rows)}</ul>'

@@ -1,0 +1,99 @@
+"""The models in memory: loaded with the first question, used by one question at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from assistant.ui.line import Line
+from assistant.ui.settings import DECODING, Options, Settings
+
+if TYPE_CHECKING:
+    from assistant.features import FeatureStore
+    from assistant.model.assistant import VideoAssistant
+    from assistant.session import Assistant
+
+__all__ = ["Engine", "Loaded"]
+
+MOST_LOADED = 2  # models in memory at once
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What lies in memory, for a person."""
+
+    model: str
+    precision: str
+    parameters: int
+    megabytes: float  # of its weights
+    adapters: tuple[str, ...]
+
+
+class Engine:
+    """Everything here but ``line`` and ``loaded`` is for the line's own thread."""
+
+    def __init__(self, options: Options, on_drop: Callable[[VideoAssistant], None]) -> None:
+        """``on_drop`` gets a model that leaves memory, to let go of it, too."""
+        self.options, self._on_drop = options, on_drop
+        self.line = Line(options.most_waiting)
+        self._models: OrderedDict[str, Assistant] = OrderedDict()  # by precision
+
+    def assistant(
+        self, settings: Settings, store: FeatureStore, on_load: Callable[[], None] | None = None
+    ) -> Assistant:
+        """The model in the wanted precision, with the visitor's own ``store`` of features.
+
+        Args:
+            on_load: called before the model is loaded, if it has to be.
+        Raises:
+            WeightsError: weights missing or damaged. InputError: an unknown model or precision.
+        """
+        from assistant import load
+        from assistant.session import Assistant
+
+        key = self.options.precision if settings.precision == "auto" else settings.precision
+        if key not in self._models:
+            if on_load is not None:
+                on_load()
+            while len(self._models) >= MOST_LOADED:
+                _, dropped = self._models.popitem(last=False)
+                self._on_drop(dropped.model)
+            self._models[key] = load(
+                self.options.model, base=self.options.base, precision=key, store=store
+            )
+        self._models.move_to_end(key)
+        return Assistant(self._models[key].model, store)
+
+    @contextmanager
+    def decoding(self, model: VideoAssistant, settings: Settings) -> Iterator[None]:
+        """The model decodes as ``settings`` say, within the block."""
+        beams, llm = DECODING[settings.decoding], getattr(model, "llm", None)
+        if not beams or llm is None:  # a scripted model has none
+            yield
+            return
+        shipped = llm.config
+        llm.config = replace(shipped, beams=beams)
+        try:
+            yield
+        finally:
+            llm.config = shipped
+
+    def loaded(self) -> list[Loaded]:
+        """The models in memory, the last used last."""
+        return [_describe(key, held) for key, held in list(self._models.items())]
+
+
+def _describe(precision: str, assistant: Assistant) -> Loaded:
+    model = assistant.model
+    weights = list(model.parameters()) if hasattr(model, "parameters") else []
+    names = model.adapters.names if "adapters" in getattr(model, "__dict__", {}) else ()
+    return Loaded(
+        model=model.name,
+        precision=precision,
+        parameters=sum(weight.numel() for weight in weights),
+        megabytes=sum(weight.nbytes for weight in weights) / 1e6,
+        adapters=tuple(names),
+    )

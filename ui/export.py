@@ -1,0 +1,163 @@
+"""A conversation as a file and back, and corrected answers as training data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from assistant.ui.visitor import MOST_TURNS, Asked, Told
+
+from assistant.errors import InputError
+
+__all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
+
+FORMAT = "assistant conversation 1"
+KEYS = ("clip", "question", "answer", "correction", "choices", "found")
+NUMBER = (int, float)
+NEEDED: dict[str, Any] = {
+    "frames": list,
+    "warnings": list,
+    "attributes": list,
+    "start": NUMBER,
+    "end": NUMBER,
+    "seconds": NUMBER,
+    "task": str,
+    "range_source": str,
+    "dialogue_source": str,
+}
+MOST_BYTES = 4 * 2**20  # of a saved conversation
+
+
+def as_json(turns: Sequence[Asked]) -> str:
+    """Everything that was asked and answered, with what each answer rests on."""
+    written = []
+    for turn in turns:
+        found = turn.told.found if turn.told else None
+        choices = list(turn.choices) if turn.choices else None
+        values = (turn.clip, turn.question, turn.answer, turn.correction, choices, found)
+        written.append(dict(zip(KEYS, values, strict=True)))
+    return json.dumps({"format": FORMAT, "turns": written}, ensure_ascii=False, indent=1) + "\n"
+
+
+def as_markdown(turns: Sequence[Asked]) -> str:
+    """The conversation to be read."""
+    parts = ["# Conversation\n"]
+    clip = None
+    for turn in turns:
+        if turn.clip != clip:
+            clip = turn.clip
+            parts.append(f"## {clip}\n")
+        parts.append(f"**{turn.question}**\n\n{turn.said}\n")
+        if turn.correction is not None:
+            parts.append(f"*Corrected; the answer was: {turn.answer}*\n")
+        if turn.told:
+            found = turn.told.found
+            times = " ".join(f"{moment:.1f}" for moment in found["frames"])
+            parts.append(f"*Task {found['task']}, frames at {times} s*\n")
+    return "\n".join(parts)
+
+
+def as_corrections(turns: Sequence[Asked]) -> str:
+    """The corrected answers as JSONL that ``assistant data check`` takes.
+
+    A clip is named as the person named it: the file lies beside the clips.
+
+    Raises:
+        InputError: nothing was corrected.
+    """
+    rows = []
+    for number, turn in enumerate(turns, 1):
+        if turn.correction is None:
+            continue
+        row: dict[str, Any] = {
+            "id": f"correction-{number}",
+            "video": turn.clip,
+            "question": turn.question,
+            "answer": turn.correction,
+        }
+        found = turn.told.found if turn.told else {}
+        if found.get("range_source") in ("question", "given", "session"):
+            row |= {"start": found["start"], "end": found["end"]}
+        if turn.choices and turn.correction in turn.choices:
+            row["choices"] = list(turn.choices)
+        if turn.told and turn.told.lines:
+            row["dialogue"] = [_turn(line) for line in turn.told.lines]
+        row["type"] = found.get("task", "chat")
+        rows.append(json.dumps(row, ensure_ascii=False))
+    if not rows:
+        raise InputError("Nothing was corrected yet: the pencil beside an answer mends it.")
+    return "\n".join(rows) + "\n"
+
+
+def read_conversation(path: Path) -> list[Asked]:
+    """What ``as_json`` wrote; evidence pictures are not part of it.
+
+    Raises:
+        InputError: another file, or a damaged one.
+    """
+    wanted = "choose a file that was saved here as JSON"
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"This is no saved conversation (too large); {wanted}.")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"This is no saved conversation; {wanted}.") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise InputError(f"This is no saved conversation; {wanted}.")
+    rows = data.get("turns")
+    if not isinstance(rows, list):
+        raise InputError(f"The conversation is damaged: it has no turns; {wanted}.")
+    return [_asked(number, row) for number, row in enumerate(rows[-MOST_TURNS:], 1)]
+
+
+def _asked(number: int, row: Any) -> Asked:
+    damaged = InputError(f"The conversation is damaged at turn {number}.")
+    if not isinstance(row, dict) or set(row) != set(KEYS):
+        raise damaged
+    texts = (row["clip"], row["question"], row["answer"])
+    if not all(isinstance(text, str) and text.strip() for text in texts):
+        raise damaged
+    if not isinstance(row["correction"], str | None) or not isinstance(row["choices"], list | None):
+        raise damaged
+    return Asked(
+        row["clip"],
+        row["question"],
+        row["answer"],
+        correction=row["correction"],
+        choices=tuple(map(str, row["choices"])) if row["choices"] else None,
+        told=Told(row["found"]) if _is_sound(row["found"]) else None,
+    )
+
+
+def _is_sound(found: Any) -> bool:
+    """Whether the page can show it; a file may come from anywhere."""
+    if not isinstance(found, dict):
+        return False
+    shares = found.get("probabilities", {})
+    return (
+        all(isinstance(found.get(key), kind) for key, kind in NEEDED.items())
+        and isinstance(found.get("adapter"), str | None)
+        and len(found["frames"]) > 0
+        and all(isinstance(moment, int | float) for moment in found["frames"])
+        and all(isinstance(warning, str) for warning in found["warnings"])
+        and all(
+            isinstance(thing, dict)
+            and isinstance(thing.get("name"), str)
+            and isinstance(thing.get("probability"), int | float)
+            for thing in found["attributes"]
+        )
+        and isinstance(shares, dict)
+        and all(isinstance(share, int | float) for share in shares.values())
+        and ("probabilities" not in found or found.get("choice") in shares)
+        and (not found.get("unsure") or isinstance(found.get("reason"), str))
+        and isinstance(found.get("task_score"), int | float | None)
+    )
+
+
+def _turn(line: Any) -> dict[str, Any]:
+    """A line of dialogue as training data has it."""
+    values = {field.name: getattr(line, field.name) for field in fields(line)}
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,54 @@
+"""Save a conversation or its corrections to a file of the visitor's, and load it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from assistant.ui import cards
+from assistant.ui.export import as_corrections, as_json, as_markdown, read_conversation
+from assistant.ui.room import Room
+from assistant.ui.view import Parts, shown
+from assistant.ui.visitor import Asked, Visitor
+
+from assistant.errors import InputError
+
+__all__ = ["WRITERS", "load", "save"]
+
+WRITERS: dict[str, tuple[Callable[[Sequence[Asked]], str], str]] = {
+    "json": (as_json, "conversation.json"),
+    "markdown": (as_markdown, "conversation.md"),
+    "corrections": (as_corrections, "corrections.jsonl"),
+}
+
+
+def save(room: Room, visitor: Visitor, kind: str) -> Parts:
+    """A file for the browser to write: nothing of it stays on the server.
+
+    Args:
+        kind: of ``WRITERS``.
+    """
+    write, name = WRITERS[kind]
+    try:
+        if not visitor.turns:
+            raise InputError("There is nothing to save yet: ask something first.")
+        return {"file": write(visitor.turns), "file name": name, "hint": ""}
+    except InputError as error:
+        return {"file": "", "file name": "", "hint": cards.note(str(error), "bad")}
+
+
+def load(room: Room, visitor: Visitor, file: str | Path) -> Parts:
+    """Go on with a saved conversation; the upload is removed."""
+    path = Path(file)
+    try:
+        turns = read_conversation(path)
+    except InputError as error:
+        return {"hint": cards.note(str(error), "bad")}
+    finally:
+        path.unlink(missing_ok=True)
+    visitor.turns = turns
+    visitor.shown = turns[-1] if turns else None
+    missing = sorted({turn.clip for turn in turns} - set(visitor.clips))
+    lacks = f" To go on, open {', '.join(missing)}." if missing else ""
+    told = f"{len(turns)} questions and answers are back.{lacks}"
+    return {**shown(visitor), "hint": cards.note(told, "good")}

@@ -1,0 +1,123 @@
+"""Clips come and go: uploads, examples, subtitles, the clip that is chosen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from assistant.ui import cards, picking, samples
+from assistant.ui.line import Failed, Waiting
+from assistant.ui.room import Room
+from assistant.ui.talk import Stage, open_clip
+from assistant.ui.uploads import check_clip, check_dialogue, is_dialogue, safe_name
+from assistant.ui.view import Parts, shown, shown_clips
+from assistant.ui.visitor import Visitor
+
+from assistant.errors import AssistantError, InputError
+
+__all__ = ["choose", "listen", "remove", "take", "take_sample"]
+
+
+def take(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[Parts]:
+    """Uploaded clips and subtitles; a wrong one gets one line, the others go on."""
+    yield {"drop": None}  # the next one can be dropped
+    wrong: list[str] = []
+    paths = sorted(map(Path, files), key=lambda path: is_dialogue(path.name))
+    for path in paths:
+        name = safe_name(path.name, tuple(visitor.clips))
+        try:
+            if is_dialogue(name):
+                yield from _take_dialogue(room, visitor, path, name)
+            else:
+                yield from _take_clip(room, visitor, path, name)
+        except AssistantError as error:
+            wrong.append(str(error))
+        finally:
+            path.unlink(missing_ok=True)
+    yield {**shown_clips(visitor), "status": "".join(cards.note(line, "bad") for line in wrong)}
+
+
+def take_sample(room: Room, visitor: Visitor, label: str) -> Iterator[Parts]:
+    """One of the example clips."""
+    name = samples.samples().get(label, label)
+    if name in visitor.clips:
+        yield choose(room, visitor, name)
+        return
+    yield {"status": cards.progress(f"Fetching {name}", 0.1)}
+    try:
+        path = samples.make_sample(name, visitor.folder)
+    except AssistantError as error:
+        yield {"status": cards.note(str(error), "bad")}
+        return
+    yield from take(room, visitor, [path])
+
+
+def choose(room: Room, visitor: Visitor, name: str) -> Parts:
+    """The clip that is asked and played from now on."""
+    if name in picking.clip_choices(list(visitor.clips)):
+        visitor.chosen = name
+    return shown_clips(visitor)
+
+
+def remove(room: Room, visitor: Visitor) -> Parts:
+    """Close the chosen clip, or all."""
+    names = list(visitor.clips) if visitor.chosen == picking.ALL else [visitor.chosen]
+    for name in names:
+        if name in visitor.clips:
+            visitor.remove(name)
+    return {**shown(visitor), "status": ""}
+
+
+def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
+    yield {"status": cards.progress(f"Checking {name}", 0.1)}
+    if len(visitor.clips) >= room.options.limits.clips:
+        raise InputError(
+            f"{len(visitor.clips)} clips are open, more do not fit; close one, then open {name}"
+        )
+    offer = check_clip(path, name, room.options.limits)
+    clip = visitor.add(path, name, offer)
+    yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.2)}
+    for update in open_clip(room.engine, visitor, clip):
+        if isinstance(update, Failed):
+            visitor.remove(name)
+            raise InputError(update.message.replace(str(clip.path), name))
+        if isinstance(update, Waiting) and update.ahead:
+            yield {"status": cards.thinking("", update.ahead)}
+        elif isinstance(update, Stage):
+            yield {"status": cards.progress(update.doing, update.share)}
+
+
+def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
+    """Subtitles belong to the clip of the same name, else to the chosen one."""
+    named = [clip for clip in visitor.clips if Path(clip).stem == Path(name).stem.split(".")[0]]
+    owner = (named or [visitor.chosen])[0]
+    if owner not in visitor.clips:
+        raise InputError(f"{name} holds subtitles; choose the clip they belong to first.")
+    clip = visitor.clips[owner]
+    check_dialogue(path, name)
+    folder = visitor.folder / clip.path.stem
+    folder.mkdir(exist_ok=True)
+    clip.dialogue = folder / name  # its name is shown as the source
+    shutil.move(path, clip.dialogue)
+    for update in open_clip(room.engine, visitor, clip):
+        if isinstance(update, Failed):
+            clip.dialogue = None
+            raise InputError(update.message)
+        yield {"status": cards.progress(f"Reading {name}", 0.6)}
+
+
+def listen(room: Room, visitor: Visitor, wanted: bool) -> Iterator[Parts]:
+    """Take what is said from the sound of the chosen clip, or no longer."""
+    visitor.settings = replace(visitor.settings, transcribe=wanted)
+    clip = visitor.clips.get(visitor.chosen)
+    if clip is None:
+        return
+    for update in open_clip(room.engine, visitor, clip):
+        if isinstance(update, Failed):
+            visitor.settings = replace(visitor.settings, transcribe=False)
+            raise InputError(update.message)
+        if isinstance(update, Stage):
+            yield {"status": cards.progress(update.doing, update.share)}
+    yield {**shown_clips(visitor), "status": ""}

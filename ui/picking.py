@@ -1,0 +1,74 @@
+"""Which clip a question is to, and what can be asked: names, tasks, examples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from assistant.adapter_store import adapter_folders
+from assistant.errors import AssistantError
+from assistant.tasks.base import find_task
+from assistant.templates import list_prompts
+
+__all__ = ["ALL", "adapters", "asked_clips", "clip_choices", "example_questions", "tasks"]
+
+ALL = "All clips"
+SHORTEST_STEM = 3  # characters; a shorter one is seldom meant as a name
+MOST_EXAMPLES = 4
+CLOCK = re.compile(r"\d:\d\d")  # a time that the clip at hand may not have
+EVERY = re.compile(
+    r"\b(?:all|both|each|every(?:one)?)(?: one)?(?: of)?(?: the| these| my)? (?:clips?|videos?)\b"
+)
+
+
+def clip_choices(names: Sequence[str]) -> list[str]:
+    """What can be asked: each clip, and all of them where there are several."""
+    return [*names, ALL] if len(names) > 1 else list(names)
+
+
+def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
+    """The clips a question is to: those it names, or all, or the chosen one."""
+    text = question.casefold()
+    if EVERY.search(text):
+        return list(names)
+    named = [name for name in names if _is_named(name, text)]
+    if named:
+        return named
+    return list(names) if chosen == ALL else [name for name in names if name == chosen]
+
+
+def tasks(model: str) -> list[tuple[str, str]]:
+    """``(label, name)`` of every task: shipped ones and the person's own."""
+    own = [name for name in adapter_folders(model) if name not in list_prompts()]
+    found = [("Auto", "auto"), *((name.replace("_", " "), name) for name in list_prompts())]
+    return found + [(f"{name} (yours)", name) for name in own]
+
+
+def adapters(model: str) -> list[tuple[str, str]]:
+    """``(label, name)`` of every adapter."""
+    found = [(f"{name} ({origin})", name) for name, (_, origin) in adapter_folders(model).items()]
+    return [("the task's own", "auto"), ("none: base weights", "none"), *found]
+
+
+def example_questions(task: str, model: str) -> list[str]:
+    """A few to try; for "auto" some of every task that is ready to answer."""
+    if task != "auto":
+        try:
+            return _any_clip(find_task(task, model).examples)[:MOST_EXAMPLES]
+        except AssistantError:
+            return []
+    first = _any_clip(find_task("chat", model).examples)
+    ready = [name for name in adapter_folders(model) if name != "chat"]
+    more = [examples[0] for name in ready if (examples := example_questions(name, model))]
+    return [*first[: max(2, MOST_EXAMPLES - len(more))], *more][:MOST_EXAMPLES]
+
+
+def _any_clip(questions: Sequence[str]) -> list[str]:
+    return [question for question in questions if not CLOCK.search(question)]
+
+
+def _is_named(name: str, text: str) -> bool:
+    stem = Path(name).stem.casefold()
+    names = [name.casefold(), *([stem] if len(stem) >= SHORTEST_STEM else [])]
+    return any(re.search(rf"(?<!\w){re.escape(known)}(?!\w)", text) for known in names)

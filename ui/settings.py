@@ -1,0 +1,59 @@
+"""What a visitor can set, and what the server was started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assistant.ui.uploads import Limits
+
+__all__ = [
+    "CHOICES",
+    "DECODING",
+    "FREE",
+    "PRECISIONS",
+    "YES_NO",
+    "Options",
+    "Settings",
+    "choices_of",
+]
+
+PRECISIONS = ("auto", "bf16", "fp32")
+DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
+FREE, YES_NO, CHOICES = "in words", "yes or no", "one of these"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the server was started."""
+
+    model: str = "mini"
+    base: Path | None = None
+    precision: str = "auto"
+    limits: Limits = field(default_factory=Limits)
+    most_waiting: int = 200
+    grace: float = 600.0  # seconds that a visitor's things stay after the page was left
+    idle: float = 7200.0  # seconds after which an open page without a question is cleared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one visitor wants to be answered."""
+
+    task: str = "auto"
+    adapter: str = "auto"
+    precision: str = "auto"
+    frames: int = 8
+    decoding: str = "careful"
+    longest: int = 0  # tokens of an answer; 0: the task's own
+    attributes: bool = True  # let the model read what the image encoder's classifier names
+    transcribe: bool = False
+
+
+def choices_of(form: str, text: str) -> list[str] | None:
+    """The choices of a question whose answer has the ``form``; None: free text."""
+    if form == YES_NO:
+        return ["yes", "no"]
+    if form == CHOICES:
+        return [choice.strip() for choice in text.replace("\n", ",").split(",") if choice.strip()]
+    return None

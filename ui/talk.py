@@ -1,0 +1,191 @@
+"""What is done in the line: a clip is looked at, a question answered, an answer explained."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.ui.engine import Engine
+from assistant.ui.line import Job
+from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from assistant.answer import Answer
+    from assistant.session import Session
+    from assistant.subtitles import Dialogue
+
+__all__ = ["Done", "Piece", "Stage", "add_pictures", "ask", "explain", "open_clip"]
+
+THUMBNAIL, QUALITY = 192, 80  # longer side in pixels, of JPEG
+UNENDING = 3.0  # seconds that a line of subtitles without an end is shown
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An update: what is being done now, and how far it is (0 to 1)."""
+
+    doing: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An update: more of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The last update; ``turn`` where it is an answer's."""
+
+    turn: Asked | None = None
+
+
+def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
+    """Decode and encode a clip, and find what is said in it."""
+
+    def work(job: Job) -> None:
+        session = _session(engine, visitor, clip, job)
+        job.put(Stage(f"Looking at {clip.name}", 0.6))
+        session.look()
+        listening = visitor.settings.transcribe and clip.offer.has_audio
+        job.put(Stage("Listening" if listening else "Looking for subtitles", 0.85))
+        clip.said = session.dialogue
+        write_subtitles(session.dialogue, subtitles_of(clip))
+        job.put(Done())
+
+    return engine.line.join(work)
+
+
+def ask(
+    engine: Engine,
+    visitor: Visitor,
+    clip: OpenClip,
+    question: str,
+    choices: Sequence[str] | None = None,
+) -> Job:
+    """Answer a question; a job that is stopped leaves no turn."""
+
+    def work(job: Job) -> None:
+        wanted = visitor.settings
+        session = _session(engine, visitor, clip, job)
+        with engine.decoding(clip.model, wanted):
+            answer = session.ask(
+                question,
+                task=wanted.task,
+                adapter=wanted.adapter,
+                choices=choices,
+                max_new_tokens=wanted.longest or None,
+            )
+            for piece in answer:
+                if job.stop.is_set():
+                    answer.close()
+                    return
+                job.put(Piece(piece))
+        turn = Asked(
+            clip.name,
+            question,
+            answer.text.strip(),
+            choices=tuple(choices) if choices else None,
+            told=Told(answer.as_dict(), _spoken(session, answer), sent_texts(answer)),
+            live=answer,
+        )
+        if job.stop.is_set():
+            return
+        visitor.remember(turn)
+        job.put(Done(turn))
+
+    return engine.line.join(work)
+
+
+def add_pictures(visitor: Visitor, turn: Asked) -> None:
+    """Show the frames that an answer looked at; needs no model, so it does not wait.
+
+    Raises:
+        VideoError: the clip cannot be read any more.
+    """
+    clip, answer = visitor.clips.get(turn.clip), turn.live
+    if clip is None or clip.session is None or answer is None or turn.told is None:
+        return
+    window = (answer.basis.window, answer.frames)
+    if window not in clip.pictures:
+        clip.pictures[window] = thumbnails(clip.session.pictures(answer, THUMBNAIL))
+    turn.told = replace(turn.told, pictures=clip.pictures[window])
+
+
+def explain(engine: Engine, turn: Asked) -> Job:
+    """What each frame weighs for an answer, and how far the Q-Former looked."""
+
+    def work(job: Job) -> None:
+        answer = turn.live
+        if answer is None or turn.told is None:
+            return
+        weights, routing = answer.evidence(), answer.routing()
+        turn.told = replace(turn.told, weights=weights, routing=routing, found=answer.as_dict())
+        turn.live = None  # with it go the clip's features
+        job.put(Done(turn))
+
+    return engine.line.join(work, urgent=False)
+
+
+def thumbnails(pictures: np.ndarray) -> tuple[str, ...]:
+    """``(T, H, W, 3)`` uint8 as T JPEG data URIs."""
+    from PIL import Image
+
+    found = []
+    for picture in pictures:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
+        found.append(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return tuple(found)
+
+
+def write_subtitles(dialogue: Dialogue, path: Path) -> None:
+    """The timed lines as WebVTT for the player; without any, no file."""
+    timed = [line for line in dialogue.lines if line.start is not None]
+    if not timed:
+        path.unlink(missing_ok=True)
+        return
+    cues = [
+        f"{_stamp(line.start or 0.0)} --> "
+        f"{_stamp((line.start or 0.0) + UNENDING if line.end is None else line.end)}\n"
+        f"{line.as_text().replace('-->', '→')}\n"
+        for line in timed
+    ]
+    path.write_text("\n".join(["WEBVTT\n", *cues]), encoding="utf-8")
+
+
+def sent_texts(answer: Answer) -> dict[str, str]:
+    """What the Q-Former and the LLM read for an answer, by reader; earlier turns included."""
+    _, request, _ = answer._asked  # an Answer does not show its request yet
+    turns = [f"{question}\n{said}" for question, said in request.history]
+    return {
+        "Q-Former": request.fusion or "(no text)",
+        "LLM": "\n\n".join(["(visual tokens)", *turns, request.prompt]),
+    }
+
+
+def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Session:
+    def loading() -> None:
+        job.put(Stage("Loading the model (only this first time)", 0.2))
+
+    return visitor.session(clip, engine, loading)
+
+
+def _spoken(session: Session, answer: Answer) -> tuple[Any, ...]:
+    """The lines of dialogue in the range that was looked at."""
+    return session.dialogue.between(answer.basis.start, answer.basis.end).lines
+
+
+def _stamp(seconds: float) -> str:
+    """``00:01:02.345``, as WebVTT has it."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}.{milliseconds:03d}"

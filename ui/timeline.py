@@ -1,0 +1,162 @@
+"""The evidence as pictures: frames at their times, what each weighs, what is said below them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from assistant.evidence import AGAINST, FOR
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from assistant.subtitles import Line
+
+__all__ = ["as_svg", "clock", "draw_routing", "draw_weights", "place_lines", "timeline"]
+
+MOST_LANES = 3  # of subtitles that are said at the same time
+LEAST = 0.05  # weight that fills the plot: smaller ones look small
+TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
+SHADES = ("#2a7f62", "#5fae93", "#9ccfbc", "#cfe8df")  # of receptive fields, the widest first
+
+
+def timeline(
+    pictures: Sequence[str],
+    seconds: Sequence[float],
+    weights: Sequence[float] | None,
+    span: tuple[float, float],
+    lines: Sequence[Line] = (),
+) -> str:
+    """HTML of one answer's evidence; every moment is a button that carries its time.
+
+    Args:
+        pictures: T data URIs. seconds: (T,). weights: (T,), see ``Answer.evidence``; None: not yet.
+        span: the range looked at, seconds. lines: what is said in it.
+    """
+    start, end = span
+    strongest = max(range(len(seconds)), key=weights.__getitem__) if weights else 0
+    marked = weights is not None and weights[strongest] > 0
+    frames = []
+    for index, moment in enumerate(seconds):
+        picture = f'<img src="{pictures[index]}" alt="">' if pictures else '<i class="va-wait"></i>'
+        weight = "" if weights is None else f"{weights[index]:+.2f}"
+        told = f", weight {weight}" if weight else ""
+        best = " va-best" if marked and index == strongest else ""
+        frames.append(
+            f'<button type="button" class="va-frame{best}" data-seek="{moment:.3f}" '
+            f'aria-label="Go to {clock(moment)}{told}">{picture}'
+            f"<span>{clock(moment)}</span><b>{weight}</b></button>"
+        )
+    plot = "" if weights is None else as_svg(draw_weights(seconds, weights, span), stretch=True)
+    waiting = " va-waiting" if weights is None else ""
+    return (
+        f'<div class="va-scroll" tabindex="-1"><div class="va-line" style="--n:{len(seconds)}">'
+        f'<div class="va-frames">{"".join(frames)}</div>'
+        f'<div class="va-plot{waiting}" aria-hidden="true">{plot}</div>'
+        f'<div class="va-axis"><span>{clock(start)}</span>'
+        f"<span>{clock(end)}</span></div>"
+        f"{_spoken(lines, span)}</div></div>"
+    )
+
+
+def draw_weights(
+    seconds: Sequence[float], weights: Sequence[float], span: tuple[float, float]
+) -> Figure:
+    """Bars at their times, edge to edge, so that they stand under the frames."""
+    from matplotlib.figure import Figure
+
+    start, end = span
+    figure = Figure(figsize=(9.0, 0.7))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    width = max(end - start, 1e-3)
+    middle = [start + width / 2] if len(seconds) == 1 else seconds  # a picture has no time
+    colors = [FOR if weight > 0 else AGAINST for weight in weights]
+    axes.bar(middle, weights, width=0.55 * width / len(seconds), color=colors)
+    axes.axhline(0.0, color="#8888", linewidth=1.0)
+    axes.set_xlim(start, start + width)
+    low, high = min((0.0, *weights)), max((0.0, *weights))
+    axes.set_ylim(min(low, -LEAST if low < 0 else 0.0) * 1.05, max(high, LEAST) * 1.05)
+    return figure
+
+
+def draw_routing(routing: Sequence[dict[str, list[float]]]) -> Figure:
+    """Per layer of the Q-Former the weight of each receptive field, in space and in time."""
+    from matplotlib.figure import Figure
+
+    axes_names = [axis for axis in ("space", "time") if any(axis in route for route in routing)]
+    height = 0.7 + 0.28 * len(routing)
+    figure = Figure(figsize=(3.6 * len(axes_names), height), layout="constrained")
+    for column, axis in enumerate(axes_names, 1):
+        plot = figure.add_subplot(1, len(axes_names), column)
+        for layer, route in enumerate(routing, 1):
+            left = 0.0
+            for field, share in enumerate(route.get(axis, ())):
+                plot.barh(layer, share, left=left, height=0.7, color=SHADES[field % len(SHADES)])
+                left += share
+        plot.set_title(f"in {axis}", fontsize=11, color=TEXT)
+        plot.set(xlim=(0, 1), xticks=[], yticks=range(1, len(routing) + 1))
+        plot.set_yticklabels([f"layer {n}" for n in range(1, len(routing) + 1)])
+        plot.tick_params(labelsize=10, length=0, colors=TEXT)
+        plot.invert_yaxis()
+        for side in plot.spines.values():
+            side.set_visible(False)
+    return figure
+
+
+def clock(seconds: float) -> str:
+    """``1:02.5``: to the tenth, so that every frame's time is as long as the next one's."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
+
+
+def as_svg(figure: Figure, stretch: bool = False) -> str:
+    """The figure as an SVG element of a page, in the page's text colour."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :].replace(TEXT, "currentColor")
+    if stretch:
+        text = text.replace("<svg ", '<svg preserveAspectRatio="none" ', 1)
+    return text
+
+
+def place_lines(
+    lines: Sequence[Line], span: tuple[float, float]
+) -> list[tuple[int, float, float, Line]]:
+    """Lane, left and width (shares of the span) of each timed line; those that overlap part."""
+    start, end = span
+    width = max(end - start, 1e-3)
+    placed: list[tuple[int, float, float, Line]] = []
+    ends = [-1.0] * MOST_LANES
+    for line in sorted((line for line in lines if line.start is not None), key=_begin):
+        left = max(0.0, (_begin(line) - start) / width)
+        right = min(1.0, ((line.end or _begin(line)) - start) / width)
+        lane = next((lane for lane, busy in enumerate(ends) if busy <= left), None)
+        if lane is None or left >= 1.0 or right < 0.0:
+            continue
+        right = max(right, left + 0.03)
+        ends[lane] = right
+        placed.append((lane, left, min(right, 1.0) - left, line))
+    return placed
+
+
+def _begin(line: Any) -> float:
+    return line.start or 0.0
+
+
+def _spoken(lines: Sequence[Line], span: tuple[float, float]) -> str:
+    placed = place_lines(lines, span)
+    blocks = [
+        f'<button type="button" class="va-said" data-seek="{_begin(line):.3f}" '
+        f'style="left:{left:.2%};width:{width:.2%};top:calc({lane} * var(--va-lane))" '
+        f'title="{escape(line.as_text())}">{escape(line.as_text())}</button>'
+        for lane, left, width, line in placed
+    ]
+    lanes = 1 + max((lane for lane, *_ in placed), default=-1)
+    untimed = [escape(line.as_text()) for line in lines if line.start is None]
+    more = f'<p class="va-untimed">{"<br>".join(untimed[:8])}</p>' if untimed else ""
+    lane_box = f'<div class="va-lanes" style="--va-lanes:{lanes}">{"".join(blocks)}</div>'
+    return (lane_box if blocks else "") + more

@@ -1,0 +1,78 @@
+"""What the page shows of a visitor, part by part.
+
+A change of the page is a dict from the name of a part to its new value, or to ``Props`` where more
+than its value changes. Nothing here knows Gradio.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assistant.ui import cards, picking
+from assistant.ui.chat import messages
+from assistant.ui.visitor import Visitor
+
+__all__ = [
+    "TRIES",
+    "Parts",
+    "Props",
+    "ready",
+    "shown",
+    "shown_answers",
+    "shown_clips",
+    "shown_evidence",
+    "tries",
+]
+
+TRIES = 4  # buttons with questions to try
+Parts = dict[str, Any]
+
+
+class Props(dict[str, Any]):
+    """Properties of a part, where more than its value changes."""
+
+
+def shown(visitor: Visitor) -> Parts:
+    """Everything that belongs to the visitor."""
+    return {**shown_clips(visitor), **shown_answers(visitor)}
+
+
+def shown_answers(visitor: Visitor) -> Parts:
+    """The conversation, and what its shown answer rests on; the player goes on playing."""
+    return {"chat": messages(visitor.turns), **shown_evidence(visitor)}
+
+
+def shown_clips(visitor: Visitor) -> Parts:
+    """The open clips, and the one that plays."""
+    names = picking.clip_choices(list(visitor.clips))
+    if visitor.chosen not in names:
+        visitor.chosen = names[0] if names else ""
+    played = visitor.clips.get(visitor.chosen)
+    if played is None and visitor.clips:  # all are asked: the one whose answer is shown
+        played = visitor.clips.get(visitor.shown.clip if visitor.shown else "")
+        played = played or next(iter(visitor.clips.values()))
+    return {
+        "clips": Props(choices=names, value=visitor.chosen or None, visible=bool(names)),
+        "close": Props(visible=bool(names)),
+        "player": cards.player(played),
+        "said": cards.spoken(played),
+    }
+
+
+def shown_evidence(visitor: Visitor) -> Parts:
+    """What the answer on the page rests on."""
+    return {"evidence": cards.evidence(visitor.shown), "inside": cards.inside(visitor.shown)}
+
+
+def tries(questions: list[str]) -> Parts:
+    """The buttons with questions to try."""
+    filled = [*questions, *[""] * TRIES][:TRIES]
+    return {
+        f"example {number}": Props(value=text, visible=bool(text))
+        for number, text in enumerate(filled)
+    }
+
+
+def ready(text: str = "") -> Props:
+    """The text box when a question can be asked."""
+    return Props(value=text, submit_btn=True, stop_btn=False)

@@ -1,0 +1,242 @@
+"""What belongs to one visitor: clips, answers, features, files; nothing of it is shared."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from assistant.ui.settings import Settings
+from assistant.ui.uploads import Offer
+
+from assistant.conversation import Conversation, Turn
+from assistant.errors import InputError
+from assistant.features import FeatureStore
+
+if TYPE_CHECKING:
+    from assistant.ui.engine import Engine
+    from assistant.ui.line import Job
+
+    from assistant.answer import Answer
+    from assistant.model.assistant import VideoAssistant
+    from assistant.session import Session
+    from assistant.subtitles import Dialogue, Line
+
+__all__ = ["MOST_TURNS", "OpenClip", "Told", "Visitor", "Visitors"]
+
+MOST_TURNS = 200  # of a conversation; older ones leave
+FEATURES_IN_MEMORY, FEATURES_ON_DISK = 32 * 2**20, 256 * 2**20  # bytes, of one visitor
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is shown about one answer."""
+
+    found: dict[str, Any]  # see Answer.as_dict
+    lines: tuple[Line, ...] = ()  # dialogue in the range looked at
+    sent: dict[str, str] = field(default_factory=dict)  # texts that the models read, by reader
+    pictures: tuple[str, ...] = ()  # of the T frames, as data URIs
+    weights: tuple[float, ...] | None = None  # (T,), see Answer.evidence; None: not known yet
+    routing: list[dict[str, list[float]]] = field(default_factory=list)  # see Answer.routing
+
+
+@dataclass
+class Asked:
+    """One question to one clip, and its answer."""
+
+    clip: str
+    question: str
+    answer: str = ""
+    correction: str | None = None
+    choices: tuple[str, ...] | None = None
+    told: Told | None = None  # None: a turn that was loaded from a file
+    live: Answer | None = None  # until its evidence is known
+    also: bool = False  # the same question as the turn before, to another clip
+
+    @property
+    def said(self) -> str:
+        """The answer as it stands."""
+        return self.answer if self.correction is None else self.correction
+
+
+@dataclass
+class OpenClip:
+    """One clip of a visitor, and its session."""
+
+    name: str
+    path: Path
+    offer: Offer
+    dialogue: Path | None = None  # uploaded subtitles
+    session: Session | None = None
+    opened_with: tuple = ()  # what decides whether the session can stay
+    model: VideoAssistant | None = None  # that the session is with
+    said: Dialogue | None = None  # what was found to be said in it
+    pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
+
+
+class Visitor:
+    """One open page. ``folder`` is theirs alone and goes with them."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / uuid4().hex
+        self.folder.mkdir(parents=True)
+        self.folder.chmod(0o700)
+        self.clips: dict[str, OpenClip] = {}
+        self.turns: list[Asked] = []
+        self.chosen = ""  # a clip's name
+        self.settings = Settings()
+        self.shown: Asked | None = None  # whose evidence is on the page
+        self.job: Job | None = None  # the question being answered
+        self.active = time.monotonic()
+        self.left: float | None = None
+        self.store = FeatureStore(
+            self.folder / "features", disk_bytes=FEATURES_ON_DISK, memory_bytes=FEATURES_IN_MEMORY
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a question of theirs is being answered."""
+        return self.job is not None and not self.job.ended.is_set()
+
+    def add(self, source: Path, name: str, offer: Offer) -> OpenClip:
+        """Take the file at ``source`` over as a clip called ``name``."""
+        place = self.folder / f"{uuid4().hex}{Path(name).suffix.lower()}"
+        shutil.move(source, place)
+        self.clips[name] = OpenClip(name, place, offer)
+        self.chosen = name
+        return self.clips[name]
+
+    def remove(self, name: str) -> None:
+        """Close a clip; its file and what was asked about it go, too."""
+        clip = self.clips.pop(name)
+        for path in (clip.path, clip.dialogue, subtitles_of(clip)):
+            if path is not None:
+                path.unlink(missing_ok=True)
+        self.turns = [turn for turn in self.turns if turn.clip != name]
+        if self.shown is not None and self.shown.clip == name:
+            self.shown = None
+        if self.chosen == name:
+            self.chosen = next(reversed(self.clips), "")
+
+    def session(self, clip: OpenClip, engine: Engine, on_load: Any = None) -> Session:
+        """The clip's session under the present settings; features are kept over a change."""
+        wanted = self.settings
+        key = (wanted.precision, wanted.frames, wanted.attributes, wanted.transcribe, clip.dialogue)
+        assistant = engine.assistant(wanted, self.store, on_load)
+        if clip.session is None or clip.model is not assistant.model or clip.opened_with != key:
+            clip.session = assistant.open(
+                clip.path,
+                frames=wanted.frames,
+                dialogue=clip.dialogue,
+                transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
+                without=() if wanted.attributes else ("attributes",),
+            )
+            clip.opened_with, clip.model = key, assistant.model
+        clip.session.conversation = Conversation(
+            tuple(Turn(turn.question, turn.said) for turn in self.turns if turn.clip == clip.name)
+        )
+        return clip.session
+
+    def remember(self, turn: Asked) -> None:
+        """The newest answer; it is shown."""
+        self.turns = [*self.turns, turn][-MOST_TURNS:]
+        self.shown = turn
+
+    def forget(self) -> None:
+        """The conversation; clips stay."""
+        self.turns, self.shown = [], None
+
+    def close(self) -> None:
+        """Stop, and leave nothing behind."""
+        if self.job is not None:
+            self.job.stop.set()
+        self.clips.clear()
+        self.forget()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def subtitles_of(clip: OpenClip) -> Path:
+    """Where the player finds the clip's subtitles (WebVTT), if it has any."""
+    return clip.path.with_name(f"{clip.path.stem}.player.vtt")
+
+
+class Visitors:
+    """Who is here, by the key of their page."""
+
+    def __init__(self, root: Path, *, grace: float, idle: float) -> None:
+        self.root, self.grace, self.idle = root, grace, idle
+        self._here: dict[str, Visitor] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._here)
+
+    def of(self, key: str | None) -> Visitor:
+        """The visitor of a page; a new page is a new visitor.
+
+        Raises:
+            InputError: no page.
+        """
+        if not key:
+            raise InputError("This page has no visitor; load it again.")
+        with self._lock:
+            visitor = self._here.get(key)
+            if visitor is None:
+                visitor = self._here[key] = Visitor(self.root)
+            visitor.active, visitor.left = time.monotonic(), None
+            return visitor
+
+    def leave(self, key: str | None) -> None:
+        """The page was closed; a phone that only slept comes back within the grace."""
+        with self._lock:
+            if key in self._here:
+                self._here[key].left = time.monotonic()
+
+    def sweep(self) -> int:
+        """Remove who is gone, with their files; how many."""
+        now = time.monotonic()
+        with self._lock:
+            gone = [
+                key
+                for key, visitor in self._here.items()
+                if (visitor.left is not None and now - visitor.left >= self.grace)
+                or now - visitor.active >= self.idle
+            ]
+            leaving = [self._here.pop(key) for key in gone]
+        for visitor in leaving:
+            visitor.close()
+        return len(leaving)
+
+    def sweep_uploads(self, folder: Path) -> None:
+        """Remove uploads that nobody took: an interrupted one, a page that was closed."""
+        old = time.time() - self.grace
+        for path in folder.rglob("*"):
+            with contextlib.suppress(OSError):  # taken just now
+                if path.is_file() and path.stat().st_mtime < old:
+                    path.unlink()
+        for path in sorted(folder.rglob("*"), reverse=True):
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()
+
+    def drop_sessions(self, model: VideoAssistant) -> None:
+        """Let go of a model that leaves memory; a question opens its clip again."""
+        with self._lock:
+            clips = [clip for here in self._here.values() for clip in here.clips.values()]
+            turns = [turn for here in self._here.values() for turn in here.turns]
+        for clip in clips:
+            if clip.model is model:
+                clip.session = clip.model = None
+        for turn in turns:
+            turn.live = None
+
+    def close(self) -> None:
+        """Everybody leaves."""
+        with self._lock:
+            leaving, self._here = list(self._here.values()), {}
+        for visitor in leaving:
+            visitor.close()
