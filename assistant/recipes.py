@@ -46,6 +46,7 @@ class Training:
     llm: float = 1.0  # weight of the LLM's cross-entropy
     motion: float = 0.0  # weight of dense supervision of motion; generated clips only
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
+    llm_rate: float = 0.3  # share of the rate, for the epochs after them
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
     patience: int = 0  # epochs without a better dev figure before it stops; 0: never

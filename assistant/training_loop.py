@@ -185,13 +185,18 @@ class Finetuner:
         return self.progress.epoch < self.recipe.training.silent_epochs
 
     def _set_rate(self, step: int) -> None:
-        """Linear warm-up, then a cosine to almost nothing."""
+        """Warm-up, then a cosine to almost nothing: without the LLM, and again through it."""
         training = self.recipe.training
-        share = (step + 1) / (self.steps * training.epochs)
+        silent = self.steps * training.silent_epochs
+        begin, end, rate = 0, silent, training.rate
+        if step >= silent:
+            begin, end = silent, self.steps * training.epochs
+            rate *= training.llm_rate if silent else 1.0
+        share = (step + 1 - begin) / (end - begin)
         rise = min(1.0, share / training.warmup) if training.warmup else 1.0
         fall = max(LEAST_RATE, 0.5 * (1.0 + math.cos(math.pi * share)))
         for group in self.optimizer.param_groups:
-            group["lr"] = training.rate * rise * fall
+            group["lr"] = rate * rise * fall
 
     def _end_epoch(self) -> None:
         """Measure on dev, keep the best, write the checkpoint; done again after a stop within it.

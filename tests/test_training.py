@@ -18,7 +18,7 @@ from assistant.errors import InputError, WeightsError
 from assistant.recipes import Recipe, Training, load_recipe
 from assistant.session import Assistant
 from assistant.templates import TaskPrompt
-from assistant.training import ablated, examples_from, finetune, generated_examples
+from assistant.training import ablated, examples_from, finetune, generated_examples, prepare
 from assistant.training_examples import draw, make_examples, split_items, steps_per_epoch
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
 
@@ -306,3 +306,21 @@ def test_a_generated_clip_is_the_one_that_scenes_writes():
     written = list(clip_example(0, 3, 0, "train").frames(224))
     apart = np.abs(drawn.astype(int) - np.stack(written))
     assert apart.mean() < 0.05  # the times differ in their seventh digit, edges with them
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_the_rate_rises_and_falls_without_the_llm_and_again_through_it(data, tmp_path, silent):
+    model, training = tiny_assistant(), replace(RECIPE.training, epochs=3, silent_epochs=silent)
+    recipe = replace(RECIPE, training=replace(training, warmup=0.5, epoch_examples=60))
+    train, dev = split_items(examples_from(data).items, recipe)
+    run = prepare(recipe, PROMPT, model, train, dev, "", tmp_path)
+    rates = []
+    for step in range(run.steps * 3):
+        run._set_rate(step)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    phases = [rates[: run.steps], rates[run.steps :]] if silent else [rates]
+    for phase, most in zip(phases, (1e-2, 0.3e-2), strict=False):
+        top = phase.index(max(phase))
+        assert 0 < top < len(phase) - 1 and most * 0.4 < phase[top] <= most
+        assert phase[:top] == sorted(phase[:top]) and phase[top:] == sorted(phase[top:])[::-1]
+        assert phase[-1] < most * 0.05
