@@ -250,6 +250,10 @@ def _read(path: Path, key: FeatureKey) -> ClipFeatures | None:
             raise ValueError("another clip")
     except FileNotFoundError:
         return None
+    except RuntimeError:  # another process removed it while it was opened
+        if path.exists():
+            raise
+        return None
     except (SafetensorError, ValueError, TypeError, KeyError):
         path.unlink(missing_ok=True)
         return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -137,3 +140,10 @@ def test_an_adapter_added_to_a_model_at_work_does_not_drop_anything_out(adapters
     adapters.add("motion", LoraSettings(rank=2, dropout=0.5), TRANSFER)
     taught(adapters, "motion", 1)
     assert torch.equal(tokens(adapters, "motion", seen), tokens(adapters, "motion", seen))
+
+
+def test_importing_says_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", "import assistant.model.lora"], capture_output=True, text=True
+    )
+    assert done.stderr == ""

@@ -242,6 +242,7 @@ def test_correct_save_and_load(visit, files, tmp_path, shoot):
     open_clips(page, files / "street.mp4")
     ask(page, "What is it?")
     answered(page, "cars.")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()  # nothing more will come
     page.locator(f"{CHAT} .bot ~ * button[title='Edit'], {CHAT} button[title='Edit']").last.click()
     page.locator(f"{CHAT} textarea").last.fill("A taxi passes.")
     page.locator(f"{CHAT} button[title='Submit']").last.click()

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = {"assistant": "assistant", "ui": "assistant/ui"}  # in the repository: in the wheel
 DATA_FOLDERS = {"prompts": "assistant/prompts", "adapters": "assistant/adapters"}
 DATA_SUFFIXES = {
+    "ui": {".css", ".js", ".html"},
     "prompts": {".yaml"},
     "adapters": {".yaml", ".json", ".safetensors", ".md", ""},  # "": LICENSE
 }
@@ -71,7 +72,7 @@ def test_every_module_is_inside(names: set[str]):
 def test_data_is_inside_and_nothing_else(names: set[str]):
     expected = {
         f"{inside}/{path.relative_to(ROOT / folder).as_posix()}"
-        for folder, inside in DATA_FOLDERS.items()
+        for folder, inside in (DATA_FOLDERS | {"ui": FOLDERS["ui"]}).items()
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and path.suffix in DATA_SUFFIXES[folder]
     }

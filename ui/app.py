@@ -6,7 +6,7 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,7 @@ THREADS = 120  # a waiting question holds one
 LONGEST_QUESTION = 2000  # characters
 SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "adapter", "precision", "frames", "decoding", "longest", "attributes")
+ANSWERS = ("chat", "question", "hint", "evidence", "inside")
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
 
@@ -234,11 +235,11 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         except Exception as error:  # a page that says nothing would be worse
             yield {parts[name]: value for name, value in rooms.excuse(error).items()}
 
-    def act(trigger: Any, action: Action, *inputs: Part) -> Any:
+    def act(trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = ()) -> Any:
         def called(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
             yield from run(action, request, *values)
 
-        return trigger(called, [*inputs], outputs, show_progress="hidden", api_visibility="private")
+        return trigger(called, [*inputs], [*(shows or parts.values())], **quiet)
 
     def act_on(trigger: Any, action: Action) -> Any:
         """Like ``act``; the action gets what was clicked or changed."""
@@ -246,12 +247,13 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         def called(request: gr.Request, event: gr.EventData) -> Iterator[dict[Any, Any]]:
             yield from run(action, request, event)
 
-        return trigger(called, None, outputs, show_progress="hidden", api_visibility="private")
+        return trigger(called, None, [*parts.values()], **quiet)
 
     def leave(request: gr.Request) -> None:
         room.visitors.leave(request.session_hash)
 
-    outputs = [*parts.values()]
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    answers = [parts[name] for name in ANSWERS]  # fewer parts, sooner shown
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
     act(page.load, rooms.arrive)
     page.unload(leave)
@@ -263,15 +265,15 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     act(parts["transcribe"].input, opening.listen, parts["transcribe"])
     tries = [parts[f"example {number}"] for number in range(TRIES)]
     for asked in (
-        act(question.submit, asking.ask, question, *how),
-        *(act(button.click, asking.ask, button, *how) for button in tries),
+        act(question.submit, asking.ask, question, *how, shows=answers),
+        *(act(button.click, asking.ask, button, *how, shows=answers) for button in tries),
         act_on(chat.retry, lambda room, who, event: asking.retry(room, who, event.index)),
         act_on(
             chat.edit, lambda room, who, event: asking.edit(room, who, event.index, event.value)
         ),
         act_on(chat.select, lambda room, who, event: asking.select(room, who, event.index)),
     ):
-        act(asked.then, asking.explain)
+        act(asked.then, asking.explain, shows=answers)
     act(question.stop, asking.stop)
     act(chat.clear, asking.clear)
     act(parts["clear"].click, asking.clear)

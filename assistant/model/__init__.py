@@ -1,1 +1,6 @@
 """Video model: frozen encoder, Q-Former, frozen LLM."""
+
+import logging
+
+# peft imports bitsandbytes, which asks in vain for kernels that only a 4-bit LLM on a CPU would use
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

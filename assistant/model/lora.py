@@ -7,7 +7,6 @@ for time over the same weights (MTransLLAMA, Eq. 10), and the transfer's other p
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,6 @@ from assistant.errors import WeightsError
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters"]
-
-# peft imports it, and it asks in vain for kernels that only a 4-bit LLM on a CPU would use
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
