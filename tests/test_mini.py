@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from assistant import load, weights_store
+from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter
 from assistant.scenes import example
+from assistant.scenes.clips import clip_example
+from assistant.scenes.render import render
+from assistant.video_writer import write_clip
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +60,33 @@ def test_colours_of_scenes_never_trained_on(mini, tmp_path):
                 right.append(answer.choice == record["answer"])
     assert len(right) == 8
     assert np.mean(right) >= 0.5
+
+
+def test_every_shipped_adapter_belongs_to_the_shipped_base(mini):
+    shipped = [find_adapter(name, "mini") for name in adapter_folders("mini")]
+    shipped = [one for one in shipped if one.origin == "shipped"]
+    assert shipped
+    for one in shipped:
+        assert one.recipe.made.base == mini.model.fingerprint, one.name
+        assert mini.model.load_adapter(one.folder, one.recipe)
+        assert adapter_prompt(one).name == one.name
+        assert (one.folder / "CARD.md").is_file()
+
+
+def test_the_motion_adapter_tells_left_from_right(mini, tmp_path):
+    """One clip, and the same clip backwards."""
+    clip = next(
+        item.clip
+        for item in (clip_example(index, 21, 0, "train") for index in range(40))
+        if len(item.clip.moves) == 1 and item.clip.moves[0].direction in ("left", "right")
+    )
+    (move,) = clip.moves
+    told = []
+    for name, seconds in (("there", range(16)), ("back", range(15, -1, -1))):
+        path = tmp_path / f"{name}.mp4"
+        write_clip(path, (render(clip.at(number / 4), 224) for number in seconds), 4)
+        answer = mini.open(path, frames=4).ask(
+            "Which way does the moving object move?", task="motion", choices=["left", "right"]
+        )
+        told.append(answer.probabilities[move.direction])
+    assert told[0] > told[1]
