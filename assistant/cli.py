@@ -26,6 +26,7 @@ examples:
   assistant demo
   assistant ask clip.mp4 "What is the man doing?"
   assistant chat clip.mp4
+  assistant ui
   assistant batch questions.jsonl answers.jsonl
 
 Everything runs on this machine; the first question fetches the weights. Each command has a --help.

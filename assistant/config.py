@@ -88,15 +88,15 @@ class LLMConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TransferConfig:
-    """What an adapter adds to the image Q-Former."""
+    """What an adapter adds to the image Q-Former. Defaults were measured on mini."""
 
     frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
     windows: bool = True  # each head of the attention over frames has a time that it looks at
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
     reuse: bool = True  # False: attention over frames begins anew, with weights of its own
-    layers: int = 0  # of the Q-Former, the last ones, that are adapted; 0: all, as in the paper
+    layers: int = 3  # of the Q-Former, the last ones, that are adapted; 0: all, as in the paper
     gate: float | None = 1.0  # at the start; 0: the image model; None: 1 for good, as in the paper
-    gate_layers: int = 0  # the last layers, that begin with it; those before with 0; 0: all
+    gate_layers: int = 2  # the last layers, that begin with it; those before with 0; 0: all
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
     masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
     router_width: int = 16
@@ -116,8 +116,8 @@ class TransferConfig:
 class LoraSettings:
     """How much an attention may change."""
 
-    rank: int = 8
-    alpha: float = 16.0
+    rank: int = 16
+    alpha: float = 32.0
     dropout: float = 0.0
     output: bool = False  # also on self-attention's output projection, in space and in time
     train: bool = True  # False leaves the LoRAs at zero ("without lora")

@@ -37,7 +37,7 @@ class Training:
     epoch_examples: int = 0  # of an epoch; 0: all of them. Epochs go on where the last one stopped
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
-    rate: float = 1.0e-3
+    rate: float = 2.0e-3
     betas: tuple[float, ...] = (0.9, 0.98)
     weight_decay: float = 0.05
     warmup: float = 0.05  # share of the steps

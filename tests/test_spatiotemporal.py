@@ -74,7 +74,7 @@ def test_gates_may_begin_open_in_the_last_layers_alone_or_not_be_there(image, se
     parts = SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, gate_layers=1)).parts
     assert parts.gates.tolist() == [0.0] * (image.config.layers - 1) + [1.0]
     without = SpatioTemporalQFormer(image, replace(PLAIN, gate=None))
-    open_ = SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0))
+    open_ = SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, gate_layers=0))
     assert without.parts.gates is None
     assert torch.allclose(without(*seen), open_(*seen), atol=1e-5)
 
