@@ -157,7 +157,7 @@ def load_recipe(path: Path) -> Recipe:
 def _plain(value: object) -> object:
     """Tuples as lists, for YAML."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

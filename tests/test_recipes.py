@@ -76,3 +76,9 @@ def test_names_what_cannot_be(tmp_path, change, named):
     (tmp_path / RECIPE).write_text(yaml.safe_dump({"task": "mine", **change}))
     with pytest.raises(ConfigError, match=named):
         load_recipe(tmp_path)
+
+
+def test_what_is_none_is_kept(tmp_path):
+    recipe = Recipe(task="tell", transfer=TransferConfig(gate=None))
+    recipe.save(tmp_path)
+    assert load_recipe(tmp_path) == recipe
