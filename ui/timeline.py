@@ -83,22 +83,23 @@ def draw_weights(
 
 
 def draw_routing(routing: Sequence[dict[str, list[float]]]) -> Figure:
-    """Per layer of the Q-Former the weight of each receptive field, in space and in time."""
+    """Per adapted layer of the Q-Former the weight of each receptive field, in space and time."""
     from matplotlib.figure import Figure
 
     axes_names = [axis for axis in ("space", "time") if any(axis in route for route in routing)]
-    height = 0.7 + 0.28 * len(routing)
+    routed = [(number, route) for number, route in enumerate(routing, 1) if route]
+    height = 0.7 + 0.28 * len(routed)
     figure = Figure(figsize=(3.6 * len(axes_names), height), layout="constrained")
     for column, axis in enumerate(axes_names, 1):
         plot = figure.add_subplot(1, len(axes_names), column)
-        for layer, route in enumerate(routing, 1):
+        for row, (_, route) in enumerate(routed):
             left = 0.0
             for field, share in enumerate(route.get(axis, ())):
-                plot.barh(layer, share, left=left, height=0.7, color=SHADES[field % len(SHADES)])
+                plot.barh(row, share, left=left, height=0.7, color=SHADES[field % len(SHADES)])
                 left += share
         plot.set_title(f"in {axis}", fontsize=11, color=TEXT)
-        plot.set(xlim=(0, 1), xticks=[], yticks=range(1, len(routing) + 1))
-        plot.set_yticklabels([f"layer {n}" for n in range(1, len(routing) + 1)])
+        plot.set(xlim=(0, 1), xticks=[], yticks=range(len(routed)))
+        plot.set_yticklabels([f"layer {number}" for number, _ in routed])
         plot.tick_params(labelsize=10, length=0, colors=TEXT)
         plot.invert_yaxis()
         for side in plot.spines.values():
