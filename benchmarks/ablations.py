@@ -11,7 +11,6 @@ and a run that was stopped goes on.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import statistics
 from pathlib import Path
@@ -21,7 +20,7 @@ import yaml
 
 from assistant.config import from_mapping
 from assistant.model.loading import load_model
-from assistant.recipes import Recipe, load_recipe
+from assistant.recipes import RECIPE, Recipe
 from assistant.resources import adapters_dir
 from assistant.scenes import write_dataset
 from assistant.task_evaluation import SystemReport, evaluate_task
@@ -46,7 +45,7 @@ def main() -> None:
     test = args.out / "test"
     if not test.exists():
         write_dataset(test, "clips", args.test, TEST_SEED, "test")
-    shipped = dataclasses.asdict(load_recipe(adapters_dir() / "mini" / args.task))
+    shipped = yaml.safe_load((adapters_dir() / "mini" / args.task / RECIPE).read_text())
     table: dict[str, list[dict[str, float]]] = {}
     for name in args.rows or rows:
         row = dict(rows[name])
