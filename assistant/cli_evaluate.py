@@ -56,7 +56,9 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     task.add_argument("--data", metavar="PATH", type=Path)
     task.add_argument("--adapter", metavar="NAME|DIR", help="default: that of the task's name")
     task.add_argument("--compare", nargs="+", metavar="A", help="several adapters, or none")
-    task.add_argument("--frames", type=count, default=8, metavar="N", help="looked at (8)")
+    task.add_argument(
+        "--frames", type=count, metavar="N", help="looked at (default: as many as in training)"
+    )
     task.add_argument(
         "--frame-order", choices=["forward", "reversed", "shuffled"], default="forward"
     )

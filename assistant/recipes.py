@@ -35,6 +35,7 @@ class Training:
 
     epochs: int = 10
     epoch_examples: int = 0  # of an epoch; 0: all of them. Epochs go on where the last one stopped
+    balance: float = 0.0  # 0: types are drawn as often as they occur; 1: all as often as another
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
     rate: float = 2.0e-3
@@ -62,6 +63,8 @@ class Training:
             raise ConfigError(f"epoch_examples is {self.epoch_examples}; give 0 (all) or more")
         if not 0 <= self.silent_epochs <= self.epochs:
             raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
+        if not 0.0 <= self.balance <= 1.0:
+            raise ConfigError(f"balance is {self.balance}; give 0 to 1")
         if not 0.0 < self.dev_share < 1.0:
             raise ConfigError(f"dev_share is {self.dev_share}; give a share between 0 and 1")
         if not self.slots and not self.llm:

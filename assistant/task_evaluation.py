@@ -34,7 +34,14 @@ from assistant.training_examples import Asked, Example, make_examples
 from assistant.training_features import ClipTable, clips_of
 from assistant.training_learner import Learner, by_clip
 
-__all__ = ["FRAME_ORDERS", "SystemReport", "TaskReport", "evaluate_task"]
+__all__ = [
+    "FRAME_ORDERS",
+    "OrderedLearner",
+    "SystemReport",
+    "TaskReport",
+    "drawn",
+    "evaluate_task",
+]
 
 FRAME_ORDERS = ("forward", "reversed", "shuffled")
 BATCH = 16
@@ -59,7 +66,7 @@ class TaskReport:
     """All systems on one set of questions."""
 
     task: str
-    manifest: dict[str, object]
+    manifest: dict[str, Any]
     systems: tuple[SystemReport, ...]
     differences: tuple[Difference, ...]  # of the first to each other one
 
@@ -72,7 +79,7 @@ def evaluate_task(
     work: Path,
     *,
     split: str = "test",
-    frames: int = 8,
+    frames: int | None = None,
     frame_order: str = "forward",
     seed: int = 11,
     most: int | None = None,
@@ -82,6 +89,7 @@ def evaluate_task(
     Args:
         data: JSONL or a folder with ``data.jsonl``. adapters: names, folders, or "none".
         work: features are kept here. split: "train", "dev", "test" or "all".
+        frames: looked at; None: as many as each adapter was trained with.
         frame_order: of ``FRAME_ORDERS``: what a model that sees time must notice.
         seed: of the shuffling and of the questions drawn. most: questions at most, by type.
     Raises:
@@ -96,20 +104,23 @@ def evaluate_task(
     items = drawn(items, most, seed)
     loaded = [_load(model, task, name) for name in adapters]
     keys = clips_of(items)
-    table = ClipTable.open(work, model.encoder, keys, frames) if keys else None
+    looked_at: dict[str, int] = {}
     systems = []
     for name, prompt, recipe, key in loaded:
+        looked_at[name] = frames or recipe.frames
+        training = replace(recipe.training, jitter=1)
+        recipe = replace(recipe, frames=looked_at[name], training=training)
+        table = ClipTable.open(work, model.encoder, keys, recipe.frames) if keys else None
         examples = make_examples(items, prompt, model, table, keys, recipe)
-        looked = replace(recipe, frames=frames, training=replace(recipe.training, jitter=1))
-        learner = _Ordered(model, looked, table, key, frame_order, seed).eval()
+        learner = OrderedLearner(model, recipe, table, key, frame_order, seed).eval()
         systems.append(report_system(name, learner, examples, items, prompt, seed))
-    manifest: dict[str, object] = {
+    manifest: dict[str, Any] = {
         "base": model.fingerprint,
         "adapters": {system.name: system.adapter for system in systems},
         "data": hashlib.sha256(path.read_bytes()).hexdigest(),
         "split": split,
         "questions": len(items),
-        "frames": frames,
+        "frames": looked_at,
         "frame order": frame_order,
         "choice prior": model.choice_prior,
         "seed": seed,
@@ -147,7 +158,7 @@ def _load(
     return name, prompt, stored.recipe, model.load_adapter(stored.folder, stored.recipe)
 
 
-class _Ordered(Learner):
+class OrderedLearner(Learner):
     """A learner that sees its frames in another order."""
 
     def __init__(

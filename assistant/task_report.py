@@ -21,9 +21,10 @@ WORST = 12  # wrong answers shown
 def render_task(report: TaskReport) -> str:
     """The report as Markdown."""
     told = report.manifest
+    frames = " or ".join(map(str, sorted(set(told["frames"].values()))))
     lines = [
         f"task {report.task}, base {told['base']}, {told['questions']} questions of the split "
-        f"{told['split']}, {told['frames']} frames {told['frame order']}, seed {told['seed']}",
+        f"{told['split']}, {frames} frames {told['frame order']}, seed {told['seed']}",
     ]
     for system in report.systems:
         lines += ["", *_system_lines(system)]

@@ -137,8 +137,8 @@ def draw(
 ) -> Iterator[list[Asked]]:
     """The batches of an epoch; they depend on nothing but these arguments."""
     seed = recipe.training.seed
-    order = _order(len(examples), recipe.training.epoch_examples or len(examples), seed, epoch)
     rng = np.random.default_rng((seed, epoch))
+    order = _order([example.type for example in examples], recipe.training, epoch)
     shown = rng.random(len(order)) < recipe.training.attributes_kept
     for start in range(0, len(order), size):
         batch = zip(order[start : start + size], shown[start : start + size], strict=True)
@@ -148,10 +148,30 @@ def draw(
         ]
 
 
-def _order(count: int, taken: int, seed: int, epoch: int) -> np.ndarray:
+def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:
+    """Places of an epoch's examples; a type's share is its number to the power 1 - balance."""
+    taken = training.epoch_examples or len(types)
+    if not training.balance:
+        return _passes(len(types), taken, (training.seed, 1), epoch)
+    names, kinds = np.unique(np.array(types), return_inverse=True)
+    shares = np.bincount(kinds) ** (1.0 - training.balance)
+    ends = np.rint(taken * np.cumsum(shares) / shares.sum()).astype(int)
+    counts = np.diff(ends, prepend=0)
+    parts = [
+        np.flatnonzero(kinds == kind)[
+            _passes(int((kinds == kind).sum()), int(counts[kind]), (training.seed, 2, kind), epoch)
+        ]
+        for kind in range(len(names))
+    ]
+    return np.random.default_rng((training.seed, 3, epoch)).permutation(np.concatenate(parts))
+
+
+def _passes(count: int, taken: int, seed: tuple[int, ...], epoch: int) -> np.ndarray:
     """Places ``(taken,)`` of an epoch: its part of permutations of all ``count``."""
+    if not taken:
+        return np.zeros(0, int)
     first = epoch * taken
     passes = range(first // count, -(-(first + taken) // count))
-    orders = [np.random.default_rng((seed, 1, number)).permutation(count) for number in passes]
+    orders = [np.random.default_rng((*seed, number)).permutation(count) for number in passes]
     skipped = first - passes[0] * count
     return np.concatenate(orders)[skipped : skipped + taken]

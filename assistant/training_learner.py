@@ -15,7 +15,9 @@ from assistant.recipes import Recipe
 from assistant.training_examples import Asked
 from assistant.training_features import ClipTable
 
-__all__ = ["Learner", "by_clip"]
+__all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
+
+CHOSEN = "accuracy"
 
 
 class Learner(nn.Module):
@@ -140,6 +142,28 @@ class Learner(nn.Module):
             without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
             for losses, blind_losses in zip(scores, dark, strict=True)
         ]
+
+
+@torch.no_grad()
+def accuracies(
+    learner: Learner, asked: Sequence[Asked], size: int, silent: bool = False
+) -> dict[str, float]:
+    """Share of right choices, "accuracy" overall and "accuracy: TYPE" of each type.
+
+    Examples without choices are left out. ``size``: of a batch; ``silent``: without the LLM.
+    """
+    right: dict[str, list[bool]] = {}
+    offered = [one for one in asked if len(one.example.choices) > 1]
+    for start in range(0, len(offered), size):
+        for part in by_clip(offered[start : start + size]):
+            for one, place in zip(part, learner.choices_told(part, silent), strict=True):
+                told = one.example.choices[place] == one.example.answer
+                right.setdefault(one.example.type or "questions", []).append(told)
+    if not right:
+        return {}
+    every = [told for some in right.values() for told in some]
+    by_type = {f"{CHOSEN}: {kind}": sum(some) / len(some) for kind, some in right.items()}
+    return {CHOSEN: sum(every) / len(every)} | by_type
 
 
 def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:

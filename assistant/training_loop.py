@@ -26,7 +26,7 @@ from assistant.model.slots import WordSlots
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked, Example, draw, steps_per_epoch
 from assistant.training_features import ClipTable
-from assistant.training_learner import Learner, by_clip
+from assistant.training_learner import CHOSEN, Learner, accuracies
 
 __all__ = ["CHECKPOINT", "LOG", "Finetuner"]
 
@@ -35,7 +35,6 @@ TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra 
 SAVE_EVERY = 120.0  # seconds
 MOTION = "motion."  # begins the names of heads that are no part of the adapter
 LEAST_RATE = 0.02  # share of the rate at the end
-CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
 
 
 @dataclass
@@ -225,22 +224,11 @@ class Finetuner:
         self.learner.eval()
         asked = [Asked(example, example.shown) for example in self.dev_set]
         losses: list[float] = []
-        right: dict[str, list[bool]] = {}
         size = self.recipe.training.batch
         for batch in _chunks(asked, size):
             losses += [float(self.learner(batch, self._silent))] * len(batch)
-            for part in by_clip([a for a in batch if len(a.example.choices) > 1]):
-                for one, place in zip(
-                    part, self.learner.choices_told(part, self._silent), strict=True
-                ):
-                    told = one.example.choices[place] == one.example.answer
-                    right.setdefault(one.example.type or "questions", []).append(told)
         figures = {"dev loss": sum(losses) / len(losses)} if losses else {}
-        if right:
-            every = [told for some in right.values() for told in some]
-            figures[CHOSEN] = sum(every) / len(every)
-            figures |= {f"{CHOSEN}: {kind}": sum(some) / len(some) for kind, some in right.items()}
-        return figures
+        return figures | accuracies(self.learner, asked, size, self._silent)
 
     def log(self, **values: float) -> None:
         """Append one line to ``log.jsonl``."""

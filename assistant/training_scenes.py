@@ -79,7 +79,10 @@ def motion_of(video: Path, frames: int) -> dict[str, Moved]:
     example = _example(video)
     times = centres(0.0, example.clip.seconds, frames)
     places = [[(float(x), float(y)) for x, y in example.clip.at(time).places] for time in times]
-    return {asked.question: Moved(places, asked.about) for asked in example.questions}
+    starts = [1.0] * len(example.clip.scene.objects)
+    for move in example.clip.moves:
+        starts[move.index] = move.start / example.clip.seconds
+    return {asked.question: Moved(places, asked.about, starts) for asked in example.questions}
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

@@ -5,7 +5,7 @@
 Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
 trained once per seed and printed as mean and spread. The test questions are of generated clips of
 the test split, answered by choices through the LLM. What is in RUNS already is not trained again,
-and a run that was stopped goes on.
+and a run that was stopped goes on; several may fill one RUNS at a time, with rows of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,19 @@ import yaml
 
 from assistant.config import from_mapping
 from assistant.model.loading import load_model
-from assistant.recipes import RECIPE, Recipe
+from assistant.recipes import RECIPE, Recipe, load_recipe
 from assistant.resources import adapters_dir
-from assistant.scenes import write_dataset
-from assistant.task_evaluation import SystemReport, evaluate_task
+from assistant.task_evaluation import OrderedLearner, drawn
 from assistant.tasks.base import find_task
-from assistant.training import ADAPTER, ablated, finetune, generated_examples
+from assistant.training import ADAPTER, CARD, ablated, finetune, generated_examples
+from assistant.training_examples import Asked, make_examples
+from assistant.training_features import ClipTable, clips_of
+from assistant.training_learner import accuracies
 from assistant.training_loop import CHECKPOINT, LOG
+from assistant.training_scenes import KIND_OF_TASK, generated_items
 
 TEST_SEED = 11
+BATCH = 16
 
 
 def main() -> None:
@@ -37,14 +42,12 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help="default: all")
     parser.add_argument("--generate", type=int, required=True, metavar="N", help="training clips")
     parser.add_argument("--test", type=int, default=300, metavar="N", help="test clips")
+    parser.add_argument("--per-type", type=int, default=60, metavar="N", help="test questions")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rows-file", type=Path, default=Path(__file__).with_suffix(".yaml"))
     args = parser.parse_args()
     rows = yaml.safe_load(args.rows_file.read_text())
     common = rows.pop("all")
-    test = args.out / "test"
-    if not test.exists():
-        write_dataset(test, "clips", args.test, TEST_SEED, "test")
     shipped = yaml.safe_load((adapters_dir() / "mini" / args.task / RECIPE).read_text())
     table: dict[str, list[dict[str, float]]] = {}
     for name in args.rows or rows:
@@ -53,7 +56,7 @@ def main() -> None:
             recipe = recipe_of(shipped, common, row, seed)
             order = row.get("frame_order", "forward")
             trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
-            figures = run(recipe, order, trained, test, args)
+            figures = run(recipe, order, trained, args)
             table.setdefault(name, []).append(figures)
             print_table(table)
 
@@ -80,47 +83,46 @@ def run_name(name: str, seed: int) -> str:
     return f"{name.replace(' ', '-')}-{seed}"
 
 
-def run(
-    recipe: Recipe, order: str, out: Path, test: Path, args: argparse.Namespace
-) -> dict[str, float]:
+def run(recipe: Recipe, order: str, out: Path, args: argparse.Namespace) -> dict[str, float]:
     """The figures of one adapter; trained, and measured, where it is not yet."""
     kept = out / f"figures-{order}.json"
     if not kept.exists():
-        if not (out / ADAPTER / "CARD.md").exists():
+        if not (out / ADAPTER / CARD).exists():
             out.mkdir(parents=True, exist_ok=True)
             features = out / "features"
             if not features.exists():
                 (args.out / "features").mkdir(exist_ok=True)
                 features.symlink_to((args.out / "features").resolve())
-            examples = generated_examples(args.generate, 7)
+            examples = generated_examples(args.generate, 7, KIND_OF_TASK[args.task])
             finetune(
                 recipe,
                 find_task(args.task),
-                load_model("mini"),
+                load_model("mini", attention="eager"),
                 examples,
                 out,
                 resume=(out / CHECKPOINT).exists(),
             )
-        report = evaluate_task(
-            load_model("mini"),
-            args.task,
-            test,
-            [str(out / ADAPTER)],
-            args.out / "features",
-            frames=recipe.frames,
-            frame_order=order,
-            seed=TEST_SEED,
-        )
-        kept.write_text(json.dumps(figures_of(report.systems[0], out)))
+        kept.write_text(json.dumps(measured(out, order, args)))
     return json.loads(kept.read_text())
 
 
-def figures_of(system: SystemReport, out: Path) -> dict[str, float]:
+def measured(out: Path, order: str, args: argparse.Namespace) -> dict[str, float]:
+    """Trained parameters, minutes, and percent right by type."""
+    model, recipe = load_model("mini"), load_recipe(out / ADAPTER)
+    recipe = replace(recipe, training=replace(recipe.training, jitter=1))
+    key = model.load_adapter(out / ADAPTER, recipe)
+    items = list(generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task]))
+    items = drawn(items, args.per_type, TEST_SEED)
+    clips = clips_of(items)
+    table = ClipTable.open(args.out / "features", model.encoder, clips, recipe.frames)
+    examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
+    learner = OrderedLearner(model, recipe, table, key, order, TEST_SEED).eval()
+    asked = [Asked(example, example.shown) for example in examples]
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     return {
-        "parameters": system.parameters,
+        "parameters": model.adapters.size(key),
         "minutes": (lines[-1]["time"] - lines[0]["time"]) / 60,
-        **{row.type: 100 * row.by_choice for row in system.rows},
+        **{name: 100 * share for name, share in accuracies(learner, asked, BATCH).items()},
     }
 
 

@@ -13,7 +13,7 @@ from tiny import tiny_assistant
 
 from assistant.errors import InputError
 from assistant.recipes import Calibration, Recipe, load_recipe
-from assistant.task_evaluation import _Ordered, drawn, evaluate_task
+from assistant.task_evaluation import OrderedLearner, drawn, evaluate_task
 from assistant.task_figures import compare, figures_of, type_row, type_rows
 from assistant.task_report import render_task, save_task
 from assistant.training import examples_from, finetune
@@ -45,9 +45,8 @@ def data(tmp_path, monkeypatch):
 
 def test_an_adapter_and_the_base_in_one_table(data, tmp_path):
     finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run", install=True)
-    report = evaluate_task(
-        tiny_assistant(), "tell", data, ["tell", "none"], tmp_path / "work", frames=2
-    )
+    report = evaluate_task(tiny_assistant(), "tell", data, ["tell", "none"], tmp_path / "work")
+    assert report.manifest["frames"] == {"tell": RECIPE.frames, "none": 8}
     adapter, base = report.systems
     assert [row.type for row in adapter.rows] == ["left", "right", "all"]
     assert adapter.rows[-1].count == 6
@@ -187,7 +186,7 @@ def test_frames_come_in_the_order_asked_for(tmp_path):
     (key,) = keys.values()
 
     def seen(order, seed=0):
-        learner = _Ordered(model, Recipe(task="x"), table, None, order, seed)
+        learner = OrderedLearner(model, Recipe(task="x"), table, None, order, seed)
         return learner.frames([key], torch.arange(8)[None])[0]
 
     forward = seen("forward")

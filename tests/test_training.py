@@ -243,11 +243,31 @@ def test_without_fusion_the_llm_reads_what_the_qformer_would_have(tmp_path):
     assert example.shown.prompt == "Q: is it?\nis it?"
 
 
+class Pair:
+    """An example of which only the type matters."""
+
+    shown = bare = None
+
+    def __init__(self, kind: str = "") -> None:
+        self.type = kind
+
+
+@pytest.mark.parametrize(("balance", "rare"), [(0.0, 4), (0.5, 8), (1.0, 20)])
+def test_rare_types_are_drawn_more_often_the_more_balance_is_asked_for(balance, rare):
+    pairs = [Pair("common") for _ in range(90)] + [Pair("rare") for _ in range(10)]
+    training = replace(RECIPE.training, epoch_examples=40, balance=balance)
+    recipe = replace(RECIPE, training=training)
+    epochs = [[a.example for batch in draw(pairs, recipe, 8, n) for a in batch] for n in range(5)]
+    counts = [sum(pair.type == "rare" for pair in epoch) for epoch in epochs]
+    assert all(len(epoch) == 40 for epoch in epochs)
+    assert sum(counts) / 5 == pytest.approx(rare, abs=2.1)
+    seen = {pair for epoch in epochs for pair in epoch if pair.type == "rare"}
+    assert len(seen) == 10
+    assert epochs[0] == [a.example for batch in draw(pairs, recipe, 8, 0) for a in batch]
+
+
 def test_batches_take_every_example_once_and_again_the_same(tmp_path):
     examples = list(range(10))
-
-    class Pair:
-        shown = bare = None
 
     pairs = [Pair() for _ in examples]
     epochs = [[a.example for batch in draw(pairs, RECIPE, 4, n) for a in batch] for n in (0, 0, 1)]
@@ -257,9 +277,6 @@ def test_batches_take_every_example_once_and_again_the_same(tmp_path):
 
 
 def test_short_epochs_go_on_where_the_last_one_stopped():
-    class Pair:
-        shown = bare = None
-
     pairs = [Pair() for _ in range(10)]
     recipe = replace(RECIPE, training=replace(RECIPE.training, epoch_examples=4))
     taken = [[a.example for batch in draw(pairs, recipe, 3, n) for a in batch] for n in range(5)]

@@ -2,15 +2,16 @@
 
 A clip's questions say little about it each; how its objects move is known. In every frame the
 queries that are laid over the picture as a grid (``cells``) say whether the object in their cell
-moves in this clip; pooled over frames, the query that begins the answer says how far the objects
-get that the question names. Linear heads, used in training only.
+moves in this clip, and whether it is one that the question is about; pooled over frames, the query
+that begins the answer says how far the objects get that the question names, and when they start.
+Linear heads, used in training only.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -29,10 +30,11 @@ class Moved:
 
     places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
     about: Sequence[Sequence[int]]  # objects that each phrase of the question names
+    starts: Sequence[float]  # M, share of the clip after which each moves; 1: it never does
 
     def at(self, frames: Sequence[int]) -> Moved:
         """What is known of those frames alone."""
-        return Moved([self.places[frame] for frame in frames], self.about)
+        return replace(self, places=[self.places[frame] for frame in frames])
 
     def path(self, index: int) -> tuple[float, float]:
         """From where an object is in the first frame to where it is in the last."""
@@ -47,8 +49,8 @@ class MotionSupervision(nn.Module):
         super().__init__()
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
-        self.cells = nn.Linear(width, 1)  # moves
-        self.named = nn.Linear(width, 2 * PHRASES)
+        self.cells = nn.Linear(width, 2)  # moves, is asked about
+        self.named = nn.Linear(width, 3 * PHRASES)  # across, down, start
 
     def forward(self, states: Tensor, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
         """
@@ -59,35 +61,39 @@ class MotionSupervision(nn.Module):
 
     def _of_cells(self, states: Tensor, known: Sequence[Moved]) -> Tensor:
         where: list[tuple[int, int, int]] = []
-        wanted: list[float] = []
+        wanted: list[tuple[float, float]] = []
         for row, moved in enumerate(known):
             count = len(moved.places[0])
-            moves = [float(moved.path(index) != (0.0, 0.0)) for index in range(count)]
+            asked = {index for indices in moved.about for index in indices}
+            told = [
+                (float(moved.path(index) != (0.0, 0.0)), float(index in asked))
+                for index in range(count)
+            ]
             for frame, places in enumerate(moved.places[: states.shape[1]]):
-                found: dict[int, float] = {}
+                found: dict[int, tuple[float, float]] = {}
                 nearest_last = sorted(range(len(places)), key=lambda index: places[index][1])
                 for index in nearest_last:
                     x, y = places[index]
                     if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
-                        found[cell_of(x, y, self.side)[0]] = moves[index]
+                        found[cell_of(x, y, self.side)[0]] = told[index]
                 where += [(row, frame, self.first + cell) for cell in found]
                 wanted += found.values()
         if not where:
             return states.new_zeros((), dtype=torch.float32)
         rows, frames, queries = torch.tensor(where, device=states.device).T
-        told = self.cells(states[rows, frames, queries].float())[:, 0]
-        return F.binary_cross_entropy_with_logits(told, torch.tensor(wanted).to(told))
+        scores = self.cells(states[rows, frames, queries].float())
+        return F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
 
     def _of_named(self, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
         at = [
-            (row, phrase, *moved.path(indices[0]))
+            (row, phrase, *moved.path(indices[0]), moved.starts[indices[0]])
             for row, moved in enumerate(known)
             for phrase, indices in enumerate(moved.about[:PHRASES])
             if len(indices) == 1
         ]
         if not at:
             return pooled.new_zeros((), dtype=torch.float32)
-        rows, phrases, across, down = zip(*at, strict=True)
-        told = self.named(pooled[:, 0].float()).unflatten(-1, (PHRASES, 2))
-        path = torch.tensor([across, down], device=pooled.device).T
-        return PLACE_WEIGHT * (told[list(rows), list(phrases)] - path).abs().mean()
+        rows, phrases, *known_of = zip(*at, strict=True)
+        told = self.named(pooled[:, 0].float()).unflatten(-1, (PHRASES, 3))
+        wanted = torch.tensor(known_of, device=pooled.device).T
+        return PLACE_WEIGHT * (told[list(rows), list(phrases)] - wanted).abs().mean()

@@ -23,7 +23,7 @@ QUESTIONS_PER_CLIP = {
     "moving_count": 2,
     "moving_attribute": 2,
     "moving_existence": 2,
-    "order": 1,
+    "order": 3,  # of few clips: most have no two that start apart
     "collision": 2,
 }
 TYPES = tuple(QUESTIONS_PER_CLIP)
@@ -153,8 +153,8 @@ def _order(clip: MovingScene, rng: np.random.Generator) -> Question | None:
         return None
     pair = pick(rng, found)
     first, later = (name_of(clip.scene, rng, clip.scene.objects[index]) for index in pair)
-    words = (first, later) if rng.random() < 0.5 else (later, first)
-    return _question("order", rng, words, first, tuple(sorted(words)), pair, clip)
+    words, named = ((first, later), pair) if rng.random() < 0.5 else ((later, first), pair[::-1])
+    return _question("order", rng, words, first, tuple(sorted(words)), named, clip)
 
 
 def _collision(clip: MovingScene, rng: np.random.Generator) -> Question | None:

@@ -1,0 +1,190 @@
+"""What answers questions about text without us: each is fitted on some examples, asked of others.
+
+A baseline is a function from (examples to learn from, examples to answer) to answers. Its settings
+are chosen by cross-validation within the examples it learns from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from assistant.model.assistant import VideoAssistant
+from assistant.sentences import sentence_encoder
+from assistant.tasks.base import compose
+from assistant.templates import TaskPrompt
+from assistant.training_data import Item
+
+__all__ = ["Baseline", "baselines"]
+
+Baseline = Callable[[Sequence[Item], Sequence[Item]], list[str]]
+COSTS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
+FOLDS = 5  # within the training examples
+SHOTS = 4
+SHOWN = 400  # characters of an example that the LLM is shown
+
+
+def baselines(prompt: TaskPrompt, model: VideoAssistant) -> dict[str, Baseline]:
+    """By name; those of the LLM are asked as ``prompt`` asks."""
+    return {
+        "majority": majority,
+        "speaker's name": speaker,
+        "punctuation, you and I": punctuation,
+        "TF-IDF + SVM": tfidf,
+        "MiniLM + SVM": minilm,
+        "SmolLM2 zero-shot": lambda train, test: llm(prompt, model, [], test),
+        f"SmolLM2 {SHOTS} examples": lambda train, test: llm(prompt, model, shots(train), test),
+    }
+
+
+def majority(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    return [commonest(item.answer for item in train)] * len(test)
+
+
+def speaker(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    """The commonest answer for who speaks the last line; of strangers, and in a draw, of all."""
+    whole = commonest(item.answer for item in train)
+    counted: dict[str, Counter[str]] = {}
+    for item in train:
+        counted.setdefault(who(item), Counter())[item.answer] += 1
+    told = []
+    for item in test:
+        most = counted.get(who(item), Counter()).most_common(2)
+        drawn = not most or (len(most) == 2 and most[0][1] == most[1][1])
+        told.append(whole if drawn else most[0][0])
+    return told
+
+
+def punctuation(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    """A tree of three questions about marks and the words you and I."""
+    return fitted(make_pipeline(FunctionTransformer(marks), DecisionTreeClassifier(max_depth=3)))(
+        train, test
+    )
+
+
+def tfidf(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    """Words and pairs of words, of the last line or of all of them."""
+    model = Pipeline(
+        [
+            ("text", FunctionTransformer()),
+            ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)),
+            ("svm", LinearSVC()),
+        ]
+    )
+    grid = {"text__func": [last_lines, all_lines], "svm__C": COSTS}
+    return fitted(GridSearchCV(model, grid, cv=FOLDS))(train, test)
+
+
+def minilm(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    """The vector of the last line, alone or with that of the lines before it."""
+    model = Pipeline([("text", FunctionTransformer()), ("scale", StandardScaler()), ("svm", SVC())])
+    grid = {
+        "text__func": [last_vectors, all_vectors],
+        "svm__C": COSTS,
+        "svm__kernel": ["rbf", "linear"],
+    }
+    if len(train) > 2000:  # kernels would take hours
+        model.set_params(svm=LinearSVC(dual=False))
+        del grid["svm__kernel"]
+    return fitted(GridSearchCV(model, grid, cv=FOLDS, n_jobs=1))(train, test)
+
+
+def fitted(model: Pipeline | GridSearchCV) -> Baseline:
+    def answer(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+        model.fit(list(train), [item.answer for item in train])
+        return list(model.predict(list(test)))
+
+    return answer
+
+
+@torch.inference_mode()
+def llm(
+    prompt: TaskPrompt, model: VideoAssistant, examples: Sequence[Item], test: Sequence[Item]
+) -> list[str]:
+    """The likelier answer to the task's question under the dialogue, after some examples."""
+    history = [(as_asked(prompt, model, item), item.answer) for item in examples]
+    nothing = torch.zeros(1, 0, model.llm.width, dtype=model.llm.network.dtype)
+    told = []
+    for item in test:
+        assert item.choices
+        ids = model.llm.prompt_ids(as_asked(prompt, model, item), history)
+        scores = model.llm.score(nothing, ids, [model.llm.answer_ids(c) for c in item.choices])
+        told.append(item.choices[int(np.argmax(scores))])
+    return told
+
+
+def as_asked(prompt: TaskPrompt, model: VideoAssistant, item: Item) -> str:
+    """The dialogue and the task's question, as the LLM would read them without a Q-Former."""
+    lines = [line[-SHOWN:] for line in lines_of(item)]
+    return compose(
+        prompt, model, item.question, lines=lines, choices=item.choices, fused=False
+    ).prompt
+
+
+def shots(train: Sequence[Item]) -> list[Item]:
+    """As many of each answer, in turn."""
+    rng = np.random.default_rng(0)
+    answers = sorted({item.answer for item in train})
+    drawn = [
+        list(rng.permutation([place for place, i in enumerate(train) if i.answer == answer]))
+        for answer in answers
+    ]
+    return [train[drawn[turn % len(answers)][turn // len(answers)]] for turn in range(SHOTS)]
+
+
+def commonest(answers: object) -> str:
+    return Counter(sorted(answers)).most_common(1)[0][0]  # type: ignore[call-overload]
+
+
+def who(item: Item) -> str:
+    lines = item.dialogue.lines if item.dialogue else ()
+    return (lines[-1].speaker or "") if lines else ""
+
+
+def lines_of(item: Item) -> list[str]:
+    return [line.as_text() for line in item.dialogue.lines] if item.dialogue else [item.question]
+
+
+def last_lines(items: Sequence[Item]) -> list[str]:
+    return [lines_of(item)[-1] for item in items]
+
+
+def all_lines(items: Sequence[Item]) -> list[str]:
+    return ["\n".join(lines_of(item)) for item in items]
+
+
+def last_vectors(items: Sequence[Item]) -> np.ndarray:
+    return np.stack([vector(text) for text in last_lines(items)])
+
+
+def all_vectors(items: Sequence[Item]) -> np.ndarray:
+    before = [vector("\n".join(lines_of(item)[:-1])) for item in items]
+    return np.hstack([last_vectors(items), np.stack(before)])
+
+
+@cache
+def vector(text: str) -> np.ndarray:
+    return sentence_encoder()([text])[0]
+
+
+def marks(items: Sequence[Item]) -> np.ndarray:
+    """How often each mark and each of you and I occurs, and how the last line ends."""
+    rows = []
+    for text in last_lines(items):
+        words = re.findall(r"[a-z']+", text.lower())
+        ends = [text.rstrip().endswith(mark) for mark in ".!?"]
+        counts = [text.count(mark) for mark in ".,!?\"'-:"]
+        people = [words.count(word) for word in ("you", "your", "i", "my", "me")]
+        rows.append([*ends, *counts, *people, len(words)])
+    return np.array(rows, float)

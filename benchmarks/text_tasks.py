@@ -1,0 +1,162 @@
+"""An adapter for text beside what answers without us, on the very same questions.
+
+    assistant data convert mustard DATA sarcasm        # once
+    python benchmarks/text_tasks.py sarcasm sarcasm --out RUNS [--only SYSTEM ...] [--adapter DIR]
+
+Data with folds are cross-validated: for each fold the baselines, and the adapter by the recipe of
+the shipped one (``--config`` for another), learn from all other folds. Data with splits learn from
+"train" and answer "test"; --adapter takes a trained adapter there. Printed: accuracy and weighted
+F1 with 95 % intervals, and by how much the adapter is ahead (paired bootstrap). What is in RUNS is
+not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from text_baselines import baselines
+from tqdm import tqdm
+
+from assistant.metrics_classes import class_scores, class_terms, weighted_f1
+from assistant.model.assistant import VideoAssistant
+from assistant.model.loading import load_model
+from assistant.recipes import RECIPE, Recipe, load_recipe
+from assistant.resampling import bootstrap, difference, interval, share
+from assistant.resources import adapters_dir
+from assistant.tasks.base import find_task
+from assistant.templates import TaskPrompt
+from assistant.training import ADAPTER, CARD, Examples, examples_from, finetune
+from assistant.training_data import Item
+from assistant.training_examples import Asked, make_examples
+from assistant.training_learner import Learner
+from assistant.training_loop import CHECKPOINT
+
+OURS = "adapter"
+BATCH = 16
+Part = tuple[str, list[Item], list[Item]]  # name, to learn from, to answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="default: all")
+    parser.add_argument("--adapter", type=Path, metavar="DIR", help="trained on the same split")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the recipe to train by")
+    parser.add_argument("--seed", type=int, help="of the training; default: the recipe's")
+    args = parser.parse_args()
+    examples = examples_from(args.data)
+    parts = list(parts_of(examples.items))
+    model, prompt = load_model("mini"), find_task(args.task)
+    systems = {**baselines(prompt, model), OURS: None}
+    told: dict[str, list[str]] = {}
+    for name in args.only or systems:
+        for fold, train, test in parts:
+            kept = args.out / name.replace(" ", "-").replace("'", "") / f"{fold}.json"
+            if not kept.exists():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                answer = systems[name]
+                found = (
+                    ours(args, prompt, examples.digest, kept.with_suffix(""), train, test)
+                    if answer is None
+                    else answer(train, test)
+                )
+                kept.write_text(json.dumps(found))
+            told.setdefault(name, []).extend(json.loads(kept.read_text()))
+    print_table(told, parts)
+
+
+def parts_of(items: Sequence[Item]) -> Iterator[Part]:
+    """Each fold with all others to learn from; or the splits (dev is for training to choose by)."""
+    folds = sorted({item.fold for item in items if item.fold is not None})
+    for fold in folds:
+        others = [item for item in items if item.fold != fold]
+        yield f"fold-{fold}", others, [item for item in items if item.fold == fold]
+    if not folds:
+        train = [item for item in items if item.split != "test"]
+        yield "test", train, [item for item in items if item.split == "test"]
+
+
+def ours(
+    args: argparse.Namespace,
+    prompt: TaskPrompt,
+    digest: str,
+    out: Path,
+    train: Sequence[Item],
+    test: Sequence[Item],
+) -> list[str]:
+    """By choices through the LLM, of the adapter that is given, or trained on ``train``."""
+    folder = args.adapter
+    if folder is None:
+        folder = out / ADAPTER
+        if not (folder / CARD).exists():
+            config = args.config or adapters_dir() / "mini" / args.task / RECIPE
+            recipe = replace(load_recipe(config), made=None)
+            if args.seed is not None:
+                recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
+            fresh = load_model("mini", attention="eager")
+            resume = (out / CHECKPOINT).exists()
+            told = Examples(tuple(train), f"{digest} {out.name}")
+            finetune(recipe, prompt, fresh, told, out, resume=resume)
+    model, recipe = load_model("mini"), load_recipe(folder)
+    return answers(model, prompt, recipe, model.load_adapter(folder, recipe), test)
+
+
+@torch.inference_mode()
+def answers(
+    model: VideoAssistant, prompt: TaskPrompt, recipe: Recipe, key: str, test: Sequence[Item]
+) -> list[str]:
+    examples = make_examples(test, prompt, model, None, {}, recipe)
+    asked = [Asked(example, example.shown) for example in examples]
+    learner = Learner(model, recipe, None, key).eval()
+    told: list[str] = []
+    for start in tqdm(range(0, len(asked), BATCH), desc=OURS, unit="batch"):
+        part = asked[start : start + BATCH]
+        places = learner.choices_told(part, False)
+        told += [one.example.choices[place] for one, place in zip(part, places, strict=True)]
+    return told
+
+
+def print_table(told: dict[str, list[str]], parts: Sequence[Part]) -> None:
+    """Figures are means over the folds; intervals are of all questions together."""
+    truth = [item.answer for _, _, test in parts for item in test]
+    ends = np.cumsum([len(test) for _, _, test in parts])
+    labels = sorted(set(truth))
+    print("| system | accuracy | weighted F1 | adapter is ahead by |\n|---|---|---|---|")
+    terms = {name: right_terms(found, truth) for name, found in told.items()}
+    for name, found in told.items():
+        folds = [
+            class_scores(found[end - len(test) : end], truth[end - len(test) : end])
+            for end, (_, _, test) in zip(ends, parts, strict=True)
+        ]
+        cells = []
+        for values, drawn in (
+            ([fold.accuracy for fold in folds], bootstrap(terms[name], share)),
+            (
+                [fold.f1 for fold in folds],
+                bootstrap(class_terms(found, truth, labels), weighted_f1),
+            ),
+        ):
+            low, high = interval(drawn)
+            cells.append(f"{100 * np.mean(values):.1f} ({100 * low:.0f}-{100 * high:.0f})")
+        ahead = ""
+        if OURS in told and name != OURS:
+            by = difference(terms[OURS], terms[name], share)
+            low, high = by.interval
+            ahead = f"{100 * by.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}), p {by.p:.4f}"
+        print(f"| {name} | {' | '.join(cells)} | {ahead} |")
+
+
+def right_terms(told: Sequence[str], truth: Sequence[str]) -> np.ndarray:
+    return np.array([[one == right, 1.0] for one, right in zip(told, truth, strict=True)])
+
+
+if __name__ == "__main__":
+    main()
