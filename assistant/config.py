@@ -120,6 +120,7 @@ class LoraSettings:
     alpha: float = 32.0
     dropout: float = 0.0
     output: bool = False  # also on self-attention's output projection, in space and in time
+    feed_forward: bool = False  # also on the queries' feed-forward
     train: bool = True  # False leaves the LoRAs at zero ("without lora")
 
 

@@ -77,6 +77,32 @@ def test_space_and_time_have_their_own_loras_over_the_same_weights(adapters):
     assert names.query.base_layer.weight is other.query.base_layer.weight
 
 
+@pytest.mark.parametrize(
+    ("lora", "added"),
+    [
+        (
+            LoraSettings(rank=2, output=True),
+            {"encoder.layer.2.attention.output.dense", "temporal.2.output.dense"},
+        ),
+        (
+            LoraSettings(rank=2, feed_forward=True),
+            {"encoder.layer.2.intermediate_query.dense", "encoder.layer.2.output_query.dense"},
+        ),
+    ],
+)
+def test_wider_settings_adapt_more_and_still_begin_as_the_image_model(adapters, seen, lora, added):
+    image = tokens(adapters, None, seen)
+    transfer = TransferConfig(frames=4, gate=0.0, layers=1)
+    adapters.add("plain", LORA, transfer)
+    adapters.add("wide", lora, transfer)
+    plain, wide = (
+        {k.partition(".lora_")[0].removeprefix("image.qformer.") for k in found if "lora_" in k}
+        for found in (adapters.trainable("plain"), adapters.trainable("wide"))
+    )
+    assert wide - plain == added
+    assert torch.allclose(tokens(adapters, "wide", seen), image, atol=1e-5)
+
+
 def test_training_moves_the_named_adapter_only(adapters, seen):
     adapters.add("motion", LORA, TRANSFER)
     adapters.add("humor", LORA, OTHER)

@@ -1,7 +1,8 @@
 """Adapters on the Q-Former's attention, in PEFT's format. The only file that imports peft.
 
 An adapter is LoRA on the queries' and values' projections of every attention, one for space and one
-for time over the same weights (MTransLLAMA, Eq. 10), and the transfer's other parts.
+for time over the same weights (MTransLLAMA, Eq. 10), and the transfer's other parts; on other
+projections where its settings say so.
 """
 
 from __future__ import annotations
@@ -172,6 +173,8 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
     found = [rf"({own}|encoder\.layer\.({number})\.crossattention)\.attention\.(query|value)"]
     if lora.output:
         found.append(rf"({own})\.output\.dense")
+    if lora.feed_forward:
+        found.append(rf"encoder\.layer\.({number})\.(intermediate|output)_query\.dense")
     return rf"(.*\.)?({'|'.join(found)})"
 
 
