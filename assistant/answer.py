@@ -10,6 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assistant.features import ClipFeatures
     from assistant.model.assistant import VideoAssistant
     from assistant.model.attributes import Attribute
@@ -121,11 +123,14 @@ class Answer:
 
     def evidence(self) -> tuple[float, ...]:
         """What each frame weighs, ``(T,)``: the mean log-probability per token that the answer
-        loses when the frame is left out. Of an unsure answer: of what it would have been.
+        loses when the frame is left out. Of an unsure answer: of what it would have been. Nothing
+        where the adapter reads text alone.
         """
         self.text  # noqa: B018, takes the rest of the stream
+        model, request, clip = self._asked
+        if not request.sees:
+            self._evidence = (0.0,) * len(clip.seconds)
         if self._evidence is None:
-            model, request, clip = self._asked
             claim, ended = self._claim
             weights = model.occlusion(clip.patches, answer=claim, ended=ended, **request.asked())
             self._evidence = tuple(weights)
@@ -136,7 +141,7 @@ class Answer:
         widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
         """
         model, request, clip = self._asked
-        return model.routing(clip.patches, fusion=request.fusion, adapter=request.adapter)
+        return model.routing(_seen(request, clip), fusion=request.fusion, adapter=request.adapter)
 
     @property
     def frames(self) -> tuple[float, ...]:
@@ -194,10 +199,12 @@ class Answer:
     ) -> Generator[str, None, None]:
         asked = request.asked()
         if request.choices is None:
-            stream = model.generate(clip.patches, max_new_tokens=request.max_new_tokens, **asked)
+            stream = model.generate(
+                _seen(request, clip), max_new_tokens=request.max_new_tokens, **asked
+            )
             stream = self._supported(model, request, clip, stream)
         else:
-            scores = model.score(clip.patches, answers=request.choices, **asked)
+            scores = model.score(_seen(request, clip), answers=request.choices, **asked)
             blind = self._blind_scores(model, request, request.choices, ended=True)
             weighed = without_prior(scores, blind, model.choice_prior)
             shares = softmax(weighed, self._calibration.temperature)
@@ -226,7 +233,8 @@ class Answer:
         begun, ended = "".join(held).strip(), len(held) < HELD_BACK
         if begun:
             self._claim = (begun, ended)
-            (score,) = model.score(clip.patches, answers=[begun], ended=ended, **request.asked())
+            seen = _seen(request, clip)
+            (score,) = model.score(seen, answers=[begun], ended=ended, **request.asked())
             (blind,) = self._blind_scores(model, request, [begun], ended=ended)
             self._check_support(score, blind, begun, ended=ended)
         if self._reason is not None:
@@ -265,6 +273,11 @@ class Answer:
                 f'{lacking}"{answer}" has {probability:.0%}, '
                 f"and this adapter is right often enough from {least:.0%} on"
             )
+
+
+def _seen(request: Request, clip: ClipFeatures) -> Tensor | None:
+    """Patches ``(T, K, Dv)``; None: the frames are not looked at."""
+    return clip.patches if request.sees else None
 
 
 def without_prior(scores: Sequence[float], blind: Sequence[float], share: float) -> list[float]:

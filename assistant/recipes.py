@@ -119,7 +119,7 @@ class Recipe:
     """One adapter: its task, its shape, its training."""
 
     task: str
-    frames: int = 8  # looked at
+    frames: int = 8  # looked at; 0: it reads text alone, as one learns from data without clips
     without: tuple[str, ...] = ()  # of ABLATIONS
     lora: LoraSettings = field(default_factory=LoraSettings)
     transfer: TransferConfig = field(default_factory=TransferConfig)
@@ -131,8 +131,8 @@ class Recipe:
         for part in self.without:
             if part not in ABLATIONS:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
-        if self.frames < 1:
-            raise ConfigError(f"frames is {self.frames}; give 1 or more")
+        if self.frames < 0:
+            raise ConfigError(f"frames is {self.frames}; give 0 (text alone) or more")
 
     @property
     def calibration(self) -> Calibration:

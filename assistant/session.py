@@ -253,6 +253,7 @@ class Session:
         left_out = self._without.union(loaded.recipe.without if loaded else ())
         if takes_attributes(prompt) and "attributes" not in left_out:
             attributes = model.attributes(clip.classes)
+        sees = loaded is None or loaded.recipe.frames > 0
         request = compose(
             prompt,
             model,
@@ -264,8 +265,13 @@ class Session:
             max_new_tokens=max_new_tokens,
             adapter=loaded.key if loaded else None,
             fused="fusion" not in left_out,
+            sees=sees,
         )
         warnings = [*clip.warnings, *self._notes, *said.warnings]
+        if not sees:
+            warnings.append(
+                f"{prompt.name} was trained on text alone and does not see the pictures"
+            )
         if request.dropped_lines:
             warnings.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
         basis = Basis(

@@ -107,10 +107,14 @@ def evaluate_task(
     looked_at: dict[str, int] = {}
     systems = []
     for name, prompt, recipe, key in loaded:
-        looked_at[name] = frames or recipe.frames
+        looked_at[name] = recipe.frames and (frames or recipe.frames)
         training = replace(recipe.training, jitter=1)
         recipe = replace(recipe, frames=looked_at[name], training=training)
-        table = ClipTable.open(work, model.encoder, keys, recipe.frames) if keys else None
+        table = (
+            ClipTable.open(work, model.encoder, keys, recipe.frames)
+            if keys and recipe.frames
+            else None
+        )
         examples = make_examples(items, prompt, model, table, keys, recipe)
         learner = OrderedLearner(model, recipe, table, key, frame_order, seed).eval()
         systems.append(report_system(name, learner, examples, items, prompt, seed))

@@ -99,6 +99,8 @@ def finetune(
     train, dev = split_items(examples.items, recipe)
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
+    if not any(item.video for item in train):
+        recipe = replace(recipe, frames=0)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)
@@ -130,7 +132,7 @@ def prepare(
 ) -> Finetuner:
     """Encode what was not encoded yet, and make the examples."""
     dev = drawn(dev, recipe)
-    keys = clips_of([*train, *dev])
+    keys = clips_of([*train, *dev]) if recipe.frames else {}
     encoded = recipe.frames * recipe.training.jitter
     table = ClipTable.open(out / "features", model.encoder, keys, encoded) if keys else None
     sets: list[list[Example]] = [
@@ -210,7 +212,8 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
     assert made is not None
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in made.figures.items())
     without = f", without {', '.join(recipe.without)}" if recipe.without else ""
-    kept = f"`{recipe.frames}` frames, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
+    looked = f"`{recipe.frames}` frames" if recipe.frames else "text alone"
+    kept = f"{looked}, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
     sure, told = made.calibration, "not fitted: the dev examples have no choices"
     if sure.examples:
         least = f"unsure below {sure.unsure_below:.0%}" if sure.unsure_below else "never unsure"

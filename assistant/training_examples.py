@@ -66,7 +66,7 @@ def make_examples(
     motion: dict[Path, dict[str, Moved]] = {}
     encoded = recipe.frames * recipe.training.jitter
     for item in items:
-        ref = clip_of(item)
+        ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
         seen = ""

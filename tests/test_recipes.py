@@ -63,7 +63,7 @@ def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
     [
         ({"frame": 8}, "'frame'"),
         ({"task": 3}, "task"),
-        ({"frames": 0}, "frames is 0"),
+        ({"frames": -1}, "frames is -1"),
         ({"without": ["sound"]}, "'sound'"),
         ({"training": {"epochs": 0}}, "epochs is 0"),
         ({"training": {"epochs": 2, "silent_epochs": 3}}, "silent_epochs is 3"),

@@ -196,6 +196,28 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_kept(data, tmp_path
     )
 
 
+def test_what_learned_from_text_alone_does_not_look_at_a_clip(data, tmp_path):
+    lines = [json.loads(line) for line in data.read_text().splitlines()]
+    data.write_text("".join(json.dumps(line | {"video": None}) + "\n" for line in lines))
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
+    assert load_recipe(done.folder).frames == 0
+    assert "text alone" in (done.folder / "CARD.md").read_text()
+    assistant = Assistant(tiny_assistant())
+    told = [
+        assistant.open(tmp_path / f"{number}.mp4").ask(
+            "is it 1?", adapter=done.folder, choices=["yes", "no"]
+        )
+        for number in range(2)
+    ]
+    first, second = told
+    assert first.probabilities == second.probabilities
+    assert set(first.evidence()) == {0.0} and len(first.evidence()) == len(first.frames)
+    assert any("does not see the pictures" in warning for warning in first.warnings)
+    assert isinstance(first.routing(), list)
+    looking = assistant.open(tmp_path / "0.mp4").ask("is it 1?", adapter="none", choices=["a", "b"])
+    assert set(looking.evidence()) != {0.0} and not looking.warnings
+
+
 def test_an_adapter_of_another_base_is_refused(data, tmp_path):
     done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
     other = tiny_assistant()

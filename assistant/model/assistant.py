@@ -178,7 +178,7 @@ class VideoAssistant(nn.Module):
 
     @torch.inference_mode()
     def routing(
-        self, patches: Tensor, *, fusion: str, adapter: str | None
+        self, patches: Tensor | None, *, fusion: str, adapter: str | None
     ) -> list[dict[str, list[float]]]:
         """Per layer the weights of the receptive fields in "space" and "time", widest first.
 
@@ -188,7 +188,8 @@ class VideoAssistant(nn.Module):
             return []
         ids, mask = self.fusion_ids([fusion])
         with self.adapters.using(adapter) as qformer:
-            _, _, routes = qformer.frame_states(patches[None], ids, mask)
+            seen = None if patches is None else patches[None]
+            _, _, routes = qformer.frame_states(seen, ids, mask)
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 
