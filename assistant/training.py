@@ -99,7 +99,7 @@ def finetune(
     train, dev = split_items(examples.items, recipe)
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
-    if not any(item.video for item in train):
+    if not any(item.video for item in [*train, *dev]):
         recipe = replace(recipe, frames=0)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start

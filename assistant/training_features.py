@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import secrets
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -27,7 +28,7 @@ __all__ = ["ClipRef", "ClipTable", "clip_of", "clips_of"]
 
 READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
-INDEX = "index.jsonl"
+INDEX, PATCHES, CLASSES = "index.jsonl", "patches", "classes"
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,24 @@ def clips_of(items: Sequence[Item]) -> dict[ClipRef, str]:
 
 
 class ClipTable:
-    """Patches ``(N, T, K, Dv)`` and mean classes ``(N, 1000)`` of N clips, fp16.
+    """Patches ``(T, K, Dv)`` and mean classes ``(1000,)`` of clips, fp16.
 
-    A clip with fewer than T frames leaves the last ones empty and says so in ``lengths``.
+    One folder holds all clips encoded so far with one encoder at T frames; each run that met new
+    ones has added a shard of them. A clip with fewer than T frames leaves the last ones empty.
     """
 
     def __init__(self, folder: Path, encoder: ImageEncoder) -> None:
-        lines = [json.loads(line) for line in (folder / INDEX).read_text().splitlines()]
-        self.rows = {line["key"]: row for row, line in enumerate(lines)}
-        self.lengths = [line["frames"] for line in lines]
-        self.array = np.load(folder / "patches.npy", mmap_mode="r")
-        self.classes = np.load(folder / "classes.npy", mmap_mode="r")
-        self.encoder = encoder
+        """What ``folder`` holds, whole or not."""
+        self.folder, self.encoder = folder, encoder
+        self.places: dict[str, _Place] = {}
+        for line in whole_lines(folder / INDEX):
+            found = json.loads(line)
+            key = found.pop("key")
+            self.places[key] = _Place(**found)
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.places
 
     def patches(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame.
@@ -94,55 +101,81 @@ class ClipTable:
         Args:
             chosen: ``(B, T)``, which of each clip's frames.
         """
-        rows = [self.rows[key] for key in keys]
-        lengths = torch.tensor([self.lengths[row] for row in rows])
+        places = [self.places[key] for key in keys]
+        lengths = torch.tensor([place.frames for place in places])
         first = torch.minimum(chosen[:, 0], lengths - 1)  # a short clip shows one at least
         chosen = torch.cat([first[:, None], chosen[:, 1:]], dim=1)
         there = chosen < lengths[:, None]
         longest = int(there.sum(1).max())
         frames = chosen[:, :longest].tolist()
-        patches = np.stack([self.array[row, some] for row, some in zip(rows, frames, strict=True)])
-        return torch.from_numpy(patches), there[:, :longest].long()
+        found = [
+            self._row(PATCHES, place)[some] for place, some in zip(places, frames, strict=True)
+        ]
+        return torch.from_numpy(np.stack(found)), there[:, :longest].long()
 
     def attributes(self, key: str) -> str:
         """What the encoder's classifier finds in a clip, as the models read it."""
-        classes = torch.from_numpy(self.classes[self.rows[key]][None].astype(np.float32))
-        return attribute_text(self.encoder.attributes(classes))
+        mean = self._row(CLASSES, self.places[key]).astype(np.float32)
+        return attribute_text(self.encoder.attributes(torch.from_numpy(mean[None])))
+
+    def _row(self, what: str, place: _Place) -> np.ndarray:
+        name = f"{what}-{place.shard}.npy"
+        if name not in self._arrays:
+            self._arrays[name] = np.load(self.folder / name, mmap_mode="r")
+        return self._arrays[name][place.row]
 
     @classmethod
     def open(
         cls, root: Path, encoder: ImageEncoder, clips: dict[ClipRef, str], frames: int
     ) -> ClipTable:
-        """The table of these clips under ``root``; what an earlier run left undone is done now.
+        """The table under ``root`` with these clips in it; those it lacks are encoded now.
 
         Raises:
             InputError: clips that cannot be decoded; all of them are named.
         """
-        keys = list(clips.values())
-        told = json.dumps([encoder.fingerprint, frames, keys])
+        told = json.dumps([encoder.fingerprint, frames])
         folder = root / hashlib.sha256(told.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        index = folder / INDEX
-        done = len(whole_lines(index))
-        if done < len(keys):
-            shape = (len(keys), frames, encoder.patch_count, encoder.width)
-            patches = _memmap(folder / "patches.npy", shape, fresh=not done)
-            classes = _memmap(folder / "classes.npy", (len(keys), 1000), fresh=not done)
-            with (
-                index.open("a") as lines,
-                tqdm(total=len(keys), initial=done, desc="encoding clips", unit="clip") as bar,
-            ):
-                waiting = list(clips)[done:]
-                for row, pictures in enumerate(_read(waiting, frames), done):
-                    seen = encoder(pictures)
-                    patches[row, : len(pictures)] = seen.patches.cpu().numpy()
-                    classes[row] = seen.classes.float().mean(0).cpu().numpy()
-                    lines.write(json.dumps({"key": keys[row], "frames": len(pictures)}) + "\n")
-                    lines.flush()
-                    bar.update()
-            patches.flush()
-            classes.flush()
-        return cls(folder, encoder)
+        table = cls(folder, encoder)
+        missing = {ref: key for ref, key in clips.items() if key not in table}
+        if missing:
+            table._add(missing, frames)
+            table = cls(folder, encoder)
+        return table
+
+    def _add(self, clips: dict[ClipRef, str], frames: int) -> None:
+        """Encode clips into a new shard; after a stop, what is in the index stays."""
+        shard = secrets.token_hex(4)  # several processes may add at a time
+        shape = (len(clips), frames, self.encoder.patch_count, self.encoder.width)
+        patches = _memmap(self.folder / f"{PATCHES}-{shard}.npy", shape)
+        classes = _memmap(self.folder / f"{CLASSES}-{shard}.npy", (len(clips), 1000))
+        known = len(self.places)
+        with (
+            (self.folder / INDEX).open("a") as lines,
+            tqdm(
+                total=known + len(clips), initial=known, desc="encoding clips", unit="clip"
+            ) as bar,
+        ):
+            pictures_of = _read(list(clips), frames)
+            for row, (key, pictures) in enumerate(zip(clips.values(), pictures_of, strict=True)):
+                seen = self.encoder(pictures)
+                patches[row, : len(pictures)] = seen.patches.cpu().numpy()
+                classes[row] = seen.classes.float().mean(0).cpu().numpy()
+                place = _Place(shard, row, len(pictures))
+                lines.write(json.dumps({"key": key} | vars(place)) + "\n")
+                lines.flush()
+                bar.update()
+        patches.flush()
+        classes.flush()
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a clip is."""
+
+    shard: str
+    row: int
+    frames: int
 
 
 def whole_lines(path: Path) -> list[str]:
@@ -156,10 +189,8 @@ def whole_lines(path: Path) -> list[str]:
     return kept.decode().splitlines()
 
 
-def _memmap(path: Path, shape: tuple[int, ...], *, fresh: bool) -> np.memmap:
-    if fresh or not path.exists():
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    return np.lib.format.open_memmap(path, mode="r+")
+def _memmap(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
 
 
 def _read(clips: Sequence[ClipRef], frames: int) -> Iterator[np.ndarray]:
