@@ -1,4 +1,4 @@
-"""Encoded clips of a training set: each is encoded once, whatever set it is in and whoever stops."""
+"""Encoded clips of a training set: each is encoded once, whatever set it is in, whoever stops."""
 
 from __future__ import annotations
 
