@@ -100,7 +100,7 @@ def finetune(
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
     if not any(item.video for item in [*train, *dev]):
-        recipe = replace(recipe, frames=0)
+        recipe = replace(recipe, frames=0, transfer=replace(recipe.transfer, temporal=False))
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)

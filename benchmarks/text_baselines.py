@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import numpy as np
 import torch
@@ -32,6 +31,8 @@ Baseline = Callable[[Sequence[Item], Sequence[Item]], list[str]]
 COSTS = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
 FOLDS = 5  # within the training examples
 SHOTS = 4
+BATCH = 64
+VECTORS: dict[str, np.ndarray] = {}
 SHOWN = 400  # characters of an example that the LLM is shown
 
 
@@ -165,17 +166,21 @@ def all_lines(items: Sequence[Item]) -> list[str]:
 
 
 def last_vectors(items: Sequence[Item]) -> np.ndarray:
-    return np.stack([vector(text) for text in last_lines(items)])
+    return vectors(last_lines(items))
 
 
 def all_vectors(items: Sequence[Item]) -> np.ndarray:
-    before = [vector("\n".join(lines_of(item)[:-1])) for item in items]
-    return np.hstack([last_vectors(items), np.stack(before)])
+    before = ["\n".join(lines_of(item)[:-1]) for item in items]
+    return np.hstack([last_vectors(items), vectors(before)])
 
 
-@cache
-def vector(text: str) -> np.ndarray:
-    return sentence_encoder()([text])[0]
+def vectors(texts: Sequence[str]) -> np.ndarray:
+    """``(N, D)``; a text is encoded once."""
+    new = sorted(set(texts) - VECTORS.keys(), key=len)
+    for start in range(0, len(new), BATCH):
+        part = new[start : start + BATCH]
+        VECTORS.update(zip(part, sentence_encoder()(part), strict=True))
+    return np.stack([VECTORS[text] for text in texts])
 
 
 def marks(items: Sequence[Item]) -> np.ndarray:

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scene_words import meant, the_one
 
 from assistant.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
 from assistant.scenes.clip_questions import TYPES, ask_clip
 from assistant.scenes.clips import ClipExample, clip_example
-from assistant.scenes.kinds import Kind
 from assistant.scenes.layout import radius_of
 from assistant.scenes.motion import Move, MovingScene
 from assistant.scenes.world import COLORS, MATERIALS, SHAPES
@@ -44,23 +44,6 @@ def places(clip: MovingScene, seconds: float) -> np.ndarray:
             if move.start <= now < move.stop:
                 found[move.index] += step * np.array(move.velocity)
     return found
-
-
-def meant(clip: MovingScene, words: str) -> list[int]:
-    """Objects that the words ("red metal cubes") fit."""
-    words = [re.sub(r"s$", "", word) for word in words.split()]
-    named = {
-        group: [w for w in words if w in group] for group in (tuple(COLORS), MATERIALS, SHAPES)
-    }
-    color, material, shape = (next(iter(found), None) for found in named.values())
-    assert sum(map(len, named.values())) + words.count("object") == len(words), words
-    kind = Kind(color, material, shape)
-    return [index for index, thing in enumerate(clip.scene.objects) if kind.matches(thing)]
-
-
-def the_one(clip: MovingScene, words: str) -> int:
-    (index,) = meant(clip, words)
-    return index
 
 
 def check(clip: MovingScene, question: str, answer: str, kind: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scene_words import meant, the_one
 
 from assistant.errors import InputError
 from assistant.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
@@ -20,7 +21,6 @@ from assistant.scenes.ego import ego_example
 from assistant.scenes.ego_layout import LAYOUTS, PLANS, SECONDS
 from assistant.scenes.ego_questions import TYPES
 from assistant.scenes.furniture import SURFACES
-from assistant.scenes.kinds import Kind
 from assistant.scenes.questions import Question
 from assistant.scenes.render import render, visibility
 from assistant.scenes.walk import Walk
@@ -46,23 +46,6 @@ def every(drawn: dict[str, list[ClipExample[Walk]]]) -> list[ClipExample[Walk]]:
 
 
 # Answers again, from the words of the question and the scene at many moments
-
-
-def meant(walk: Walk, words: str) -> list[int]:
-    """Objects that the words ("red metal cubes") fit."""
-    words = [re.sub(r"s$", "", word) for word in words.split()]
-    named = {
-        group: [w for w in words if w in group] for group in (tuple(COLORS), MATERIALS, SHAPES)
-    }
-    color, material, shape = (next(iter(found), None) for found in named.values())
-    assert sum(map(len, named.values())) + words.count("object") == len(words), words
-    kind = Kind(color, material, shape)
-    return [index for index, thing in enumerate(walk.scene.objects) if kind.matches(thing)]
-
-
-def the_one(walk: Walk, words: str) -> int:
-    (index,) = meant(walk, words)
-    return index
 
 
 def paths(walk: Walk) -> np.ndarray:
