@@ -90,3 +90,25 @@ def test_the_motion_adapter_tells_left_from_right(mini, tmp_path):
         )
         told.append(answer.probabilities[move.direction])
     assert told[0] > told[1]
+
+
+JOKE = "Why did the spoon leave the party? It was tired of being stirred up."
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        "City council approves new bike lanes after two years of debate",
+        pytest.param(
+            "The county will vote next Tuesday on a new budget for its libraries.",
+            marks=pytest.mark.xfail(strict=True, reason="what was no joke in training had no dot"),
+        ),
+    ],
+)
+def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
+    told, other = (
+        mini.open(street).ask("Is it humorous?", task="humor", dialogue=line)
+        for line in (JOKE, news)
+    )
+    assert told.probabilities["yes"] > 0.5 > other.probabilities["yes"]
+    assert any("does not see the pictures" in warning for warning in told.warnings)
