@@ -59,13 +59,14 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     figure = Figure(figsize=(max(6.0, 1.5 * count), 3.6), layout="constrained")
     grid = figure.add_gridspec(2, count, height_ratios=(1.2, 1))
     strongest = max(range(count), key=weights.__getitem__)
+    marked = weights[strongest] > 0
     for column, (picture, moment) in enumerate(zip(pictures, seconds, strict=True)):
         frame = figure.add_subplot(grid[0, column])
         frame.imshow(picture)
         frame.set_title(format_time(round(moment, 1)), fontsize=8)
         frame.set(xticks=[], yticks=[])
         for side in frame.spines.values():
-            side.set(color=FOR if column == strongest else "0.8", linewidth=2.5)
+            side.set(color=FOR if column == strongest and marked else "0.8", linewidth=2.5)
     bars = figure.add_subplot(grid[1, :])
     span = max(answer.basis.end - answer.basis.start, 1e-3)
     colors = [FOR if weight > 0 else AGAINST for weight in weights]

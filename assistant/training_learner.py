@@ -17,7 +17,7 @@ from assistant.training_features import ClipTable
 
 __all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
 
-CHOSEN = "accuracy"
+CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
 
 
 class Learner(nn.Module):

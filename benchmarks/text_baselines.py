@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -144,8 +144,8 @@ def shots(train: Sequence[Item]) -> list[Item]:
     return [train[drawn[turn % len(answers)][turn // len(answers)]] for turn in range(SHOTS)]
 
 
-def commonest(answers: object) -> str:
-    return Counter(sorted(answers)).most_common(1)[0][0]  # type: ignore[call-overload]
+def commonest(answers: Iterable[str]) -> str:
+    return Counter(sorted(answers)).most_common(1)[0][0]
 
 
 def who(item: Item) -> str:

@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the recipe to train by")
     parser.add_argument("--seed", type=int, help="of the training; default: the recipe's")
     args = parser.parse_args()
+    args.config = args.config or adapters_dir() / "mini" / args.task / RECIPE
+    if OURS in (args.only or [OURS]) and not args.adapter and not args.config.exists():
+        parser.error(f"{args.task} has no shipped adapter to take the recipe of: give --config")
     examples = examples_from(args.data)
     parts = list(parts_of(examples.items))
     model, prompt = load_model("mini"), find_task(args.task)
@@ -97,8 +100,7 @@ def ours(
     if folder is None:
         folder = out / ADAPTER
         if not (folder / CARD).exists():
-            config = args.config or adapters_dir() / "mini" / args.task / RECIPE
-            recipe = replace(load_recipe(config), made=None)
+            recipe = replace(load_recipe(args.config), made=None)
             if args.seed is not None:
                 recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
             fresh = load_model("mini", attention="eager")
