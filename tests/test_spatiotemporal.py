@@ -11,14 +11,10 @@ from tiny import tiny_qformer
 from assistant.config import POOLINGS, ROUTINGS, TransferConfig
 from assistant.errors import ConfigError
 from assistant.model.routing import receptive_fields
-from assistant.model.spatiotemporal import (
-    SpatioTemporalQFormer,
-    TimeWindows,
-    masks_of,
-    times_of,
-)
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of, times_of
+from assistant.model.temporal import TimeWindows
 
-PLAIN = TransferConfig(frames=4, gate=0.0, routing="none")
+PLAIN = TransferConfig(frames=4, gate=0.0, routing="none", contrast=0)
 BATCH, FRAMES, PATCHES = 2, 4, 5
 
 
@@ -84,6 +80,40 @@ def test_heads_look_at_their_own_time_and_together_at_all_of_it():
     window = TimeWindows(5)(times_of(9, None))  # (1, 5, 1, 9)
     assert window.argmax(-1).flatten().tolist() == [0, 2, 4, 6, 8]
     assert window.max() == 0
+
+
+CONTRAST = replace(PLAIN, temporal=False, contrast=3)
+
+
+@torch.no_grad()
+def test_contrast_adds_nothing_at_the_start_and_where_nothing_changes(image, seen):
+    patches, ids, mask = seen
+    fresh = SpatioTemporalQFormer(image, CONTRAST)
+    assert torch.allclose(fresh(*seen), image(*seen), atol=1e-5)
+    model = moved(SpatioTemporalQFormer(image, replace(CONTRAST, layers=1)))
+    model.parts.query_embedding.zero_()  # these two are no contrast
+    model.parts.frame_embedding.zero_()
+    still = patches[:, :1].expand(-1, FRAMES, -1, -1)
+    assert torch.allclose(model(still, ids, mask), image(still, ids, mask), atol=1e-5)
+    assert not torch.allclose(model(*seen), image(*seen), atol=1e-2)
+
+
+@torch.no_grad()
+def test_contrast_alone_tells_a_clip_from_its_reverse(image, seen):
+    patches, ids, mask = seen
+    config = replace(PLAIN, temporal=False, contrast=3)
+    model = moved(SpatioTemporalQFormer(image, config))
+    model.parts.frame_embedding.zero_()
+    assert not torch.allclose(model(patches.flip(1), ids, mask), model(*seen), atol=1e-2)
+
+
+@torch.no_grad()
+def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen):
+    patches, ids, mask = seen
+    frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, contrast=3)))
+    alone = model(patches[1:, :3], ids[1:], mask[1:])
+    assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
 
 
 @torch.no_grad()
@@ -162,7 +192,7 @@ def test_temporal_blocks_hold_the_same_parameters(image):
 
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
-    config = TransferConfig(frames=4, routing=form, pooling="learned")
+    config = TransferConfig(frames=4, routing=form, pooling="learned", contrast=3)
     model = moved(SpatioTemporalQFormer(image, config))
     model(*seen).square().sum().backward()
     still = [
