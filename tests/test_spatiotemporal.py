@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny import tiny_qformer
+from transformers import InstructBlipQFormerModel
 
-from assistant.config import POOLINGS, ROUTINGS, TransferConfig
+from assistant.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
 from assistant.errors import ConfigError
+from assistant.model.lora import Adapters
 from assistant.model.routing import receptive_fields
 from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of, times_of
 from assistant.model.temporal import TimeWindows
@@ -46,6 +48,43 @@ def moved(model, scale=0.3):
 def test_without_gate_and_routing_it_is_the_image_model_run_per_frame(image, seen):
     ours = SpatioTemporalQFormer(image, PLAIN)(*seen)
     assert torch.allclose(ours, image(*seen), atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_fresh_adapters_behind_closed_gates_are_transformers_qformer_per_frame(count):
+    """Clips of different lengths and texts of different lengths, in one batch."""
+    image = tiny_qformer()
+    adapters = Adapters(SpatioTemporalQFormer(image))
+    adapters.add("fresh", LoraSettings(rank=4), TransferConfig(frames=4, gate=0.0))
+    patches, ids = torch.randn(2, count, 9, 20), torch.randint(1, 100, (2, 7))
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    frames = torch.ones(2, count, dtype=torch.long)
+    frames[1, max(1, count - 2) :] = 0
+    with adapters.using("fresh") as qformer:
+        ours = qformer(patches, ids, mask, frames)
+    theirs = InstructBlipQFormerModel._from_config(image.qformer.config)
+    theirs.load_state_dict(
+        {
+            name.replace(".base_layer", ""): value
+            for name, value in image.qformer.state_dict().items()
+            if "lora_" not in name
+        }
+    )
+    for row, length in enumerate(frames.sum(1).tolist()):
+        visible = torch.cat([torch.ones(1, image.config.queries).long(), mask[row : row + 1]], 1)
+        states = [
+            theirs.eval()(
+                ids[row : row + 1],
+                attention_mask=visible,
+                query_embeds=image.queries,
+                encoder_hidden_states=patches[row : row + 1, frame],
+            ).last_hidden_state[:, : image.config.queries]
+            for frame in range(length)
+        ]
+        wanted = image.projection(torch.stack(states).mean(0))
+        assert wanted.std() > 1e-2  # the model sees something at all
+        assert torch.allclose(ours[row : row + 1], wanted, atol=1e-5)
 
 
 @torch.no_grad()
