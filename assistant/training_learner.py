@@ -97,9 +97,8 @@ class Learner(nn.Module):
             if bool(frames.all()):
                 frames = None
         with self.model.adapters.using(self.name) as qformer:
-            states, text, _ = qformer.frame_states(patches, ids, mask, frames)
-            pooled = qformer.pool(states, text, mask, frames)
-            return states, pooled, qformer.image.projection(pooled)
+            states = qformer.states(patches, ids, mask, frames)
+            return states.framed, states.pooled, qformer.image.projection(states.pooled)
 
     def frames(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""

@@ -117,14 +117,14 @@ def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_pat
 
 def test_sparse_epochs_look_at_every_second_frame(data, tmp_path, monkeypatch):
     looked: list[int] = []
-    states = SpatioTemporalQFormer.frame_states
+    states = SpatioTemporalQFormer.states
 
     def counted(self, patches, *args):
         if torch.is_grad_enabled() and patches is not None:
             looked.append(patches.shape[1])
         return states(self, patches, *args)
 
-    monkeypatch.setattr(SpatioTemporalQFormer, "frame_states", counted)
+    monkeypatch.setattr(SpatioTemporalQFormer, "states", counted)
     recipe = replace(RECIPE, training=replace(RECIPE.training, sparse_epochs=1))
     finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
     first = len(looked) // 2

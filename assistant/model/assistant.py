@@ -189,7 +189,7 @@ class VideoAssistant(nn.Module):
         ids, mask = self.fusion_ids([fusion])
         with self.adapters.using(adapter) as qformer:
             seen = None if patches is None else patches[None]
-            _, _, routes = qformer.frame_states(seen, ids, mask)
+            routes = qformer.states(seen, ids, mask).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 

@@ -8,6 +8,7 @@ over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-fo
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +19,19 @@ from assistant.model.qformer import QFormer
 from assistant.model.routing import Router, routed_attention
 from assistant.model.temporal import FrameContrast, TimeWindows
 
-__all__ = ["IMAGE", "Parts", "SpatioTemporalQFormer"]
+__all__ = ["IMAGE", "Parts", "SpatioTemporalQFormer", "States"]
 
 IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none", contrast=0)
 """No transfer: the image model run per frame."""
+
+
+@dataclass(frozen=True)
+class States:
+    """The queries of one forward pass."""
+
+    framed: Tensor  # (B, T, L, D), of each frame
+    pooled: Tensor  # (B, L, D), of the clip
+    routes: list[dict[str, Tensor]]  # alpha (B, p) in "space" and "time" per layer
 
 
 class Parts(nn.Module):
@@ -106,49 +116,44 @@ class SpatioTemporalQFormer(nn.Module):
             patches: ``(B, T, K, Dv)``; None: text alone, T = 1, no cross-attention.
             ids, mask: text ``(B, Kt)``. frames: ``(B, T)``, 1 where there is a frame; None: all.
         """
-        states, text, _ = self.frame_states(patches, ids, mask, frames)
-        return self.image.projection(self.pool(states, text, mask, frames))
+        return self.image.projection(self.states(patches, ids, mask, frames).pooled)
 
-    def frame_states(
+    def states(
         self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, list[dict[str, Tensor]]]:
-        """Last-layer queries ``(B, T, L, D)`` and text ``(B, T, Kt, D)`` of every frame, and alpha
-        ``(B, p)`` per layer."""
+    ) -> States:
+        """The queries on their way, and how far each layer looked."""
         batch, count = (len(ids), 1) if patches is None else patches.shape[:2]
         length = self.image.config.queries
         start = self.image.queries.expand(batch, -1, -1)
         x = self.image.qformer.embeddings(input_ids=ids, query_embeds=start)  # (B, L+Kt, D)
         x = x.repeat_interleave(count, dim=0).unflatten(0, (batch, count))  # (B, T, L+Kt, D)
-        text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
-        frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
-        text_ends = self.image.config.layers - (self.config.pooling != "saliency")
         times = times_of(count, frames).to(x.device)
-        routes: list[dict[str, Tensor]] = []
-        for index, layer in enumerate(self.image.qformer.encoder.layer):
+        parts, routes = self.parts, []
+        layers = self.image.qformer.encoder.layer
+        for index, layer in enumerate(layers):
+            place = index - parts.first  # among the adapted layers
             alphas: dict[str, Tensor] = {}
-            place = index - self.parts.first  # among the adapted layers
             with torch.set_grad_enabled(torch.is_grad_enabled() and place >= 0):
                 if place == 0:
                     placed = x[:, :, :length] + self._places(times).to(x.dtype)
                     x = torch.cat([placed, x[:, :, length:]], dim=2)
-                x = self._in_space(place, layer.attention, x, text_bias, frames, alphas)
+                x = self._in_space(place, layer.attention, x, mask, frames, alphas)
                 queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
                 if self.config.temporal and count > 1 and place >= 0:
-                    queries = self._in_time(place, queries, frame_bias, frames, times, alphas)
+                    queries = self._in_time(place, queries, frames, times, alphas)
                 flat = queries.flatten(0, 1)  # (B*T, L, D)
                 if layer.has_cross_attention and seen is not None:
                     flat = layer.crossattention(flat, encoder_hidden_states=seen)
-                flat = layer.feed_forward_chunk_query(flat)
-                if place >= 0 and len(self.parts.contrasts):
-                    framed = flat.unflatten(0, (batch, count))
-                    flat = self.parts.contrasts[place](framed, frames).flatten(0, 1)
-                text = text.flatten(0, 1)
-                if index < text_ends:  # else nothing reads it
-                    text = layer.feed_forward_chunk(text)
-                x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
+                queries = layer.feed_forward_chunk_query(flat).unflatten(0, (batch, count))
+                if place >= 0 and len(parts.contrasts):
+                    queries = parts.contrasts[place](queries, frames)
+                if index + 1 < len(layers) or self.config.pooling == "saliency":  # else unread
+                    text = layer.feed_forward_chunk(text.flatten(0, 1)).unflatten(0, (batch, count))
+                x = torch.cat([queries, text], dim=2)
             routes.append(alphas)
-        return x[:, :, :length], x[:, :, length:], routes
+        framed, said = x[:, :, :length], x[:, :, length:]
+        return States(framed, self.pool(framed, said, mask, frames), routes)
 
     def pool(
         self, states: Tensor, text: Tensor, mask: Tensor, frames: Tensor | None = None
@@ -186,7 +191,7 @@ class SpatioTemporalQFormer(nn.Module):
         place: int,
         block: nn.Module,
         x: Tensor,
-        bias: Tensor,
+        mask: Tensor,
         frames: Tensor | None,
         alphas: dict[str, Tensor],
     ) -> Tensor:
@@ -200,6 +205,7 @@ class SpatioTemporalQFormer(nn.Module):
             alphas["space"] = router(x[:, :, :length], frames)
             alpha = alphas["space"].repeat_interleave(count, dim=0)
             field = router.field(alpha, length, tokens - length)
+        bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
         x = attend(block, x.flatten(0, 1), bias, form, field, alpha)
         return x.unflatten(0, (batch, count))
 
@@ -207,7 +213,6 @@ class SpatioTemporalQFormer(nn.Module):
         self,
         place: int,
         queries: Tensor,
-        bias: Tensor | None,
         frames: Tensor | None,
         times: Tensor,
         alphas: dict[str, Tensor],
@@ -221,10 +226,9 @@ class SpatioTemporalQFormer(nn.Module):
             alpha = alphas["time"].repeat_interleave(length, dim=0)
             field = router.field(alpha, count)
         swapped = queries.transpose(1, 2).reshape(batch * length, count, -1)  # (B*L, T, D)
-        if bias is None:
-            bias = swapped.new_zeros(1, 1, 1, count)
-        else:
-            bias = bias.repeat_interleave(length, dim=0)
+        bias = swapped.new_zeros(1, 1, 1, count)
+        if frames is not None:
+            bias = hide(frames, 0, swapped.dtype).repeat_interleave(length, dim=0)
         reused = self.temporal[self.parts.first + place]
         block = reused if self.config.reuse else self.parts.fresh[place]
         if self.config.windows:
