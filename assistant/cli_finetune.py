@@ -71,6 +71,12 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="NAME|DIR",
+        help="an adapter whose weights to begin with, and whose recipe, unless --config says other",
+    )
+    parser.add_argument(
         "--prompt", metavar="FILE.yaml", type=Path, help="what the models read, for a task of yours"
     )
     parser.add_argument(
@@ -132,11 +138,13 @@ def plan(args: argparse.Namespace) -> Recipe:
     """The recipe that ``args`` names, with what they change."""
     from dataclasses import replace
 
-    from assistant.adapter_store import adapter_folders
+    from assistant.adapter_store import adapter_folders, find_adapter
     from assistant.recipes import Recipe, load_recipe
 
-    if args.config is not None:
-        recipe = load_recipe(args.config)
+    if args.start is not None:
+        args.start = find_adapter(args.start, args.model).folder
+    if args.config is not None or args.start is not None:
+        recipe = load_recipe(args.config or args.start)
     elif args.task in (known := adapter_folders(args.model)):
         recipe = load_recipe(known[args.task][0])
     else:
@@ -160,6 +168,7 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
             model,
             examples,
             args.out,
+            start=args.start,
             resume=args.resume,
             install=not args.no_install,
         )

@@ -78,6 +78,7 @@ def finetune(
     examples: Examples,
     out: Path,
     *,
+    start: Path | None = None,
     resume: bool = False,
     install: bool = False,
 ) -> Finished:
@@ -87,8 +88,10 @@ def finetune(
     epoch's adapter, whole at any moment.
 
     Args:
+        start: folder of an adapter of the same shape, whose weights the run begins with.
         resume: go on with the run in ``out``. install: copy the adapter to the person's own.
     Raises:
+        WeightsError: ``start`` has another shape, or belongs to another base.
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
     """
     checkpoint = out / CHECKPOINT
@@ -106,6 +109,9 @@ def finetune(
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)
     keeper = _Keeper(finetuner, prompt)
+    if start is not None:
+        keeper.start = model.adapter_name(start, load_recipe(start))
+        model.adapters.fill(finetuner.name, start)
     finetuner.keep_best = keeper  # type: ignore[method-assign]
     if resume:
         finetuner.load()
@@ -183,6 +189,7 @@ class _Keeper:
     def __init__(self, finetuner: Finetuner, prompt: TaskPrompt) -> None:
         self.finetuner, self.prompt = finetuner, prompt
         self.folder = finetuner.out / ADAPTER
+        self.start = ""
 
     def __call__(self, figures: dict[str, float]) -> None:
         run = self.finetuner
@@ -195,6 +202,7 @@ class _Keeper:
             data=run.digest,
             examples=len(run.train_set),
             epoch=run.progress.epoch + 1,
+            start=self.start,
             figures={name: round(value, 4) for name, value in figures.items()},
             versions={name: version(name) for name in PACKAGES},
             date=time.strftime("%Y-%m-%d"),
@@ -217,6 +225,8 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
     without = f", without {', '.join(recipe.without)}" if recipe.without else ""
     looked = f"`{recipe.frames}` frames" if recipe.frames else "text alone"
     kept = f"{looked}, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
+    if made.start:
+        kept += f"; went on from `{made.start}`"
     sure, told = made.calibration, "not fitted: the dev examples have no choices"
     if sure.examples:
         least = f"unsure below {sure.unsure_below:.0%}" if sure.unsure_below else "never unsure"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -69,19 +70,31 @@ def check(clip: MovingScene, question: str, answer: str, kind: str) -> None:
         assert answer == ("yes" if moved & set(meant(clip, words)) else "no")
     elif kind == "order":
         asked, *pair = re.search(r"(first|last), the (.+) or the (.+)\?", question).groups()
-        begun = {}
-        for words in pair:
-            index = the_one(clip, words)
-            moments = np.arange(0.0, clip.seconds, 0.1)
-            path = clip.places(moments)[:, index]
-            begun[words] = moments[np.linalg.norm(path - path[0], axis=1) > 0.01][0]
+        begun = starts(clip, pair)
         assert answer == {"first": min, "last": max}[asked](begun, key=begun.get)
-        assert abs(np.subtract(*begun.values())) > 0.5
+    elif kind == "before":
+        one, asked, two = re.search(
+            r"the (.+) (?:move|start) (before|after) the (.+)\?", question
+        ).groups()
+        begun = starts(clip, (one, two))
+        assert (answer == "yes") == ((begun[one] < begun[two]) == (asked == "before"))
     else:
         assert kind == "collision"
         one, two = re.search(r"the (.+) (?:hit|collide with) the (.+)\?", question).groups()
         pair = (the_one(clip, one), the_one(clip, two))
         assert answer == ("yes" if pair in met(clip) else "no")
+
+
+def starts(clip: MovingScene, pair: Sequence[str]) -> dict[str, float]:
+    """When each of two objects moves first; clearly apart."""
+    begun = {}
+    for words in pair:
+        index = the_one(clip, words)
+        moments = np.arange(0.0, clip.seconds, 0.1)
+        path = clip.places(moments)[:, index]
+        begun[words] = moments[np.linalg.norm(path - path[0], axis=1) > 0.01][0]
+    assert abs(np.subtract(*begun.values())) > 0.5
+    return begun
 
 
 def met(clip: MovingScene) -> set[tuple[int, int]]:

@@ -131,6 +131,19 @@ def test_sparse_epochs_look_at_every_second_frame(data, tmp_path, monkeypatch):
     assert set(looked[:first]) == {1} and set(looked[first:]) == {2}
 
 
+def test_a_run_goes_on_from_an_adapter(data, tmp_path):
+    first = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "first")
+    still = replace(RECIPE, training=replace(RECIPE.training, rate=0.0))
+    examples = examples_from(data)
+    run = tmp_path / "second"
+    second = finetune(still, PROMPT, tiny_assistant(), examples, run, start=first.folder)
+    assert weights(second.folder) == weights(first.folder)
+    assert second.made.start.startswith("tell-")
+    other = replace(RECIPE, lora=LoraSettings(rank=3))
+    with pytest.raises(WeightsError, match="does not belong to its recipe"):
+        finetune(other, PROMPT, tiny_assistant(), examples, tmp_path / "x", start=first.folder)
+
+
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
 def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, stop_at):
     whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")

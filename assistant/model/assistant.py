@@ -89,6 +89,17 @@ class VideoAssistant(nn.Module):
         Raises:
             WeightsError: it was made for other base weights, or its files are not its recipe's.
         """
+        name = self.adapter_name(folder, recipe)
+        if name not in self.adapters.names:
+            self.adapters.load(name, folder, recipe.lora, recipe.transfer)
+        return name
+
+    def adapter_name(self, folder: Path, recipe: Recipe) -> str:
+        """The task, and a hash of the weights in ``folder``.
+
+        Raises:
+            WeightsError: it was made for other base weights, or there are none.
+        """
         from assistant.model.lora import ADAPTER_WEIGHTS
 
         if recipe.made is None:
@@ -101,10 +112,7 @@ class VideoAssistant(nn.Module):
         path = folder / ADAPTER_WEIGHTS
         if not path.is_file():
             raise WeightsError(f"{path}: is not there; give an adapter's folder")
-        name = f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-        if name not in self.adapters.names:
-            self.adapters.load(name, folder, recipe.lora, recipe.transfer)
-        return name
+        return f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
     def visual_tokens(
         self, patches: Tensor | None, fusion: Sequence[str], adapter: str | None = None

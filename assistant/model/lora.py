@@ -122,6 +122,20 @@ class Adapters:
         Raises:
             WeightsError: a file missing or damaged, a key missing, unknown or of another shape.
         """
+        self.add(name, lora, transfer)
+        try:
+            self.fill(name, folder)
+        except WeightsError:
+            self.remove(name)
+            raise
+
+    def fill(self, name: str, folder: Path) -> None:
+        """Give the adapter ``name`` the weights in ``folder``.
+
+        Raises:
+            WeightsError: as :meth:`load`; the adapter is then as it was.
+        """
+        assert self._peft is not None
         path = folder / ADAPTER_WEIGHTS
         try:
             state = load_file(path)
@@ -129,17 +143,14 @@ class Adapters:
             raise WeightsError(f"{path}: is not there; give an adapter's folder") from error
         except SafetensorError as error:
             raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
-        self.add(name, lora, transfer)
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
         wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
         if missing or unknown or wrong:
-            self.remove(name)
             raise WeightsError(
                 f"{path}: lacks {sorted(missing)[:2]}, has unknown {sorted(unknown)[:2]}, other "
                 f"shapes of {wrong[:2]}; it does not belong to its recipe"
             )
-        assert self._peft is not None
         set_peft_model_state_dict(
             self._peft, {k: v.float() for k, v in state.items()}, adapter_name=name
         )

@@ -25,6 +25,7 @@ QUESTIONS_PER_CLIP = {
     "moving_existence": 2,
     "order": 3,  # of few clips: most have no two that start apart
     "collision": 2,
+    "before": 2,
 }
 TYPES = tuple(QUESTIONS_PER_CLIP)
 
@@ -48,6 +49,10 @@ ATTRIBUTE_WORDINGS = {
 ORDER_WORDINGS = {
     "first": "Which moves first, the {0} or the {1}?",
     "last": "Which moves last, the {0} or the {1}?",
+}
+BEFORE_WORDINGS = {
+    "before": ("Does the {0} move before the {1}?", "Does the {0} start before the {1}?"),
+    "after": ("Does the {0} move after the {1}?", "Does the {0} start after the {1}?"),
 }
 COUNTED = ((), ("shape",), ("material",), ("color",))
 COUNT_WEIGHTS = (1.0, 0.7, 1.4, 3.0, 8.0)  # against the rarity of many movers
@@ -144,14 +149,7 @@ def _moving_existence(clip: MovingScene, rng: np.random.Generator) -> Question |
 
 
 def _order(clip: MovingScene, rng: np.random.Generator) -> Question | None:
-    hits = {frozenset((hit.first, hit.second)) for hit in clip.collisions}
-    found = [
-        (one.index, two.index) if one.start < two.start else (two.index, one.index)
-        for one, two in combinations(clip.moves, 2)
-        if abs(one.start - two.start) >= EARLIER
-        and frozenset((one.index, two.index)) not in hits
-        and all(unique_kinds(clip.scene, clip.scene.objects[m.index]) for m in (one, two))
-    ]
+    found = _apart(clip)
     if not found:
         return None
     pair = pick(rng, found)
@@ -160,9 +158,44 @@ def _order(clip: MovingScene, rng: np.random.Generator) -> Question | None:
     asked = pick(rng, tuple(ORDER_WORDINGS))
     text = ORDER_WORDINGS[asked].format(*words)
     answer = first if asked == "first" else later
+    return _of_pair("order", clip, text, answer, tuple(sorted(words)), named)
+
+
+def _before(clip: MovingScene, rng: np.random.Generator) -> Question | None:
+    """The same pairs as of an order question, with a yes or a no."""
+    found = _apart(clip)
+    if not found:
+        return None
+    answer, asked = pick(rng, YES_NO), pick(rng, tuple(BEFORE_WORDINGS))
+    pair = pick(rng, found)
+    named = pair if (answer == "yes") == (asked == "before") else pair[::-1]
+    words = (name_of(clip.scene, rng, clip.scene.objects[index]) for index in named)
+    text = pick(rng, BEFORE_WORDINGS[asked]).format(*words)
+    return _of_pair("before", clip, text, answer, YES_NO, named)
+
+
+def _apart(clip: MovingScene) -> list[tuple[int, int]]:
+    """Pairs of objects with names of their own, of which the first clearly starts first."""
+    hits = {frozenset((hit.first, hit.second)) for hit in clip.collisions}
+    return [
+        (one.index, two.index) if one.start < two.start else (two.index, one.index)
+        for one, two in combinations(clip.moves, 2)
+        if abs(one.start - two.start) >= EARLIER
+        and frozenset((one.index, two.index)) not in hits
+        and all(unique_kinds(clip.scene, clip.scene.objects[m.index]) for m in (one, two))
+    ]
+
+
+def _of_pair(
+    name: str,
+    clip: MovingScene,
+    text: str,
+    answer: str,
+    choices: tuple[str, ...],
+    pair: tuple[int, int],
+) -> Question:
     held_out = any(clip.scene.objects[index].held_out for index in pair)
-    about = tuple((index,) for index in named)
-    return Question("order", text, answer, tuple(sorted(words)), held_out, about)
+    return Question(name, text, answer, choices, held_out, tuple((index,) for index in pair))
 
 
 def _collision(clip: MovingScene, rng: np.random.Generator) -> Question | None:
@@ -209,4 +242,5 @@ _BUILDERS: dict[str, Callable[[MovingScene, np.random.Generator], Question | Non
     "moving_existence": _moving_existence,
     "order": _order,
     "collision": _collision,
+    "before": _before,
 }
