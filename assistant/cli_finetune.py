@@ -143,8 +143,9 @@ def plan(args: argparse.Namespace) -> Recipe:
 
     if args.start is not None:
         args.start = find_adapter(args.start, args.model).folder
-    if args.config is not None or args.start is not None:
-        recipe = load_recipe(args.config or args.start)
+    given: Path | None = args.config or args.start
+    if given is not None:
+        recipe = load_recipe(given)
     elif args.task in (known := adapter_folders(args.model)):
         recipe = load_recipe(known[args.task][0])
     else:
