@@ -115,6 +115,27 @@ def test_settings_hold_from_the_next_question_on(room, visitor, model, clip):
     assert "scripted" in measure(room, visitor)["loaded"]
 
 
+def test_the_model_is_chosen_among_those_that_are_offered(model, clip, tmp_path, monkeypatch):
+    loads = install(monkeypatch, model)
+    monkeypatch.setattr(picking, "list_models", lambda: ["mini", "large"])
+    own, base = str(tmp_path / "secret" / "trained"), tmp_path / "base"
+    room = Room(Options(model=own, base=base), tmp_path / "room")
+    visitor = room.visitors.of("page-1")
+    page = arrive(room, visitor)
+    assert page["model"] == {"choices": ["trained", "mini", "large"], "value": "trained"}
+    change(room, visitor, "task", "motion")
+    opened(room, visitor, clip)
+    last(asking.ask(room, visitor, "What is it?"))
+    change(room, visitor, "adapter", "motion")
+    page = change(room, visitor, "model", "large")
+    assert page["adapter"]["value"] == "auto" and page["task"]["value"] == "motion"
+    last(asking.ask(room, visitor, "What is it?"))
+    change(room, visitor, "model", str(tmp_path))  # not from the list: the server's own
+    last(asking.ask(room, visitor, "What is it?"))
+    assert [(load["name"], load["base"]) for load in loads] == [(own, base), ("large", None)]
+    room.close()
+
+
 def test_quick_answers_are_for_one_question_only(room, visitor, model, clip):
     beams: list[int] = []
     model.script = lambda asked: beams.append(model.llm.config.beams) or "Yes."

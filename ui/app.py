@@ -30,7 +30,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one
 LONGEST_QUESTION = 2000  # characters
 SAVE = "(text, name) => vaSave(text, name)"
-SETTINGS = ("task", "adapter", "precision", "frames", "decoding", "longest", "attributes")
+SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "attributes")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
@@ -192,6 +192,7 @@ def _chat_column(parts: dict[str, Any]) -> None:
 def _settings(parts: dict[str, Any]) -> None:
     with gr.Accordion("Settings", open=False, elem_id="va-settings"):
         with gr.Row():
+            parts["model"] = gr.Dropdown([], label="Model", min_width=140)
             parts["adapter"] = gr.Dropdown(
                 [("the task's own", "auto")], value="auto", label="Adapter", min_width=140
             )

@@ -28,7 +28,7 @@ def ask(
     room: Room, visitor: Visitor, question: str, form: str = FREE, choices: str = ""
 ) -> Iterator[Parts]:
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
-    task = find_task(visitor.settings.task, room.options.model)
+    task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
     question = " ".join(question.split()) or task.question or ""
     yield from _ask_clips(room, visitor, question, choices_of(form, choices))
 

@@ -6,12 +6,23 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from assistant.adapter_store import adapter_folders
+from assistant.ui.settings import Options, Settings
+
+from assistant.adapter_store import adapter_folders, list_models
 from assistant.errors import AssistantError
 from assistant.tasks.base import find_task
 from assistant.templates import list_prompts
 
-__all__ = ["ALL", "adapters", "asked_clips", "clip_choices", "example_questions", "tasks"]
+__all__ = [
+    "ALL",
+    "adapters",
+    "asked_clips",
+    "clip_choices",
+    "example_questions",
+    "model_of",
+    "models",
+    "tasks",
+]
 
 ALL = "All clips"
 SHORTEST_STEM = 3  # characters; a shorter one is seldom meant as a name
@@ -36,6 +47,19 @@ def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
     if named:
         return named
     return list(names) if chosen == ALL else [name for name in names if name == chosen]
+
+
+def models(options: Options) -> dict[str, str]:
+    """What can be loaded, by what the page calls it: the server's own model first.
+
+    A folder is called by its last part: where it lies is nobody's business.
+    """
+    return {Path(name).name: name for name in (options.model, *list_models())}
+
+
+def model_of(options: Options, settings: Settings) -> str:
+    """The model that a visitor chose; a name that is not offered is the server's own."""
+    return models(options).get(settings.model, options.model)
 
 
 def tasks(model: str) -> list[tuple[str, str]]:

@@ -58,21 +58,34 @@ class Room:
 
 def arrive(room: Room, visitor: Visitor) -> Parts:
     """A page was opened."""
-    model = room.options.model
+    known = list(picking.models(room.options))
     return {
         **shown(visitor),
-        "task": Props(choices=picking.tasks(model), value=visitor.settings.task),
-        "adapter": Props(choices=picking.adapters(model), value=visitor.settings.adapter),
-        **tries(picking.example_questions(visitor.settings.task, model)),
+        "model": Props(choices=known, value=visitor.settings.model or known[0]),
+        **_of_model(room, visitor),
+    }
+
+
+def _of_model(room: Room, visitor: Visitor) -> Parts:
+    """What the chosen model can do: its tasks and adapters, and what to ask."""
+    model, settings = picking.model_of(room.options, visitor.settings), visitor.settings
+    tasks, adapters = picking.tasks(model), picking.adapters(model)
+    task, adapter = (
+        wanted if wanted in [name for _, name in known] else "auto"
+        for wanted, known in ((settings.task, tasks), (settings.adapter, adapters))
+    )
+    visitor.settings = replace(settings, task=task, adapter=adapter)
+    return {
+        "task": Props(choices=tasks, value=task),
+        "adapter": Props(choices=adapters, value=adapter),
+        **tries(picking.example_questions(task, model)),
     }
 
 
 def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
     """Another setting, from the next question on."""
     visitor.settings = replace(visitor.settings, **{name: value})
-    if name != "task":
-        return {}
-    return tries(picking.example_questions(value, room.options.model))
+    return _of_model(room, visitor) if name in ("model", "task") else {}
 
 
 def choose_form(room: Room, visitor: Visitor, form: str) -> Parts:

@@ -40,6 +40,7 @@ class Options:
 class Settings:
     """How one visitor wants to be answered."""
 
+    model: str = ""  # of `picking.models`; "": the one that the server was started with
     task: str = "auto"
     adapter: str = "auto"
     precision: str = "auto"
