@@ -37,9 +37,7 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "--share", action="store_true", help="a public link through Gradio's servers; needs --auth"
     )
     parser.add_argument("--auth", metavar="USER:PASS", help="ask for this name and password")
-    parser.add_argument(
-        "--mcp", action="store_true", help="also serve MCP (needs the mcp extra)"
-    )
+    parser.add_argument("--mcp", action="store_true", help="also serve MCP (needs the mcp extra)")
     parser.add_argument("--open", action="store_true", help="open the page in your browser")
     parser.add_argument(
         "--max-mb", type=count, default=500, metavar="N", help="largest upload (default 500)"
