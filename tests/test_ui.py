@@ -87,6 +87,7 @@ def test_a_clip_is_opened_asked_and_explained(room, visitor, model, clip):
     shown = [page["chat"][-1]["content"] for page in pages if "chat" in page]
     assert "Thinking" in shown[0] and shown[-1].startswith("A man walks")
     assert pages[0]["question"]["stop_btn"] and pages[-1]["question"]["submit_btn"]
+    assert "value" not in pages[-1]["question"]  # what is typed meanwhile stays
     assert "street sign 41%" in pages[-1]["evidence"]
     assert "va-waiting" in pages[-1]["evidence"]  # what each weighs is worked out afterwards
     assert model.occluded == []
@@ -208,8 +209,7 @@ def test_one_question_at_a_time(room, visitor, model, clip):
     next(pages)
     assert "One question" in last(asking.ask(room, visitor, "And now?"))["hint"]
     model.gate.set()
-    last(pages)
-    assert len(visitor.turns) == 1
+    assert last(pages)["hint"] == "" and len(visitor.turns) == 1
 
 
 def test_retry_and_edit_replace_the_answer(room, visitor, model, clip):
@@ -304,6 +304,42 @@ def test_subtitles_are_used_and_shown_at_their_time(room, visitor, clip, tmp_pat
     assert 'data-seek="0.500"' in page["evidence"] and "left:10.00%" in page["evidence"]
 
 
+def test_subtitles_of_a_clip_without_a_suffix_are_taken_and_replaced(
+    room, visitor, model, clip, tmp_path
+):
+    opened(room, visitor, clip, "street")
+    for said in ("first", "second"):
+        (tmp_path / "words.srt").write_text(SRT.replace("first", said))
+        page = last(opening.take(room, visitor, [upload(room, tmp_path / "words.srt")]))
+        assert "words.srt, 1 line" in page["said"]
+        page = last(asking.ask(room, visitor, "What is said?"))
+        assert f"The {said} line." in page["chat"][-1]["content"]
+
+
+def test_what_a_file_holds_counts_and_not_its_name(room, visitor, clip, tmp_path):
+    Image.fromarray(picture(7, (32, 16))).save(tmp_path / "still.png")
+    page = last(opening.take(room, visitor, [upload(room, tmp_path / "still.png", "a.mp4")]))
+    assert "<img" in page["player"] and '.png"' in page["player"]
+    page = last(opening.take(room, visitor, [upload(room, clip, "b.png")]))
+    assert "<video" in page["player"] and '.mp4"' in page["player"]
+
+
+def test_uploads_are_taken_one_after_the_other(room, visitor, clip, tmp_path):
+    """Subtitles that are dropped while their clip is opened are for that clip."""
+    (tmp_path / "words.srt").write_text(SRT)
+    opened(room, visitor, clip, "first.mp4")
+    second = opening.take(room, visitor, [upload(room, clip, "second.mp4")])
+    while "Checking" not in next(second).get("status", ""):
+        pass
+    words = [upload(room, tmp_path / "words.srt")]
+    dropped = threading.Thread(target=lambda: last(opening.take(room, visitor, words)))
+    dropped.start()
+    time.sleep(0.1)
+    last(second)
+    dropped.join()
+    assert visitor.clips["second.mp4"].dialogue and not visitor.clips["first.mp4"].dialogue
+
+
 def test_subtitles_alone_need_a_clip(room, visitor, tmp_path):
     (tmp_path / "a.srt").write_text(SRT)
     page = last(opening.take(room, visitor, [upload(room, tmp_path / "a.srt")]))
@@ -395,6 +431,32 @@ def test_a_visitor_who_comes_back_in_time_finds_everything(room, visitor):
     room.visitors.leave("page-1")
     assert room.visitors.sweep() == 0
     assert room.visitors.of("page-1") is visitor and visitor.left is None
+
+
+def test_a_page_that_is_loaded_again_finds_its_conversation(room, model, clip):
+    token = "0123456789abcdef" * 2
+    visitor = room.visitors.join("page-1", token)
+    opened(room, visitor, clip)
+    change(room, visitor, "frames", 3)
+    last(asking.ask(room, visitor, "What is it?"))
+    model.gate.clear()
+    left = asking.ask(room, visitor, "And then?")
+    next(left)
+    left.close()
+    again = room.visitors.join("page-2", token)
+    room.visitors.leave("page-1")
+    assert again is visitor and visitor.left is None
+    page = arrive(room, again)
+    model.gate.set()
+    assert page["chat"][-1]["content"].startswith("A man") and page["frames"] == 3
+    assert page["question"]["value"] == "And then?" and "left before" in page["hint"]
+    assert page["clips"]["value"] == "street.mp4"
+    assert arrive(room, again)["question"]["value"] == ""
+    for token in ("", "guess", "../.."):  # no token of ours: a visitor of their own
+        assert room.visitors.join(f"page {token}", token) is not visitor
+    room.visitors.leave("page-2")
+    room.visitors.sweep()
+    assert not visitor.folder.exists()
 
 
 def test_uploads_that_nobody_took_are_removed(room, clip):
@@ -497,12 +559,25 @@ def test_memory_running_out_brings_the_doctors_advice(room, visitor, model, clip
         raise MemoryError
 
     monkeypatch.setattr(
-        asking, "examine", lambda: [Check("memory", "warn", "0.1 GB free", "close it")]
+        "assistant.ui.room.examine", lambda: [Check("memory", "warn", "0.1 GB free", "close it")]
     )
     opened(room, visitor, clip)
     model.script = full
     page = last(asking.ask(room, visitor, "What is it?"))
     assert "close it" in page["hint"]
+
+
+def test_memory_running_out_while_a_clip_is_opened_brings_advice(room, visitor, clip, monkeypatch):
+    def load(*_: object, **__: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    checks = [Check("memory", "warn", "0.1 GB free", "close it"), Check("disk", "ok", "much", "")]
+    monkeypatch.setattr("assistant.ui.room.examine", lambda: checks)
+    monkeypatch.setattr("assistant.load", load)
+    page = last(opening.take(room, visitor, [upload(room, clip)]))
+    assert "not enough memory" in page["status"] and "close it" in page["status"]
+    assert "disk" not in page["status"] and visitor.clips == {}
+    assert "1 check is fine" in cards.checks(checks)
 
 
 def test_programs_ask_through_the_same_steps(room, clip):
@@ -550,7 +625,16 @@ def test_only_a_moment_that_speaks_for_the_answer_is_marked():
     assert "va-best" in timeline((), (1.0, 2.0), (0.1, -0.2), (0.0, 3.0))
     assert "va-best" not in timeline((), (1.0, 2.0), (-0.1, -0.2), (0.0, 3.0))
     assert "va-waiting" in timeline((), (1.0, 2.0), None, (0.0, 3.0))
-    assert "<svg" in timeline((), (0.0,), (0.0,), (0.0, 0.0))  # a picture
+    assert timeline((), (1.0, 2.0), (0.001, -0.001), (0.0, 3.0)).count("<b>0.00</b>") == 2
+
+
+def test_a_picture_has_a_weight_but_no_time(room, visitor, tmp_path):
+    Image.fromarray(picture(7, (32, 16))).save(tmp_path / "still.png")
+    opened(room, visitor, tmp_path / "still.png")
+    last(asking.ask(room, visitor, "What is it?"))
+    shown = last(asking.explain(room, visitor))["evidence"]
+    assert "1 picture" in shown and "+0.03" in shown
+    assert "0:00" not in shown and "<svg" not in shown
 
 
 def test_an_untouched_conversation_reads_as_markdown():

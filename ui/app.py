@@ -98,7 +98,15 @@ def _theme() -> gr.themes.Base:
     theme = gr.themes.Soft(
         primary_hue="emerald", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="lg"
     )
-    plain = {"body_background_fill": "*neutral_50", "body_background_fill_dark": "*neutral_950"}
+    plain = {
+        "body_background_fill": "*neutral_50",
+        "body_background_fill_dark": "*neutral_950",
+        "body_text_color_subdued": "*neutral_500",  # 4.6 to 1 and more against what is behind it
+        "checkbox_label_background_fill_selected": "*primary_700",
+        "checkbox_label_background_fill_selected_dark": "*primary_700",
+        "input_placeholder_color": "*neutral_500",
+        "input_placeholder_color_dark": "*neutral_400",
+    }
     for mode in ("", "_dark"):  # labels as quiet text
         plain[f"block_title_background_fill{mode}"] = "none"
         plain[f"block_title_text_color{mode}"] = "*body_text_color_subdued"
@@ -185,17 +193,16 @@ def _chat_column(parts: dict[str, Any]) -> None:
         parts["save corrections"] = gr.Button("Save corrections", size="sm", scale=0, min_width=130)
         parts["load"] = gr.UploadButton("Load", size="sm", scale=0, min_width=80)
         parts["clear"] = gr.Button("Clear", size="sm", scale=0, min_width=80)
+    parts["token"] = gr.Textbox(visible="hidden")
     parts["file"] = gr.Textbox(visible="hidden")
     parts["file name"] = gr.Textbox(visible="hidden")
 
 
 def _settings(parts: dict[str, Any]) -> None:
     with gr.Accordion("Settings", open=False, elem_id="va-settings"):
+        parts["adapter"] = gr.Dropdown([("the task's own", "auto")], value="auto", label="Adapter")
         with gr.Row():
             parts["model"] = gr.Dropdown([], label="Model", min_width=140)
-            parts["adapter"] = gr.Dropdown(
-                [("the task's own", "auto")], value="auto", label="Adapter", min_width=140
-            )
             parts["precision"] = gr.Dropdown(
                 [*PRECISIONS], value="auto", label="Precision", min_width=140
             )
@@ -220,7 +227,7 @@ def _settings(parts: dict[str, Any]) -> None:
         with gr.Row():
             parts["measure"] = gr.Button("What is loaded?", size="sm")
             parts["doctor"] = gr.Button("Check this machine", size="sm")
-        parts["checks"] = gr.HTML("")
+        parts["checks"] = gr.HTML("", elem_id="va-checks")
 
 
 def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
@@ -250,13 +257,17 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
 
         return trigger(called, None, [*parts.values()], **quiet)
 
+    def arrive(request: gr.Request, token: str) -> Iterator[dict[Any, Any]]:
+        room.visitors.join(request.session_hash, token)
+        yield from run(rooms.arrive, request)
+
     def leave(request: gr.Request) -> None:
         room.visitors.leave(request.session_hash)
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     answers = [parts[name] for name in ANSWERS]  # fewer parts, sooner shown
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
-    act(page.load, rooms.arrive)
+    page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
     act(parts["drop"].upload, opening.take, parts["drop"])
     for label in samples.samples():

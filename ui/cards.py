@@ -8,8 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from assistant.ui.timeline import as_svg, clock, draw_routing, timeline
-from assistant.ui.uploads import PICTURES
+from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, timeline
 from assistant.ui.visitor import subtitles_of
 
 if TYPE_CHECKING:
@@ -32,6 +31,12 @@ __all__ = [
 ]
 
 UNSURE_BELOW = 0.6  # share of the likeliest choice; it is then shown as unsure
+# Shown by page.js where the browser knows the file's format less than we do.
+INSTEAD = (
+    '<div class="va-instead" hidden><img alt="" hidden><p role="status">Your browser cannot play '
+    "this format. It is read all the same: ask, then click a frame of the answer to see it here."
+    "</p></div>"
+)
 LEGEND = (
     '<p class="va-legend"><span><i class="va-for"></i> the answer leans on this moment</span> '
     '<span><i class="va-against"></i> it speaks against the answer</span></p>'
@@ -48,8 +53,9 @@ def player(clip: OpenClip | None) -> str:
         )
     address = f"gradio_api/file={quote(str(clip.path))}"
     name = escape(clip.name)
-    if clip.path.suffix.lower() in PICTURES:
-        return f'<img class="va-player" src="{address}" alt="{name}">'
+    if clip.offer.is_picture:
+        shown = f'<img class="va-player" src="{address}" alt="{name}">'
+        return f'<div class="va-stage">{shown}{INSTEAD}</div>'
     subtitles = subtitles_of(clip)
     track = (
         f'<track kind="subtitles" label="Subtitles" src="gradio_api/file={quote(str(subtitles))}"'
@@ -58,8 +64,8 @@ def player(clip: OpenClip | None) -> str:
         else ""
     )
     return (
-        f'<video class="va-player" controls playsinline preload="metadata" aria-label="{name}" '
-        f'src="{address}">{track}</video>'
+        '<div class="va-stage"><video class="va-player" controls playsinline preload="metadata" '
+        f'aria-label="{name}" src="{address}">{track}</video>{INSTEAD}</div>'
     )
 
 
@@ -142,11 +148,12 @@ def _chips(turn: Asked) -> list[str]:
         "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
     )
     span = f"{clock(found['start'])} to {clock(found['end'])}"
+    frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
     asked = ", as the question says" if found["range_source"] == "question" else ""
     chips = [
         f"{turn.clip}",
         f"task {found['task']}{chosen}",
-        f"{len(found['frames'])} frames, {span}{asked}",
+        "1 picture" if is_still((found["start"], found["end"])) else f"{frames}, {span}{asked}",
         f"adapter {found['adapter']}" if found["adapter"] else "base weights",
         f"{found['seconds']:.1f} s",
     ]
@@ -207,11 +214,20 @@ def loaded(models: Sequence[Loaded], resident: float, free: float) -> str:
 
 
 def checks(found: Sequence[Check]) -> str:
-    """`assistant doctor`'s report."""
+    """`assistant doctor`'s report: what needs a look first, the rest folded."""
+    fine = [check for check in found if check.status == "ok"]
+    wanting = _check_list([check for check in found if check.status != "ok"])
+    if not fine:
+        return wanting
+    what = "1 check is" if len(fine) == 1 else f"{len(fine)} checks are"
+    return f"{wanting}<details><summary>{what} fine</summary>{_check_list(fine)}</details>"
+
+
+def _check_list(found: Sequence[Check]) -> str:
     rows = [
         f'<li class="va-{check.status}"><b>{escape(check.name)}</b> {escape(check.found)}'
         + (f"<br><em>{escape(check.advice)}</em>" if check.advice else "")
         + "</li>"
         for check in found
     ]
-    return f'<ul class="va-checks">{"".join(rows)}</ul>'
+    return f'<ul class="va-checks">{"".join(rows)}</ul>' if rows else ""

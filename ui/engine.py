@@ -92,6 +92,8 @@ def _describe(precision: str, assistant: Assistant) -> Loaded:
     model = assistant.model
     weights = list(model.parameters()) if hasattr(model, "parameters") else []
     names = model.adapters.names if "adapters" in getattr(model, "__dict__", {}) else ()
+    if weights:  # that of most of them
+        precision = str(max(weights, key=lambda weight: weight.nbytes).dtype).split(".")[-1]
     return Loaded(
         model=model.name,
         precision=precision,

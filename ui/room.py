@@ -11,9 +11,9 @@ from typing import Any
 
 from assistant.ui import cards, picking
 from assistant.ui.engine import Engine
-from assistant.ui.line import OUR_FAULT
+from assistant.ui.line import OUR_FAULT, Failed
 from assistant.ui.settings import CHOICES, Options
-from assistant.ui.view import Parts, Props, shown, tries
+from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
 
 from assistant.doctor import examine
@@ -26,9 +26,11 @@ __all__ = [
     "check_machine",
     "choose_form",
     "excuse",
+    "failed",
     "measure",
 ]
 
+KEPT = ("precision", "frames", "decoding", "longest", "attributes", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
 
 
@@ -57,10 +59,17 @@ class Room:
 
 
 def arrive(room: Room, visitor: Visitor) -> Parts:
-    """A page was opened."""
+    """A page was opened, or loaded again: what there was is there."""
     known = list(picking.models(room.options))
+    asked, visitor.unanswered = visitor.unanswered, ""
+    if visitor.job is not None:
+        visitor.job.stop.set()
+    left = "The page was left before this question was answered." if asked else ""
     return {
         **shown(visitor),
+        **{name: getattr(visitor.settings, name) for name in KEPT},
+        "question": ready(asked),
+        "hint": cards.note(left),
         "model": Props(choices=known, value=visitor.settings.model or known[0]),
         **_of_model(room, visitor),
     }
@@ -104,6 +113,14 @@ def measure(room: Room, visitor: Visitor) -> Parts:
 def check_machine(room: Room, visitor: Visitor) -> Parts:
     """`assistant doctor`, on the page."""
     return {"checks": cards.checks(examine())}
+
+
+def failed(visitor: Visitor, failure: Failed) -> str:
+    """What a job that failed says, and `doctor`'s advice where memory ran out."""
+    text = cards.note(visitor.without_paths(failure.message), "bad")
+    if failure.memory:
+        text += cards.checks([check for check in examine() if check.status != "ok"])
+    return text
 
 
 def excuse(error: Exception) -> Parts:
