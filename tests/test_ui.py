@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -249,6 +250,7 @@ def test_a_correction_is_kept_built_on_and_exported(room, visitor, model, clip, 
 def test_a_conversation_is_saved_and_loaded(room, visitor, clip, tmp_path):
     opened(room, visitor, clip)
     last(asking.ask(room, visitor, "What is it?"))
+    last(asking.explain(room, visitor))
     last(asking.edit(room, visitor, 1, "A taxi."))
     path = tmp_path / "conversation.json"
     path.write_text(keeping.save(room, visitor, "json")["file"])
@@ -258,6 +260,8 @@ def test_a_conversation_is_saved_and_loaded(room, visitor, clip, tmp_path):
     page = keeping.load(room, other, path)
     assert page["chat"] == messages(visitor.turns) and "open street.mp4" in page["hint"]
     assert as_json(other.turns) == as_json(visitor.turns)
+    assert "0.31" in page["evidence"] and "va-wait" not in page["evidence"]  # nothing will come
+    assert "does not keep this" in page["inside"]
     opened(room, other, clip)
     page = last(asking.ask(room, other, "And then?"))
     assert page["chat"][-1]["content"] == "A taxi passes; asked before: 1."
@@ -624,8 +628,23 @@ def test_the_routing_is_drawn_in_the_pages_colour():
 def test_only_a_moment_that_speaks_for_the_answer_is_marked():
     assert "va-best" in timeline((), (1.0, 2.0), (0.1, -0.2), (0.0, 3.0))
     assert "va-best" not in timeline((), (1.0, 2.0), (-0.1, -0.2), (0.0, 3.0))
-    assert "va-waiting" in timeline((), (1.0, 2.0), None, (0.0, 3.0))
+    assert "va-waiting" in timeline((), (1.0, 2.0), None, (0.0, 3.0), waiting=True)
+    assert "va-wait" not in timeline((), (1.0, 2.0), None, (0.0, 3.0))
     assert timeline((), (1.0, 2.0), (0.001, -0.001), (0.0, 3.0)).count("<b>0.00</b>") == 2
+
+
+def test_an_adapter_that_reads_text_alone_shows_what_it_read(room, visitor, clip, tmp_path):
+    (tmp_path / "street.srt").write_text(SRT)
+    opened(room, visitor, clip)
+    last(opening.take(room, visitor, [upload(room, tmp_path / "street.srt")]))
+    page = change(room, visitor, "task", "humor")
+    assert "does not look at the pictures" in page["about"]
+    last(asking.ask(room, visitor, "What is it?"))
+    turn = visitor.turns[0]
+    turn.told = replace(turn.told, sees=False)
+    shown = cards.evidence(turn)
+    assert "ANN: The first line." in shown and "dialogue: street.srt" in shown
+    assert "va-frame" not in shown and "8 frames" not in shown
 
 
 def test_a_picture_has_a_weight_but_no_time(room, visitor, tmp_path):

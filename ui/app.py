@@ -184,6 +184,7 @@ def _chat_column(parts: dict[str, Any]) -> None:
             scale=3,
             min_width=200,
         )
+    parts["about"] = gr.HTML("", elem_id="va-about")
     parts["evidence"] = gr.HTML("", elem_id="va-evidence")
     with gr.Accordion("Inside: how far it looked, what was sent", open=False):
         parts["inside"] = gr.HTML(cards.inside(None), elem_id="va-inside")
@@ -213,7 +214,8 @@ def _settings(parts: dict[str, Any]) -> None:
             [*DECODING],
             value="careful",
             label="Answers",
-            info="careful weighs several and comes whole; quick comes word by word",
+            info="Careful weighs several and comes whole; quick comes word by word. "
+            "Nothing is drawn at random, so there is no seed.",
         )
         parts["longest"] = gr.Slider(
             0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
@@ -222,7 +224,6 @@ def _settings(parts: dict[str, Any]) -> None:
         parts["transcribe"] = gr.Checkbox(
             False, label="Listen to the clip", visible=samples.can_listen()
         )
-        gr.HTML('<p class="va-seen">Nothing is drawn at random: no seed is needed.</p>')
         parts["loaded"] = gr.HTML("", elem_id="va-loaded")
         with gr.Row():
             parts["measure"] = gr.Button("What is loaded?", size="sm")

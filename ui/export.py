@@ -35,7 +35,7 @@ def as_json(turns: Sequence[Asked]) -> str:
     """Everything that was asked and answered, with what each answer rests on."""
     written = []
     for turn in turns:
-        found = turn.told.found if turn.told else None
+        found = turn.told.found | {"sees": turn.told.sees} if turn.told else None
         choices = list(turn.choices) if turn.choices else None
         values = (turn.clip, turn.question, turn.answer, turn.correction, choices, found)
         written.append(dict(zip(KEYS, values, strict=True)))
@@ -128,8 +128,16 @@ def _asked(number: int, row: Any) -> Asked:
         row["answer"],
         correction=row["correction"],
         choices=tuple(map(str, row["choices"])) if row["choices"] else None,
-        told=Told(row["found"]) if _is_sound(row["found"]) else None,
+        told=_told(row["found"]) if _is_sound(row["found"]) else None,
     )
+
+
+def _told(found: dict[str, Any]) -> Told:
+    weights = found.get("evidence")
+    known = isinstance(weights, list) and len(weights) == len(found["frames"])
+    if not (known and all(isinstance(weight, NUMBER) for weight in weights)):
+        weights = None
+    return Told(found, sees=found.get("sees") is not False, weights=weights and tuple(weights))
 
 
 def _is_sound(found: Any) -> bool:

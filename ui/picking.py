@@ -8,13 +8,14 @@ from pathlib import Path
 
 from assistant.ui.settings import Options, Settings
 
-from assistant.adapter_store import adapter_folders, list_models
+from assistant.adapter_store import adapter_folders, find_adapter, list_models
 from assistant.errors import AssistantError
-from assistant.tasks.base import find_task
+from assistant.tasks.base import find_task, takes_dialogue
 from assistant.templates import list_prompts
 
 __all__ = [
     "ALL",
+    "about",
     "adapters",
     "asked_clips",
     "clip_choices",
@@ -60,6 +61,25 @@ def models(options: Options) -> dict[str, str]:
 def model_of(options: Options, settings: Settings) -> str:
     """The model that a visitor chose; a name that is not offered is the server's own."""
     return models(options).get(settings.model, options.model)
+
+
+def about(task: str, model: str) -> str:
+    """One line about a task: what it is for, what it reads, and whether it was learnt."""
+    if task == "auto":
+        return "Auto takes the task whose example questions are most like yours, and says which."
+    try:
+        prompt = find_task(task, model)
+        adapter = find_adapter(task, model) if task in adapter_folders(model) else None
+    except AssistantError as error:
+        return str(error)
+    parts = [prompt.description]
+    if adapter and not adapter.recipe.frames:
+        parts.append("It reads what is said and does not look at the pictures: add subtitles.")
+    elif takes_dialogue(prompt):
+        parts.append("It also reads what is said: add subtitles where the clip has none.")
+    if adapter is None and task not in ("chat", "describe"):
+        parts.append("There is no adapter for it yet: the base weights answer.")
+    return " ".join(parts)
 
 
 def tasks(model: str) -> list[tuple[str, str]]:

@@ -86,6 +86,7 @@ def _of_model(room: Room, visitor: Visitor) -> Parts:
     visitor.settings = replace(settings, task=task, adapter=adapter)
     return {
         "task": Props(choices=tasks, value=task),
+        "about": cards.quiet(picking.about(task, model)),
         "adapter": Props(choices=adapters, value=adapter),
         **tries(picking.example_questions(task, model)),
     }

@@ -14,9 +14,19 @@ if TYPE_CHECKING:
 
     from assistant.subtitles import Line
 
-__all__ = ["as_svg", "clock", "draw_routing", "draw_weights", "is_still", "place_lines", "timeline"]
+__all__ = [
+    "as_svg",
+    "clock",
+    "draw_routing",
+    "draw_weights",
+    "is_still",
+    "place_lines",
+    "spoken_line",
+    "timeline",
+]
 
 MOST_LANES = 3  # of subtitles that are said at the same time
+LINES_WIDE = 8  # frames: how wide dialogue without pictures is
 STILL = 0.05  # seconds: a decoder gives a picture the length of one frame
 LEAST = 0.05  # weight that fills the plot: smaller ones look small
 TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
@@ -29,20 +39,23 @@ def timeline(
     weights: Sequence[float] | None,
     span: tuple[float, float],
     lines: Sequence[Line] = (),
+    *,
+    waiting: bool = False,
 ) -> str:
     """HTML of one answer's evidence; every moment is a button that carries its time.
 
     Args:
-        pictures: T data URIs. seconds: (T,). weights: (T,), see ``Answer.evidence``; None: not yet.
-        span: the range looked at, seconds. lines: what is said in it.
+        pictures: T data URIs; fewer: none are there yet. seconds: (T,).
+        weights: (T,), see ``Answer.evidence``; None: not known. span: the range looked at, seconds.
+        lines: what is said in it. waiting: pictures and weights are still to come.
     """
-    start, end = span
     still = is_still(span)  # it has a weight, but no time
     strongest = max(range(len(seconds)), key=weights.__getitem__) if weights else 0
     marked = weights is not None and weights[strongest] > 0
+    blank = '<i class="va-blank va-wait"></i>' if waiting else '<i class="va-blank"></i>'
     frames = []
     for index, moment in enumerate(seconds):
-        picture = f'<img src="{pictures[index]}" alt="">' if pictures else '<i class="va-wait"></i>'
+        picture = f'<img src="{pictures[index]}" alt="">' if pictures else blank
         weight = "" if weights is None else _signed(weights[index])
         place = "The picture" if still else f"Go to {clock(moment)}"
         told = f"{place}, weight {weight}" if weight else place
@@ -52,19 +65,16 @@ def timeline(
             f'<button type="button" class="va-frame{best}" data-seek="{moment:.3f}" '
             f'aria-label="{told}">{picture}{time}<b>{weight}</b></button>'
         )
-    drawn = weights is not None and not still
-    plot = as_svg(draw_weights(seconds, weights, span), stretch=True) if drawn else ""
-    waiting = " va-waiting" if weights is None else ""
-    axis = f"<span>{clock(start)}</span><span>{clock(end)}</span>"
-    bars = (
-        f'<div class="va-plot{waiting}" aria-hidden="true">{plot}</div>'
-        f'<div class="va-axis">{axis}</div>'
+    bars = "" if still else _bars(seconds, weights, span, waiting)
+    return _scrolled(
+        f'<div class="va-frames">{"".join(frames)}</div>{bars}{_spoken(lines, span)}', len(seconds)
     )
-    return (
-        f'<div class="va-scroll" tabindex="-1"><div class="va-line" style="--n:{len(seconds)}">'
-        f'<div class="va-frames">{"".join(frames)}</div>'
-        f"{'' if still else bars}{_spoken(lines, span)}</div></div>"
-    )
+
+
+def spoken_line(lines: Sequence[Line], span: tuple[float, float]) -> str:
+    """HTML of what is said in the range, where nothing else was looked at."""
+    said = _spoken(lines, span)
+    return _scrolled(said + _axis(span), LINES_WIDE) if said else ""
 
 
 def draw_weights(
@@ -152,6 +162,32 @@ def place_lines(
         ends[lane] = right
         placed.append((lane, left, min(right, 1.0) - left, line))
     return placed
+
+
+def _scrolled(content: str, width: int) -> str:
+    """The timeline; a small page scrolls it. ``width``: in frames."""
+    return (
+        '<div class="va-scroll" tabindex="-1">'
+        f'<div class="va-line" style="--n:{width}">{content}</div></div>'
+    )
+
+
+def _bars(
+    seconds: Sequence[float],
+    weights: Sequence[float] | None,
+    span: tuple[float, float],
+    waiting: bool,
+) -> str:
+    """What each frame weighs, and the range; a line where the weights are to come."""
+    if weights is not None:
+        drawn = as_svg(draw_weights(seconds, weights, span), stretch=True)
+        return f'<div class="va-plot" aria-hidden="true">{drawn}</div>{_axis(span)}'
+    return ('<div class="va-plot va-waiting"></div>' if waiting else "") + _axis(span)
+
+
+def _axis(span: tuple[float, float]) -> str:
+    start, end = map(clock, span)
+    return f'<div class="va-axis"><span>{start}</span><span>{end}</span></div>'
 
 
 def _signed(weight: float) -> str:

@@ -40,6 +40,7 @@ class Told:
     """What is shown about one answer."""
 
     found: dict[str, Any]  # see Answer.as_dict
+    sees: bool = True  # False: the adapter reads text alone
     lines: tuple[Line, ...] = ()  # dialogue in the range looked at
     sent: dict[str, str] = field(default_factory=dict)  # texts that the models read, by reader
     pictures: tuple[str, ...] = ()  # of the T frames, as data URIs
