@@ -256,7 +256,14 @@ def test_a_conversation_is_saved_and_loaded(room, visitor, clip, tmp_path):
     path.write_text(keeping.save(room, visitor, "json")["file"])
     assert "A taxi." in keeping.save(room, visitor, "markdown")["file"]
 
+    opened(room, visitor, clip, "kitchen.mp4")
+    last(asking.ask(room, visitor, "Who is in both clips?"))
+    path.write_text(keeping.save(room, visitor, "json")["file"])
+    loaded = keeping.load(room, room.visitors.of("page-3"), path)["chat"]
+    assert loaded == messages(visitor.turns)  # the question to both stands there once
     other = room.visitors.of("page-2")
+    visitor.turns, visitor.shown = visitor.turns[:1], visitor.turns[0]
+    path.write_text(keeping.save(room, visitor, "json")["file"])
     page = keeping.load(room, other, path)
     assert page["chat"] == messages(visitor.turns) and "open street.mp4" in page["hint"]
     assert as_json(other.turns) == as_json(visitor.turns)
@@ -290,6 +297,7 @@ def test_another_file_is_no_conversation(text: str, tmp_path: Path):
 
 def test_evidence_from_a_file_is_shown_only_where_it_is_sound(tmp_path):
     turn = {"clip": "a", "question": "b", "answer": "c", "correction": None, "choices": None}
+    turn["also"] = False
     path = tmp_path / "a.json"
     for found in ({"frames": ["<script>"]}, {"frames": []}, 7):
         rows = [turn | {"found": found}]

@@ -15,7 +15,7 @@ from assistant.errors import InputError
 __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 
 FORMAT = "assistant conversation 1"
-KEYS = ("clip", "question", "answer", "correction", "choices", "found")
+KEYS = ("clip", "question", "answer", "correction", "choices", "also", "found")
 NUMBER = (int, float)
 NEEDED: dict[str, Any] = {
     "frames": list,
@@ -37,7 +37,7 @@ def as_json(turns: Sequence[Asked]) -> str:
     for turn in turns:
         found = turn.told.found | {"sees": turn.told.sees} if turn.told else None
         choices = list(turn.choices) if turn.choices else None
-        values = (turn.clip, turn.question, turn.answer, turn.correction, choices, found)
+        values = (turn.clip, turn.question, turn.answer, turn.correction, choices, turn.also, found)
         written.append(dict(zip(KEYS, values, strict=True)))
     return json.dumps({"format": FORMAT, "turns": written}, ensure_ascii=False, indent=1) + "\n"
 
@@ -128,6 +128,7 @@ def _asked(number: int, row: Any) -> Asked:
         row["answer"],
         correction=row["correction"],
         choices=tuple(map(str, row["choices"])) if row["choices"] else None,
+        also=number > 1 and row["also"] is True,
         told=_told(row["found"]) if _is_sound(row["found"]) else None,
     )
 
