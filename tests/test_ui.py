@@ -397,8 +397,23 @@ def test_too_large_and_too_many(room, visitor, clip):
         check_clip(clip, "a.mp4", Limits(bytes=100))
     room.options = Options(limits=Limits(clips=1))
     opened(room, visitor, clip)
-    page = last(opening.take(room, visitor, [upload(room, clip, "b.mp4")]))
-    assert "1 clips are open" in page["status"]
+    more = [upload(room, clip, "b.mp4"), upload(room, clip, "c.mp4")]
+    page = last(opening.take(room, visitor, more))
+    assert "1 clip is open, more do not fit. Close one to open b.mp4, c.mp4." in page["status"]
+    assert page["status"].count("va-note") == 1 and list(room.uploads.rglob("*.mp4")) == []
+
+
+def test_a_clip_can_be_closed_while_it_is_opened(room, visitor, model, clip, capsys):
+    model.gate.clear()
+    pages = opening.take(room, visitor, [upload(room, clip)])
+    while "Looking" not in next(pages).get("status", ""):
+        pass
+    opening.remove(room, visitor)
+    model.gate.set()
+    page = last(pages)
+    assert page["status"] == "" and page["clips"]["choices"] == [] and visitor.clips == {}
+    assert "Traceback" not in capsys.readouterr().err
+    assert [path.name for path in visitor.folder.iterdir() if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,15 @@ class PageModel(ScriptedModel):
     """A scripted model that takes its time and says how far it looked."""
 
     pause: float = 0.0  # seconds before each word
-    gate: threading.Event = field(
-        default_factory=threading.Event
-    )  # closed: an answer stays half said
+    # Closed: a clip stays half opened, and an answer half said.
+    gate: threading.Event = field(default_factory=threading.Event)
     running: int = 0
     most_running: int = 0  # answers made at the same moment
     llm: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(config=LLMConfig()))
+
+    def encode(self, frames: Any) -> SimpleNamespace:
+        self.gate.wait(20)
+        return super().encode(frames)
 
     def generate(self, patches: Any, **options: Any) -> Iterator[str]:
         self.running += 1

@@ -102,6 +102,8 @@ def _theme() -> gr.themes.Base:
         "body_background_fill": "*neutral_50",
         "body_background_fill_dark": "*neutral_950",
         "body_text_color_subdued": "*neutral_500",  # 4.6 to 1 and more against what is behind it
+        "button_primary_background_fill": "*primary_700",
+        "button_primary_background_fill_dark": "*primary_700",
         "checkbox_label_background_fill_selected": "*primary_700",
         "checkbox_label_background_fill_selected_dark": "*primary_700",
         "input_placeholder_color": "*neutral_500",

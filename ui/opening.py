@@ -43,12 +43,15 @@ def take(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[
 
 def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[Parts]:
     wrong: list[str] = []
+    spare: list[str] = []
     paths = sorted(map(Path, files), key=lambda path: is_dialogue(path.name))
     for path in paths:
         name = safe_name(path.name, tuple(visitor.clips))
         try:
             if is_dialogue(name):
                 yield from _take_dialogue(room, visitor, path, name)
+            elif len(visitor.clips) >= room.options.limits.clips:
+                spare.append(path.name)
             else:
                 yield from _take_clip(room, visitor, path, name)
         except AssistantError as error:
@@ -57,6 +60,10 @@ def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Ite
             wrong.append(failed(visitor, error.failure))
         finally:
             path.unlink(missing_ok=True)
+    if spare:
+        most = "1 clip is" if len(visitor.clips) == 1 else f"{len(visitor.clips)} clips are"
+        told = f"{most} open, more do not fit. Close one to open {', '.join(spare)}."
+        wrong.append(cards.note(told, "bad"))
     yield {**shown_clips(visitor), "status": "".join(wrong)}
 
 
@@ -93,15 +100,13 @@ def remove(room: Room, visitor: Visitor) -> Parts:
 
 def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
     yield {"status": cards.progress(f"Checking {name}", 0.1)}
-    if len(visitor.clips) >= room.options.limits.clips:
-        raise InputError(
-            f"{len(visitor.clips)} clips are open, more do not fit; close one, then open {name}"
-        )
     offer = check_clip(path, name, room.options.limits)
     clip = visitor.add(path, name, offer)
     yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.2)}
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
+            if visitor.clips.get(name) is not clip:
+                return  # closed meanwhile: nobody misses it
             message = update.message.replace(str(clip.path), name)
             visitor.remove(name)
             raise Unopened(Failed(message, update.memory))
