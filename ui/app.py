@@ -17,11 +17,9 @@ from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
-from assistant.ui.settings import CHOICES, DECODING, FREE, PRECISIONS, YES_NO
+from assistant.ui.settings import CHOICES, DECODING, FREE, MOST_FRAMES, PRECISIONS, YES_NO
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
-
-from assistant.session import MAX_FRAMES
 
 __all__ = ["build", "launch"]
 
@@ -183,8 +181,7 @@ def _chat_column(parts: dict[str, Any]) -> None:
             label="Choices, parted by commas",
             placeholder="red, green, blue",
             visible=False,
-            scale=3,
-            min_width=200,
+            elem_id="va-choices",
         )
     parts["about"] = gr.HTML("", elem_id="va-about")
     parts["evidence"] = gr.HTML("", elem_id="va-evidence")
@@ -209,9 +206,7 @@ def _settings(parts: dict[str, Any]) -> None:
             parts["precision"] = gr.Dropdown(
                 [*PRECISIONS], value="auto", label="Precision", min_width=140
             )
-        parts["frames"] = gr.Slider(
-            1, min(64, MAX_FRAMES), value=8, step=1, label="Frames looked at"
-        )
+        parts["frames"] = gr.Slider(1, MOST_FRAMES, value=8, step=1, label="Frames looked at")
         parts["decoding"] = gr.Radio(
             [*DECODING],
             value="careful",
