@@ -129,6 +129,7 @@ def test_the_model_is_chosen_among_those_that_are_offered(model, clip, tmp_path,
     opened(room, visitor, clip)
     last(asking.ask(room, visitor, "What is it?"))
     change(room, visitor, "adapter", "motion")
+    assert picking.models(Options(model="/tmp/mini")) == {"mini": "/tmp/mini", "large": "large"}
     page = change(room, visitor, "model", "large")
     assert page["adapter"]["value"] == "auto" and page["task"]["value"] == "motion"
     last(asking.ask(room, visitor, "What is it?"))
@@ -225,6 +226,15 @@ def test_retry_and_edit_replace_the_answer(room, visitor, model, clip):
     model.script = lambda asked: 1 / 0
     page = last(asking.edit(room, visitor, 0, "Why?"))
     assert len(visitor.turns) == 2 and "our side" in page["hint"]
+    left = asking.retry(room, visitor, 1)
+    next(left)
+    left.close()  # the page is left: nothing is lost
+    assert len(visitor.turns) == 2
+    for gone in (4, 99):  # another tab has shortened the conversation
+        last(asking.retry(room, visitor, gone))
+        last(asking.edit(room, visitor, gone, "A taxi."))
+        asking.select(room, visitor, gone)
+    assert len(visitor.turns) == 2 and not any(turn.correction for turn in visitor.turns)
 
 
 def test_a_correction_is_kept_built_on_and_exported(room, visitor, model, clip, tmp_path):

@@ -51,9 +51,13 @@ def ask_again(
         place -= 1
     kept, turn = visitor.turns, visitor.turns[place]
     visitor.turns = kept[:place]
-    yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
-    if len(visitor.turns) == place:  # nothing came of it
-        visitor.turns, visitor.shown = kept, kept[-1]
+    try:
+        yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
+    finally:  # also where the page is left meanwhile
+        answered = len(visitor.turns) > place
+        if not answered:
+            visitor.turns, visitor.shown = kept, kept[-1]
+    if not answered:
         yield {**shown_answers(visitor), "question": READY}
 
 
@@ -91,10 +95,13 @@ def clear(room: Room, visitor: Visitor) -> Parts:
 
 def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Parts]:
     """A message was changed in place: a question is asked again, an answer is corrected."""
-    role, place = message_places(visitor.turns)[message]
+    role, place = _place(visitor, message)
     text = text.strip()
     if role == "user":
         yield from ask_again(room, visitor, place, text)
+        return
+    if place < 0:
+        yield shown_answers(visitor)
         return
     turn = visitor.turns[place]
     text = text.removeprefix(label_of(visitor.turns, turn)).strip()
@@ -106,9 +113,9 @@ def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Part
 
 def select(room: Room, visitor: Visitor, message: int) -> Parts:
     """Show the evidence of the answer that was clicked."""
-    places = message_places(visitor.turns)
-    if 0 <= message < len(places):
-        visitor.shown = visitor.turns[places[message][1]]
+    _, place = _place(visitor, message)
+    if place >= 0:
+        visitor.shown = visitor.turns[place]
         if visitor.shown.clip in visitor.clips and visitor.chosen != picking.ALL:
             visitor.chosen = visitor.shown.clip
     return {**shown_evidence(visitor), **shown_clips(visitor)}
@@ -189,4 +196,10 @@ def _failed(visitor: Visitor, before: list[Asked], question: str, failure: Faile
 
 def retry(room: Room, visitor: Visitor, message: int) -> Iterator[Parts]:
     """Ask a question again, under the present settings."""
-    yield from ask_again(room, visitor, message_places(visitor.turns)[message][1])
+    yield from ask_again(room, visitor, _place(visitor, message)[1])
+
+
+def _place(visitor: Visitor, message: int) -> tuple[str, int]:
+    """Role and turn of a message; turn -1 where another tab has changed the conversation."""
+    places = message_places(visitor.turns)
+    return places[message] if 0 <= message < len(places) else ("assistant", -1)

@@ -3,14 +3,16 @@ document.addEventListener("click", (event) => {
   const moment = event.target.closest?.("[data-seek]");
   const stage = document.querySelector(".va-stage");
   if (!moment || !stage) return;
-  const player = stage.querySelector("video.va-player");
+  const player = stage.querySelector(".va-player");
   const frame = moment.querySelector("img");
-  if (player && !player.hidden) {
+  if (player.matches("video:not([hidden])")) {
     player.currentTime = Number(moment.dataset.seek);
-  } else if (frame && stage.querySelector(".va-player").hidden) {
-    const picture = stage.querySelector(".va-instead img");
+  } else if (frame && moment.parentElement.children.length > 1) {
+    const instead = stage.querySelector(".va-instead");
+    const picture = instead.querySelector("img");
     picture.src = frame.src;
-    picture.hidden = false;
+    player.hidden = true;
+    instead.hidden = picture.hidden = false;
   }
   const box = stage.getBoundingClientRect();
   if (box.bottom < 80 || box.top > innerHeight - 80) {

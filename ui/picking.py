@@ -55,7 +55,8 @@ def models(options: Options) -> dict[str, str]:
 
     A folder is called by its last part: where it lies is nobody's business.
     """
-    return {Path(name).name: name for name in (options.model, *list_models())}
+    own = {Path(options.model).name or "mine": options.model}
+    return own | {name: name for name in list_models() if name not in own}
 
 
 def model_of(options: Options, settings: Settings) -> str:

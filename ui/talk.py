@@ -114,6 +114,8 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
     clip, answer = visitor.clips.get(turn.clip), turn.live
     if clip is None or clip.session is None or answer is None or turn.told is None:
         return
+    if not turn.told.sees:
+        return
     window = (answer.basis.window, answer.frames)
     if window not in clip.pictures:
         clip.pictures[window] = thumbnails(clip.session.pictures(answer, THUMBNAIL))
