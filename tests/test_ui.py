@@ -15,7 +15,7 @@ from assistant.ui.room import Room, arrive, change, measure
 from assistant.ui.settings import CHOICES, YES_NO, Options
 from assistant.ui.visitor import Asked
 from fakes import install
-from ui_room import last, opened
+from ui_page import last, opened
 
 from assistant.errors import InputError
 from assistant.training_data import read_items

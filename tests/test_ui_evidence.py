@@ -12,7 +12,7 @@ from assistant.ui.room import change
 from assistant.ui.timeline import as_svg, draw_routing, place_lines, timeline
 from clips import picture
 from PIL import Image
-from ui_room import last, opened, upload
+from ui_page import last, opened, upload
 
 from assistant.subtitles import Line as Said
 

@@ -12,7 +12,7 @@ from assistant.ui.settings import Options
 from assistant.ui.uploads import Limits, check_clip, safe_name
 from clips import X264, ffmpeg, picture
 from PIL import Image
-from ui_room import last, opened, upload
+from ui_page import last, opened, upload
 
 from assistant.errors import InputError
 

@@ -11,7 +11,7 @@ from assistant.ui.answering import answer_once
 from assistant.ui.line import Failed, Line, Waiting
 from assistant.ui.room import arrive, change
 from assistant.ui.settings import Settings
-from ui_room import last, opened, upload
+from ui_page import last, opened, upload
 
 from assistant.doctor import Check
 from assistant.errors import InputError

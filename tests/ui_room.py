@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from assistant.ui import opening
 from assistant.ui.room import Room
 from assistant.ui.settings import Options
 from assistant.ui.visitor import Visitor
@@ -40,23 +37,3 @@ def room(model: PageModel, tmp_path: Path) -> Iterator[Room]:
 @pytest.fixture
 def visitor(room: Room) -> Visitor:
     return room.visitors.of("page-1")
-
-
-def upload(room: Room, source: Path, name: str | None = None) -> Path:
-    """A copy of ``source`` where the browser's uploads arrive."""
-    folder = room.uploads / f"{time.monotonic_ns()}"
-    folder.mkdir()
-    return Path(shutil.copy(source, folder / (name or source.name)))
-
-
-def last(changes: Iterator[dict]) -> dict:
-    """The page after every change."""
-    page: dict = {}
-    for change_ in changes:
-        page |= change_
-    return page
-
-
-def opened(room: Room, visitor: Visitor, clip: Path, name: str | None = None) -> None:
-    page = last(opening.take(room, visitor, [upload(room, clip, name)]))
-    assert page["status"] == ""
