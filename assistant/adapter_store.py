@@ -18,6 +18,7 @@ __all__ = [
     "adapter_prompt",
     "find_adapter",
     "install_adapter",
+    "list_models",
     "user_adapters",
 ]
 
@@ -30,6 +31,11 @@ class StoredAdapter:
     folder: Path
     recipe: Recipe
     origin: str  # "shipped", "own" or "folder"
+
+
+def list_models() -> list[str]:
+    """Names of the models whose base weights are shipped."""
+    return sorted(path.parent.parent.name for path in adapters_dir().glob("*/base/model.yaml"))
 
 
 def user_adapters(model: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
+from importlib import util
 from pathlib import Path
 
 from assistant.cli_options import count, say
@@ -36,9 +37,7 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "--share", action="store_true", help="a public link through Gradio's servers; needs --auth"
     )
     parser.add_argument("--auth", metavar="USER:PASS", help="ask for this name and password")
-    parser.add_argument(
-        "--mcp", action="store_true", help="also serve MCP (needs: pip install 'gradio[mcp]')"
-    )
+    parser.add_argument("--mcp", action="store_true", help="also serve MCP (needs the mcp extra)")
     parser.add_argument("--open", action="store_true", help="open the page in your browser")
     parser.add_argument(
         "--max-mb", type=count, default=500, metavar="N", help="largest upload (default 500)"
@@ -61,6 +60,8 @@ def run_ui(args: argparse.Namespace) -> int:
         raise InputError("--share puts the page on the internet; add --auth USER:PASS")
     if args.port is not None and args.port > 65535:
         raise InputError(f"port is {args.port}; choose 1 to 65535")
+    if args.mcp and util.find_spec("mcp") is None:
+        raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
 
     from assistant import weights_store
     from assistant.ui.app import build, launch

@@ -84,7 +84,6 @@ def test_a_password_is_asked_for(tmp_path):
 
 
 def test_another_program_asks_over_mcp(tmp_path, clip):
-    pytest.importorskip("mcp", reason="MCP needs pip install 'gradio[mcp]'")
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
@@ -120,6 +119,12 @@ def test_a_wrong_option_is_one_line(options: list[str], line: str, capsys):
     assert main(["ui", *options]) == cli.MENDABLE
     error = capsys.readouterr().err
     assert line in error and error.count("\n") == 1
+
+
+def test_mcp_without_its_extra_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("assistant.cli_ui.util.find_spec", lambda name: None)
+    assert main(["ui", "--mcp"]) == cli.MENDABLE
+    assert "pip install" in capsys.readouterr().err
 
 
 def test_the_command_serves_until_it_is_stopped(tmp_path, monkeypatch, capsys):

@@ -18,7 +18,7 @@ from assistant.ui.app import build, launch
 from assistant.ui.room import Room
 from assistant.ui.settings import Options
 from assistant.ui.uploads import Limits
-from clips import make_clip
+from clips import ffmpeg, make_clip
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
 
 from assistant.training_data import read_items
@@ -51,6 +51,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_clip(folder / "kitchen.mp4", range(100, 130), fps=10, size=(320, 180))
     if "ASSISTANT_SHOTS" in os.environ and installed("samples"):
         shutil.copy(next(installed("samples")[0].rglob("bikes.mp4")), folder / "street.mp4")
+    still = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=5:duration=2")
+    ffmpeg(*still, "-c:v", "mpeg4", folder / "old.avi")
     (folder / "street.srt").write_text(SRT)
     (folder / "empty.mp4").touch()
     (folder / "notes.mp4").write_text("These are only notes.\n" * 99)
@@ -121,6 +123,10 @@ def give(page, *paths: Path) -> None:
 
 def open_clips(page, *paths: Path) -> None:
     give(page, *paths)
+    opened(page)
+
+
+def opened(page) -> None:
     expect(page.locator("#va-said p")).to_be_visible()
     expect(page.locator("#va-status .va-bar")).to_have_count(0)
     expect(page.locator("video.va-player")).to_be_visible()
@@ -136,10 +142,14 @@ def answered(page, text: str) -> None:
     expect(page.locator("#va-question .submit-button")).to_be_visible()
 
 
-def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, shoot):
+def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, served, shoot):
     page = visit()
     shoot(page, "start")
-    open_clips(page, files / "street.mp4")
+    served.model.gate.clear()
+    give(page, files / "street.mp4")
+    expect(page.locator("#va-status .va-bar")).to_be_visible()
+    served.model.gate.set()
+    opened(page)
     ask(page, "What is in the video?")
     expect(page.locator(f"{CHAT} .va-thinking")).to_be_visible()
     seen = set()
@@ -270,6 +280,45 @@ def test_correct_save_and_load(visit, files, tmp_path, shoot):
     answered(other, "asked before: 1")
 
 
+def test_a_format_that_the_browser_cannot_play_shows_its_frames(visit, files):
+    page = visit()
+    give(page, files / "old.avi")
+    expect(page.get_by_text("cannot play this format")).to_be_visible()
+    expect(page.locator("#va-said p")).to_be_visible()
+    ask(page, "What is it?")
+    answered(page, "cars.")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    page.locator(f"{EVIDENCE} .va-frame").nth(2).click()
+    shown = page.locator(".va-instead img")
+    expect(shown).to_be_visible()
+    frame = page.locator(f"{EVIDENCE} .va-frame img").nth(2)
+    assert shown.get_attribute("src") == frame.get_attribute("src")
+
+
+def test_a_page_that_is_loaded_again_goes_on(visit, files, served):
+    page = visit()
+    open_clips(page, files / "street.mp4")
+    served.model.gate.clear()
+    try:
+        ask(page, "What is it?")
+        expect(page.locator(f"{CHAT} .bot")).to_contain_text("A man")
+        page.reload()
+        expect(page.locator("#va-hint")).to_contain_text("left before this question was answered")
+    finally:
+        served.model.gate.set()
+    expect(page.locator("video.va-player")).to_be_visible()
+    expect(page.locator(ASK)).to_have_value("What is it?")
+    served.model.gate.clear()
+    try:
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(f"{CHAT} .bot")).to_contain_text("A man")
+        page.fill(ASK, "a draft")  # while it is answered
+    finally:
+        served.model.gate.set()
+    answered(page, "cars.")
+    expect(page.locator(ASK)).to_have_value("a draft")
+
+
 def test_stop_and_retry(visit, files, served):
     page = visit()
     open_clips(page, files / "street.mp4")
@@ -284,8 +333,12 @@ def test_stop_and_retry(visit, files, served):
     expect(page.locator(ASK)).to_have_value("What is it?")
     page.press(ASK, "Enter")
     answered(page, "cars.")
-    page.locator(f"{CHAT} button[title='Retry']").last.click()
-    expect(page.locator(f"{CHAT} .va-thinking")).to_be_visible()
+    served.model.gate.clear()
+    try:
+        page.locator(f"{CHAT} button[title='Retry']").last.click()
+        expect(page.locator("#va-question .stop-button")).to_be_visible()
+    finally:
+        served.model.gate.set()
     answered(page, "cars.")
     expect(page.locator(f"{CHAT} .bot")).to_have_count(1)
 

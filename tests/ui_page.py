@@ -1,4 +1,4 @@
-"""A served page with a scripted model behind it, and a browser to look at it."""
+"""A served page with a scripted model behind it, a browser to look at it, and a visitor's ways."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from assistant.ui import opening
+from assistant.ui.room import Room
+from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
 from assistant.answer import HELD_BACK
@@ -46,12 +49,15 @@ class PageModel(ScriptedModel):
     """A scripted model that takes its time and says how far it looked."""
 
     pause: float = 0.0  # seconds before each word
-    gate: threading.Event = field(
-        default_factory=threading.Event
-    )  # closed: an answer stays half said
+    # Closed: a clip stays half opened, and an answer half said.
+    gate: threading.Event = field(default_factory=threading.Event)
     running: int = 0
     most_running: int = 0  # answers made at the same moment
     llm: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(config=LLMConfig()))
+
+    def encode(self, frames: Any) -> SimpleNamespace:
+        self.gate.wait(20)
+        return super().encode(frames)
 
     def generate(self, patches: Any, **options: Any) -> Iterator[str]:
         self.running += 1
@@ -98,3 +104,23 @@ class Served:
     room: Any
     model: PageModel
     folder: Path
+
+
+def upload(room: Room, source: Path, name: str | None = None) -> Path:
+    """A copy of ``source`` where the browser's uploads arrive."""
+    folder = room.uploads / f"{time.monotonic_ns()}"
+    folder.mkdir()
+    return Path(shutil.copy(source, folder / (name or source.name)))
+
+
+def last(changes: Iterator[dict]) -> dict:
+    """The page after every change."""
+    page: dict = {}
+    for change_ in changes:
+        page |= change_
+    return page
+
+
+def opened(room: Room, visitor: Visitor, clip: Path, name: str | None = None) -> None:
+    page = last(opening.take(room, visitor, [upload(room, clip, name)]))
+    assert page["status"] == ""

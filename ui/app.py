@@ -17,11 +17,9 @@ from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
-from assistant.ui.settings import CHOICES, DECODING, FREE, PRECISIONS, YES_NO
+from assistant.ui.settings import CHOICES, DECODING, FREE, MOST_FRAMES, PRECISIONS, YES_NO
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
-
-from assistant.session import MAX_FRAMES
 
 __all__ = ["build", "launch"]
 
@@ -30,7 +28,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one
 LONGEST_QUESTION = 2000  # characters
 SAVE = "(text, name) => vaSave(text, name)"
-SETTINGS = ("task", "adapter", "precision", "frames", "decoding", "longest", "attributes")
+SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "attributes")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
@@ -98,7 +96,17 @@ def _theme() -> gr.themes.Base:
     theme = gr.themes.Soft(
         primary_hue="emerald", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="lg"
     )
-    plain = {"body_background_fill": "*neutral_50", "body_background_fill_dark": "*neutral_950"}
+    plain = {
+        "body_background_fill": "*neutral_50",
+        "body_background_fill_dark": "*neutral_950",
+        "body_text_color_subdued": "*neutral_500",  # 4.6 to 1 and more against what is behind it
+        "button_primary_background_fill": "*primary_700",
+        "button_primary_background_fill_dark": "*primary_700",
+        "checkbox_label_background_fill_selected": "*primary_700",
+        "checkbox_label_background_fill_selected_dark": "*primary_700",
+        "input_placeholder_color": "*neutral_500",
+        "input_placeholder_color_dark": "*neutral_400",
+    }
     for mode in ("", "_dark"):  # labels as quiet text
         plain[f"block_title_background_fill{mode}"] = "none"
         plain[f"block_title_text_color{mode}"] = "*body_text_color_subdued"
@@ -173,9 +181,9 @@ def _chat_column(parts: dict[str, Any]) -> None:
             label="Choices, parted by commas",
             placeholder="red, green, blue",
             visible=False,
-            scale=3,
-            min_width=200,
+            elem_id="va-choices",
         )
+    parts["about"] = gr.HTML("", elem_id="va-about")
     parts["evidence"] = gr.HTML("", elem_id="va-evidence")
     with gr.Accordion("Inside: how far it looked, what was sent", open=False):
         parts["inside"] = gr.HTML(cards.inside(None), elem_id="va-inside")
@@ -185,27 +193,26 @@ def _chat_column(parts: dict[str, Any]) -> None:
         parts["save corrections"] = gr.Button("Save corrections", size="sm", scale=0, min_width=130)
         parts["load"] = gr.UploadButton("Load", size="sm", scale=0, min_width=80)
         parts["clear"] = gr.Button("Clear", size="sm", scale=0, min_width=80)
+    parts["token"] = gr.Textbox(visible="hidden")
     parts["file"] = gr.Textbox(visible="hidden")
     parts["file name"] = gr.Textbox(visible="hidden")
 
 
 def _settings(parts: dict[str, Any]) -> None:
     with gr.Accordion("Settings", open=False, elem_id="va-settings"):
+        parts["adapter"] = gr.Dropdown([("the task's own", "auto")], value="auto", label="Adapter")
         with gr.Row():
-            parts["adapter"] = gr.Dropdown(
-                [("the task's own", "auto")], value="auto", label="Adapter", min_width=140
-            )
+            parts["model"] = gr.Dropdown([], label="Model", min_width=140)
             parts["precision"] = gr.Dropdown(
                 [*PRECISIONS], value="auto", label="Precision", min_width=140
             )
-        parts["frames"] = gr.Slider(
-            1, min(64, MAX_FRAMES), value=8, step=1, label="Frames looked at"
-        )
+        parts["frames"] = gr.Slider(1, MOST_FRAMES, value=8, step=1, label="Frames looked at")
         parts["decoding"] = gr.Radio(
             [*DECODING],
             value="careful",
             label="Answers",
-            info="careful weighs several and comes whole; quick comes word by word",
+            info="Careful weighs several and comes whole; quick comes word by word. "
+            "Nothing is drawn at random, so there is no seed.",
         )
         parts["longest"] = gr.Slider(
             0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
@@ -214,12 +221,11 @@ def _settings(parts: dict[str, Any]) -> None:
         parts["transcribe"] = gr.Checkbox(
             False, label="Listen to the clip", visible=samples.can_listen()
         )
-        gr.HTML('<p class="va-seen">Nothing is drawn at random: no seed is needed.</p>')
         parts["loaded"] = gr.HTML("", elem_id="va-loaded")
         with gr.Row():
             parts["measure"] = gr.Button("What is loaded?", size="sm")
             parts["doctor"] = gr.Button("Check this machine", size="sm")
-        parts["checks"] = gr.HTML("")
+        parts["checks"] = gr.HTML("", elem_id="va-checks")
 
 
 def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
@@ -249,13 +255,17 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
 
         return trigger(called, None, [*parts.values()], **quiet)
 
+    def arrive(request: gr.Request, token: str) -> Iterator[dict[Any, Any]]:
+        room.visitors.join(request.session_hash, token)
+        yield from run(rooms.arrive, request)
+
     def leave(request: gr.Request) -> None:
         room.visitors.leave(request.session_hash)
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     answers = [parts[name] for name in ANSWERS]  # fewer parts, sooner shown
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
-    act(page.load, rooms.arrive)
+    page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
     act(parts["drop"].upload, opening.take, parts["drop"])
     for label in samples.samples():

@@ -7,15 +7,22 @@ from collections.abc import Generator, Iterator, Sequence
 from assistant.ui import cards, picking
 from assistant.ui.chat import label_of, message_places, messages
 from assistant.ui.line import Failed, Job, Waiting
-from assistant.ui.room import Room
+from assistant.ui.room import Room, failed
 from assistant.ui.settings import FREE, choices_of
 from assistant.ui.talk import Done, Piece, Stage, add_pictures
 from assistant.ui.talk import ask as start_asking
 from assistant.ui.talk import explain as start_explaining
-from assistant.ui.view import Parts, Props, ready, shown_answers, shown_clips, shown_evidence
+from assistant.ui.view import (
+    READY,
+    Parts,
+    Props,
+    ready,
+    shown_answers,
+    shown_clips,
+    shown_evidence,
+)
 from assistant.ui.visitor import Asked, Visitor
 
-from assistant.doctor import examine
 from assistant.errors import AssistantError
 from assistant.tasks.base import find_task
 
@@ -28,7 +35,7 @@ def ask(
     room: Room, visitor: Visitor, question: str, form: str = FREE, choices: str = ""
 ) -> Iterator[Parts]:
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
-    task = find_task(visitor.settings.task, room.options.model)
+    task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
     question = " ".join(question.split()) or task.question or ""
     yield from _ask_clips(room, visitor, question, choices_of(form, choices))
 
@@ -44,10 +51,14 @@ def ask_again(
         place -= 1
     kept, turn = visitor.turns, visitor.turns[place]
     visitor.turns = kept[:place]
-    yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
-    if len(visitor.turns) == place:  # nothing came of it
-        visitor.turns, visitor.shown = kept, kept[-1]
-        yield {**shown_answers(visitor), "question": ready()}
+    try:
+        yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
+    finally:  # also where the page is left meanwhile
+        answered = len(visitor.turns) > place
+        if not answered:
+            visitor.turns, visitor.shown = kept, kept[-1]
+    if not answered:
+        yield {**shown_answers(visitor), "question": READY}
 
 
 def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
@@ -84,10 +95,13 @@ def clear(room: Room, visitor: Visitor) -> Parts:
 
 def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Parts]:
     """A message was changed in place: a question is asked again, an answer is corrected."""
-    role, place = message_places(visitor.turns)[message]
+    role, place = _place(visitor, message)
     text = text.strip()
     if role == "user":
         yield from ask_again(room, visitor, place, text)
+        return
+    if place < 0:
+        yield shown_answers(visitor)
         return
     turn = visitor.turns[place]
     text = text.removeprefix(label_of(visitor.turns, turn)).strip()
@@ -99,9 +113,9 @@ def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Part
 
 def select(room: Room, visitor: Visitor, message: int) -> Parts:
     """Show the evidence of the answer that was clicked."""
-    places = message_places(visitor.turns)
-    if 0 <= message < len(places):
-        visitor.shown = visitor.turns[places[message][1]]
+    _, place = _place(visitor, message)
+    if place >= 0:
+        visitor.shown = visitor.turns[place]
         if visitor.shown.clip in visitor.clips and visitor.chosen != picking.ALL:
             visitor.chosen = visitor.shown.clip
     return {**shown_evidence(visitor), **shown_clips(visitor)}
@@ -119,6 +133,14 @@ def _ask_clips(
         yield {"hint": cards.note(open_one, "bad"), "question": ready(question)}
         return
     names = picking.asked_clips(question, list(visitor.clips), visitor.chosen)
+    visitor.unanswered = question
+    yield from _ask_each(room, visitor, names, question, choices)
+    visitor.unanswered = ""  # not reached where the page is left
+
+
+def _ask_each(
+    room: Room, visitor: Visitor, names: list[str], question: str, choices: Sequence[str] | None
+) -> Iterator[Parts]:
     for number, name in enumerate(names):
         try:
             visitor.job = start_asking(room.engine, visitor, visitor.clips[name], question, choices)
@@ -161,26 +183,23 @@ def _follow(
     if visitor.turns is before:
         yield {**shown_answers(visitor), "hint": cards.note(STOPPED), "question": ready(question)}
         return False
-    yield {**shown_answers(visitor), "question": ready()}
+    yield {**shown_answers(visitor), "hint": "", "question": READY}
     return True
 
 
 def _failed(visitor: Visitor, before: list[Asked], question: str, failure: Failed) -> Parts:
     """Back to before the question, which stays in the box to be mended."""
     visitor.turns = before
-    text = cards.note(_without_paths(failure.message, visitor), "bad")
-    if failure.memory:
-        text += cards.checks([check for check in examine() if check.status != "ok"])
-    return {**shown_answers(visitor), "hint": text, "question": ready(question)}
+    told = failed(visitor, failure)
+    return {**shown_answers(visitor), "hint": told, "question": ready(question)}
 
 
 def retry(room: Room, visitor: Visitor, message: int) -> Iterator[Parts]:
     """Ask a question again, under the present settings."""
-    yield from ask_again(room, visitor, message_places(visitor.turns)[message][1])
+    yield from ask_again(room, visitor, _place(visitor, message)[1])
 
 
-def _without_paths(message: str, visitor: Visitor) -> str:
-    """The message with clips as the person calls them."""
-    for clip in visitor.clips.values():
-        message = message.replace(str(clip.path), clip.name).replace(clip.path.name, clip.name)
-    return message.replace(str(visitor.folder), "")
+def _place(visitor: Visitor, message: int) -> tuple[str, int]:
+    """Role and turn of a message; turn -1 where another tab has changed the conversation."""
+    places = message_places(visitor.turns)
+    return places[message] if 0 <= message < len(places) else ("assistant", -1)

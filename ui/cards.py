@@ -8,8 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from assistant.ui.timeline import as_svg, clock, draw_routing, timeline
-from assistant.ui.uploads import PICTURES
+from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
 if TYPE_CHECKING:
@@ -26,12 +25,19 @@ __all__ = [
     "note",
     "player",
     "progress",
+    "quiet",
     "spoken",
     "thinking",
     "welcome",
 ]
 
 UNSURE_BELOW = 0.6  # share of the likeliest choice; it is then shown as unsure
+# Shown by page.js where the browser knows the file's format less than we do.
+INSTEAD = (
+    '<div class="va-instead" hidden><img alt="" hidden><p role="status">Your browser cannot play '
+    "this format. It is read all the same: ask, then click a frame of the answer to see it here."
+    "</p></div>"
+)
 LEGEND = (
     '<p class="va-legend"><span><i class="va-for"></i> the answer leans on this moment</span> '
     '<span><i class="va-against"></i> it speaks against the answer</span></p>'
@@ -48,8 +54,9 @@ def player(clip: OpenClip | None) -> str:
         )
     address = f"gradio_api/file={quote(str(clip.path))}"
     name = escape(clip.name)
-    if clip.path.suffix.lower() in PICTURES:
-        return f'<img class="va-player" src="{address}" alt="{name}">'
+    if clip.offer.is_picture:
+        shown = f'<img class="va-player" src="{address}" alt="{name}">'
+        return f'<div class="va-stage">{shown}{INSTEAD}</div>'
     subtitles = subtitles_of(clip)
     track = (
         f'<track kind="subtitles" label="Subtitles" src="gradio_api/file={quote(str(subtitles))}"'
@@ -58,8 +65,8 @@ def player(clip: OpenClip | None) -> str:
         else ""
     )
     return (
-        f'<video class="va-player" controls playsinline preload="metadata" aria-label="{name}" '
-        f'src="{address}">{track}</video>'
+        '<div class="va-stage"><video class="va-player" controls playsinline preload="metadata" '
+        f'aria-label="{name}" src="{address}">{track}</video>{INSTEAD}</div>'
     )
 
 
@@ -88,7 +95,7 @@ def spoken(clip: OpenClip | None) -> str:
     if not clip.said:
         return '<p class="va-seen">No subtitles. Drop a .srt, .vtt or .ass file to add some.</p>'
     lines = "1 line" if len(clip.said.lines) == 1 else f"{len(clip.said.lines)} lines"
-    return f'<p class="va-seen">Subtitles: {escape(clip.said.source)}, {lines}</p>'
+    return f'<p class="va-seen">Subtitles: {escape(_source(clip.said.source))}, {lines}</p>'
 
 
 def note(text: str, kind: str = "info") -> str:
@@ -97,6 +104,11 @@ def note(text: str, kind: str = "info") -> str:
         return ""
     role = "alert" if kind == "bad" else "status"
     return f'<p class="va-note va-{kind}" role="{role}">{escape(text)}</p>'
+
+
+def quiet(text: str) -> str:
+    """One line that explains."""
+    return f'<p class="va-seen">{escape(text)}</p>'
 
 
 def welcome() -> str:
@@ -128,8 +140,14 @@ def evidence(turn: Asked | None) -> str:
         )
         parts.append(f'<p class="va-seen">Seen by the image encoder: {seen}</p>')
     span = (found["start"], found["end"])
-    parts.append(timeline(told.pictures, found["frames"], told.weights, span, told.lines))
-    parts.append(LEGEND if told.weights is not None else "")
+    if told.sees:
+        frames, waiting = found["frames"], turn.live is not None
+        parts.append(
+            timeline(told.pictures, frames, told.weights, span, told.lines, waiting=waiting)
+        )
+        parts.append(LEGEND if told.weights is not None else "")
+    else:
+        parts.append(spoken_line(told.lines, span))
     return "".join(parts) + "</section>"
 
 
@@ -142,17 +160,28 @@ def _chips(turn: Asked) -> list[str]:
         "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
     )
     span = f"{clock(found['start'])} to {clock(found['end'])}"
+    frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
     asked = ", as the question says" if found["range_source"] == "question" else ""
+    looked_at = f"{frames}, {span}{asked}"
+    if is_still((found["start"], found["end"])):
+        looked_at = "1 picture"
+    elif not turn.told.sees:
+        looked_at = f"{span}{asked}"
     chips = [
         f"{turn.clip}",
         f"task {found['task']}{chosen}",
-        f"{len(found['frames'])} frames, {span}{asked}",
+        looked_at,
         f"adapter {found['adapter']}" if found["adapter"] else "base weights",
         f"{found['seconds']:.1f} s",
     ]
     if found["dialogue_source"] != "none":
-        chips.insert(3, f"dialogue: {found['dialogue_source']}")
+        chips.insert(3, f"dialogue: {_source(found['dialogue_source'])}")
     return [f"<span>{escape(chip)}</span>" for chip in chips]
+
+
+def _source(source: str) -> str:
+    """Where dialogue is from, as a person says it."""
+    return source.removeprefix("file:").removeprefix("sidecar:")
 
 
 def _probabilities(found: dict[str, Any]) -> str:
@@ -175,7 +204,9 @@ def inside(turn: Asked | None) -> str:
     if turn is None or turn.told is None:
         return '<p class="va-seen">Ask something first.</p>'
     told = turn.told
-    if told.weights is None:
+    if not told.sent:
+        return '<p class="va-seen">A saved conversation does not keep this; ask again.</p>'
+    if turn.live is not None:
         drawn = '<p class="va-seen">Being worked out.</p>'
     elif told.routing:
         drawn = (
@@ -183,6 +214,8 @@ def inside(turn: Asked | None) -> str:
             '<p class="va-legend">How far each layer looks: the darkest share sees everything, '
             "lighter ones only what is near.</p>"
         )
+    elif not told.sees:
+        drawn = '<p class="va-seen">No routing: nothing was looked at, this adapter reads text.</p>'
     else:
         drawn = '<p class="va-seen">No routing: the base weights see every frame by itself.</p>'
     texts = [
@@ -207,11 +240,20 @@ def loaded(models: Sequence[Loaded], resident: float, free: float) -> str:
 
 
 def checks(found: Sequence[Check]) -> str:
-    """`assistant doctor`'s report."""
+    """`assistant doctor`'s report: what needs a look first, the rest folded."""
+    fine = [check for check in found if check.status == "ok"]
+    wanting = _check_list([check for check in found if check.status != "ok"])
+    if not fine:
+        return wanting
+    what = "1 check is" if len(fine) == 1 else f"{len(fine)} checks are"
+    return f"{wanting}<details><summary>{what} fine</summary>{_check_list(fine)}</details>"
+
+
+def _check_list(found: Sequence[Check]) -> str:
     rows = [
         f'<li class="va-{check.status}"><b>{escape(check.name)}</b> {escape(check.found)}'
         + (f"<br><em>{escape(check.advice)}</em>" if check.advice else "")
         + "</li>"
         for check in found
     ]
-    return f'<ul class="va-checks">{"".join(rows)}</ul>'
+    return f'<ul class="va-checks">{"".join(rows)}</ul>' if rows else ""

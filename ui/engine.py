@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from assistant.ui import picking
 from assistant.ui.line import Line
 from assistant.ui.settings import DECODING, Options, Settings
 
@@ -39,12 +40,12 @@ class Engine:
         """``on_drop`` gets a model that leaves memory, to let go of it, too."""
         self.options, self._on_drop = options, on_drop
         self.line = Line(options.most_waiting)
-        self._models: OrderedDict[str, Assistant] = OrderedDict()  # by precision
+        self._models: OrderedDict[tuple[str, str], Assistant] = OrderedDict()  # name, precision
 
     def assistant(
         self, settings: Settings, store: FeatureStore, on_load: Callable[[], None] | None = None
     ) -> Assistant:
-        """The model in the wanted precision, with the visitor's own ``store`` of features.
+        """The wanted model in the wanted precision, with the visitor's own ``store`` of features.
 
         Args:
             on_load: called before the model is loaded, if it has to be.
@@ -54,16 +55,17 @@ class Engine:
         from assistant import load
         from assistant.session import Assistant
 
-        key = self.options.precision if settings.precision == "auto" else settings.precision
+        name = picking.model_of(self.options, settings)
+        auto = settings.precision == "auto"
+        key = (name, self.options.precision if auto else settings.precision)
         if key not in self._models:
             if on_load is not None:
                 on_load()
             while len(self._models) >= MOST_LOADED:
                 _, dropped = self._models.popitem(last=False)
                 self._on_drop(dropped.model)
-            self._models[key] = load(
-                self.options.model, base=self.options.base, precision=key, store=store
-            )
+            base = self.options.base if name == self.options.model else None
+            self._models[key] = load(name, base=base, precision=key[1], store=store)
         self._models.move_to_end(key)
         return Assistant(self._models[key].model, store)
 
@@ -83,13 +85,15 @@ class Engine:
 
     def loaded(self) -> list[Loaded]:
         """The models in memory, the last used last."""
-        return [_describe(key, held) for key, held in list(self._models.items())]
+        return [_describe(key[1], held) for key, held in list(self._models.items())]
 
 
 def _describe(precision: str, assistant: Assistant) -> Loaded:
     model = assistant.model
     weights = list(model.parameters()) if hasattr(model, "parameters") else []
     names = model.adapters.names if "adapters" in getattr(model, "__dict__", {}) else ()
+    if weights:  # that of most of them
+        precision = str(max(weights, key=lambda weight: weight.nbytes).dtype).split(".")[-1]
     return Loaded(
         model=model.name,
         precision=precision,

@@ -15,7 +15,7 @@ from assistant.errors import InputError
 __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 
 FORMAT = "assistant conversation 1"
-KEYS = ("clip", "question", "answer", "correction", "choices", "found")
+KEYS = ("clip", "question", "answer", "correction", "choices", "also", "found")
 NUMBER = (int, float)
 NEEDED: dict[str, Any] = {
     "frames": list,
@@ -35,9 +35,9 @@ def as_json(turns: Sequence[Asked]) -> str:
     """Everything that was asked and answered, with what each answer rests on."""
     written = []
     for turn in turns:
-        found = turn.told.found if turn.told else None
+        found = turn.told.found | {"sees": turn.told.sees} if turn.told else None
         choices = list(turn.choices) if turn.choices else None
-        values = (turn.clip, turn.question, turn.answer, turn.correction, choices, found)
+        values = (turn.clip, turn.question, turn.answer, turn.correction, choices, turn.also, found)
         written.append(dict(zip(KEYS, values, strict=True)))
     return json.dumps({"format": FORMAT, "turns": written}, ensure_ascii=False, indent=1) + "\n"
 
@@ -128,8 +128,17 @@ def _asked(number: int, row: Any) -> Asked:
         row["answer"],
         correction=row["correction"],
         choices=tuple(map(str, row["choices"])) if row["choices"] else None,
-        told=Told(row["found"]) if _is_sound(row["found"]) else None,
+        also=number > 1 and row["also"] is True,
+        told=_told(row["found"]) if _is_sound(row["found"]) else None,
     )
+
+
+def _told(found: dict[str, Any]) -> Told:
+    weights = found.get("evidence")
+    known = isinstance(weights, list) and len(weights) == len(found["frames"])
+    if not (known and all(isinstance(weight, NUMBER) for weight in weights)):
+        weights = None
+    return Told(found, sees=found.get("sees") is not False, weights=weights and tuple(weights))
 
 
 def _is_sound(found: Any) -> bool:

@@ -15,6 +15,7 @@ from assistant.errors import AssistantError, InputError
 __all__ = ["OUR_FAULT", "Failed", "Job", "Line", "Waiting"]
 
 PATIENCE = 10.0  # seconds that a running job has to stop
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # as torch says it
 LOOK = 0.25  # seconds between two looks at the place in line
 OUR_FAULT = "Something went wrong on our side. Please try again; the log says what it was."
 
@@ -76,10 +77,12 @@ class Job:
         except AssistantError as error:
             self.put(Failed(str(error)))
         except MemoryError as error:
-            self.put(Failed(f"There was not enough memory ({error}).", memory=True))
-        except Exception:
+            said = f" ({error})" if str(error) else ""
+            self.put(Failed(f"There was not enough memory{said}.", memory=True))
+        except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            self.put(Failed(OUR_FAULT))
+            memory = any(said in str(error) for said in NO_MEMORY)
+            self.put(Failed("There was not enough memory." if memory else OUR_FAULT, memory))
         finally:
             self.ended.set()
             self.put(self)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assistant.ui import cards, picking, samples
 from assistant.ui.line import Failed, Waiting
-from assistant.ui.room import Room
+from assistant.ui.room import Room, failed
 from assistant.ui.talk import Stage, open_clip
 from assistant.ui.uploads import check_clip, check_dialogue, is_dialogue, safe_name
 from assistant.ui.view import Parts, shown, shown_clips
@@ -20,23 +20,51 @@ from assistant.errors import AssistantError, InputError
 __all__ = ["choose", "listen", "remove", "take", "take_sample"]
 
 
+LONGEST_TAKE = 600.0  # seconds; after that an upload does not wait for the one before it
+
+
+class Unopened(Exception):
+    """A clip or its subtitles could not be opened."""
+
+    def __init__(self, failure: Failed) -> None:
+        self.failure = failure
+
+
 def take(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[Parts]:
     """Uploaded clips and subtitles; a wrong one gets one line, the others go on."""
     yield {"drop": None}  # the next one can be dropped
+    taking = visitor.taking.acquire(timeout=LONGEST_TAKE)
+    try:
+        yield from _take_each(room, visitor, files)
+    finally:
+        if taking:
+            visitor.taking.release()
+
+
+def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[Parts]:
     wrong: list[str] = []
+    spare: list[str] = []
     paths = sorted(map(Path, files), key=lambda path: is_dialogue(path.name))
     for path in paths:
         name = safe_name(path.name, tuple(visitor.clips))
         try:
             if is_dialogue(name):
                 yield from _take_dialogue(room, visitor, path, name)
+            elif len(visitor.clips) >= room.options.limits.clips:
+                spare.append(path.name)
             else:
                 yield from _take_clip(room, visitor, path, name)
         except AssistantError as error:
-            wrong.append(str(error))
+            wrong.append(cards.note(str(error), "bad"))
+        except Unopened as error:
+            wrong.append(failed(visitor, error.failure))
         finally:
             path.unlink(missing_ok=True)
-    yield {**shown_clips(visitor), "status": "".join(cards.note(line, "bad") for line in wrong)}
+    if spare:
+        most = "1 clip is" if len(visitor.clips) == 1 else f"{len(visitor.clips)} clips are"
+        told = f"{most} open, more do not fit. Close one to open {', '.join(spare)}."
+        wrong.append(cards.note(told, "bad"))
+    yield {**shown_clips(visitor), "status": "".join(wrong)}
 
 
 def take_sample(room: Room, visitor: Visitor, label: str) -> Iterator[Parts]:
@@ -72,17 +100,16 @@ def remove(room: Room, visitor: Visitor) -> Parts:
 
 def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
     yield {"status": cards.progress(f"Checking {name}", 0.1)}
-    if len(visitor.clips) >= room.options.limits.clips:
-        raise InputError(
-            f"{len(visitor.clips)} clips are open, more do not fit; close one, then open {name}"
-        )
     offer = check_clip(path, name, room.options.limits)
     clip = visitor.add(path, name, offer)
     yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.2)}
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
+            if visitor.clips.get(name) is not clip:
+                return  # closed meanwhile: nobody misses it
+            message = update.message.replace(str(clip.path), name)
             visitor.remove(name)
-            raise InputError(update.message.replace(str(clip.path), name))
+            raise Unopened(Failed(message, update.memory))
         if isinstance(update, Waiting) and update.ahead:
             yield {"status": cards.thinking("", update.ahead)}
         elif isinstance(update, Stage):
@@ -97,14 +124,15 @@ def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Itera
         raise InputError(f"{name} holds subtitles; choose the clip they belong to first.")
     clip = visitor.clips[owner]
     check_dialogue(path, name)
-    folder = visitor.folder / clip.path.stem
+    folder = visitor.folder / f"{clip.path.stem}.said"
     folder.mkdir(exist_ok=True)
     clip.dialogue = folder / name  # its name is shown as the source
     shutil.move(path, clip.dialogue)
+    clip.session = None  # it may hold another file of this name
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
             clip.dialogue = None
-            raise InputError(update.message)
+            raise Unopened(update)
         yield {"status": cards.progress(f"Reading {name}", 0.6)}
 
 
@@ -117,7 +145,8 @@ def listen(room: Room, visitor: Visitor, wanted: bool) -> Iterator[Parts]:
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
             visitor.settings = replace(visitor.settings, transcribe=False)
-            raise InputError(update.message)
+            yield {"status": failed(visitor, update), "transcribe": False}
+            return
         if isinstance(update, Stage):
             yield {"status": cards.progress(update.doing, update.share)}
     yield {**shown_clips(visitor), "status": ""}

@@ -1,14 +1,33 @@
-// A moment of the evidence moves the player there.
+// A moment of the evidence moves the player there, or shows its frame where nothing plays.
 document.addEventListener("click", (event) => {
   const moment = event.target.closest?.("[data-seek]");
-  const player = document.querySelector("video.va-player");
-  if (!moment || !player) return;
-  player.currentTime = Number(moment.dataset.seek);
-  const box = player.getBoundingClientRect();
+  const stage = document.querySelector(".va-stage");
+  if (!moment || !stage) return;
+  const player = stage.querySelector(".va-player");
+  const frame = moment.querySelector("img");
+  if (player.matches("video:not([hidden])")) {
+    player.currentTime = Number(moment.dataset.seek);
+  } else if (frame && moment.parentElement.children.length > 1) {
+    const instead = stage.querySelector(".va-instead");
+    const picture = instead.querySelector("img");
+    picture.src = frame.src;
+    player.hidden = true;
+    instead.hidden = picture.hidden = false;
+  }
+  const box = stage.getBoundingClientRect();
   if (box.bottom < 80 || box.top > innerHeight - 80) {
-    player.scrollIntoView({ behavior: "smooth", block: "center" });
+    stage.scrollIntoView({ behavior: "smooth", block: "center" });
   }
 });
+
+// A format that the browser cannot play: said, instead of a black box.
+function vaCannotPlay(event) {
+  const player = event.target;
+  if (!player.matches?.(".va-player") || (event.type !== "error" && player.videoWidth)) return;
+  player.hidden = true;
+  player.parentElement.querySelector(".va-instead").hidden = false;
+}
+for (const kind of ["error", "loadedmetadata"]) document.addEventListener(kind, vaCannotPlay, true);
 
 // Escape stops an answer; "/" goes to the question.
 document.addEventListener("keydown", (event) => {
@@ -19,6 +38,26 @@ document.addEventListener("keydown", (event) => {
     document.querySelector("#va-question textarea")?.focus();
   }
 });
+
+// What this tab is known by: a page that is loaded again finds its conversation.
+function vaToken() {
+  let token = sessionStorage.getItem("assistant");
+  if (!token) {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    token = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    sessionStorage.setItem("assistant", token);
+  }
+  return token;
+}
+
+// The buttons beside the question have no name of their own.
+function vaName() {
+  for (const [kind, name] of [["submit", "Send"], ["stop", "Stop"]]) {
+    const button = document.querySelector(`#va-question .${kind}-button`);
+    if (button && button.title !== name) button.title = button.ariaLabel = name;
+  }
+}
+new MutationObserver(vaName).observe(document, { childList: true, subtree: true });
 
 // Writes a file from the page itself, so that nothing of it stays on the server.
 function vaSave(text, name) {

@@ -6,12 +6,24 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from assistant.adapter_store import adapter_folders
+from assistant.ui.settings import Options, Settings
+
+from assistant.adapter_store import adapter_folders, find_adapter, list_models
 from assistant.errors import AssistantError
-from assistant.tasks.base import find_task
+from assistant.tasks.base import find_task, takes_dialogue
 from assistant.templates import list_prompts
 
-__all__ = ["ALL", "adapters", "asked_clips", "clip_choices", "example_questions", "tasks"]
+__all__ = [
+    "ALL",
+    "about",
+    "adapters",
+    "asked_clips",
+    "clip_choices",
+    "example_questions",
+    "model_of",
+    "models",
+    "tasks",
+]
 
 ALL = "All clips"
 SHORTEST_STEM = 3  # characters; a shorter one is seldom meant as a name
@@ -36,6 +48,39 @@ def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
     if named:
         return named
     return list(names) if chosen == ALL else [name for name in names if name == chosen]
+
+
+def models(options: Options) -> dict[str, str]:
+    """What can be loaded, by what the page calls it: the server's own model first.
+
+    A folder is called by its last part: where it lies is nobody's business.
+    """
+    own = {Path(options.model).name or "mine": options.model}
+    return own | {name: name for name in list_models() if name not in own}
+
+
+def model_of(options: Options, settings: Settings) -> str:
+    """The model that a visitor chose; a name that is not offered is the server's own."""
+    return models(options).get(settings.model, options.model)
+
+
+def about(task: str, model: str) -> str:
+    """One line about a task: what it is for, what it reads, and whether it was learnt."""
+    if task == "auto":
+        return "Auto takes the task whose example questions are most like yours, and says which."
+    try:
+        prompt = find_task(task, model)
+        adapter = find_adapter(task, model) if task in adapter_folders(model) else None
+    except AssistantError as error:
+        return str(error)
+    parts = [prompt.description]
+    if adapter and not adapter.recipe.frames:
+        parts.append("It reads what is said and does not look at the pictures: add subtitles.")
+    elif takes_dialogue(prompt):
+        parts.append("It also reads what is said: add subtitles where the clip has none.")
+    if adapter is None and task not in ("chat", "describe"):
+        parts.append("There is no adapter for it yet: the base weights answer.")
+    return " ".join(parts)
 
 
 def tasks(model: str) -> list[tuple[str, str]]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from assistant.ui import cards, picking
 from assistant.ui.engine import Engine
-from assistant.ui.line import OUR_FAULT
+from assistant.ui.line import OUR_FAULT, Failed
 from assistant.ui.settings import CHOICES, Options
-from assistant.ui.view import Parts, Props, shown, tries
+from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
 
 from assistant.doctor import examine
@@ -26,9 +26,11 @@ __all__ = [
     "check_machine",
     "choose_form",
     "excuse",
+    "failed",
     "measure",
 ]
 
+KEPT = ("precision", "frames", "decoding", "longest", "attributes", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
 
 
@@ -57,22 +59,43 @@ class Room:
 
 
 def arrive(room: Room, visitor: Visitor) -> Parts:
-    """A page was opened."""
-    model = room.options.model
+    """A page was opened, or loaded again: what there was is there."""
+    known = list(picking.models(room.options))
+    asked, visitor.unanswered = visitor.unanswered, ""
+    if visitor.job is not None:
+        visitor.job.stop.set()
+    left = "The page was left before this question was answered." if asked else ""
     return {
         **shown(visitor),
-        "task": Props(choices=picking.tasks(model), value=visitor.settings.task),
-        "adapter": Props(choices=picking.adapters(model), value=visitor.settings.adapter),
-        **tries(picking.example_questions(visitor.settings.task, model)),
+        **{name: getattr(visitor.settings, name) for name in KEPT},
+        "question": ready(asked),
+        "hint": cards.note(left),
+        "model": Props(choices=known, value=visitor.settings.model or known[0]),
+        **_of_model(room, visitor),
+    }
+
+
+def _of_model(room: Room, visitor: Visitor) -> Parts:
+    """What the chosen model can do: its tasks and adapters, and what to ask."""
+    model, settings = picking.model_of(room.options, visitor.settings), visitor.settings
+    tasks, adapters = picking.tasks(model), picking.adapters(model)
+    task, adapter = (
+        wanted if wanted in [name for _, name in known] else "auto"
+        for wanted, known in ((settings.task, tasks), (settings.adapter, adapters))
+    )
+    visitor.settings = replace(settings, task=task, adapter=adapter)
+    return {
+        "task": Props(choices=tasks, value=task),
+        "about": cards.quiet(picking.about(task, model)),
+        "adapter": Props(choices=adapters, value=adapter),
+        **tries(picking.example_questions(task, model)),
     }
 
 
 def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
     """Another setting, from the next question on."""
     visitor.settings = replace(visitor.settings, **{name: value})
-    if name != "task":
-        return {}
-    return tries(picking.example_questions(value, room.options.model))
+    return _of_model(room, visitor) if name in ("model", "task") else {}
 
 
 def choose_form(room: Room, visitor: Visitor, form: str) -> Parts:
@@ -91,6 +114,14 @@ def measure(room: Room, visitor: Visitor) -> Parts:
 def check_machine(room: Room, visitor: Visitor) -> Parts:
     """`assistant doctor`, on the page."""
     return {"checks": cards.checks(examine())}
+
+
+def failed(visitor: Visitor, failure: Failed) -> str:
+    """What a job that failed says, and `doctor`'s advice where memory ran out."""
+    text = cards.note(visitor.without_paths(failure.message), "bad")
+    if failure.memory:
+        text += cards.checks([check for check in examine() if check.status != "ok"])
+    return text
 
 
 def excuse(error: Exception) -> Parts:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from assistant.ui.uploads import Limits
 
+from assistant.errors import InputError
+
 __all__ = [
     "CHOICES",
     "DECODING",
     "FREE",
+    "MOST_FRAMES",
     "PRECISIONS",
     "YES_NO",
     "Options",
@@ -20,6 +23,7 @@ __all__ = [
 
 PRECISIONS = ("auto", "bf16", "fp32")
 DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
+MOST_FRAMES = 32  # what each of T weighs takes T + 1 looks at T - 1; others wait meanwhile
 FREE, YES_NO, CHOICES = "in words", "yes or no", "one of these"
 
 
@@ -40,6 +44,7 @@ class Options:
 class Settings:
     """How one visitor wants to be answered."""
 
+    model: str = ""  # of `picking.models`; "": the one that the server was started with
     task: str = "auto"
     adapter: str = "auto"
     precision: str = "auto"
@@ -51,9 +56,16 @@ class Settings:
 
 
 def choices_of(form: str, text: str) -> list[str] | None:
-    """The choices of a question whose answer has the ``form``; None: free text."""
+    """The choices of a question whose answer has the ``form``; None: free text.
+
+    Raises:
+        InputError: fewer than two, or one of them twice.
+    """
     if form == YES_NO:
         return ["yes", "no"]
     if form == CHOICES:
-        return [choice.strip() for choice in text.replace("\n", ",").split(",") if choice.strip()]
+        choices = [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+        if len(choices) < 2 or len(set(choices)) < len(choices):
+            raise InputError("Give at least two different choices, parted by commas.")
+        return choices
     return None

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
@@ -94,7 +94,7 @@ def ask(
             question,
             answer.text.strip(),
             choices=tuple(choices) if choices else None,
-            told=Told(answer.as_dict(), _spoken(session, answer), sent_texts(answer)),
+            told=told_of(session, answer),
             live=answer,
         )
         if job.stop.is_set():
@@ -113,6 +113,8 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
     """
     clip, answer = visitor.clips.get(turn.clip), turn.live
     if clip is None or clip.session is None or answer is None or turn.told is None:
+        return
+    if not turn.told.sees:
         return
     window = (answer.basis.window, answer.frames)
     if window not in clip.pictures:
@@ -162,14 +164,16 @@ def write_subtitles(dialogue: Dialogue, path: Path) -> None:
     path.write_text("\n".join(["WEBVTT\n", *cues]), encoding="utf-8")
 
 
-def sent_texts(answer: Answer) -> dict[str, str]:
-    """What the Q-Former and the LLM read for an answer, by reader; earlier turns included."""
+def told_of(session: Session, answer: Answer) -> Told:
+    """What is known about an answer once it is made, with the texts that were sent for it."""
     _, request, _ = answer._asked  # an Answer does not show its request yet
     turns = [f"{question}\n{said}" for question, said in request.history]
-    return {
+    sent = {
         "Q-Former": request.fusion or "(no text)",
         "LLM": "\n\n".join(["(visual tokens)", *turns, request.prompt]),
     }
+    lines = session.dialogue.between(answer.basis.start, answer.basis.end).lines
+    return Told(answer.as_dict(), request.sees, lines, sent)
 
 
 def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Session:
@@ -177,11 +181,6 @@ def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Sess
         job.put(Stage("Loading the model (only this first time)", 0.2))
 
     return visitor.session(clip, engine, loading)
-
-
-def _spoken(session: Session, answer: Answer) -> tuple[Any, ...]:
-    """The lines of dialogue in the range that was looked at."""
-    return session.dialogue.between(answer.basis.start, answer.basis.end).lines
 
 
 def _stamp(seconds: float) -> str:

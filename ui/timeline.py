@@ -14,9 +14,20 @@ if TYPE_CHECKING:
 
     from assistant.subtitles import Line
 
-__all__ = ["as_svg", "clock", "draw_routing", "draw_weights", "place_lines", "timeline"]
+__all__ = [
+    "as_svg",
+    "clock",
+    "draw_routing",
+    "draw_weights",
+    "is_still",
+    "place_lines",
+    "spoken_line",
+    "timeline",
+]
 
 MOST_LANES = 3  # of subtitles that are said at the same time
+LINES_WIDE = 8  # frames: how wide dialogue without pictures is
+STILL = 0.05  # seconds: a decoder gives a picture the length of one frame
 LEAST = 0.05  # weight that fills the plot: smaller ones look small
 TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
 SHADES = ("#2a7f62", "#5fae93", "#9ccfbc", "#cfe8df")  # of receptive fields, the widest first
@@ -28,37 +39,42 @@ def timeline(
     weights: Sequence[float] | None,
     span: tuple[float, float],
     lines: Sequence[Line] = (),
+    *,
+    waiting: bool = False,
 ) -> str:
     """HTML of one answer's evidence; every moment is a button that carries its time.
 
     Args:
-        pictures: T data URIs. seconds: (T,). weights: (T,), see ``Answer.evidence``; None: not yet.
-        span: the range looked at, seconds. lines: what is said in it.
+        pictures: T data URIs; fewer: none are there yet. seconds: (T,).
+        weights: (T,), see ``Answer.evidence``; None: not known. span: the range looked at, seconds.
+        lines: what is said in it. waiting: pictures and weights are still to come.
     """
-    start, end = span
+    still = is_still(span)  # it has a weight, but no time
     strongest = max(range(len(seconds)), key=weights.__getitem__) if weights else 0
     marked = weights is not None and weights[strongest] > 0
+    blank = '<i class="va-blank va-wait"></i>' if waiting else '<i class="va-blank"></i>'
     frames = []
     for index, moment in enumerate(seconds):
-        picture = f'<img src="{pictures[index]}" alt="">' if pictures else '<i class="va-wait"></i>'
-        weight = "" if weights is None else f"{weights[index]:+.2f}"
-        told = f", weight {weight}" if weight else ""
+        picture = f'<img src="{pictures[index]}" alt="">' if pictures else blank
+        weight = "" if weights is None else _signed(weights[index])
+        place = "The picture" if still else f"Go to {clock(moment)}"
+        told = f"{place}, weight {weight}" if weight else place
+        time = "" if still else f"<span>{clock(moment)}</span>"
         best = " va-best" if marked and index == strongest else ""
         frames.append(
             f'<button type="button" class="va-frame{best}" data-seek="{moment:.3f}" '
-            f'aria-label="Go to {clock(moment)}{told}">{picture}'
-            f"<span>{clock(moment)}</span><b>{weight}</b></button>"
+            f'aria-label="{told}">{picture}{time}<b>{weight}</b></button>'
         )
-    plot = "" if weights is None else as_svg(draw_weights(seconds, weights, span), stretch=True)
-    waiting = " va-waiting" if weights is None else ""
-    return (
-        f'<div class="va-scroll" tabindex="-1"><div class="va-line" style="--n:{len(seconds)}">'
-        f'<div class="va-frames">{"".join(frames)}</div>'
-        f'<div class="va-plot{waiting}" aria-hidden="true">{plot}</div>'
-        f'<div class="va-axis"><span>{clock(start)}</span>'
-        f"<span>{clock(end)}</span></div>"
-        f"{_spoken(lines, span)}</div></div>"
+    bars = "" if still else _bars(seconds, weights, span, waiting)
+    return _scrolled(
+        f'<div class="va-frames">{"".join(frames)}</div>{bars}{_spoken(lines, span)}', len(seconds)
     )
+
+
+def spoken_line(lines: Sequence[Line], span: tuple[float, float]) -> str:
+    """HTML of what is said in the range, where nothing else was looked at."""
+    said = _spoken(lines, span)
+    return _scrolled(said + _axis(span), LINES_WIDE) if said else ""
 
 
 def draw_weights(
@@ -72,9 +88,8 @@ def draw_weights(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     width = max(end - start, 1e-3)
-    middle = [start + width / 2] if len(seconds) == 1 else seconds  # a picture has no time
     colors = [FOR if weight > 0 else AGAINST for weight in weights]
-    axes.bar(middle, weights, width=0.55 * width / len(seconds), color=colors)
+    axes.bar(seconds, weights, width=0.55 * width / len(seconds), color=colors)
     axes.axhline(0.0, color="#8888", linewidth=1.0)
     axes.set_xlim(start, start + width)
     low, high = min((0.0, *weights)), max((0.0, *weights))
@@ -105,6 +120,11 @@ def draw_routing(routing: Sequence[dict[str, list[float]]]) -> Figure:
         for side in plot.spines.values():
             side.set_visible(False)
     return figure
+
+
+def is_still(span: tuple[float, float]) -> bool:
+    """Whether what was looked at is a picture."""
+    return span[1] - span[0] < STILL
 
 
 def clock(seconds: float) -> str:
@@ -142,6 +162,38 @@ def place_lines(
         ends[lane] = right
         placed.append((lane, left, min(right, 1.0) - left, line))
     return placed
+
+
+def _scrolled(content: str, width: int) -> str:
+    """The timeline; a small page scrolls it. ``width``: in frames."""
+    return (
+        '<div class="va-scroll" tabindex="-1">'
+        f'<div class="va-line" style="--n:{width}">{content}</div></div>'
+    )
+
+
+def _bars(
+    seconds: Sequence[float],
+    weights: Sequence[float] | None,
+    span: tuple[float, float],
+    waiting: bool,
+) -> str:
+    """What each frame weighs, and the range; a line where the weights are to come."""
+    if weights is not None:
+        drawn = as_svg(draw_weights(seconds, weights, span), stretch=True)
+        return f'<div class="va-plot" aria-hidden="true">{drawn}</div>{_axis(span)}'
+    return ('<div class="va-plot va-waiting"></div>' if waiting else "") + _axis(span)
+
+
+def _axis(span: tuple[float, float]) -> str:
+    start, end = map(clock, span)
+    return f'<div class="va-axis"><span>{start}</span><span>{end}</span></div>'
+
+
+def _signed(weight: float) -> str:
+    """``+0.12``; what rounds to nothing has no sign."""
+    text = f"{weight:+.2f}"
+    return "0.00" if float(text) == 0 else text
 
 
 def _begin(line: Any) -> float:

@@ -13,7 +13,8 @@ __all__ = ["Limits", "Offer", "check_clip", "check_dialogue", "is_dialogue", "sa
 
 LONGEST_NAME = 60  # characters
 MEGABYTE = 2**20
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+# Codecs that a browser shows as a picture, whatever the file is called; "mjpeg" also films.
+PICTURES = {"png": ".png", "mjpeg": ".jpg", "webp": ".webp", "bmp": ".bmp", "gif": ".gif"}
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,8 @@ class Limits:
 class Offer:
     """A clip that may come in."""
 
-    duration: float  # seconds; 0: a picture
-    width: int
-    height: int
+    is_picture: bool
+    suffix: str  # that a browser knows the content by
     has_audio: bool
 
 
@@ -86,12 +86,11 @@ def check_clip(path: Path, name: str, limits: Limits) -> Offer:
             f"{name} has {info.width} by {info.height} pixels, more than can be opened here. "
             "A version with 1920 by 1080 shows as much."
         )
-    return Offer(
-        0.0 if Path(name).suffix.lower() in PICTURES else info.duration,
-        info.width,
-        info.height,
-        info.has_audio,
-    )
+    is_picture = info.codec in PICTURES and (info.codec != "mjpeg" or info.duration * info.fps < 2)
+    suffix = PICTURES[info.codec] if is_picture else Path(name).suffix.lower()
+    if not is_picture and suffix in ("", *PICTURES.values()):
+        suffix = ".mp4"
+    return Offer(is_picture, suffix, info.has_audio)
 
 
 def check_dialogue(path: Path, name: str) -> int:

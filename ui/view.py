@@ -13,6 +13,7 @@ from assistant.ui.chat import messages
 from assistant.ui.visitor import Visitor
 
 __all__ = [
+    "READY",
     "TRIES",
     "Parts",
     "Props",
@@ -30,6 +31,10 @@ Parts = dict[str, Any]
 
 class Props(dict[str, Any]):
     """Properties of a part, where more than its value changes."""
+
+
+# The text box when a question can be asked; what was typed meanwhile stays.
+READY = Props(submit_btn=True, stop_btn=False)
 
 
 def shown(visitor: Visitor) -> Parts:
@@ -73,6 +78,6 @@ def tries(questions: list[str]) -> Parts:
     }
 
 
-def ready(text: str = "") -> Props:
-    """The text box when a question can be asked."""
-    return Props(value=text, submit_btn=True, stop_btn=False)
+def ready(text: str) -> Props:
+    """The text box when a question can be asked, with ``text`` in it."""
+    return Props(value=text, **READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import threading
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_TURNS", "OpenClip", "Told", "Visitor", "Visitors"]
 
 MOST_TURNS = 200  # of a conversation; older ones leave
+TOKEN = re.compile(r"[0-9a-f]{32}")  # see vaToken in page.js
 FEATURES_IN_MEMORY, FEATURES_ON_DISK = 32 * 2**20, 256 * 2**20  # bytes, of one visitor
 
 
@@ -38,6 +40,7 @@ class Told:
     """What is shown about one answer."""
 
     found: dict[str, Any]  # see Answer.as_dict
+    sees: bool = True  # False: the adapter reads text alone
     lines: tuple[Line, ...] = ()  # dialogue in the range looked at
     sent: dict[str, str] = field(default_factory=dict)  # texts that the models read, by reader
     pictures: tuple[str, ...] = ()  # of the T frames, as data URIs
@@ -92,6 +95,8 @@ class Visitor:
         self.settings = Settings()
         self.shown: Asked | None = None  # whose evidence is on the page
         self.job: Job | None = None  # the question being answered
+        self.unanswered = ""  # a question whose page was left before its answer
+        self.taking = threading.Lock()  # uploads are taken in the order in which they came
         self.active = time.monotonic()
         self.left: float | None = None
         self.store = FeatureStore(
@@ -105,7 +110,7 @@ class Visitor:
 
     def add(self, source: Path, name: str, offer: Offer) -> OpenClip:
         """Take the file at ``source`` over as a clip called ``name``."""
-        place = self.folder / f"{uuid4().hex}{Path(name).suffix.lower()}"
+        place = self.folder / f"{uuid4().hex}{offer.suffix}"
         shutil.move(source, place)
         self.clips[name] = OpenClip(name, place, offer)
         self.chosen = name
@@ -147,6 +152,12 @@ class Visitor:
         self.turns = [*self.turns, turn][-MOST_TURNS:]
         self.shown = turn
 
+    def without_paths(self, message: str) -> str:
+        """The message with clips as the person calls them."""
+        for clip in self.clips.values():
+            message = message.replace(str(clip.path), clip.name).replace(clip.path.name, clip.name)
+        return message.replace(str(self.folder), "")
+
     def forget(self) -> None:
         """The conversation; clips stay."""
         self.turns, self.shown = [], None
@@ -166,35 +177,48 @@ def subtitles_of(clip: OpenClip) -> Path:
 
 
 class Visitors:
-    """Who is here, by the key of their page."""
+    """Who is here. A page that is loaded again in its tab is the same visitor."""
 
     def __init__(self, root: Path, *, grace: float, idle: float) -> None:
         self.root, self.grace, self.idle = root, grace, idle
-        self._here: dict[str, Visitor] = {}
+        self._here: dict[str, Visitor] = {}  # by the tab's token, or by the only page
+        self._keys: dict[str, str] = {}  # of each page
+        self._open: set[str] = set()  # pages
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._here)
 
-    def of(self, key: str | None) -> Visitor:
-        """The visitor of a page; a new page is a new visitor.
+    def join(self, page: str | None, token: str) -> Visitor:
+        """A page was opened in the tab that holds ``token``; without one it is a new visitor."""
+        if page and TOKEN.fullmatch(token):
+            with self._lock:
+                self._keys[page] = token
+        return self.of(page)
+
+    def of(self, page: str | None) -> Visitor:
+        """The visitor of a page; an unknown page is a new visitor.
 
         Raises:
             InputError: no page.
         """
-        if not key:
+        if not page:
             raise InputError("This page has no visitor; load it again.")
         with self._lock:
+            key = self._keys.setdefault(page, page)
+            self._open.add(page)
             visitor = self._here.get(key)
             if visitor is None:
                 visitor = self._here[key] = Visitor(self.root)
             visitor.active, visitor.left = time.monotonic(), None
             return visitor
 
-    def leave(self, key: str | None) -> None:
+    def leave(self, page: str | None) -> None:
         """The page was closed; a phone that only slept comes back within the grace."""
         with self._lock:
-            if key in self._here:
+            self._open.discard(page or "")
+            key = self._keys.get(page or "")
+            if key in self._here and not any(self._keys[other] == key for other in self._open):
                 self._here[key].left = time.monotonic()
 
     def sweep(self) -> int:
@@ -208,6 +232,8 @@ class Visitors:
                 or now - visitor.active >= self.idle
             ]
             leaving = [self._here.pop(key) for key in gone]
+            self._keys = {page: key for page, key in self._keys.items() if key in self._here}
+            self._open &= self._keys.keys()
         for visitor in leaving:
             visitor.close()
         return len(leaving)
