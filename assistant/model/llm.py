@@ -52,7 +52,8 @@ class LanguageModel(nn.Module):
         turn, end = self.config.turn, self.config.end
         past = "".join(turn.format(prompt=asked) + answer + end for asked, answer in history)
         text = past + turn.format(prompt=prompt)
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        special = self.config.special_tokens
+        ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
         return torch.tensor(ids, dtype=torch.long)
 
     def answer_ids(self, answer: str, *, ended: bool = True) -> Tensor:
