@@ -62,7 +62,12 @@ class Engine:
                 _, dropped = self._models.popitem(last=False)
                 self._on_drop(dropped.model)
             self._models[key] = load(
-                self.options.model, base=self.options.base, precision=key, store=store
+                self.options.model,
+                base=self.options.base,
+                precision=key,
+                quantize=self.options.quantize,
+                device=self.options.device,
+                store=store,
             )
         self._models.move_to_end(key)
         return Assistant(self._models[key].model, store)

@@ -19,6 +19,7 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     GenerationConfig,
+    InstructBlipQFormerConfig,
     InstructBlipVisionConfig,
     InstructBlipVisionModel,
     LlamaConfig,
@@ -38,7 +39,7 @@ from assistant.model.qformer import QFormer
 from assistant.model.vit import ViTEncoder
 from assistant.presets import LLMShape, read_presets
 
-__all__ = ["build", "sizes_of_checkpoint", "sizes_of_preset"]
+__all__ = ["build", "model_config", "qformer_config", "sizes_of_checkpoint", "sizes_of_preset"]
 
 TOKENIZER = "qformer_tokenizer"  # folder of the Q-Former's
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt")
@@ -49,6 +50,7 @@ PROCESSORS = (  # file, and the key under which newer ones keep the image proces
     ("processor_config.json", "video_processor"),
 )
 QFORMER_NAMES = (("queries", "query_tokens"), ("projection.", "language_projection."))  # ours first
+QUERIES, VOCABULARY = 32, 30523  # of every published Q-Former: BERT's words and "[DEC]"
 GELU_ONLY = {"hidden_act": "gelu", "layer_norm_eps": 1e-12}  # of the Q-Former, built in
 
 
@@ -98,17 +100,7 @@ def model_config(checkpoint: Checkpoint, name: str) -> ModelConfig:
                 f"{checkpoint.folder}: its Q-Former has {key} {shape[key]}, wanted {built}; "
                 "give an InstructBLIP checkpoint"
             )
-    own = QFormerConfig(
-        weights=name,
-        queries=checkpoint.config.get("num_query_tokens", 32),
-        width=shape.get("hidden_size", 768),
-        layers=shape.get("num_hidden_layers", 12),
-        heads=shape.get("num_attention_heads", 12),
-        intermediate=shape.get("intermediate_size", 3072),
-        cross_every=shape.get("cross_attention_frequency", 2),
-        text_positions=shape.get("max_position_embeddings", 512),
-        vocabulary=shape.get("vocab_size", 30522),
-    )
+    own = qformer_config(shape, checkpoint.config.get("num_query_tokens", QUERIES))
     vision = InstructBlipVisionConfig(**_plain(checkpoint.config["vision_config"]))
     mean, std = _normalisation(checkpoint.folder)
     assert isinstance(vision.image_size, int) and isinstance(vision.patch_size, int)
@@ -121,32 +113,40 @@ def model_config(checkpoint: Checkpoint, name: str) -> ModelConfig:
         std=std,
     )
     family = read_presets().families[checkpoint.config["text_config"]["model_type"]]
-    return ModelConfig(name, encoder, own, replace(family, weights=name))
+    return ModelConfig(name, encoder, replace(own, weights=name), replace(family, weights=name))
+
+
+def qformer_config(shape: Mapping[str, Any], queries: int = QUERIES) -> QFormerConfig:
+    """A hub's ``qformer_config`` as ours; what it does not say is as InstructBLIP has it."""
+    found = InstructBlipQFormerConfig(**_plain({"vocab_size": VOCABULARY} | dict(shape)))
+    return QFormerConfig(
+        weights="",
+        queries=queries,
+        width=found.hidden_size,
+        layers=found.num_hidden_layers,
+        heads=found.num_attention_heads,
+        intermediate=found.intermediate_size,
+        cross_every=found.cross_attention_frequency,
+        text_positions=found.max_position_embeddings,
+        vocabulary=found.vocab_size,
+    )
 
 
 def sizes_of_checkpoint(checkpoint: Checkpoint) -> Sizes:
     """Sizes as its ``config.json`` says."""
     config = checkpoint.config
-    return _sizes(config["vision_config"], config.get("qformer_config", {}), _text(config))
+    queries = config.get("num_query_tokens", QUERIES)
+    shape = qformer_config(config.get("qformer_config", {}), queries)
+    return _sizes(config["vision_config"], shape, _text(config))
 
 
 def sizes_of_preset(shape: LLMShape) -> Sizes:
     """Sizes of a named model, without its checkpoint."""
-    return _sizes({}, {"vocab_size": 30523}, _text_of_shape(shape))
+    return _sizes({}, qformer_config({}), _text_of_shape(shape))
 
 
-def _sizes(vision: Mapping[str, Any], shape: Mapping[str, Any], text: PretrainedConfig) -> Sizes:
+def _sizes(vision: Mapping[str, Any], own: QFormerConfig, text: PretrainedConfig) -> Sizes:
     seen = InstructBlipVisionConfig(**_plain(vision))
-    width = shape.get("hidden_size", 768)
-    own = QFormerConfig(
-        width=width,
-        layers=shape.get("num_hidden_layers", 12),
-        heads=shape.get("num_attention_heads", 12),
-        intermediate=shape.get("intermediate_size", 3072),
-        cross_every=shape.get("cross_attention_frequency", 2),
-        text_positions=shape.get("max_position_embeddings", 512),
-        vocabulary=shape.get("vocab_size", 30522),
-    )
     llm: Part = part_of(lambda: _empty_llm(text, torch.float32, "eager"))
     if text.model_type == "t5":
         inner, layers = text.d_ff, text.num_decoder_layers
@@ -162,7 +162,7 @@ def _sizes(vision: Mapping[str, Any], shape: Mapping[str, Any], text: Pretrained
         patches=(seen.image_size // seen.patch_size) ** 2 + 1,
         patch_width=seen.hidden_size,
         encoder_inner=seen.intermediate_size,
-        qformer_width=width,
+        qformer_width=own.width,
         llm_width=text.hidden_size,
         llm_inner=inner,
         cache_width=cached,
@@ -213,8 +213,11 @@ def _text_of_shape(shape: LLMShape) -> PretrainedConfig:
 def _empty_llm(text: PretrainedConfig, dtype: torch.dtype, attention: str) -> PreTrainedModel:
     kind = AutoModelForSeq2SeqLM if text.is_encoder_decoder else AutoModelForCausalLM
     network: PreTrainedModel = kind.from_config(text, dtype=dtype, attn_implementation=attention)
-    if text.is_encoder_decoder:  # one table for both sides; the output layer is Flan-T5's own
-        network.set_input_embeddings(network.get_input_embeddings())
+    if text.is_encoder_decoder:
+        network.set_input_embeddings(network.get_input_embeddings())  # one table for both sides
+        if not text.scale_decoder_outputs:  # Flan-T5: the output layer is its own
+            head = network.get_output_embeddings()
+            head.weight = nn.Parameter(torch.empty_like(head.weight))
     return network
 
 
@@ -232,6 +235,8 @@ def _language_model(
     checkpoint.fill(
         network, "language_model.{}".format, dtype=dtype, device=device, bits=plan.llm_bits
     )
+    if "language_model.lm_head.weight" not in checkpoint.names:  # T5 1.0
+        network.get_output_embeddings().weight = network.get_input_embeddings().weight
     network.to(device)  # buffers
     tokenizer = _tokenizer(checkpoint.folder)
     network.generation_config = GenerationConfig.from_model_config(text)

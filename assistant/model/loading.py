@@ -13,18 +13,20 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from assistant import weights_store
-from assistant.config import EncoderConfig, ModelConfig, from_yaml
+from assistant.config import EncoderConfig, ModelConfig, QFormerConfig, ViTConfig, from_yaml
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.attributes import read_class_names
-from assistant.model.efficientnet import load_checkpoint
+from assistant.model.checkpoint import Checkpoint
+from assistant.model.efficientnet import EfficientNetLite, load_checkpoint
+from assistant.model.instructblip import model_config, qformer_config
 from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
 from assistant.model.memory import AUTO
 from assistant.model.paper_scale import PRECISIONS, Tell, choose_device, load_paper_scale
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
 from assistant.model.vision import ImageEncoder
-from assistant.presets import is_shipped
+from assistant.presets import is_shipped, preset_of
 from assistant.resources import adapters_dir
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "load_model",
     "load_trained",
     "save_trained",
+    "shape_of",
     "trained_names",
 ]
 
@@ -97,6 +100,25 @@ def load_model(
     if bits:
         quantize_network(model.llm.network, bits, choose_precision(precision), place)
     return model.to(place).eval()
+
+
+def shape_of(name: str) -> tuple[QFormerConfig, int]:
+    """Q-Former and patch width of a backend, by its name or folder; nothing is fetched.
+
+    Raises:
+        InputError: it is neither shipped, nor a preset, nor a checkpoint's folder.
+    """
+    if is_shipped(name):
+        config = from_yaml(ModelConfig, adapters_dir() / name / "base" / BASE_CONFIG)
+        assert isinstance(config.encoder, EncoderConfig)
+        return config.qformer, ImageEncoder(EfficientNetLite(), config.encoder).width
+    if preset_of(name) is not None and not Path(name).is_dir():
+        return qformer_config({}), ViTConfig().width
+    if not Path(name).is_dir():
+        raise InputError(f"model {name!r} is unknown; give a preset or a checkpoint's folder")
+    config = model_config(Checkpoint(Path(name)), name)
+    assert isinstance(config.encoder, ViTConfig)
+    return config.qformer, config.encoder.width
 
 
 def build_model(

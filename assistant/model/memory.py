@@ -202,9 +202,7 @@ def free_memory(device: torch.device) -> int:
 
 def part_of(build: Callable[[], nn.Module]) -> Part:
     """Count what ``build`` makes, without making it; tied parameters count once."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights():
+    with torch.device("meta"):
         network = build()
     four = {name: tuple(layer.weight.shape) for name, layer in quantizable(network, 4)}
     eight = {name for name, _ in quantizable(network, 8)}
@@ -218,7 +216,7 @@ def part_of(build: Callable[[], nn.Module]) -> Part:
 
 def gigabytes(count: float) -> str:
     """Bytes for a person."""
-    return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 @contextmanager

@@ -70,11 +70,11 @@ def load_paper_scale(
         InputError: an unknown model or option. WeightsError: the checkpoint is not there, damaged,
             or of another architecture. ModelError: no CUDA, no bitsandbytes, not enough memory.
     """
-    tell = tell or _silence
     if quantize not in (AUTO, *QUANTIZATIONS):
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
     place = choose_device(device, large=True)
-    terms = terms_once(model)
+    terms = None if tell is None else terms_once(model)
+    tell = tell or _silence
     if terms is not None:
         tell(terms)
     checkpoint = Checkpoint(checkpoint_folder(model))
