@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli_options import add_backend_options, backend_options, count
+from assistant.cli_options import (
+    add_backend_options,
+    backend_options,
+    count,
+    first_process,
+)
 from assistant.recipes import ABLATIONS
 
 if TYPE_CHECKING:
@@ -40,6 +45,7 @@ examples:
   assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
   assistant ask clip.mp4 "Is it open?" --task mytask
   assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
+  assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
 """
 
 ADAPTERS_EPILOG = """\
@@ -163,6 +169,8 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    if not first_process():
+        return 0
     for name, value in done.made.figures.items():
         print(f"{name:>20}  {value:.4f}")
     print(f"{done.parameters:,} parameters, kept: epoch {done.made.epoch}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,6 +21,7 @@ __all__ = [
     "add_model_options",
     "backend_options",
     "count",
+    "first_process",
     "load_assistant",
     "open_session",
     "say",
@@ -123,6 +125,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
+def first_process() -> bool:
+    """Whether this is the one of several training processes that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def add_backend_options(parser: argparse._ActionsContainer) -> None:
     """Which weights, where and how exact."""
     parser.add_argument(
@@ -162,7 +169,7 @@ def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[st
         "precision": args.precision,
         "quantize": args.quantize,
         "device": args.device,
-        "tell": None if quiet else say,
+        "tell": say if first_process() and not quiet else None,
     }
     frames = getattr(args, "frames", None)
     return options if frames is None else options | {"frames": frames}

@@ -110,15 +110,27 @@ def finetune(
         finetuner.load()
     else:
         finetuner.save()
-    finetuner.run()
-    if finetuner.accelerator.is_main_process:
-        calibrate(finetuner, keeper.folder)
-    draw_curves(out / LOG, out / CURVES)
-    draw_curves(out / LOG, keeper.folder / CURVES)
-    made = load_made(keeper.folder)
-    (keeper.folder / CARD).write_text(card(replace(recipe, made=made), prompt, finetuner))
-    installed = install_adapter(keeper.folder, recipe.task, model.name) if install else None
-    return Finished(keeper.folder, made, finetuner.parameters, installed)
+    try:
+        finetuner.run()
+        installed = finish(finetuner, keeper, install)
+        finetuner.accelerator.wait_for_everyone()  # the adapter is whole
+    finally:
+        finetuner.end()
+    return Finished(keeper.folder, load_made(keeper.folder), finetuner.parameters, installed)
+
+
+def finish(finetuner: Finetuner, keeper: _Keeper, install: bool) -> StoredAdapter | None:
+    """Calibrate and describe the adapter that was kept; one process does it."""
+    if not finetuner.accelerator.is_main_process:
+        return None
+    calibrate(finetuner, keeper.folder)
+    draw_curves(finetuner.out / LOG, finetuner.out / CURVES)
+    draw_curves(finetuner.out / LOG, keeper.folder / CURVES)
+    recipe = replace(finetuner.recipe, made=load_made(keeper.folder))
+    (keeper.folder / CARD).write_text(card(recipe, keeper.prompt, finetuner))
+    if not install:
+        return None
+    return install_adapter(keeper.folder, recipe.task, finetuner.model.name)
 
 
 def prepare(

@@ -33,6 +33,8 @@ class Learner(nn.Module):
         self.model, self.recipe, self.table, self.name = model, recipe, table, name
         self.slots: WordSlots | None = None
         self.motion: MotionSupervision | None = None
+        if name is not None:  # else what is learned in time were no part of this module:
+            self.qformer = model.adapters.qformer  # several processes would not share its gradients
 
     def forward(self, batch: Sequence[Asked], silent: bool) -> Tensor:
         """Mean loss; ``silent`` skips the LLM."""

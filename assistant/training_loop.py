@@ -76,7 +76,9 @@ class Finetuner:
         self.accelerator.init_trackers(TENSORBOARD)
         self.name = recipe.task
         model.to(self.accelerator.device)
-        model.qformer.to(model.llm.network.dtype)  # what learns is fp32 all the same
+        dtype = model.llm.network.dtype  # fp16 has no range for gradients
+        model.qformer.to(torch.float32 if dtype == torch.float16 else dtype)  # what learns is fp32
+        model.llm.let_learn(checkpointing=recipe.training.checkpointing)
         model.adapters.add(self.name, recipe.lora, recipe.transfer)
         learner = Learner(model, recipe, table, self.name)
         if recipe.training.slots or recipe.training.silent_epochs:
@@ -115,7 +117,7 @@ class Finetuner:
         return count_trainable(own)
 
     def run(self) -> None:
-        """Train to the end; Ctrl-C saves first."""
+        """Train to the end; Ctrl-C saves first. Then :meth:`end`."""
         try:
             while self.progress.epoch < self.recipe.training.epochs and not self._is_stale():
                 self._run_epoch()
@@ -124,8 +126,10 @@ class Finetuner:
             if not self._moving:  # else the last checkpoint stands
                 self.save()
             raise
-        finally:
-            self.accelerator.end_training()
+
+    def end(self) -> None:
+        """Close the logs, and what joins this process to the others."""
+        self.accelerator.end_training()
 
     def _is_stale(self) -> bool:
         patience = self.recipe.training.patience
@@ -177,6 +181,11 @@ class Finetuner:
         self._moving = True
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if several:
+            every = self.accelerator.reduce(
+                torch.tensor(total, device=self.accelerator.device), "mean"
+            )
+            return float(every)
         return total
 
     @property

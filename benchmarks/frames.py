@@ -1,11 +1,15 @@
 """What T frames cost: our transfer, joint space-time attention, and concatenation, side by side.
 
-    python benchmarks/frames.py [--out PICTURE.png] [--frames 4 8 16 32 64]
+    python benchmarks/frames.py [--scale mini|paper] [--frames 4 8 16 32 64] [--out PICTURE.png]
 
-Equal random weights of mini's shape, one question, from encoded frames to the LLM's last prompt
-token. *Ours* attends in space, then over frames, and pools: 32 visual tokens. *Joint* lets the
-queries of all frames attend to each other at once, and pools. *Concatenation* runs the image
-Q-Former per frame and gives the LLM 32 tokens for each (``transformers``' InstructBlipVideo).
+Equal random weights, one question, from encoded frames to the LLM's last prompt token, in one run.
+*Ours* attends in space, then over frames, and pools: 32 visual tokens. *Joint* lets the queries of
+all frames attend to each other at once, and pools. *Concatenation* runs the image Q-Former per frame
+and gives the LLM 32 tokens for each: ``transformers``' InstructBlipVideo, whose Q-Former and
+projection hold the same weights here.
+
+``--scale mini`` has mini's shape; ``paper`` InstructBLIP's Q-Former (12 layers, 768 wide) on 257
+features of 1408 numbers, all layers adapted; both before an LLM of SmolLM2-135M's shape.
 Each measurement has a process of its own: seconds (least of three), peak memory above the idle
 model, FLOPs as torch counts them.
 """
@@ -14,10 +18,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,7 +37,7 @@ from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer, attend, hide
 
 SYSTEMS = ("ours", "joint", "concatenation")
-PATCHES, PATCH_WIDTH, TEXT, PROMPT = 49, 1744, 16, 24
+TEXT, PROMPT = 16, 24  # tokens of the Q-Former's text and of the LLM's prompt
 LLM = {  # SmolLM2-135M's shape
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -39,22 +46,50 @@ LLM = {  # SmolLM2-135M's shape
     "num_key_value_heads": 3,
     "vocab_size": 49152,
 }
+Row = dict[str, float]
+COUNTED = {"seconds": "time", "gflops": "FLOPs", "megabytes": "memory"}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Shape of what stands before the LLM."""
+
+    qformer: QFormerConfig
+    patches: int  # K of a frame
+    patch_width: int
+    transfer: TransferConfig
+
+
+SCALES = {
+    "mini": Scale(QFormerConfig(), 49, 1744, TransferConfig()),
+    "paper": Scale(
+        QFormerConfig(width=768, layers=12, heads=12, intermediate=3072),
+        257,
+        1408,
+        TransferConfig(layers=0),
+    ),
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scale", choices=SCALES, default="mini")
     parser.add_argument("--frames", nargs="+", type=int, default=[4, 8, 16, 32, 64])
     parser.add_argument("--out", type=Path, help="draw the figures")
     parser.add_argument("--one", nargs=2, metavar=("SYSTEM", "T"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(args.one[0], int(args.one[1]))))
+        print(json.dumps(measure(SCALES[args.scale], args.one[0], int(args.one[1]))))
         return
-    found: dict[str, list[dict[str, float]]] = {system: [] for system in SYSTEMS}
+    found: dict[str, list[Row]] = {system: [] for system in SYSTEMS}
+    print(f"{args.scale}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print("| T | system | visual tokens | seconds | peak MB | GFLOPs |\n|---|---|---|---|---|---|")
     for count in args.frames:
         for system in SYSTEMS:
-            command = [sys.executable, __file__, "--one", system, str(count)]
+            command = [sys.executable, __file__, "--scale", args.scale]
+            command += ["--one", system, str(count)]
             row = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
             found[system].append(row)
             print(
@@ -62,33 +97,63 @@ def main() -> None:
                 f"{row['megabytes']:.0f} | {row['gflops']:.1f} |",
                 flush=True,
             )
-    print("\n| T | " + " | ".join(f"{s} / ours: time, FLOPs" for s in SYSTEMS[1:]) + " |")
-    print("|---|" + "---|" * len(SYSTEMS[1:]))
-    for place, count in enumerate(args.frames):
-        ours = found["ours"][place]
+    print_ratios(args.frames, found)
+    print_growth(args.frames, found)
+    if args.out:
+        draw(args.scale, args.frames, found, args.out)
+
+
+def print_ratios(frames: list[int], found: dict[str, list[Row]]) -> None:
+    """How many times ours the others cost."""
+    others = SYSTEMS[1:]
+    told = ", ".join(COUNTED.values())
+    print("\n| T | " + " | ".join(f"{system} / ours: {told}" for system in others) + " |")
+    print("|---|" + "---|" * len(others))
+    for place, count in enumerate(frames):
         cells = [
-            f"{found[s][place]['seconds'] / ours['seconds']:.1f}, "
-            f"{found[s][place]['gflops'] / ours['gflops']:.1f}"
-            for s in SYSTEMS[1:]
+            ", ".join(f"{found[system][place][key] / ours[key]:.1f}" for key in COUNTED)
+            for system in others
+            for ours in (found["ours"][place],)
         ]
         print(f"| {count} | " + " | ".join(cells) + " |")
-    if args.out:
-        draw(args.frames, found, args.out)
+
+
+def print_growth(frames: list[int], found: dict[str, list[Row]]) -> None:
+    """The power of T that a cost grows with, least squares over the larger half of the T."""
+    larger = range(len(frames) // 2, len(frames))
+    if len(larger) < 2:
+        return
+    span = f"T = {frames[larger[0]]} to {frames[-1]}"
+    print(f"\n| {span}: grows as T to the power | time | FLOPs |\n|---|---|---|")
+    for system, rows in found.items():
+        powers = [
+            slope([frames[i] for i in larger], [rows[i][key] for i in larger])
+            for key in ("seconds", "gflops")
+        ]
+        print(f"| {system} | " + " | ".join(f"{power:.2f}" for power in powers) + " |")
+
+
+def slope(x: list[int], y: list[float]) -> float:
+    """Of the line through ``log y`` against ``log x``."""
+    across, up = [math.log(value) for value in x], [math.log(value) for value in y]
+    middle, height = sum(across) / len(across), sum(up) / len(up)
+    rise = sum((a - middle) * (u - height) for a, u in zip(across, up, strict=True))
+    return rise / sum((a - middle) ** 2 for a in across)
 
 
 @torch.inference_mode()
-def measure(system: str, count: int) -> dict[str, float]:
+def measure(scale: Scale, system: str, count: int) -> Row:
     """Tokens, seconds, megabytes and GFLOPs of one system at T = ``count``."""
     torch.manual_seed(0)
-    image = QFormer(QFormerConfig(), PATCH_WIDTH, LLM["hidden_size"], "eager").eval()
-    model = SpatioTemporalQFormer(image, TransferConfig()).eval()
+    image = QFormer(scale.qformer, scale.patch_width, LLM["hidden_size"], "eager").eval()
     llm = LlamaForCausalLM(LlamaConfig(**LLM)).eval()
-    patches = torch.randn(1, count, PATCHES, PATCH_WIDTH)
+    see = visual_tokens(system, image, scale.transfer)
+    patches = torch.randn(1, count, scale.patches, scale.patch_width)
     ids = torch.randint(1, 1000, (1, TEXT))
     prompt = llm.get_input_embeddings()(torch.randint(1, 1000, (1, PROMPT)))
 
     def run() -> Tensor:
-        visual = visual_tokens(system, model, patches, ids)
+        visual = see(patches, ids, torch.ones_like(ids))
         llm(inputs_embeds=torch.cat([visual, prompt], dim=1), logits_to_keep=1)
         return visual
 
@@ -104,7 +169,7 @@ def measure(system: str, count: int) -> dict[str, float]:
     return {
         "tokens": visual.shape[1],
         "seconds": min(seconds),
-        "megabytes": max(0.0, peak - idle),
+        "megabytes": max(1.0, peak - idle),
         "gflops": counter.get_total_flops() / 1e9,
     }
 
@@ -116,17 +181,29 @@ def resident() -> float:
 
 
 def visual_tokens(
-    system: str, model: SpatioTemporalQFormer, patches: Tensor, ids: Tensor
-) -> Tensor:
-    """What the LLM reads, ``(1, N, W)``."""
-    mask = torch.ones_like(ids)
+    system: str, image: QFormer, transfer: TransferConfig
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """From patches ``(1, T, K, Dv)``, text ids and mask to what the LLM reads, ``(1, N, W)``."""
     if system == "ours":
-        return model(patches, ids, mask)
+        return SpatioTemporalQFormer(image, transfer).eval()
     if system == "joint":
-        return joint(model.image, patches, ids, mask)
-    frames = patches[0][:, None]  # (T, 1, K, Dv): every frame a clip of its own
-    tokens = model.image(frames, ids.expand(len(frames), -1), mask.expand(len(frames), -1))
-    return tokens.flatten(0, 1)[None]
+        return lambda patches, ids, mask: joint(image, patches, ids, mask)
+    return lambda patches, ids, mask: concatenation(image, patches, ids, mask)
+
+
+def concatenation(image: QFormer, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """32 tokens of each frame, one after the other, through `transformers`' own Q-Former."""
+    count = patches.shape[1]
+    length = image.config.queries
+    queries = image.queries.expand(count, -1, -1)
+    visible = torch.cat([mask.new_ones(1, length), mask], dim=1).expand(count, -1)
+    states = image.qformer(
+        input_ids=ids.expand(count, -1),
+        attention_mask=visible,
+        query_embeds=queries,
+        encoder_hidden_states=patches[0],
+    ).last_hidden_state
+    return image.projection(states[:, :length]).flatten(0, 1)[None]
 
 
 def joint(image: QFormer, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -148,7 +225,7 @@ def joint(image: QFormer, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
     return image.projection(states)
 
 
-def draw(frames: list[int], found: dict[str, list[dict[str, float]]], path: Path) -> None:
+def draw(scale: str, frames: list[int], found: dict[str, list[Row]], path: Path) -> None:
     """Seconds, memory, FLOPs and visual tokens against T."""
     from matplotlib.figure import Figure
 
@@ -165,7 +242,7 @@ def draw(frames: list[int], found: dict[str, list[dict[str, float]]], path: Path
         axes.set(title=title, xlabel="frames T", xscale="log", yscale="log")
         axes.set_xticks(frames, [str(count) for count in frames], minor=False)
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize=8)
+    figure.axes[0].legend(fontsize=8, title=f"{scale}'s shape", title_fontsize=8)
     figure.savefig(path, dpi=120)
 
 

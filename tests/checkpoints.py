@@ -20,6 +20,7 @@ from transformers import (
     InstructBlipVideoConfig,
     InstructBlipVideoForConditionalGeneration,
 )
+from transformers.utils.logging import disable_progress_bar
 
 SAID = (
     "what is the man doing in this video question short answer yes no red blue left right a dog "
@@ -86,6 +87,7 @@ def write_checkpoint(
     seed: int = 0,
 ) -> Path:
     """A whole checkpoint in ``folder``; ``safe`` False writes pickled ``.bin`` files."""
+    disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     model = hub_model(llm, video=video, seed=seed)
     model.save_pretrained(folder, max_shard_size=shard)

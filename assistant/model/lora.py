@@ -51,7 +51,7 @@ class Adapters:
 
     def add(self, name: str, lora: LoraSettings, transfer: TransferConfig) -> None:
         """A fresh adapter: the LoRAs change nothing yet."""
-        parts = self.qformer.new_parts(transfer)
+        parts = self.qformer.new_parts(transfer).to(self.qformer.image.queries.device)
         layers = range(parts.first, parts.first + parts.layers)
         config = LoraConfig(
             r=lora.rank,

@@ -6,6 +6,7 @@ one step down is taken, and told.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -147,9 +148,9 @@ def choose_device(device: str, *, large: bool) -> torch.device:
         raise ModelError(
             f"CUDA {built}; install torch for your GPU and its driver, or choose --device cpu"
         )
-    return torch.device(
-        "cuda" if device == "cuda" or (large and there and device == AUTO) else "cpu"
-    )
+    if device == "cuda" or (large and there and device == AUTO):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # one of several
+    return torch.device("cpu")
 
 
 def checkpoint_folder(model: str) -> Path:
