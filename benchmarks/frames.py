@@ -1,17 +1,18 @@
 """What T frames cost: our transfer, joint space-time attention, and concatenation, side by side.
 
-    python benchmarks/frames.py [--scale mini|paper] [--frames 4 8 16 32 64] [--out PICTURE.png]
+    python benchmarks/frames.py [--scale mini|vicuna-7b] [--frames 4 8 16 32 64] [--out PICTURE.png]
 
 Equal random weights, one question, from encoded frames to the LLM's last prompt token, in one run.
 *Ours* attends in space, then over frames, and pools: 32 visual tokens. *Joint* lets the queries of
-all frames attend to each other at once, and pools. *Concatenation* runs the image Q-Former per frame
-and gives the LLM 32 tokens for each: ``transformers``' InstructBlipVideo, whose Q-Former and
-projection hold the same weights here.
+all frames attend to each other at once, and pools. *Concatenation* runs the image Q-Former per
+frame and gives the LLM 32 tokens for each, as ``transformers``' InstructBlipVideo does
+(tests/test_instructblip.py holds the two to each other).
 
-``--scale mini`` has mini's shape; ``paper`` InstructBLIP's Q-Former (12 layers, 768 wide) on 257
-features of 1408 numbers, all layers adapted; both before an LLM of SmolLM2-135M's shape.
-Each measurement has a process of its own: seconds (least of three), peak memory above the idle
-model, FLOPs as torch counts them.
+``--scale mini`` has mini's shape and is measured, each system and T in a process of its own:
+seconds (least of three), peak memory above the idle model, FLOPs as torch counts them.
+``--scale vicuna-7b`` has InstructBLIP's Q-Former (12 layers, 768 wide, all of them adapted) on 257
+features of a frame, and Vicuna-7B: too large for most machines, so that FLOPs alone are counted, on
+the meta device.
 """
 
 from __future__ import annotations
@@ -38,35 +39,51 @@ from assistant.model.spatiotemporal import SpatioTemporalQFormer, attend, hide
 
 SYSTEMS = ("ours", "joint", "concatenation")
 TEXT, PROMPT = 16, 24  # tokens of the Q-Former's text and of the LLM's prompt
-LLM = {  # SmolLM2-135M's shape
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-}
 Row = dict[str, float]
-COUNTED = {"seconds": "time", "gflops": "FLOPs", "megabytes": "memory"}
+COMPARED = {"seconds": "time", "megabytes": "memory", "gflops": "FLOPs"}
+SHOWN = (("tokens", 0), ("seconds", 2), ("megabytes", 0), ("gflops", 1))  # digits after the point
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Shape of what stands before the LLM."""
+    """Shapes."""
 
     qformer: QFormerConfig
     patches: int  # K of a frame
     patch_width: int
     transfer: TransferConfig
+    llm: dict[str, int]
+    measured: bool = True  # False: counted on the meta device
 
 
 SCALES = {
-    "mini": Scale(QFormerConfig(), 49, 1744, TransferConfig()),
-    "paper": Scale(
+    "mini": Scale(
+        QFormerConfig(),
+        patches=49,
+        patch_width=1744,
+        transfer=TransferConfig(),
+        llm={  # SmolLM2-135M
+            "hidden_size": 576,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 30,
+            "num_attention_heads": 9,
+            "num_key_value_heads": 3,
+            "vocab_size": 49152,
+        },
+    ),
+    "vicuna-7b": Scale(
         QFormerConfig(width=768, layers=12, heads=12, intermediate=3072),
-        257,
-        1408,
-        TransferConfig(layers=0),
+        patches=257,
+        patch_width=1408,
+        transfer=TransferConfig(layers=0),
+        llm={
+            "hidden_size": 4096,
+            "intermediate_size": 11008,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "vocab_size": 32001,
+        },
+        measured=False,
     ),
 }
 
@@ -88,30 +105,35 @@ def main() -> None:
     print("| T | system | visual tokens | seconds | peak MB | GFLOPs |\n|---|---|---|---|---|---|")
     for count in args.frames:
         for system in SYSTEMS:
-            command = [sys.executable, __file__, "--scale", args.scale]
-            command += ["--one", system, str(count)]
-            row = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+            row = measure_alone(args.scale, system, count)
             found[system].append(row)
-            print(
-                f"| {count} | {system} | {row['tokens']} | {row['seconds']:.2f} | "
-                f"{row['megabytes']:.0f} | {row['gflops']:.1f} |",
-                flush=True,
-            )
+            cells = [f"{row[key]:.{digits}f}" if key in row else "" for key, digits in SHOWN]
+            print(f"| {count} | {system} | " + " | ".join(cells) + " |", flush=True)
     print_ratios(args.frames, found)
     print_growth(args.frames, found)
     if args.out:
         draw(args.scale, args.frames, found, args.out)
 
 
+def measure_alone(scale: str, system: str, count: int) -> Row:
+    """In a process of its own, where time and memory are measured."""
+    if not SCALES[scale].measured:
+        return measure(SCALES[scale], system, count)
+    command = [sys.executable, __file__, "--scale", scale, "--one", system, str(count)]
+    row: Row = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return row
+
+
 def print_ratios(frames: list[int], found: dict[str, list[Row]]) -> None:
     """How many times ours the others cost."""
     others = SYSTEMS[1:]
-    told = ", ".join(COUNTED.values())
+    keys = [key for key in COMPARED if key in found["ours"][0]]
+    told = ", ".join(COMPARED[key] for key in keys)
     print("\n| T | " + " | ".join(f"{system} / ours: {told}" for system in others) + " |")
     print("|---|" + "---|" * len(others))
     for place, count in enumerate(frames):
         cells = [
-            ", ".join(f"{found[system][place][key] / ours[key]:.1f}" for key in COUNTED)
+            ", ".join(f"{found[system][place][key] / ours[key]:.1f}" for key in keys)
             for system in others
             for ours in (found["ours"][place],)
         ]
@@ -123,12 +145,13 @@ def print_growth(frames: list[int], found: dict[str, list[Row]]) -> None:
     larger = range(len(frames) // 2, len(frames))
     if len(larger) < 2:
         return
+    keys = [key for key in ("seconds", "gflops") if key in found["ours"][0]]
     span = f"T = {frames[larger[0]]} to {frames[-1]}"
-    print(f"\n| {span}: grows as T to the power | time | FLOPs |\n|---|---|---|")
+    print(f"\n| {span}: power of T | " + " | ".join(COMPARED[key] for key in keys) + " |")
+    print("|---|" + "---|" * len(keys))
     for system, rows in found.items():
         powers = [
-            slope([frames[i] for i in larger], [rows[i][key] for i in larger])
-            for key in ("seconds", "gflops")
+            slope([frames[i] for i in larger], [rows[i][key] for i in larger]) for key in keys
         ]
         print(f"| {system} | " + " | ".join(f"{power:.2f}" for power in powers) + " |")
 
@@ -145,12 +168,13 @@ def slope(x: list[int], y: list[float]) -> float:
 def measure(scale: Scale, system: str, count: int) -> Row:
     """Tokens, seconds, megabytes and GFLOPs of one system at T = ``count``."""
     torch.manual_seed(0)
-    image = QFormer(scale.qformer, scale.patch_width, LLM["hidden_size"], "eager").eval()
-    llm = LlamaForCausalLM(LlamaConfig(**LLM)).eval()
-    see = visual_tokens(system, image, scale.transfer)
-    patches = torch.randn(1, count, scale.patches, scale.patch_width)
-    ids = torch.randint(1, 1000, (1, TEXT))
-    prompt = llm.get_input_embeddings()(torch.randint(1, 1000, (1, PROMPT)))
+    with torch.device("cpu" if scale.measured else "meta"):
+        image = QFormer(scale.qformer, scale.patch_width, scale.llm["hidden_size"], "eager").eval()
+        llm = LlamaForCausalLM(LlamaConfig(**scale.llm)).eval()
+        see = visual_tokens(system, image, scale.transfer)
+        patches = torch.randn(1, count, scale.patches, scale.patch_width)
+        ids = torch.randint(1, 1000, (1, TEXT))
+        prompt = llm.get_input_embeddings()(torch.randint(1, 1000, (1, PROMPT)))
 
     def run() -> Tensor:
         visual = see(patches, ids, torch.ones_like(ids))
@@ -160,18 +184,16 @@ def measure(scale: Scale, system: str, count: int) -> Row:
     idle = resident()
     with FlopCounterMode(display=False) as counter:
         visual = run()
+    counted = {"tokens": visual.shape[1], "gflops": counter.get_total_flops() / 1e9}
+    if not scale.measured:
+        return counted
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - began)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "tokens": visual.shape[1],
-        "seconds": min(seconds),
-        "megabytes": max(1.0, peak - idle),
-        "gflops": counter.get_total_flops() / 1e9,
-    }
+    return counted | {"seconds": min(seconds), "megabytes": max(1.0, peak - idle)}
 
 
 def resident() -> float:
@@ -192,18 +214,10 @@ def visual_tokens(
 
 
 def concatenation(image: QFormer, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """32 tokens of each frame, one after the other, through `transformers`' own Q-Former."""
-    count = patches.shape[1]
-    length = image.config.queries
-    queries = image.queries.expand(count, -1, -1)
-    visible = torch.cat([mask.new_ones(1, length), mask], dim=1).expand(count, -1)
-    states = image.qformer(
-        input_ids=ids.expand(count, -1),
-        attention_mask=visible,
-        query_embeds=queries,
-        encoder_hidden_states=patches[0],
-    ).last_hidden_state
-    return image.projection(states[:, :length]).flatten(0, 1)[None]
+    """32 tokens of each frame, one after the other."""
+    frames = patches[0][:, None]  # (T, 1, K, Dv): every frame a clip of its own
+    tokens = image(frames, ids.expand(len(frames), -1), mask.expand(len(frames), -1))
+    return tokens.flatten(0, 1)[None]
 
 
 def joint(image: QFormer, patches: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
@@ -236,6 +250,7 @@ def draw(scale: str, frames: list[int], found: dict[str, list[Row]], path: Path)
         "gflops": "GFLOPs",
         "tokens": "visual tokens into the LLM",
     }
+    titles = {key: title for key, title in titles.items() if key in found["ours"][0]}
     for axes, (key, title) in zip(figure.subplots(1, len(titles)), titles.items(), strict=True):
         for system, rows in found.items():
             axes.plot(frames, [row[key] for row in rows], marker="o", ms=3, label=system)

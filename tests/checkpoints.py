@@ -94,12 +94,7 @@ def write_checkpoint(
     _as_published(folder / "config.json", llm)
     if not safe:
         _as_bin(folder, model)
-    _write_tokenizer(folder, llm)
-    letter_tokenizer(bert=True).save_pretrained(folder / "qformer_tokenizer")
-    size = {"height": SIDE, "width": SIDE}
-    processor = {"image_mean": MEAN, "image_std": STD, "size": size, "resample": 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    return folder
+    return write_words(folder, llm)
 
 
 def hub_model(llm: str = "llama", *, video: bool = False, seed: int = 0) -> torch.nn.Module:
@@ -164,11 +159,19 @@ def _as_bin(folder: Path, model: torch.nn.Module) -> None:
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
 
 
-def _write_tokenizer(folder: Path, llm: str) -> None:
-    """As on the hub before there was ``tokenizer.json``: a sentencepiece model and its config."""
+def write_words(folder: Path, llm: str) -> Path:
+    """All of a checkpoint but its weights and config: tokenizers, and how pictures are prepared.
+
+    The LLM's is a sentencepiece model alone, as on the hub before there was ``tokenizer.json``.
+    """
     name, model, config = _tokenizer(llm)
     (folder / name).write_bytes(model)
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    letter_tokenizer(bert=True).save_pretrained(folder / "qformer_tokenizer")
+    size = {"height": SIDE, "width": SIDE}
+    processor = {"image_mean": MEAN, "image_std": STD, "size": size, "resample": 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    return folder
 
 
 @lru_cache(maxsize=2)
