@@ -26,7 +26,14 @@ __all__ = [
 ]
 
 RECIPE = "recipe.yaml"
-ABLATIONS = ("fusion", "mqt", "dar", "lora", "attributes")  # parts one can train without
+ABLATIONS = (
+    "fusion",
+    "mqt",
+    "dar",
+    "lora",
+    "contrast",
+    "attributes",
+)  # parts one can train without
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Training:
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
     llm_rate: float = 0.3  # share of the rate, for the epochs after them
     checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory
+    sparse_epochs: int = 0  # epochs, the first, that look at one drawn frame of every two
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
     patience: int = 0  # epochs without a better dev figure before it stops; 0: never
@@ -64,6 +72,8 @@ class Training:
             raise ConfigError(f"epoch_examples is {self.epoch_examples}; give 0 (all) or more")
         if not 0 <= self.silent_epochs <= self.epochs:
             raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
+        if not 0 <= self.sparse_epochs <= self.epochs:
+            raise ConfigError(f"sparse_epochs is {self.sparse_epochs}; give 0 to {self.epochs}")
         if not 0.0 <= self.balance <= 1.0:
             raise ConfigError(f"balance is {self.balance}; give 0 to 1")
         if not 0.0 < self.dev_share < 1.0:
@@ -134,6 +144,8 @@ class Recipe:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
         if self.frames < 0:
             raise ConfigError(f"frames is {self.frames}; give 0 (text alone) or more")
+        if self.training.sparse_epochs and self.frames % 2:
+            raise ConfigError(f"frames is {self.frames}; sparse_epochs wants an even number")
 
     @property
     def calibration(self) -> Calibration:

@@ -100,7 +100,8 @@ def finetune(
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
     if not any(item.video for item in [*train, *dev]):
-        recipe = replace(recipe, frames=0, transfer=replace(recipe.transfer, temporal=False))
+        still = replace(recipe.transfer, temporal=False, contrast=0)
+        recipe = replace(recipe, frames=0, transfer=still)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)
@@ -180,6 +181,8 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
         transfer = replace(transfer, temporal=False)
     if "dar" in without:
         transfer = replace(transfer, routing="none")
+    if "contrast" in without:
+        transfer = replace(transfer, contrast=0)
     if "lora" in without:
         lora = replace(lora, train=False)
     parts = tuple(dict.fromkeys([*recipe.without, *without]))

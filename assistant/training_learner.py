@@ -36,16 +36,16 @@ class Learner(nn.Module):
         if name is not None:  # else what is learned in time were no part of this module:
             self.qformer = model.adapters.qformer  # several processes would not share its gradients
 
-    def forward(self, batch: Sequence[Asked], silent: bool) -> Tensor:
-        """Mean loss; ``silent`` skips the LLM."""
+    def forward(self, batch: Sequence[Asked], silent: bool, sparse: bool = False) -> Tensor:
+        """Mean loss; ``silent`` skips the LLM, ``sparse`` every second frame."""
         total = torch.zeros((), device=self.model.qformer.queries.device)
         for part in by_clip(batch):
-            total = total + self._loss(part, silent) * (len(part) / len(batch))
+            total = total + self._loss(part, silent, sparse) * (len(part) / len(batch))
         return total
 
-    def _loss(self, part: Sequence[Asked], silent: bool) -> Tensor:
+    def _loss(self, part: Sequence[Asked], silent: bool, sparse: bool) -> Tensor:
         training = self.recipe.training
-        chosen = self._drawn_frames(len(part))
+        chosen = self._drawn_frames(len(part), sparse)
         states, pooled, visual = self._seen(part, chosen)
         loss = visual.new_zeros((), dtype=torch.float32)
         known = [asked.example.moved for asked in part]
@@ -70,10 +70,12 @@ class Learner(nn.Module):
         """Visual tokens of examples that all have a clip, or all have none."""
         return self._seen(part, self._drawn_frames(len(part)), blind=blind)[-1]
 
-    def _drawn_frames(self, count: int) -> Tensor:
+    def _drawn_frames(self, count: int, sparse: bool = False) -> Tensor:
         """Places ``(count, T)`` among the encoded frames: one of each ``jitter`` that follow each
-        other, drawn in training and the middle one else."""
+        other, drawn in training and the middle one else; ``sparse``: of each twice as many."""
         frames, jitter = self.recipe.frames, self.recipe.training.jitter
+        if sparse:
+            frames, jitter = frames // 2, 2 * jitter
         middle = torch.full((count, frames), jitter // 2)
         within = torch.randint(jitter, (count, frames)) if self.training else middle
         return torch.arange(frames) * jitter + within

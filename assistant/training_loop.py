@@ -173,8 +173,11 @@ class Finetuner:
             parts = list(_chunks(mine, training.batch))
             for number, part in enumerate(parts, 1):
                 more = number < len(parts)
-                with self.accelerator.no_sync(self.wrapped) if more else nullcontext():
-                    loss = self.wrapped(part, self._silent) * (len(part) / len(mine))
+                whole = self.accelerator.no_sync(self.wrapped) if more else nullcontext()
+                with whole:
+                    with self._precision():
+                        loss = self.wrapped(part, self._silent, self._sparse)
+                    loss = loss * (len(part) / len(mine))
                     self.accelerator.backward(loss)
                 total += float(loss.detach())
         self.accelerator.clip_grad_norm_(self.trained.values(), training.clip_norm)
@@ -188,9 +191,20 @@ class Finetuner:
             return float(every)
         return total
 
+    def _precision(self) -> torch.autocast:
+        """What learns is kept in fp32 and computed with in the frozen parts' bf16."""
+        dtype = self.model.llm.network.dtype
+        return torch.autocast(
+            self.accelerator.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16
+        )
+
     @property
     def _silent(self) -> bool:
         return self.progress.epoch < self.recipe.training.silent_epochs
+
+    @property
+    def _sparse(self) -> bool:
+        return self.progress.epoch < self.recipe.training.sparse_epochs
 
     def _set_rate(self, step: int) -> None:
         """Warm-up, then a cosine to almost nothing: without the LLM, and again through it."""

@@ -4,8 +4,9 @@
 
 Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
 trained once per seed and printed as mean and spread. The test questions are of generated clips of
-the test split, answered by choices through the LLM. What is in RUNS already is not trained again,
-and a run that was stopped goes on; several may fill one RUNS at a time, with rows of their own.
+the test split, answered by choices: by what the visual tokens spell where a row was trained without
+the LLM, through the LLM else. What is in RUNS already is not trained again, and a run that was
+stopped goes on; several may fill one RUNS at a time, with rows of their own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import yaml
 
 from assistant.config import from_mapping
 from assistant.model.loading import load_model
+from assistant.model.slots import WordSlots
 from assistant.recipes import RECIPE, Recipe, load_recipe
 from assistant.resources import adapters_dir
 from assistant.task_evaluation import OrderedLearner, drawn
@@ -117,12 +119,15 @@ def measured(out: Path, order: str, args: argparse.Namespace) -> dict[str, float
     table = ClipTable.open(args.out / "features", model.encoder, clips, recipe.frames)
     examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
     learner = OrderedLearner(model, recipe, table, key, order, TEST_SEED).eval()
+    silent = recipe.training.silent_epochs == recipe.training.epochs
+    if silent:
+        learner.slots = WordSlots(model.llm, {c for e in examples for c in e.choices}, ())
     asked = [Asked(example, example.shown) for example in examples]
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     return {
         "parameters": model.adapters.size(key),
         "minutes": (lines[-1]["time"] - lines[0]["time"]) / 60,
-        **{name: 100 * share for name, share in accuracies(learner, asked, BATCH).items()},
+        **{name: 100 * share for name, share in accuracies(learner, asked, BATCH, silent).items()},
     }
 
 

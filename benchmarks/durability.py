@@ -4,51 +4,44 @@
 
 A tiny model on text examples, in a process that is killed (SIGKILL) after a random time and then
 resumed, against one undisturbed run. After every kill the adapter's folder must be either not an
-adapter yet or one that loads whole.
+adapter yet or one that loads whole. Processes are forked from this one, which has imported
+everything: kills fall into the training and not into imports.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-TRAIN = """
-import sys
-from pathlib import Path
 import torch
-sys.path.insert(0, sys.argv[3])
-from tiny import tiny_assistant
+
 import assistant.training_loop as loop
 from assistant.config import LoraSettings, TransferConfig
-from assistant.recipes import Recipe, Training
+from assistant.recipes import RECIPE, Recipe, Training, load_recipe
 from assistant.templates import TaskPrompt
-from assistant.training import examples_from, finetune
+from assistant.training import ADAPTER, examples_from, finetune
 from assistant.training_loop import CHECKPOINT
 
-torch.set_num_threads(1)
-loop.SAVE_EVERY = 0.05  # seconds: nearly every step
-recipe = Recipe(
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from tiny import tiny_assistant
+
+FORK = multiprocessing.get_context("fork")
+RECIPE_OF_RUNS = Recipe(
     task="tell",
     lora=LoraSettings(rank=2, dropout=0.1),
     transfer=TransferConfig(frames=2, masks=2, router_width=4),
     training=Training(epochs=30, batch=4, rate=1e-2, silent_epochs=10),
 )
-prompt = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
-out = Path(sys.argv[2])
-finetune(
-    recipe, prompt, tiny_assistant(), examples_from(Path(sys.argv[1])), out,
-    resume=(out / CHECKPOINT).exists(),
-)
-"""
+PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
+NO_ADAPTER, WHOLE = 3, 0  # exit codes
 
 
 def main() -> None:
@@ -61,60 +54,75 @@ def main() -> None:
         work = Path(scratch)
         data = write_data(work)
         began = time.perf_counter()
-        run(data, work / "whole").wait()
+        assert finished(train, data, work / "whole") == 0, "the undisturbed run failed"
         whole = time.perf_counter() - began
         wanted = digest(work / "whole")
         kills = runs = 0
         while kills < args.kills:
             runs += 1
             out = work / f"run-{runs}"
-            killed, whole_adapters = disturb(data, out, rng, whole, args.kills - kills)
+            began = time.perf_counter()
+            killed, adapters = disturb(data, out, rng, whole, args.kills - kills)
             kills += killed
+            if not killed:  # faster than the first one: kills come sooner from now on
+                whole = min(whole, time.perf_counter() - began)
             assert digest(out) == wanted, f"run {runs}: other weights after {killed} kills"
             print(
-                f"run {runs}: {killed} kills, {whole_adapters} of them with a whole adapter",
-                flush=True,
+                f"run {runs}: {killed} kills, {adapters} of them with a whole adapter", flush=True
             )
         print(f"{kills} kills in {runs} runs: every run ended in the undisturbed run's weights")
 
 
 def disturb(data: Path, out: Path, rng: random.Random, whole: float, most: int) -> tuple[int, int]:
-    """Run to the end, killed on the way at most ``most`` times; how often it was."""
-    kills = whole_adapters = 0
+    """Run to the end, killed on the way at most ``most`` times; how often it was, and how often
+    an adapter lay there then."""
+    kills = adapters = 0
     while True:
-        process = run(data, out)
-        try:
-            process.wait(timeout=rng.uniform(0.3, 1.2) * whole if kills < most else None)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process = FORK.Process(target=train, args=(data, out))
+        process.start()
+        process.join(rng.uniform(0.05, 0.7) * whole if kills < most else None)
+        if process.is_alive():
+            process.kill()
+            process.join()
             kills += 1
-            whole_adapters += loads(out / "adapter")
+            told = finished(load, out / ADAPTER)
+            assert told in (WHOLE, NO_ADAPTER), "a half-written adapter was taken for a whole one"
+            adapters += told == WHOLE
             continue
-        assert process.returncode == 0, "a resumed run failed"
-        return kills, whole_adapters
+        assert process.exitcode == 0, "a resumed run failed"
+        return kills, adapters
 
 
-def loads(folder: Path) -> bool:
-    """Whether an adapter is there; if so it must load. Raises where it is half written."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from tiny import tiny_assistant
+def train(data: Path, out: Path) -> None:
+    """A run, or the rest of one; checkpoints nearly every step."""
+    quiet()
+    loop.SAVE_EVERY = 0.05  # seconds
+    resume = (out / CHECKPOINT).exists()
+    finetune(RECIPE_OF_RUNS, PROMPT, tiny_assistant(), examples_from(data), out, resume=resume)
 
-    from assistant.recipes import RECIPE, load_recipe
 
+def load(folder: Path) -> None:
+    """Exit with what lies in ``folder``; an adapter that does not load whole is an error."""
+    quiet()
     if not (folder / RECIPE).is_file():
-        return False
+        sys.exit(NO_ADAPTER)
     tiny_assistant().load_adapter(folder, load_recipe(folder))
-    return True
 
 
-def run(data: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", TRAIN, str(data), str(out), str(ROOT / "tests")]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+def quiet() -> None:
+    torch.set_num_threads(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def finished(target: Callable[..., None], *args: Path) -> int | None:
+    process = FORK.Process(target=target, args=args)
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 def digest(out: Path) -> bytes:
-    return (out / "adapter" / "adapter_model.safetensors").read_bytes()
+    return (out / ADAPTER / "adapter_model.safetensors").read_bytes()
 
 
 def write_data(folder: Path) -> Path:

@@ -68,14 +68,14 @@ def check(clip: MovingScene, question: str, answer: str, kind: str) -> None:
         assert meant(clip, words), "what is denied has to be there"
         assert answer == ("yes" if moved & set(meant(clip, words)) else "no")
     elif kind == "order":
-        pair = re.search(r"first, the (.+) or the (.+)\?", question).groups()
+        asked, *pair = re.search(r"(first|last), the (.+) or the (.+)\?", question).groups()
         begun = {}
         for words in pair:
             index = the_one(clip, words)
             moments = np.arange(0.0, clip.seconds, 0.1)
             path = clip.places(moments)[:, index]
             begun[words] = moments[np.linalg.norm(path - path[0], axis=1) > 0.01][0]
-        assert answer == min(begun, key=begun.get)
+        assert answer == {"first": min, "last": max}[asked](begun, key=begun.get)
         assert abs(np.subtract(*begun.values())) > 0.5
     else:
         assert kind == "collision"

@@ -7,18 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny import tiny_qformer
+from transformers import InstructBlipQFormerModel
 
-from assistant.config import POOLINGS, ROUTINGS, TransferConfig
+from assistant.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
 from assistant.errors import ConfigError
+from assistant.model.lora import Adapters
 from assistant.model.routing import receptive_fields
-from assistant.model.spatiotemporal import (
-    SpatioTemporalQFormer,
-    TimeWindows,
-    masks_of,
-    times_of,
-)
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of, times_of
+from assistant.model.temporal import TimeWindows
 
-PLAIN = TransferConfig(frames=4, gate=0.0, routing="none")
+PLAIN = TransferConfig(frames=4, gate=0.0, routing="none", contrast=0)
 BATCH, FRAMES, PATCHES = 2, 4, 5
 
 
@@ -53,6 +51,43 @@ def test_without_gate_and_routing_it_is_the_image_model_run_per_frame(image, see
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_fresh_adapters_behind_closed_gates_are_transformers_qformer_per_frame(count):
+    """Clips of different lengths and texts of different lengths, in one batch."""
+    image = tiny_qformer()
+    adapters = Adapters(SpatioTemporalQFormer(image))
+    adapters.add("fresh", LoraSettings(rank=4), TransferConfig(frames=4, gate=0.0))
+    patches, ids = torch.randn(2, count, 9, 20), torch.randint(1, 100, (2, 7))
+    mask = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    frames = torch.ones(2, count, dtype=torch.long)
+    frames[1, max(1, count - 2) :] = 0
+    with adapters.using("fresh") as qformer:
+        ours = qformer(patches, ids, mask, frames)
+    theirs = InstructBlipQFormerModel._from_config(image.qformer.config)
+    theirs.load_state_dict(
+        {
+            name.replace(".base_layer", ""): value
+            for name, value in image.qformer.state_dict().items()
+            if "lora_" not in name
+        }
+    )
+    for row, length in enumerate(frames.sum(1).tolist()):
+        visible = torch.cat([torch.ones(1, image.config.queries).long(), mask[row : row + 1]], 1)
+        states = [
+            theirs.eval()(
+                ids[row : row + 1],
+                attention_mask=visible,
+                query_embeds=image.queries,
+                encoder_hidden_states=patches[row : row + 1, frame],
+            ).last_hidden_state[:, : image.config.queries]
+            for frame in range(length)
+        ]
+        wanted = image.projection(torch.stack(states).mean(0))
+        assert wanted.std() > 1e-2  # the model sees something at all
+        assert torch.allclose(ours[row : row + 1], wanted, atol=1e-5)
+
+
+@torch.no_grad()
 def test_log_bias_is_the_identity_at_the_start(image, seen):
     ours = SpatioTemporalQFormer(image, replace(PLAIN, routing="log_bias"))(*seen)
     assert torch.allclose(ours, image(*seen), atol=1e-5)
@@ -84,6 +119,40 @@ def test_heads_look_at_their_own_time_and_together_at_all_of_it():
     window = TimeWindows(5)(times_of(9, None))  # (1, 5, 1, 9)
     assert window.argmax(-1).flatten().tolist() == [0, 2, 4, 6, 8]
     assert window.max() == 0
+
+
+CONTRAST = replace(PLAIN, temporal=False, contrast=3)
+
+
+@torch.no_grad()
+def test_contrast_adds_nothing_at_the_start_and_where_nothing_changes(image, seen):
+    patches, ids, mask = seen
+    fresh = SpatioTemporalQFormer(image, CONTRAST)
+    assert torch.allclose(fresh(*seen), image(*seen), atol=1e-5)
+    model = moved(SpatioTemporalQFormer(image, replace(CONTRAST, layers=1)))
+    model.parts.query_embedding.zero_()  # these two are no contrast
+    model.parts.frame_embedding.zero_()
+    still = patches[:, :1].expand(-1, FRAMES, -1, -1)
+    assert torch.allclose(model(still, ids, mask), image(still, ids, mask), atol=1e-5)
+    assert not torch.allclose(model(*seen), image(*seen), atol=1e-2)
+
+
+@torch.no_grad()
+def test_contrast_alone_tells_a_clip_from_its_reverse(image, seen):
+    patches, ids, mask = seen
+    config = replace(PLAIN, temporal=False, contrast=3)
+    model = moved(SpatioTemporalQFormer(image, config))
+    model.parts.frame_embedding.zero_()
+    assert not torch.allclose(model(patches.flip(1), ids, mask), model(*seen), atol=1e-2)
+
+
+@torch.no_grad()
+def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen):
+    patches, ids, mask = seen
+    frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, contrast=3)))
+    alone = model(patches[1:, :3], ids[1:], mask[1:])
+    assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
 
 
 @torch.no_grad()
@@ -162,7 +231,7 @@ def test_temporal_blocks_hold_the_same_parameters(image):
 
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
-    config = TransferConfig(frames=4, routing=form, pooling="learned")
+    config = TransferConfig(frames=4, routing=form, pooling="learned", contrast=3)
     model = moved(SpatioTemporalQFormer(image, config))
     model(*seen).square().sum().backward()
     still = [

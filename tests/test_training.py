@@ -15,6 +15,7 @@ from tiny import tiny_assistant
 from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter, install_adapter
 from assistant.config import LoraSettings, TransferConfig
 from assistant.errors import InputError, WeightsError
+from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.recipes import Recipe, Training, load_recipe
 from assistant.session import Assistant
 from assistant.templates import TaskPrompt
@@ -112,6 +113,22 @@ def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_pat
     assert len(routes) == 3 and len(routes[-1]["time"]) == 2
     assert sum(routes[0]["space"]) == pytest.approx(1.0, abs=1e-3)
     assert base.routing() == []
+
+
+def test_sparse_epochs_look_at_every_second_frame(data, tmp_path, monkeypatch):
+    looked: list[int] = []
+    states = SpatioTemporalQFormer.frame_states
+
+    def counted(self, patches, *args):
+        if torch.is_grad_enabled() and patches is not None:
+            looked.append(patches.shape[1])
+        return states(self, patches, *args)
+
+    monkeypatch.setattr(SpatioTemporalQFormer, "frame_states", counted)
+    recipe = replace(RECIPE, training=replace(RECIPE.training, sparse_epochs=1))
+    finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
+    first = len(looked) // 2
+    assert set(looked[:first]) == {1} and set(looked[first:]) == {2}
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
@@ -240,7 +257,7 @@ def test_an_own_adapter_is_replaced_whole(data, tmp_path):
 
 @pytest.mark.parametrize(
     ("without", "gone"),
-    [("mqt", "temporal_routers"), ("dar", "routers"), ("lora", None)],
+    [("mqt", "temporal_routers"), ("dar", "routers"), ("lora", None), ("contrast", "contrasts")],
 )
 def test_parts_can_be_left_out(without, gone):
     recipe = ablated(RECIPE, [without])

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 import torch
 from clips import make_clip
@@ -96,3 +103,41 @@ def test_clips_that_cannot_be_decoded_are_all_named_and_the_others_kept(clips, e
     counting = Counting(encoder)
     ClipTable.open(tmp_path / "work", counting, clips, 4)
     assert counting.count == 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from assistant.training_features import _readers
+
+if __name__ == "__main__":
+    with _readers(drawn=True) as pool:
+        Path(sys.argv[1]).write_text(str(pool.submit(os.getpid).result()))
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_readers_end_with_the_process_that_was_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    told = tmp_path / "reader"
+    killed = subprocess.run([sys.executable, script, told])
+    assert killed.returncode == -signal.SIGKILL
+    reader = int(told.read_text())
+    for _ in range(200):
+        if not alive(reader):
+            return
+        time.sleep(0.1)
+    os.kill(reader, signal.SIGKILL)
+    pytest.fail("a reader outlived the process that it worked for")
+
+
+def alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -8,7 +8,6 @@ over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-fo
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,11 @@ from torch.nn import functional as F
 from assistant.config import QFormerConfig, TransferConfig
 from assistant.model.qformer import QFormer
 from assistant.model.routing import Router, routed_attention
+from assistant.model.temporal import FrameContrast, TimeWindows
 
 __all__ = ["IMAGE", "Parts", "SpatioTemporalQFormer"]
 
-SHARPNESS = 10.0  # of the heads' windows at the start; the clip is 1 long
-IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none")
+IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none", contrast=0)
 """No transfer: the image model run per frame."""
 
 
@@ -57,26 +56,13 @@ class Parts(nn.Module):
 
         self.spatial_routers = routers()
         self.temporal_routers = routers() if config.temporal else nn.ModuleList()
+        self.contrasts = nn.ModuleList()  # after each layer
+        if config.contrast:
+            self.contrasts.extend(FrameContrast(width, config.contrast) for _ in range(layers))
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
         self.fresh = nn.ModuleList()  # attention over frames that shares nothing, if not reused
-
-
-class TimeWindows(nn.Module):
-    """Where in the clip each head of an attention over frames looks: a bias that falls off with the
-    square of the distance from the head's own time. Heads begin spread from end to end, so that
-    what differs between first and last frames can be learned from the first step; T may be any."""
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.centre = nn.Parameter(torch.linspace(0.0, 1.0, heads))
-        self.sharpness = nn.Parameter(torch.full((heads,), math.log(SHARPNESS)))
-
-    def forward(self, times: Tensor) -> Tensor:
-        """``(B, T)``, 0 at the clip's first frame and 1 at its last -> bias ``(B, H, 1, T)``."""
-        distance = times[:, None] - self.centre[:, None]
-        return (-self.sharpness.exp()[:, None] * distance.square())[:, :, None]
 
 
 def masks_of(most: int, layer: int, layers: int) -> int:
@@ -136,6 +122,7 @@ class SpatioTemporalQFormer(nn.Module):
         text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
         frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
+        text_ends = self.image.config.layers - (self.config.pooling != "saliency")
         times = times_of(count, frames).to(x.device)
         routes: list[dict[str, Tensor]] = []
         for index, layer in enumerate(self.image.qformer.encoder.layer):
@@ -153,7 +140,12 @@ class SpatioTemporalQFormer(nn.Module):
                 if layer.has_cross_attention and seen is not None:
                     flat = layer.crossattention(flat, encoder_hidden_states=seen)
                 flat = layer.feed_forward_chunk_query(flat)
-                text = layer.feed_forward_chunk(text.flatten(0, 1))
+                if place >= 0 and len(self.parts.contrasts):
+                    framed = flat.unflatten(0, (batch, count))
+                    flat = self.parts.contrasts[place](framed, frames).flatten(0, 1)
+                text = text.flatten(0, 1)
+                if index < text_ends:  # else nothing reads it
+                    text = layer.feed_forward_chunk(text)
                 x = torch.cat([flat, text], dim=1).unflatten(0, (batch, count))
             routes.append(alphas)
         return x[:, :, :length], x[:, :, length:], routes

@@ -38,13 +38,16 @@ WORDINGS = {
     ),
     "moving_count": ("How many {0} move?", "How many {0} are moving?"),
     "moving_existence": ("Does a {0} move?", "Is there a moving {0}?"),
-    "order": ("Which moves first, the {0} or the {1}?",),
     "collision": ("Does the {0} hit the {1}?", "Does the {0} collide with the {1}?"),
 }
 ATTRIBUTE_WORDINGS = {
     "color": ("What color is the moving {0}?", "What is the color of the {0} that moves?"),
     "shape": ("What shape is the moving {0}?", "What is the shape of the {0} that moves?"),
     "material": ("What is the moving {0} made of?",),
+}
+ORDER_WORDINGS = {
+    "first": "Which moves first, the {0} or the {1}?",
+    "last": "Which moves last, the {0} or the {1}?",
 }
 COUNTED = ((), ("shape",), ("material",), ("color",))
 COUNT_WEIGHTS = (1.0, 0.7, 1.4, 3.0, 8.0)  # against the rarity of many movers
@@ -154,7 +157,12 @@ def _order(clip: MovingScene, rng: np.random.Generator) -> Question | None:
     pair = pick(rng, found)
     first, later = (name_of(clip.scene, rng, clip.scene.objects[index]) for index in pair)
     words, named = ((first, later), pair) if rng.random() < 0.5 else ((later, first), pair[::-1])
-    return _question("order", rng, words, first, tuple(sorted(words)), named, clip)
+    asked = pick(rng, tuple(ORDER_WORDINGS))
+    text = ORDER_WORDINGS[asked].format(*words)
+    answer = first if asked == "first" else later
+    held_out = any(clip.scene.objects[index].held_out for index in pair)
+    about = tuple((index,) for index in named)
+    return Question("order", text, answer, tuple(sorted(words)), held_out, about)
 
 
 def _collision(clip: MovingScene, rng: np.random.Generator) -> Question | None:
