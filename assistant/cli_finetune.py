@@ -156,6 +156,8 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
     from assistant.training import CURVES, ablated, finetune
 
     options = backend_options(args) | {"frames": recipe.frames or 1}
+    if recipe.training.shard:  # it goes to the GPUs layer by layer
+        options |= {"device": "cpu"} | ({"quantize": "none"} if args.quantize == "auto" else {})
     model = load_model(args.model, attention="eager", **options)
     try:
         done = finetune(
@@ -282,9 +284,9 @@ def run_size(args: argparse.Namespace) -> int:
         f"{args.model}: Q-Former of {shape.layers} layers, {shape.width} wide, "
         f"{shape.queries} queries"
     )
-    every = replace(recipe.transfer, layers=0)
-    for transfer in dict.fromkeys((recipe.transfer, every)):
+    paper = replace(recipe.transfer, layers=0, contrast=0)  # every layer, MTransLLAMA's parts alone
+    for what, transfer in (("as the recipe says", recipe.transfer), ("as in the paper", paper)):
         layers = min(transfer.layers or shape.layers, shape.layers)
         learned = adapter_size(shape, patch_width, recipe.lora, transfer)
-        print(f"{learned:>12,} parameters: rank {recipe.lora.rank}, the last {layers} layers")
+        print(f"{learned:>12,} parameters {what}: rank {recipe.lora.rank}, {layers} layers")
     return 0

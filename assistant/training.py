@@ -99,6 +99,11 @@ def finetune(
     train, dev = split_items(examples.items, recipe)
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
+    if recipe.training.shard and len({item.video is None for item in [*train, *dev]}) > 1:
+        raise InputError(
+            "shard: some examples have a clip and some have none, so that processes would wait for "
+            "each other for ever; give data of one kind, or leave shard out of the recipe"
+        )
     if not any(item.video for item in [*train, *dev]):
         still = replace(recipe.transfer, temporal=False, contrast=0)
         recipe = replace(recipe, frames=0, transfer=still)
@@ -121,10 +126,11 @@ def finetune(
 
 
 def finish(finetuner: Finetuner, keeper: _Keeper, install: bool) -> StoredAdapter | None:
-    """Calibrate and describe the adapter that was kept; one process does it."""
+    """Calibrate and describe the adapter that was kept; one of several processes writes."""
+    finetuner.accelerator.wait_for_everyone()  # the adapter is written
+    calibrate(finetuner, keeper.folder)  # all of them: an LLM may be spread over them
     if not finetuner.accelerator.is_main_process:
         return None
-    calibrate(finetuner, keeper.folder)
     draw_curves(finetuner.out / LOG, finetuner.out / CURVES)
     draw_curves(finetuner.out / LOG, keeper.folder / CURVES)
     recipe = replace(finetuner.recipe, made=load_made(keeper.folder))
@@ -171,7 +177,8 @@ def calibrate(run: Finetuner, folder: Path) -> None:
             scores += learner.choice_scores(part)
             right += [one.example.choices.index(one.example.answer) for one in part]
     made = replace(recipe.made, calibration=fit(scores, right))
-    replace(recipe, made=made).save(folder)
+    if run.accelerator.is_main_process:
+        replace(recipe, made=made).save(folder)
 
 
 def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import is_tensorboard_available
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from assistant.errors import InputError
@@ -75,6 +76,8 @@ class Finetuner:
         )
         self.accelerator.init_trackers(TENSORBOARD)
         self.name = recipe.task
+        if recipe.training.shard and self.accelerator.num_processes > 1:
+            model.llm.shard(self.accelerator.device)
         model.to(self.accelerator.device)
         dtype = model.llm.network.dtype  # fp16 has no range for gradients
         model.qformer.to(torch.float32 if dtype == torch.float16 else dtype)  # what learns is fp32
@@ -102,6 +105,9 @@ class Finetuner:
             betas=tuple(recipe.training.betas),
         )
         self.learner = learner
+        frozen = [name for name, p in learner.named_parameters() if not p.requires_grad]
+        leave = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        leave(learner, frozen)  # every process has loaded them, or holds its shard
         self.wrapped = self.accelerator.prepare(learner)
         self.progress = Progress()
         self._moving = False  # between two whole states

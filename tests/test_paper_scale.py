@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -13,6 +14,7 @@ import huggingface_hub
 import pytest
 import torch
 import yaml
+from accelerate.commands.config.config_args import load_config_from_file
 from checkpoints import write_checkpoint
 from clips import make_clip
 from huggingface_hub import errors
@@ -23,7 +25,10 @@ from assistant import load
 from assistant.adapter_store import user_adapters
 from assistant.errors import ModelError
 from assistant.model import memory, paper_scale
+from assistant.model.loading import shape_of
+from assistant.model.lora import adapter_size
 from assistant.presets import model_name, preset_of, read_presets, terms_once
+from assistant.recipes import load_recipe
 
 PROMPT = {
     "name": "mine",
@@ -34,6 +39,7 @@ PROMPT = {
     "max_new_tokens": 4,
 }
 VICUNA = "instructblip-vicuna-7b"
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 
 
 @pytest.fixture(scope="module", params=["llama", "t5"])
@@ -58,7 +64,7 @@ def home(tmp_path, monkeypatch, fresh_cache):
     return tmp_path
 
 
-def written(path, *, batch=4, clips=()):
+def written(path, *, batch=4, clips=(), shard=False):
     """A task of one's own: prompt, recipe and examples in ``path``."""
     path.mkdir(exist_ok=True)
     (path / "mine.yaml").write_text(yaml.safe_dump(PROMPT))
@@ -67,7 +73,13 @@ def written(path, *, batch=4, clips=()):
         "frames": 2,
         "lora": {"rank": 2},
         "transfer": {"layers": 0, "masks": 2, "router_width": 4},
-        "training": {"epochs": 2, "batch": batch, "rate": 0.02, "checkpointing": True},
+        "training": {
+            "epochs": 2,
+            "batch": batch,
+            "rate": 0.02,
+            "checkpointing": True,
+            "shard": shard,
+        },
     }
     (path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     lines = [
@@ -137,11 +149,13 @@ def test_a_task_is_learned_through_a_quantized_llm(folder, clip, home, capsys, q
     assert code == 0 and "2 questions of the split test" in out
 
 
-def test_two_processes_learn_what_one_does(llama, clip, home, capsys):
-    """One process with batches of four, and two with batches of two, on equal examples."""
+@pytest.mark.parametrize("shard", [False, True])
+def test_two_processes_learn_what_one_does(llama, clip, home, capsys, shard):
+    """One process with batches of four, and two with batches of two, on equal examples; with
+    ``shard`` each of the two holds one half of every layer of the LLM."""
     clips = [clip, make_clip(home / "other.mp4", 200)]
     exact = ("--precision", "fp32", "--quantize", "none", "--no-install")
-    one, two = (written(home / f"of-{n}", batch=4 // n, clips=clips) for n in (1, 2))
+    one, two = (written(home / f"of-{n}", batch=4 // n, clips=clips, shard=shard) for n in (1, 2))
     assert run(capsys, *finetune_arguments(one, llama, home / "one", *exact))[0] == 0
     command = [
         *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"),
@@ -160,6 +174,30 @@ def test_two_processes_learn_what_one_does(llama, clip, home, capsys):
     for line, other in zip(alone, together, strict=True):
         for figure in line.keys() - {"time"}:
             assert other[figure] == pytest.approx(line[figure], rel=1e-4), figure
+
+
+def test_what_cannot_be_spread_out_is_one_line(llama, clip, home, capsys):
+    task = written(home / "task", clips=[clip], shard=True)
+    lines = [json.loads(line) for line in (task / "data.jsonl").read_text().splitlines()]
+    lines[0]["video"] = None
+    (task / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    code, _, err = run(capsys, *finetune_arguments(task, llama, home / "run"))
+    assert code == 2 and "leave shard out of the recipe" in err.splitlines()[-1]
+    quantized = load(str(llama), quantize="4bit").model.llm
+    with pytest.raises(ModelError, match="--quantize none"):
+        quantized.shard(torch.device("cpu"))
+
+
+def test_the_shipped_configs_are_usable():
+    recipe = load_recipe(CONFIGS / "paper.yaml")
+    paper = recipe.paper
+    for name in ("epochs", "batch", "rate", "betas", "weight_decay"):
+        assert getattr(recipe.training, name) == getattr(paper, name), name
+    assert recipe.frames == recipe.transfer.frames == paper.frames
+    shape, patch_width = shape_of(VICUNA)
+    assert adapter_size(shape, patch_width, recipe.lora, recipe.transfer) <= 2_500_000
+    config = load_config_from_file(str(CONFIGS / "accelerate/gpus.yaml"))
+    assert config.num_processes == 2
 
 
 @pytest.mark.parametrize(

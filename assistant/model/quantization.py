@@ -17,6 +17,7 @@ __all__ = [
     "BITS",
     "QUANTIZATIONS",
     "check_quantization",
+    "is_quantized",
     "let_gradients_through",
     "quantizable",
     "quantize_network",
@@ -141,6 +142,11 @@ def let_gradients_through(network: nn.Module) -> None:
         if hasattr(module, PACKS):
             setattr(module, PACKS, False)
             module.state_dict()  # unpacks the weight, where it is packed
+
+
+def is_quantized(network: nn.Module) -> bool:
+    """Whether some layer is in 8 or 4 bit."""
+    return any(hasattr(p, "quant_state") or hasattr(p, "SCB") for p in network.parameters())
 
 
 def stored_bytes(rows: int, columns: int, bits: int, plain: int) -> int:
