@@ -16,6 +16,7 @@ from assistant.calibration import fit
 from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.recipes import Made, Recipe, load_recipe
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
@@ -117,7 +118,8 @@ def finetune(
     else:
         finetuner.save()
     try:
-        finetuner.run()
+        with within_memory(LEARN_LESS):
+            finetuner.run()
         installed = finish(finetuner, keeper, install)
         finetuner.accelerator.wait_for_everyone()  # the adapter is whole
     finally:

@@ -105,9 +105,10 @@ class Finetuner:
             betas=tuple(recipe.training.betas),
         )
         self.learner = learner
-        frozen = [name for name, p in learner.named_parameters() if not p.requires_grad]
+        same = [name for name, p in learner.named_parameters() if not p.requires_grad]
+        same += [name for name, _ in learner.named_buffers()]
         leave = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
-        leave(learner, frozen)  # every process has loaded them, or holds its shard
+        leave(learner, same)  # every process has loaded them, or holds its shard
         self.wrapped = self.accelerator.prepare(learner)
         self.progress = Progress()
         self._moving = False  # between two whole states

@@ -16,6 +16,7 @@ from assistant.model.instructblip import build, sizes_of_checkpoint, sizes_of_pr
 from assistant.model.loading import shape_of
 from assistant.model.lora import adapter_size
 from assistant.model.memory import (
+    LEARN_LESS,
     Plan,
     choose_plan,
     each_within_memory,
@@ -144,4 +145,6 @@ def test_a_full_gpu_while_it_answers_is_one_line():
     with pytest.raises(ModelError, match="fewer --frames"):
         next(told)
     with pytest.raises(ModelError, match="--quantize 4bit"), within_memory():
+        raise torch.OutOfMemoryError
+    with pytest.raises(ModelError, match="checkpointing: true"), within_memory(LEARN_LESS):
         raise torch.OutOfMemoryError

@@ -163,7 +163,7 @@ def test_two_processes_learn_what_one_does(llama, clip, home, capsys, shard):
         *("--main_process_port=0", "-m", "assistant"),
         *map(str, finetune_arguments(two, llama, home / "two", *exact)),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("parameters, kept") == 1
     alone, together = (
@@ -317,6 +317,15 @@ def test_only_the_files_that_are_needed_come_from_the_hub(llama, monkeypatch, ho
     assert paper_scale.checkpoint_folder(VICUNA) == llama
     hub = f"Salesforce/{VICUNA}"
     assert asked == [(hub, "*.safetensors"), (hub, "*.bin")]
+
+
+def test_a_checkpoint_is_fetched_before_it_is_needed(llama, capsys, monkeypatch):
+    monkeypatch.setattr(paper_scale.weights_store, "ensure_hub", lambda *_, **__: llama)
+    code, out, err = run(capsys, "fetch", VICUNA)
+    assert (code, out) == (0, f"{VICUNA} is ready: {llama}\n")
+    assert "research only" in err
+    code, _, err = run(capsys, "fetch", "maxi")
+    assert code == 2 and "is unknown" in one_line(err)
 
 
 def test_a_plan_that_does_not_hold_goes_one_step_down_and_says_so(llama, monkeypatch):

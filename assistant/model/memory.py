@@ -18,6 +18,7 @@ from assistant.model.quantization import BITS, quantizable, stored_bytes
 __all__ = [
     "AUTO",
     "CONTEXT",
+    "LEARN_LESS",
     "Need",
     "Part",
     "Plan",
@@ -34,7 +35,11 @@ __all__ = [
 AUTO = "auto"
 CONTEXT = 1024  # tokens of the LLM: visual tokens, prompt, dialogue and answer
 HEADROOM = 0.05  # of the need, for what an allocator cannot use
-CUDA_CONTEXT = 0.6e9  # bytes that a process needs on a GPU before its first tensor
+ASK_LESS = "ask with fewer --frames or a shorter dialogue, or load with --quantize 4bit"
+LEARN_LESS = (
+    "in the recipe take checkpointing: true, a smaller batch with a larger accumulate, or fewer "
+    "frames, or load with --quantize 4bit; then --resume"
+)
 
 
 @dataclass(frozen=True)
@@ -220,16 +225,13 @@ def gigabytes(count: float) -> str:
 
 
 @contextmanager
-def within_memory() -> Iterator[None]:
+def within_memory(advice: str = ASK_LESS) -> Iterator[None]:
     """A GPU that is full in one line. Raises ModelError."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise ModelError(
-            "the GPU's memory is full; ask with fewer --frames or a shorter dialogue, "
-            "or load with --quantize 4bit"
-        ) from error
+        raise ModelError(f"the GPU's memory is full; {advice}") from error
 
 
 def each_within_memory(pieces: Iterator[str]) -> Iterator[str]:

@@ -97,7 +97,7 @@ def load_paper_scale(
         tell("no GPU with CUDA is used: an answer takes minutes")
     for bits in {plan.llm_bits, plan.encoder_bits}:
         check_quantization(bits, place)
-    options = {"dtype": dtype, "device": place, "attention": attention}
+    options = {"dtype": dtype, "device": place, "attention": "sdpa" if on_gpu else attention}
     try:
         return _tried(build(checkpoint, model_name(model), plan, **options), frames, context)
     except torch.OutOfMemoryError as error:
