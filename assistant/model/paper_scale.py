@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +20,7 @@ from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.checkpoint import FILES, Checkpoint
 from assistant.model.instructblip import build, sizes_of_checkpoint
-from assistant.model.memory import (
-    AUTO,
-    CONTEXT,
-    choose_plan,
-    free_memory,
-    step_down,
-)
+from assistant.model.memory import AUTO, CONTEXT, Plan, choose_plan, free_memory, step_down
 from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.presets import model_name, preset_of, read_presets, terms_once
 
@@ -95,11 +90,16 @@ def load_paper_scale(
     tell(f"{model_name(model)} on {place.type}, {plan.as_text(sizes, free_memory(place))}")
     if not on_gpu and sizes.parameters > LARGE:
         tell("no GPU with CUDA is used: an answer takes minutes")
-    for bits in {plan.llm_bits, plan.encoder_bits}:
-        check_quantization(bits, place)
-    options = {"dtype": dtype, "device": place, "attention": "sdpa" if on_gpu else attention}
+    make = partial(
+        _make,
+        checkpoint.folder,
+        model_name(model),
+        dtype=dtype,
+        device=place,
+        attention="sdpa" if on_gpu else attention,
+    )
     try:
-        return _tried(build(checkpoint, model_name(model), plan, **options), frames, context)
+        return make(plan)
     except torch.OutOfMemoryError as error:
         lower = step_down(plan, quantize, on_gpu)
         if lower is None:
@@ -109,17 +109,29 @@ def load_paper_scale(
             ) from error
     torch.cuda.empty_cache()
     tell(f"that did not fit after all; one step down: {lower.precision}")
-    for bits in {lower.llm_bits, lower.encoder_bits}:
-        check_quantization(bits, place)
-    lower = replace(lower, chunk=max(1, lower.chunk // 2))
     try:
-        again = Checkpoint(checkpoint.folder)
-        return _tried(build(again, model_name(model), lower, **options), frames, context)
+        return make(replace(lower, chunk=max(1, lower.chunk // 2)))
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"not enough memory, not for {lower.precision} either; close what else uses the GPU, "
             "or take --quantize 4bit, fewer --frames or a smaller model"
         ) from error
+
+
+def _make(
+    folder: Path,
+    name: str,
+    plan: Plan,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+) -> VideoAssistant:
+    """The model under ``plan``, tried on a GPU. Raises torch.OutOfMemoryError, ModelError."""
+    for bits in {plan.llm_bits, plan.encoder_bits}:
+        check_quantization(bits, device)
+    model = build(Checkpoint(folder), name, plan, dtype=dtype, device=device, attention=attention)
+    return _tried(model, plan.frames, plan.context)
 
 
 def _tried(model: VideoAssistant, frames: int, context: int) -> VideoAssistant:
