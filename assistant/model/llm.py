@@ -76,7 +76,7 @@ class LanguageModel(nn.Module):
         kinds = set(self.network._no_split_modules)
         for layer in list(self.network.modules()):
             if type(layer).__name__ in kinds:
-                fully_shard(layer, mesh=mesh)
+                fully_shard(layer, mesh=mesh, reshard_after_forward=True)
 
     def prompt_ids(self, prompt: str, history: History = ()) -> Tensor:
         """Ids of the earlier turns and the prompt, ``(Lp,)``."""
