@@ -281,9 +281,11 @@ def finetuned(model: VideoAssistant, frames: list[int], memory: Memory, idle: in
         patches = torch.randn(shape, dtype=torch.bfloat16, device=ids.device)
 
         def step(patches: Tensor = patches) -> None:
-            with model.adapters.using("learned") as qformer:
-                visual = qformer(patches, ids, mask)
-            torch.cat(model.llm.answer_losses(visual, prompts, answers)).mean().backward()
+            with torch.autocast(ids.device.type, torch.bfloat16):
+                with model.adapters.using("learned") as qformer:
+                    visual = qformer(patches, ids, mask)
+                loss = torch.cat(model.llm.answer_losses(visual, prompts, answers)).mean()
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 

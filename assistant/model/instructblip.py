@@ -184,7 +184,7 @@ def _text(config: Mapping[str, Any]) -> PretrainedConfig:
     """The language model's config; a frozen T5 drops nothing out, also while others learn."""
     text = _plain(config["text_config"])
     if config["text_config"]["model_type"] == "t5":
-        return T5Config(**text | {"dropout_rate": 0.0})
+        return T5Config(**{"decoder_start_token_id": 0} | text | {"dropout_rate": 0.0})
     return LlamaConfig(**text)
 
 
@@ -239,8 +239,12 @@ def _language_model(
         network.get_output_embeddings().weight = network.get_input_embeddings().weight
     network.to(device)  # buffers
     tokenizer = _tokenizer(checkpoint.folder)
-    network.generation_config = GenerationConfig.from_model_config(text)
-    network.generation_config.eos_token_id = tokenizer.eos_token_id
+    network.generation_config = GenerationConfig(  # not the settings that old configs carry
+        bos_token_id=text.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=text.pad_token_id,
+        decoder_start_token_id=getattr(text, "decoder_start_token_id", None),
+    )
     kind = EncoderDecoder if text.is_encoder_decoder else LanguageModel
     return kind(network, tokenizer, config)
 
