@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assistant.features import FeatureStore
     from assistant.session import Assistant
 
@@ -24,18 +26,37 @@ def load(
     *,
     base: Path | None = None,
     precision: str = "auto",
+    quantize: str = "auto",
+    device: str = "auto",
+    frames: int = 8,
     store: FeatureStore | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Assistant:
     """The named model, ready to open clips; fetches the weights that the cache lacks.
 
     Args:
-        name: a shipped model. base: a folder of other base weights for it.
-        precision: "auto", "fp32" or "bf16".
+        name: mini; or a paper-scale model: a preset, a hub id, or a checkpoint's folder.
+        base: a folder of other base weights, for mini.
+        precision: "auto", "fp32", "bf16" or "fp16".
+        quantize: "none", "8bit", "4bit" or "auto": what fits into the free memory; mini: none.
+        device: "cpu", "cuda" or "auto": a GPU, where there is one; mini: the processor.
+        frames: that memory is planned for, at paper scale.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
+        tell: gets terms and memory plan of a paper-scale model, a line each.
     Raises:
-        InputError: unknown name or precision. WeightsError: weights missing or damaged.
+        InputError: unknown name or option. WeightsError: weights missing or damaged.
+        ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
     from assistant.model.loading import load_model
     from assistant.session import Assistant
 
-    return Assistant(load_model(name, base=base, precision=precision), store)
+    model = load_model(
+        name,
+        base=base,
+        precision=precision,
+        quantize=quantize,
+        device=device,
+        frames=frames,
+        tell=tell,
+    )
+    return Assistant(model, store)

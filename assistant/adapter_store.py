@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from assistant.errors import InputError
+from assistant.presets import model_name
 from assistant.recipes import RECIPE, Recipe, load_recipe
 from assistant.resources import adapters_dir, user_dir
 from assistant.templates import TaskPrompt, load_prompt
@@ -39,15 +40,18 @@ def list_models() -> list[str]:
 
 
 def user_adapters(model: str) -> Path:
-    """Folder of the person's own adapters of a model."""
-    return user_dir() / "adapters" / model
+    """Folder of the person's own adapters of a model: by name, hub id or folder."""
+    return user_dir() / "adapters" / model_name(model)
 
 
 def adapter_folders(model: str = "mini") -> dict[str, tuple[Path, str]]:
     """Folder and origin of every adapter of a model, by name; an own one hides a shipped one."""
     found = {
         path.parent.name: (path.parent, origin)
-        for origin, root in (("shipped", adapters_dir() / model), ("own", user_adapters(model)))
+        for origin, root in (
+            ("shipped", adapters_dir() / model_name(model)),
+            ("own", user_adapters(model)),
+        )
         for path in root.glob(f"*/{RECIPE}")
         if not path.parent.name.startswith(".")
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from assistant.cli_options import count
+from assistant.cli_options import add_backend_options, backend_options, count
 from assistant.errors import InputError
 
 __all__ = ["add_evaluate"]
@@ -41,8 +41,8 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("what", metavar="base|TASK", help="the base weights, or a task")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True)
-    parser.add_argument("--model", default="mini", help="default: mini")
-    parser.add_argument("--weights", metavar="DIR", type=Path, help="other base weights")
+    add_backend_options(parser)
+    parser.add_argument("--weights", dest="base", metavar="DIR", type=Path, help="as --base")
     parser.add_argument("--seed", type=int, default=11, help="of what is drawn (11)")
     parser.add_argument(
         "--split", choices=["train", "dev", "test", "all"], default="test", help="default: test"
@@ -78,7 +78,7 @@ def run_base(args: argparse.Namespace) -> int:
     from assistant.evaluation_report import render, save
     from assistant.model.loading import load_model
 
-    model = load_model(args.model, base=args.weights)
+    model = load_model(args.model, **backend_options(args))
     report = evaluate_base(
         model,
         args.photos,
@@ -108,7 +108,7 @@ def run_task(args: argparse.Namespace) -> int:
     for name in adapters:  # mistakes show before the model loads
         find_task(args.what, args.model) if name == "none" else find_adapter(name, args.model)
     read_items(args.data / "data.jsonl" if args.data.is_dir() else args.data)
-    model = load_model(args.model, base=args.weights)
+    model = load_model(args.model, **backend_options(args))
     report = evaluate_task(
         model,
         args.what,

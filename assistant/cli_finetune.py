@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli_options import count
+from assistant.cli_options import (
+    add_backend_options,
+    backend_options,
+    count,
+    first_process,
+)
 from assistant.recipes import ABLATIONS
 
 if TYPE_CHECKING:
@@ -40,6 +45,7 @@ examples:
   assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
   assistant ask clip.mp4 "Is it open?" --task mytask
   assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
+  assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
 """
 
 ADAPTERS_EPILOG = """\
@@ -47,6 +53,7 @@ examples:
   assistant adapters list
   assistant adapters show motion
   assistant adapters check run/adapter
+  assistant adapters size --model instructblip-vicuna-7b
 """
 
 
@@ -95,11 +102,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         "(routing), lora, attributes",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
-    parser.add_argument("--model", default="mini", metavar="NAME", help="default mini")
-    parser.add_argument("--base", metavar="DIR", type=Path, help="other base weights")
-    parser.add_argument(
-        "--precision", default="auto", metavar="NAME", help="auto, fp32 or bf16 (default auto)"
-    )
+    add_backend_options(parser)
     parser.add_argument(
         "--no-install", action="store_true", help="leave the adapter in RUN/adapter alone"
     )
@@ -161,7 +164,10 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
     from assistant.model.loading import load_model
     from assistant.training import CURVES, ablated, finetune
 
-    model = load_model(args.model, base=args.base, precision=args.precision, attention="eager")
+    options = backend_options(args) | {"frames": recipe.frames or 1}
+    if recipe.training.shard:  # it goes to the GPUs layer by layer
+        options |= {"device": "cpu"} | ({"quantize": "none"} if args.quantize == "auto" else {})
+    model = load_model(args.model, attention="eager", **options)
     try:
         done = finetune(
             ablated(recipe, args.without),
@@ -175,6 +181,8 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    if not first_process():
+        return 0
     for name, value in done.made.figures.items():
         print(f"{name:>20}  {value:.4f}")
     print(f"{done.parameters:,} parameters, kept: epoch {done.made.epoch}")
@@ -196,13 +204,19 @@ def add_adapters(commands: argparse._SubParsersAction) -> None:
         ("list", "every adapter, its task and its figure", run_list),
         ("show", "one adapter: recipe, data, figures", run_show),
         ("check", "load one adapter on its base", run_check),
+        ("size", "how many numbers an adapter of a model learns", run_size),
     ):
         action = actions.add_parser(name, help=help_text, description=help_text.capitalize())
-        if name != "list":
+        if name == "size":
+            action.add_argument(
+                "--config", metavar="FILE.yaml", type=Path, help="a recipe (default: the defaults)"
+            )
+        elif name != "list":
             action.add_argument("name", metavar="NAME|DIR", help="an adapter's name or folder")
-        action.add_argument("--model", default="mini", metavar="NAME", help="default mini")
         if name == "check":
-            action.add_argument("--base", metavar="DIR", type=Path, help="other base weights")
+            add_backend_options(action)
+        else:
+            action.add_argument("--model", default="mini", metavar="NAME", help="default mini")
         action.set_defaults(run=run)
 
 
@@ -260,7 +274,29 @@ def run_check(args: argparse.Namespace) -> int:
 
     stored = find_adapter(args.name, args.model)
     adapter_prompt(stored)
-    model = load_model(args.model, base=args.base)
+    model = load_model(args.model, **backend_options(args))
     model.load_adapter(stored.folder, stored.recipe)
     print(f"{stored.name}: whole, and made for {model.fingerprint}")
+    return 0
+
+
+def run_size(args: argparse.Namespace) -> int:
+    """Counted on modules of the real shape that hold no numbers."""
+    from dataclasses import replace
+
+    from assistant.model.loading import shape_of
+    from assistant.model.lora import adapter_size
+    from assistant.recipes import Recipe, load_recipe
+
+    recipe = Recipe(task="any") if args.config is None else load_recipe(args.config)
+    shape, patch_width = shape_of(args.model)
+    print(
+        f"{args.model}: Q-Former of {shape.layers} layers, {shape.width} wide, "
+        f"{shape.queries} queries"
+    )
+    paper = replace(recipe.transfer, layers=0, contrast=0)  # every layer, MTransLLAMA's parts alone
+    for what, transfer in (("as the recipe says", recipe.transfer), ("as in the paper", paper)):
+        layers = min(transfer.layers or shape.layers, shape.layers)
+        learned = adapter_size(shape, patch_width, recipe.lora, transfer)
+        print(f"{learned:>12,} parameters {what}: rank {recipe.lora.rank}, {layers} layers")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Parser",
+    "add_backend_options",
     "add_clip_options",
     "add_model_options",
+    "backend_options",
     "count",
+    "first_process",
     "load_assistant",
     "open_session",
     "say",
@@ -109,16 +113,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="a task adapter, or none (default auto: the task's own, where it has one)",
     )
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
-    group.add_argument("--model", default="mini", metavar="NAME", help="default mini")
-    group.add_argument(
-        "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"
-    )
-    group.add_argument(
-        "--precision",
-        default="auto",
-        metavar="NAME",
-        help="auto, fp32 or bf16 (default auto: bf16 where the processor computes in it)",
-    )
+    add_backend_options(group)
     group.add_argument(
         "--without",
         nargs="+",
@@ -130,11 +125,61 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
+def first_process() -> bool:
+    """Whether this is the one of several training processes that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def add_backend_options(parser: argparse._ActionsContainer) -> None:
+    """Which weights, where and how exact."""
+    parser.add_argument(
+        "--model",
+        default="mini",
+        metavar="NAME|DIR",
+        help="mini, a paper-scale model (docs/models.md), a hub id, or the folder of an "
+        "InstructBLIP checkpoint (default mini)",
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"
+    )
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        metavar="NAME",
+        help="auto, fp32, bf16 or fp16 (default auto: bf16 where it is computed in)",
+    )
+    parser.add_argument(
+        "--quantize",
+        default="auto",
+        metavar="HOW",
+        help="none, 8bit, 4bit or auto: what fits into the free memory (default auto; mini: none)",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu, cuda or auto: a GPU, where there is one (default auto; mini: cpu)",
+    )
+
+
+def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[str, Any]:
+    """What ``args`` say of the backend, as ``load`` takes it; ``frames`` where they have it."""
+    options = {
+        "base": args.base,
+        "precision": args.precision,
+        "quantize": args.quantize,
+        "device": args.device,
+        "tell": say if first_process() and not quiet else None,
+    }
+    frames = getattr(args, "frames", None)
+    return options if frames is None else options | {"frames": frames}
+
+
 def load_assistant(args: argparse.Namespace) -> Assistant:
     """The model that ``args`` names."""
     from assistant import load
 
-    return load(args.model, base=args.base, precision=args.precision)
+    return load(args.model, **backend_options(args, quiet=args.quiet))
 
 
 def open_session(args: argparse.Namespace, **options: Any) -> Session:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from assistant.cli_ask import stream
-from assistant.cli_options import count
+from assistant.cli_options import count, say
 
 __all__ = ["add_cache", "add_demo", "add_doctor", "add_fetch", "add_pretrain", "add_scenes"]
 
@@ -20,6 +20,7 @@ fetch goes on where it was. Every command fetches what it needs by itself.
 examples:
   assistant fetch              before going offline
   assistant fetch speech       for --transcribe
+  assistant fetch instructblip-flan-t5-xl      4 billion parameters, from a model hub
 """
 
 SCENES_EPILOG = """\
@@ -84,8 +85,9 @@ def add_fetch(commands: argparse._SubParsersAction) -> None:
         "name",
         nargs="?",
         default="mini",
-        choices=("mini", *FETCHED),
-        help="mini: the model (default); speech: for --transcribe; samples: a clip to try",
+        metavar="NAME",
+        help="mini: the model (default); speech: for --transcribe; samples: a clip to try; or a "
+        "paper-scale model (docs/models.md), from its hub",
     )
     parser.set_defaults(run=run_fetch)
 
@@ -95,6 +97,16 @@ def run_fetch(args: argparse.Namespace) -> int:
         from assistant.weights_store import ensure
 
         print(f"{args.name} is ready: {ensure(FETCHED[args.name])}")
+        return 0
+    from assistant.presets import is_shipped, terms_once
+
+    if not is_shipped(args.name):
+        from assistant.model.paper_scale import checkpoint_folder
+
+        terms = terms_once(args.name)
+        if terms is not None:
+            say(terms)
+        print(f"{args.name} is ready: {checkpoint_folder(args.name)}")
         return 0
     from assistant.model.loading import load_model
 

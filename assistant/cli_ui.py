@@ -8,7 +8,7 @@ import tempfile
 from importlib import util
 from pathlib import Path
 
-from assistant.cli_options import count, say
+from assistant.cli_options import add_backend_options, count, say
 from assistant.errors import InputError, WeightsError
 
 __all__ = ["add_ui"]
@@ -45,11 +45,7 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--max-minutes", type=count, default=60, metavar="N", help="longest clip (default 60)"
     )
-    parser.add_argument("--model", default="mini", metavar="NAME", help="default mini")
-    parser.add_argument(
-        "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"
-    )
-    parser.add_argument("--precision", default="auto", help="auto, fp32 or bf16")
+    add_backend_options(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_ui)
 
@@ -64,17 +60,23 @@ def run_ui(args: argparse.Namespace) -> int:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
 
     from assistant import weights_store
+    from assistant.presets import terms_once
     from assistant.ui.app import build, launch
     from assistant.ui.room import Room
     from assistant.ui.settings import Options
     from assistant.ui.uploads import Limits
 
+    terms = None if args.quiet else terms_once(args.model)
+    if terms is not None:
+        say(terms)
     with contextlib.suppress(WeightsError):  # the page does without the sample clip
         weights_store.ensure("samples", progress=not args.quiet)
     options = Options(
         model=args.model,
         base=args.base,
         precision=args.precision,
+        quantize=args.quantize,
+        device=args.device,
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     with tempfile.TemporaryDirectory(prefix="assistant-ui-") as folder:

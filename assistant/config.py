@@ -23,6 +23,7 @@ __all__ = [
     "ModelConfig",
     "QFormerConfig",
     "TransferConfig",
+    "ViTConfig",
     "from_mapping",
     "from_yaml",
 ]
@@ -46,6 +47,24 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.deep not in ("last", "head"):
             raise ConfigError(f"encoder: deep is {self.deep!r}; choose last or head")
+
+
+@dataclasses.dataclass(frozen=True)
+class ViTConfig:
+    """InstructBLIP's frozen image encoder, as its checkpoint describes it."""
+
+    size: int = 224  # side of the square input, pixels
+    patch: int = 14  # side of a patch, pixels
+    width: int = 1408
+    layers: int = 39
+    mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)  # of red, green, blue; CLIP's
+    std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
+
+    def __post_init__(self) -> None:
+        if self.size % self.patch:
+            raise ConfigError(
+                f"encoder: size {self.size} is not a multiple of patch {self.patch}; change one"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +95,7 @@ class LLMConfig:
     weights: str = "smollm2-135m-instruct"
     turn: str = "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
     end: str = "<|im_end|>\n"  # closes an answer inside the history
+    special_tokens: bool = False  # the tokenizer adds its own to a prompt: Llama's <s>, T5's </s>
     max_new_tokens: int = 48
     repetition_penalty: float = 1.0
     no_repeat: int = 0  # so many tokens in a row are not said twice; 0: they may be
@@ -130,7 +150,7 @@ class ModelConfig:
     """One backend: encoder, Q-Former and LLM."""
 
     name: str
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: EncoderConfig | ViTConfig = EncoderConfig()
     qformer: QFormerConfig = QFormerConfig()
     llm: LLMConfig = LLMConfig()
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from assistant.adapter_store import adapter_folders
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, ModelError
+from assistant.presets import read_presets
 from assistant.recipes import load_recipe
 from assistant.resources import adapters_dir, cache_dir
 from assistant.weights_lock import read_lock
@@ -64,6 +65,7 @@ def examine() -> tuple[Check, ...]:
         *(_weights(name) for name in (*NEEDED_WEIGHTS, *OPTIONAL_WEIGHTS)),
         _trained(),
         *_adapters(),
+        *_presets(),
     )
 
 
@@ -232,3 +234,27 @@ def _adapters() -> Iterator[Check]:
             yield Check(row, "warn", found, f"assistant finetune {name}, or remove {folder}")
         else:
             yield Check(row, "ok", f"made for {made.base}")
+
+
+def _presets() -> Iterator[Check]:
+    """What each paper-scale model needs, counted without its weights, and what fits here."""
+    import torch
+
+    from assistant.model.instructblip import sizes_of_preset
+    from assistant.model.memory import Plan, choose_plan, free_memory, gigabytes
+
+    on_gpu = torch.cuda.is_available()
+    free = free_memory(torch.device("cuda" if on_gpu else "cpu"))
+    where = "the GPU" if on_gpu else "memory, no GPU: minutes an answer"
+    for name, preset in read_presets().presets.items():
+        sizes = sizes_of_preset(preset.llm)
+        plans = (Plan(), Plan(8, 8), Plan(4))
+        needs = ", ".join(
+            f"{plan.llm_bits or 16} bit {gigabytes(plan.need(sizes).total)}" for plan in plans
+        )
+        try:
+            best = choose_plan(sizes, free, on_gpu=on_gpu).precision
+        except ModelError:
+            best = "it does not fit"
+        found = f"{sizes.parameters / 1e9:.1f} B parameters, {preset.licence}; {needs}"
+        yield Check(name, "ok", f"{found}; {gigabytes(free)} free ({where}): {best}")

@@ -55,6 +55,8 @@ class Training:
     motion: float = 0.0  # weight of dense supervision of motion; generated clips only
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
     llm_rate: float = 0.3  # share of the rate, for the epochs after them
+    checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory
+    shard: bool = False  # spread the LLM's layers over the processes that train together
     sparse_epochs: int = 0  # epochs, the first, that look at one drawn frame of every two
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes

@@ -10,6 +10,7 @@ __all__ = [
     "adapters_dir",
     "cache_dir",
     "caption_lexicon",
+    "presets_file",
     "prompts_dir",
     "user_dir",
     "weights_lock",
@@ -29,6 +30,11 @@ def adapters_dir() -> Path:
 def weights_lock() -> Path:
     """The lock file that names every fetched file and its sha256."""
     return Path(str(files("assistant"))) / "weights.lock.yaml"
+
+
+def presets_file() -> Path:
+    """The paper-scale models by name."""
+    return Path(str(files("assistant"))) / "presets.yaml"
 
 
 def caption_lexicon() -> Path:

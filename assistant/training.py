@@ -16,6 +16,7 @@ from assistant.calibration import fit
 from assistant.curves import draw_curves
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.recipes import Made, Recipe, load_recipe
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item, read_items
@@ -102,6 +103,11 @@ def finetune(
     train, dev = split_items(examples.items, recipe)
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
+    if recipe.training.shard and len({item.video is None for item in [*train, *dev]}) > 1:
+        raise InputError(
+            "shard: some examples have a clip and some have none, so that processes would wait for "
+            "each other for ever; give data of one kind, or leave shard out of the recipe"
+        )
     if not any(item.video for item in [*train, *dev]):
         still = replace(recipe.transfer, temporal=False, contrast=0)
         recipe = replace(recipe, frames=0, transfer=still)
@@ -117,15 +123,29 @@ def finetune(
         finetuner.load()
     else:
         finetuner.save()
-    finetuner.run()
-    if finetuner.accelerator.is_main_process:
-        calibrate(finetuner, keeper.folder)
-    draw_curves(out / LOG, out / CURVES)
-    draw_curves(out / LOG, keeper.folder / CURVES)
-    made = load_made(keeper.folder)
-    (keeper.folder / CARD).write_text(card(replace(recipe, made=made), prompt, finetuner))
-    installed = install_adapter(keeper.folder, recipe.task, model.name) if install else None
-    return Finished(keeper.folder, made, finetuner.parameters, installed)
+    try:
+        with within_memory(LEARN_LESS):
+            finetuner.run()
+        installed = finish(finetuner, keeper, install)
+        finetuner.accelerator.wait_for_everyone()  # the adapter is whole
+    finally:
+        finetuner.end()
+    return Finished(keeper.folder, load_made(keeper.folder), finetuner.parameters, installed)
+
+
+def finish(finetuner: Finetuner, keeper: _Keeper, install: bool) -> StoredAdapter | None:
+    """Calibrate and describe the adapter that was kept; one of several processes writes."""
+    finetuner.accelerator.wait_for_everyone()  # the adapter is written
+    calibrate(finetuner, keeper.folder)  # all of them: an LLM may be spread over them
+    if not finetuner.accelerator.is_main_process:
+        return None
+    draw_curves(finetuner.out / LOG, finetuner.out / CURVES)
+    draw_curves(finetuner.out / LOG, keeper.folder / CURVES)
+    recipe = replace(finetuner.recipe, made=load_made(keeper.folder))
+    (keeper.folder / CARD).write_text(card(recipe, keeper.prompt, finetuner))
+    if not install:
+        return None
+    return install_adapter(keeper.folder, recipe.task, finetuner.model.name)
 
 
 def prepare(
@@ -165,7 +185,8 @@ def calibrate(run: Finetuner, folder: Path) -> None:
             scores += learner.choice_scores(part)
             right += [one.example.choices.index(one.example.answer) for one in part]
     made = replace(recipe.made, calibration=fit(scores, right))
-    replace(recipe, made=made).save(folder)
+    if run.accelerator.is_main_process:
+        replace(recipe, made=made).save(folder)
 
 
 def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from assistant.errors import InputError, VideoError
 from assistant.model.attributes import attribute_text
 from assistant.model.vision import ImageEncoder
+from assistant.model.vit import ViTEncoder
 from assistant.training_data import Item
 from assistant.training_scenes import draw_clip, is_generated
 from assistant.video import read_clip
@@ -78,13 +79,13 @@ def clips_of(items: Sequence[Item]) -> dict[ClipRef, str]:
 
 
 class ClipTable:
-    """Patches ``(T, K, Dv)`` and mean classes ``(1000,)`` of clips, fp16.
+    """Patches ``(T, K, Dv)`` and mean classes ``(C,)`` of clips, fp16.
 
     One folder holds all clips encoded so far with one encoder at T frames; each run that met new
     ones has added a shard of them. A clip with fewer than T frames leaves the last ones empty.
     """
 
-    def __init__(self, folder: Path, encoder: ImageEncoder) -> None:
+    def __init__(self, folder: Path, encoder: ImageEncoder | ViTEncoder) -> None:
         """What ``folder`` holds, whole or not."""
         self.folder, self.encoder = folder, encoder
         self.places: dict[str, _Place] = {}
@@ -128,7 +129,7 @@ class ClipTable:
 
     @classmethod
     def open(
-        cls, root: Path, encoder: ImageEncoder, clips: dict[ClipRef, str], frames: int
+        cls, root: Path, encoder: ImageEncoder | ViTEncoder, clips: dict[ClipRef, str], frames: int
     ) -> ClipTable:
         """The table under ``root`` with these clips in it; those it lacks are encoded now.
 
@@ -150,7 +151,9 @@ class ClipTable:
         shard = secrets.token_hex(4)  # several processes may add at a time
         shape = (len(clips), frames, self.encoder.patch_count, self.encoder.width)
         patches = _memmap(self.folder / f"{PATCHES}-{shard}.npy", shape)
-        classes = _memmap(self.folder / f"{CLASSES}-{shard}.npy", (len(clips), 1000))
+        classes = _memmap(
+            self.folder / f"{CLASSES}-{shard}.npy", (len(clips), self.encoder.class_count)
+        )
         known = len(self.places)
         with (
             (self.folder / INDEX).open("a") as lines,

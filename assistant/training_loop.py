@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import is_tensorboard_available
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from assistant.errors import InputError
@@ -75,8 +76,12 @@ class Finetuner:
         )
         self.accelerator.init_trackers(TENSORBOARD)
         self.name = recipe.task
+        if recipe.training.shard and self.accelerator.num_processes > 1:
+            model.llm.shard(self.accelerator.device)
         model.to(self.accelerator.device)
-        model.qformer.to(model.llm.network.dtype)  # what learns is fp32 all the same
+        dtype = model.llm.network.dtype  # fp16 has no range for gradients
+        model.qformer.to(torch.float32 if dtype == torch.float16 else dtype)  # what learns is fp32
+        model.llm.let_learn(checkpointing=recipe.training.checkpointing)
         model.adapters.add(self.name, recipe.lora, recipe.transfer)
         learner = Learner(model, recipe, table, self.name)
         if recipe.training.slots or recipe.training.silent_epochs:
@@ -100,6 +105,10 @@ class Finetuner:
             betas=tuple(recipe.training.betas),
         )
         self.learner = learner
+        same = [name for name, p in learner.named_parameters() if not p.requires_grad]
+        same += [name for name, _ in learner.named_buffers()]
+        leave = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        leave(learner, same)  # every process has loaded them, or holds its shard
         self.wrapped = self.accelerator.prepare(learner)
         self.progress = Progress()
         self._moving = False  # between two whole states
@@ -115,7 +124,7 @@ class Finetuner:
         return count_trainable(own)
 
     def run(self) -> None:
-        """Train to the end; Ctrl-C saves first."""
+        """Train to the end; Ctrl-C saves first. Then :meth:`end`."""
         try:
             while self.progress.epoch < self.recipe.training.epochs and not self._is_stale():
                 self._run_epoch()
@@ -124,8 +133,10 @@ class Finetuner:
             if not self._moving:  # else the last checkpoint stands
                 self.save()
             raise
-        finally:
-            self.accelerator.end_training()
+
+    def end(self) -> None:
+        """Close the logs, and what joins this process to the others."""
+        self.accelerator.end_training()
 
     def _is_stale(self) -> bool:
         patience = self.recipe.training.patience
@@ -180,6 +191,11 @@ class Finetuner:
         self._moving = True
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        if several:
+            every = self.accelerator.reduce(
+                torch.tensor(total, device=self.accelerator.device), "mean"
+            )
+            return float(every)
         return total
 
     def _precision(self) -> torch.autocast:

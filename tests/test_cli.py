@@ -51,7 +51,9 @@ class TestAsk:
         code, out, err = run(capsys, "ask", clip, "What happens?", "--frames", 2)
         assert (code, out) == (0, "I see " + " ".join(map(str, model.encoded[0])) + "\n")
         assert err.startswith("[frames at ") and err.count("\n") == 1
-        assert loads == [{"name": "mini", "base": None, "precision": "auto"}]
+        (loaded,) = loads
+        assert (loaded["name"], loaded["base"], loaded["precision"]) == ("mini", None, "auto")
+        assert (loaded["quantize"], loaded["device"], loaded["frames"]) == ("auto", "auto", 2)
 
     def test_quiet_leaves_the_answer_alone(self, loads, clip, capsys):
         code, out, err = run(capsys, "ask", clip, "What happens?", "--quiet")
@@ -111,8 +113,19 @@ class TestAsk:
 
     def test_which_model_is_passed_on(self, loads, clip, capsys):
         options = ("--model", "other", "--base", "folder", "--precision", "fp32")
+        options += ("--quantize", "4bit", "--device", "cuda", "--frames", 4, "--quiet")
         run(capsys, "ask", clip, "What?", *options)
-        assert loads == [{"name": "other", "base": Path("folder"), "precision": "fp32"}]
+        assert loads == [
+            {
+                "name": "other",
+                "base": Path("folder"),
+                "precision": "fp32",
+                "quantize": "4bit",
+                "device": "cuda",
+                "frames": 4,
+                "tell": None,
+            }
+        ]
 
     @pytest.mark.parametrize(
         "arguments",

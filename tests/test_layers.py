@@ -26,7 +26,7 @@ LAYERS = (
     "errors config resources",
     "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
     "time_* metrics metrics_* resampling consensus templates recipes adapter_store curves records "
-    "scenes scenes.* captions captions.*",
+    "scenes scenes.* captions captions.* presets",
     "model model.* sentences",
     "features answer evidence calibration session session_dialogue task_choice tasks tasks.*",
     "pretraining pretraining_* training training_* evaluation evaluation_report task_evaluation "
@@ -43,7 +43,7 @@ DOORS = {
     "pysubs2": ("assistant.cues",),
     "faster_whisper": ("assistant.speech",),
     "huggingface_hub": ("assistant.downloads",),
-    "bitsandbytes": ("assistant.model.llm",),
+    "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "gradio": ("assistant.ui.app",),
 }

@@ -65,7 +65,14 @@ class Engine:
                 _, dropped = self._models.popitem(last=False)
                 self._on_drop(dropped.model)
             base = self.options.base if name == self.options.model else None
-            self._models[key] = load(name, base=base, precision=key[1], store=store)
+            self._models[key] = load(
+                name,
+                base=base,
+                precision=key[1],
+                quantize=self.options.quantize,
+                device=self.options.device,
+                store=store,
+            )
         self._models.move_to_end(key)
         return Assistant(self._models[key].model, store)
 

@@ -34,6 +34,8 @@ class Options:
     model: str = "mini"
     base: Path | None = None
     precision: str = "auto"
+    quantize: str = "auto"
+    device: str = "auto"
     limits: Limits = field(default_factory=Limits)
     most_waiting: int = 200
     grace: float = 600.0  # seconds that a visitor's things stay after the page was left

@@ -18,8 +18,10 @@ from assistant.config import ModelConfig
 from assistant.errors import WeightsError
 from assistant.model.attributes import Attribute
 from assistant.model.llm import History, LanguageModel
+from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
 from assistant.model.vision import FrameFeatures, ImageEncoder
+from assistant.model.vit import ViTEncoder
 from assistant.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class VideoAssistant(nn.Module):
     def __init__(
         self,
         config: ModelConfig,
-        encoder: ImageEncoder,
+        encoder: ImageEncoder | ViTEncoder,
         qformer: QFormer,
         qformer_tokenizer: PreTrainedTokenizerBase,
         llm: LanguageModel,
@@ -68,11 +70,11 @@ class VideoAssistant(nn.Module):
         return self.encoder.fingerprint
 
     def encode(self, frames: np.ndarray) -> FrameFeatures:
-        """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and ImageNet classes."""
+        """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and, if it has any, classes."""
         return self.encoder(frames)
 
     def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
-        """Things that the encoder's classifier finds in frames with these classes ``(T, 1000)``."""
+        """Things that the encoder's classifier finds in frames with these classes ``(T, C)``."""
         return self.encoder.attributes(classes)
 
     @cached_property
@@ -119,6 +121,7 @@ class VideoAssistant(nn.Module):
     ) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
         ids, mask = self.fusion_ids(fusion)
+        patches = None if patches is None else patches.to(ids.device)
         if adapter is None and "adapters" not in self.__dict__:  # none was ever loaded
             return self.qformer(patches, ids, mask)
         with self.adapters.using(adapter) as qformer:
@@ -151,6 +154,7 @@ class VideoAssistant(nn.Module):
             kept.append(part)
         return "\n".join(kept), len(parts) - len(kept)
 
+    @within_memory()
     @torch.inference_mode()
     def generate(
         self,
@@ -165,8 +169,10 @@ class VideoAssistant(nn.Module):
         """Stream the greedy answer about frames ``(T, K, Dv)``; None asks without a picture."""
         visual = self.visual_tokens(None if patches is None else patches[None], [fusion], adapter)
         ids = self.llm.prompt_ids(prompt, history)
-        return self.llm.stream(visual, ids, max_new_tokens or self.config.llm.max_new_tokens)
+        longest = max_new_tokens or self.config.llm.max_new_tokens
+        return each_within_memory(self.llm.stream(visual, ids, longest))
 
+    @within_memory()
     @torch.inference_mode()
     def score(
         self,
@@ -196,11 +202,12 @@ class VideoAssistant(nn.Module):
             return []
         ids, mask = self.fusion_ids([fusion])
         with self.adapters.using(adapter) as qformer:
-            seen = None if patches is None else patches[None]
+            seen = None if patches is None else patches[None].to(ids.device)
             routes = qformer.states(seen, ids, mask).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 
+    @within_memory()
     @torch.inference_mode()
     def occlusion(
         self,

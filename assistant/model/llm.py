@@ -22,6 +22,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from assistant.config import LLMConfig
+from assistant.errors import ModelError
+from assistant.model.quantization import is_quantized, let_gradients_through
 
 __all__ = ["LanguageModel", "convert_gguf", "load_language_model"]
 
@@ -47,12 +49,42 @@ class LanguageModel(nn.Module):
         """W, the width of an input embedding."""
         return self.network.get_input_embeddings().weight.shape[1]
 
+    def let_learn(self, *, checkpointing: bool = False) -> None:
+        """Prepare to pass gradients to the visual tokens, in training mode; nothing here learns.
+
+        Args:
+            checkpointing: compute layers anew in the backward pass instead of keeping what they
+                made: about a third more time for much less memory.
+        """
+        let_gradients_through(self.network)
+        if checkpointing:
+            self.network.activation_checkpointing_enable({"use_reentrant": False})
+
+    def shard(self, device: torch.device) -> None:
+        """Spread every layer over the processes that train together (FSDP): each holds its part, on
+        ``device``, and gathers the whole layer while it is at work.
+
+        Raises:
+            ModelError: the LLM is quantized; then it is small already.
+        """
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        if is_quantized(self.network):
+            raise ModelError("a quantized LLM is not spread out; choose --quantize none with shard")
+        mesh = init_device_mesh(device.type, (torch.distributed.get_world_size(),))
+        kinds = set(self.network._no_split_modules)
+        for layer in list(self.network.modules()):
+            if type(layer).__name__ in kinds:
+                fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+
     def prompt_ids(self, prompt: str, history: History = ()) -> Tensor:
         """Ids of the earlier turns and the prompt, ``(Lp,)``."""
         turn, end = self.config.turn, self.config.end
         past = "".join(turn.format(prompt=asked) + answer + end for asked, answer in history)
         text = past + turn.format(prompt=prompt)
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        special = self.config.special_tokens
+        ids = self.tokenizer(text, add_special_tokens=special)["input_ids"]
         return torch.tensor(ids, dtype=torch.long)
 
     def answer_ids(self, answer: str, *, ended: bool = True) -> Tensor:

@@ -13,14 +13,20 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from assistant import weights_store
-from assistant.config import ModelConfig, from_yaml
+from assistant.config import EncoderConfig, ModelConfig, QFormerConfig, ViTConfig, from_yaml
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.attributes import read_class_names
-from assistant.model.efficientnet import load_checkpoint
+from assistant.model.checkpoint import Checkpoint
+from assistant.model.efficientnet import EfficientNetLite, load_checkpoint
+from assistant.model.instructblip import model_config, qformer_config
 from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
+from assistant.model.memory import AUTO
+from assistant.model.paper_scale import PRECISIONS, Tell, choose_device, load_paper_scale
 from assistant.model.qformer import QFormer, initialise_from_bert
+from assistant.model.quantization import BITS, check_quantization, quantize_network
 from assistant.model.vision import ImageEncoder
+from assistant.presets import is_shipped, preset_of
 from assistant.resources import adapters_dir
 
 __all__ = [
@@ -31,50 +37,92 @@ __all__ = [
     "load_model",
     "load_trained",
     "save_trained",
+    "shape_of",
     "trained_names",
 ]
 
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
 CLASS_NAMES = "imagenet-names"
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def load_model(
     name: str = "mini",
     *,
     base: Path | None = None,
-    precision: str = "auto",
+    precision: str = AUTO,
     attention: str = "sdpa",
+    quantize: str = AUTO,
+    device: str = AUTO,
+    frames: int = 8,
+    tell: Tell | None = None,
 ) -> VideoAssistant:
     """The named backend, ready to ask; fetches what the cache lacks.
 
     Args:
-        name: a folder of the shipped adapters. base: folder of other base weights.
-        precision: "fp32", "bf16" or "auto" (bf16 where the processor has it).
+        name: a folder of the shipped adapters; or a paper-scale model: a preset, a hub id, or a
+            folder with a checkpoint of InstructBLIP.
+        base: folder of other base weights, for a shipped backend.
+        precision: "fp32", "bf16", "fp16" or "auto" (bf16 where the processor has it).
         attention: "sdpa", or "eager", whose gradients a processor computes faster in bf16.
+        quantize: "none", "8bit", "4bit" or "auto": what fits; nothing for a shipped backend.
+        device: "cpu", "cuda" or "auto": a GPU for a paper-scale model, where there is one.
+        frames: that memory is planned for, at paper scale.
+        tell: gets what a person should know while a paper-scale model loads, a line each.
 
     Raises:
-        InputError: unknown name or precision. WeightsError: weights missing, damaged or foreign.
+        InputError: unknown name or option. WeightsError: weights missing, damaged or foreign.
+        ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
-    folder = base or adapters_dir() / name / "base"
-    if base and not (folder / BASE_CONFIG).is_file():
-        raise InputError(f"{base}: holds no {BASE_CONFIG}; give the base/ folder of a pretrain run")
-    if not (folder / BASE_CONFIG).is_file():
-        known = sorted(
-            path.parent.parent.name for path in adapters_dir().glob(f"*/base/{BASE_CONFIG}")
+    if base is None and not is_shipped(name):
+        return load_paper_scale(
+            name,
+            precision=precision,
+            quantize=quantize,
+            device=device,
+            attention=attention,
+            frames=frames,
+            tell=tell,
         )
-        raise InputError(f"model {name!r} is unknown; known are {', '.join(known)}")
+    place = choose_device(device, large=False)
+    if quantize not in (AUTO, *BITS):
+        raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *BITS))}")
+    bits = BITS.get(quantize, 0)
+    check_quantization(bits, place)
+    folder = base or adapters_dir() / name / "base"
+    if not (folder / BASE_CONFIG).is_file():
+        raise InputError(f"{base}: holds no {BASE_CONFIG}; give the base/ folder of a pretrain run")
     config = from_yaml(ModelConfig, folder / BASE_CONFIG)
     model = build_model(config, precision=precision, attention=attention)
     weights = folder / BASE_WEIGHTS
     load_trained(model.qformer, weights)
     model.fingerprint = f"{config.name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
-    return model.eval()
+    if bits:
+        quantize_network(model.llm.network, bits, choose_precision(precision), place)
+    return model.to(place).eval()
+
+
+def shape_of(name: str) -> tuple[QFormerConfig, int]:
+    """Q-Former and patch width of a backend, by its name or folder; nothing is fetched.
+
+    Raises:
+        InputError: it is neither shipped, nor a preset, nor a checkpoint's folder.
+    """
+    if is_shipped(name):
+        config = from_yaml(ModelConfig, adapters_dir() / name / "base" / BASE_CONFIG)
+        assert isinstance(config.encoder, EncoderConfig)
+        return config.qformer, ImageEncoder(EfficientNetLite(), config.encoder).width
+    if preset_of(name) is not None and not Path(name).is_dir():
+        return qformer_config({}), ViTConfig().width
+    if not Path(name).is_dir():
+        raise InputError(f"model {name!r} is unknown; give a preset or a checkpoint's folder")
+    config = model_config(Checkpoint(Path(name)), name)
+    assert isinstance(config.encoder, ViTConfig)
+    return config.qformer, config.encoder.width
 
 
 def build_model(
-    config: ModelConfig, *, precision: str = "auto", attention: str = "sdpa", seed: int = 0
+    config: ModelConfig, *, precision: str = AUTO, attention: str = "sdpa", seed: int = 0
 ) -> VideoAssistant:
     """The model at its initialisation: everything pretrained, nothing of ours trained."""
     dtype = choose_precision(precision)
@@ -98,6 +146,7 @@ def weights_folder(source: str, prepare: weights_store.Prepare | None = None) ->
 
 def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
     """The frozen image encoder alone."""
+    assert isinstance(config.encoder, EncoderConfig)
     folder = weights_store.ensure(config.encoder.weights)
     network = load_checkpoint(config.encoder.weights, next(folder.rglob("*.pth")))
     names = read_class_names(weights_store.ensure(CLASS_NAMES))
@@ -106,11 +155,11 @@ def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
 
 def choose_precision(precision: str) -> torch.dtype:
     """The frozen parts' dtype; "auto" is bf16 where the processor computes in it."""
-    if precision == "auto":
+    if precision == AUTO:
         fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
         return torch.bfloat16 if fast else torch.float32
     if precision not in PRECISIONS:
-        wanted = ", ".join(["auto", *PRECISIONS])
+        wanted = ", ".join([AUTO, *PRECISIONS])
         raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
     return PRECISIONS[precision]
 

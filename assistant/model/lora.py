@@ -26,11 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from assistant.config import LoraSettings, TransferConfig
+from assistant.config import LoraSettings, QFormerConfig, TransferConfig
 from assistant.errors import WeightsError
+from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters"]
+__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters", "adapter_size"]
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -50,7 +51,7 @@ class Adapters:
 
     def add(self, name: str, lora: LoraSettings, transfer: TransferConfig) -> None:
         """A fresh adapter: the LoRAs change nothing yet."""
-        parts = self.qformer.new_parts(transfer)
+        parts = self.qformer.new_parts(transfer).to(self.qformer.image.queries.device)
         layers = range(parts.first, parts.first + parts.layers)
         config = LoraConfig(
             r=lora.rank,
@@ -187,6 +188,16 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
     if lora.feed_forward:
         found.append(rf"encoder\.layer\.({number})\.(intermediate|output)_query\.dense")
     return rf"(.*\.)?({'|'.join(found)})"
+
+
+def adapter_size(
+    shape: QFormerConfig, patch_width: int, lora: LoraSettings, transfer: TransferConfig
+) -> int:
+    """How many numbers an adapter of a Q-Former learns, without making either."""
+    with torch.device("meta"):
+        adapters = Adapters(SpatioTemporalQFormer(QFormer(shape, patch_width, shape.width)))
+        adapters.add("counted", lora, transfer)
+    return count_trainable(adapters.trainable("counted", lora=lora.train))
 
 
 def count_trainable(parameters: dict[str, nn.Parameter]) -> int:

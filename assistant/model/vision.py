@@ -17,6 +17,7 @@ from assistant.model.efficientnet import EfficientNetLite
 
 __all__ = ["FrameFeatures", "ImageEncoder"]
 
+CLASSES = 1000
 CHUNK = 16  # frames encoded at once: bounds the memory of long clips
 
 
@@ -59,6 +60,11 @@ class ImageEncoder(nn.Module):
         """All that decides the features of a picture."""
         config, dtype = self.config, self.network._conv_stem.weight.dtype
         return f"{config.weights}-{config.size}-{config.deep}-{config.position_width}-{dtype}"
+
+    @property
+    def class_count(self) -> int:
+        """Classes that it tells apart: those of ImageNet-1k."""
+        return CLASSES
 
     def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
         """The likeliest things in T frames, from their class probabilities ``(T, 1000)``."""

@@ -1,0 +1,202 @@
+"""A checkpoint of InstructBLIP or InstructBlipVideo in the hub's format, read tensor by tensor.
+
+Sharded safetensors, or the older pickled ``.bin`` files, of which nothing but tensors is read.
+Every name in it is used, or is in :data:`DERIVED`: what can be computed again from the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from assistant.errors import WeightsError
+from assistant.model.quantization import quantizable, quantized_linear
+
+__all__ = ["DERIVED", "Checkpoint", "read_json"]
+
+FORMATS = ("instructblip", "instructblipvideo")  # model_type in config.json
+LANGUAGE_MODELS = ("llama", "t5")
+CONFIG = "config.json"
+FILES = (  # an index of shards, or the one file; the first that is there is read
+    ("model.safetensors.index.json", "model.safetensors"),
+    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
+)
+DERIVED = (  # patterns of names that older checkpoints hold and nobody needs
+    r"qformer\.embeddings\.position_ids",  # 0, 1, 2 ...
+    r"language_model\.model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq",
+    r"language_model\.(encoder|decoder)\.embed_tokens\.weight",  # T5: the shared embeddings again
+)
+TIED = {"language_model.lm_head.weight": "language_model.shared.weight"}  # may be held once
+
+
+class Checkpoint:
+    """The tensors of a folder, by name; each is read when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            WeightsError: no such folder, another architecture, a shard missing or damaged.
+        """
+        self.folder = folder
+        self.config = _read_config(folder)
+        self._places: dict[str, Any] = {}  # name -> an open safetensors file, or the tensor
+        self._unused: set[str] = set()
+        self._open()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._places)
+
+    def tensor(self, name: str) -> Tensor:
+        """One tensor, now counted as used. Raises WeightsError: there is none of that name."""
+        if name not in self._places:
+            raise WeightsError(f"{self.folder}: lacks {name}; get the checkpoint again")
+        self._unused.discard(name)
+        held = self._places[name]
+        return held if isinstance(held, Tensor) else held.get_tensor(name)
+
+    def fill(
+        self,
+        network: nn.Module,
+        place: Callable[[str], str],
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        bits: int = 0,
+    ) -> None:
+        """Give every parameter and buffer in ``network``'s state its tensor, frozen.
+
+        Args:
+            place: a name in ``network`` to that in the checkpoint.
+            dtype: of what is not quantized. bits: 8 or 4: quantize Linear layers as they are read.
+
+        Raises:
+            WeightsError: a name is missing, or a tensor has another shape than the config says.
+        """
+        small = {name for name, _ in quantizable(network, bits)} if bits else set()
+        for name, wanted in list(network.state_dict(keep_vars=True).items()):
+            there = place(name)
+            if _is_derived(there):
+                continue
+            if there not in self._places and TIED.get(there) in self._places:
+                there = TIED[there]
+            found = self.tensor(there)
+            if found.shape != wanted.shape:
+                raise WeightsError(
+                    f"{self.folder}: {there} is {tuple(found.shape)}, its config wants "
+                    f"{tuple(wanted.shape)}; get config.json and weights of one revision"
+                )
+            owner, _, leaf = name.rpartition(".")
+            module = network.get_submodule(owner)
+            if owner in small and leaf == "weight":
+                fresh = quantized_linear(module, bits, dtype, device, found, owner)
+                network.set_submodule(owner, fresh)
+            else:
+                held = nn.Parameter(found.to(device, dtype, copy=True), requires_grad=False)
+                setattr(module, leaf, held)
+
+    def finish(self) -> None:
+        """
+        Raises:
+            WeightsError: a tensor was never asked for, so that this is another model.
+        """
+        left = sorted(name for name in self._unused if not _is_derived(name))
+        if left:
+            raise WeightsError(
+                f"{self.folder}: holds {len(left)} tensors that this model has no place for "
+                f"({', '.join(left[:3])}); give an InstructBLIP checkpoint as it was published"
+            )
+
+    def _open(self) -> None:
+        listed: dict[str, str] | None
+        for index, single in FILES:
+            if (self.folder / index).is_file():
+                listed = read_json(self.folder / index).get("weight_map", {})
+                shards = sorted(set(listed.values()))
+                break
+            if (self.folder / single).is_file():
+                listed, shards = None, [single]
+                break
+        else:
+            raise WeightsError(
+                f"{self.folder}: holds no weights (wanted {FILES[0][0]}, {FILES[0][1]}, "
+                f"{FILES[1][0]} or {FILES[1][1]}); get the whole checkpoint"
+            )
+        for shard in shards:
+            path = self.folder / shard
+            if not path.is_file():
+                raise WeightsError(f"{path}: is not there, one of {len(shards)}; get it again")
+            self._places.update(_open_shard(path))
+        self._unused = set(self._places)
+        lacking = sorted(set(listed or ()) - self._unused)
+        if lacking:
+            raise WeightsError(
+                f"{self.folder}: its index lists {lacking[0]}, which no file holds; get it again"
+            )
+
+
+def _is_derived(name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in DERIVED)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a model that this house can run."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise WeightsError(
+            f"{folder}: holds no {CONFIG}; give the folder of an InstructBLIP checkpoint"
+        )
+    config = read_json(path)
+    found = config.get("model_type")
+    if found not in FORMATS:
+        raise WeightsError(
+            f"{folder}: is a checkpoint of {found or 'an unnamed architecture'}, wanted "
+            f"{' or '.join(FORMATS)}; give one of those"
+        )
+    language = config.get("text_config", {}).get("model_type")
+    if language not in LANGUAGE_MODELS:
+        raise WeightsError(
+            f"{folder}: its language model is {language or 'not named'}, wanted "
+            f"{' or '.join(LANGUAGE_MODELS)}; give another checkpoint"
+        )
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Keys and values in a file. Raises WeightsError."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); get the file again") from error
+    if not isinstance(found, dict):
+        raise WeightsError(f"{path}: holds no keys and values; get the file again")
+    return found
+
+
+def _open_shard(path: Path) -> Iterator[tuple[str, Any]]:
+    """Its names, each with the file or the tensor."""
+    if path.suffix == ".safetensors":
+        try:
+            file = safe_open(path, framework="pt")
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
+        return ((name, file) for name in file.keys())  # noqa: SIM118, not a dict
+    try:
+        try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except RuntimeError:  # written before torch 1.6: cannot be mapped
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        told = str(error).partition("\n")[0][:120]
+        raise WeightsError(
+            f"{path}: is damaged, or holds more than tensors ({told}); get the file again"
+        ) from error
+    return iter(tensors.items())
