@@ -127,9 +127,10 @@ def evidence(turn: Asked | None) -> str:
             f"{escape(thing['name'])} {thing['probability']:.0%}" for thing in found["attributes"]
         )
         parts.append(f'<p class="va-seen">Seen by the image encoder: {seen}</p>')
-    span = (found["start"], found["end"])
-    parts.append(timeline(told.pictures, found["frames"], told.weights, span, told.lines))
-    parts.append(LEGEND if told.weights is not None else "")
+    if found["frames"]:  # else it read text alone
+        span = (found["start"], found["end"])
+        parts.append(timeline(told.pictures, found["frames"], told.weights, span, told.lines))
+    parts.append(LEGEND if told.weights else "")
     return "".join(parts) + "</section>"
 
 
@@ -141,12 +142,15 @@ def _chips(turn: Asked) -> list[str]:
     chosen = (
         "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
     )
-    span = f"{clock(found['start'])} to {clock(found['end'])}"
-    asked = ", as the question says" if found["range_source"] == "question" else ""
+    looked = "no frames, text alone"
+    if found["frames"]:
+        asked = ", as the question says" if found["range_source"] == "question" else ""
+        span = f"{clock(found['start'])} to {clock(found['end'])}"
+        looked = f"{len(found['frames'])} frames, {span}{asked}"
     chips = [
         f"{turn.clip}",
         f"task {found['task']}{chosen}",
-        f"{len(found['frames'])} frames, {span}{asked}",
+        looked,
         f"adapter {found['adapter']}" if found["adapter"] else "base weights",
         f"{found['seconds']:.1f} s",
     ]

@@ -17,12 +17,11 @@ __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 FORMAT = "assistant conversation 1"
 KEYS = ("clip", "question", "answer", "correction", "choices", "found")
 NUMBER = (int, float)
+TIMES = {True: NUMBER, False: (*NUMBER, type(None))}  # of an answer that looked at frames, or not
 NEEDED: dict[str, Any] = {
     "frames": list,
     "warnings": list,
     "attributes": list,
-    "start": NUMBER,
-    "end": NUMBER,
     "seconds": NUMBER,
     "task": str,
     "range_source": str,
@@ -56,7 +55,8 @@ def as_markdown(turns: Sequence[Asked]) -> str:
         if turn.told:
             found = turn.told.found
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
-            parts.append(f"*Task {found['task']}, frames at {times} s*\n")
+            looked = f"frames at {times} s" if times else "text alone"
+            parts.append(f"*Task {found['task']}, {looked}*\n")
     return "\n".join(parts)
 
 
@@ -140,7 +140,9 @@ def _is_sound(found: Any) -> bool:
     return (
         all(isinstance(found.get(key), kind) for key, kind in NEEDED.items())
         and isinstance(found.get("adapter"), str | None)
-        and len(found["frames"]) > 0
+        and all(
+            isinstance(found.get(key), TIMES[bool(found["frames"])]) for key in ("start", "end")
+        )
         and all(isinstance(moment, int | float) for moment in found["frames"])
         and all(isinstance(warning, str) for warning in found["warnings"])
         and all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,6 +115,8 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
     clip, answer = visitor.clips.get(turn.clip), turn.live
     if clip is None or clip.session is None or answer is None or turn.told is None:
         return
+    if not answer.frames:  # read text alone
+        return
     window = (answer.basis.window, answer.frames)
     if window not in clip.pictures:
         clip.pictures[window] = thumbnails(clip.session.pictures(answer, THUMBNAIL))
@@ -181,7 +184,8 @@ def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Sess
 
 def _spoken(session: Session, answer: Answer) -> tuple[Any, ...]:
     """The lines of dialogue in the range that was looked at."""
-    return session.dialogue.between(answer.basis.start, answer.basis.end).lines
+    start, end = answer.basis.start, answer.basis.end
+    return session.dialogue.between(start or 0.0, math.inf if end is None else end).lines
 
 
 def _stamp(seconds: float) -> str:
