@@ -17,7 +17,8 @@ __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 FORMAT = "assistant conversation 1"
 KEYS = ("clip", "question", "answer", "correction", "choices", "found")
 NUMBER = (int, float)
-TIMES = {True: NUMBER, False: (*NUMBER, type(None))}  # of an answer that looked at frames, or not
+# Of an answer that looked at frames, and of one that did not.
+TIMES: dict[bool, tuple[type, ...]] = {True: NUMBER, False: (*NUMBER, type(None))}
 NEEDED: dict[str, Any] = {
     "frames": list,
     "warnings": list,
