@@ -33,10 +33,11 @@ class Basis:
     model: str
     adapter: str | None  # name of the adapter in use; None: the base weights alone
     frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
-    start: float  # the range looked at, seconds
-    end: float
+    start: float | None  # the range looked at, seconds; of text alone: as it was asked for
+    end: float | None
     window: tuple[float | None, float | None]  # as it was asked for; None: where the clip does
-    range_source: str  # who chose it: "clip" (all of it), "session", "question" or "given"
+    # Who chose it: "clip" (all of it), "session", "question" or "given"; "none": there is no clip.
+    range_source: str
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
     attributes: tuple[Attribute, ...]  # things the encoder's classifier finds, likeliest first
     warnings: tuple[str, ...]  # what the person should know, a line each
@@ -51,9 +52,9 @@ class Answer:
     what is left of the stream. ``close()`` stops the model; the turn is then not remembered.
 
     An answer is unsure where the clip makes it no likelier than the question alone does: then a
-    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Among choices an
-    adapter that was calibrated is unsure below its own threshold instead. A choice is told all the
-    same.
+    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Of text alone that
+    is not asked; it is unsure where there is no text. Among choices an adapter that was calibrated
+    is unsure below its own threshold instead. A choice is told all the same.
     """
 
     def __init__(
@@ -61,14 +62,14 @@ class Answer:
         basis: Basis,
         model: VideoAssistant,
         request: Request,
-        clip: ClipFeatures,
+        clip: ClipFeatures | None,
         *,
         calibration: Calibration,
         began: float,
         on_end: Callable[[str], None],
     ) -> None:
-        """``calibration``: the adapter's. ``began``: ``time.perf_counter()`` at the question.
-        ``on_end`` gets the whole text.
+        """``clip``: None: it rests on text alone. ``calibration``: the adapter's. ``began``:
+        ``time.perf_counter()`` at the question. ``on_end`` gets the whole text.
         """
         self.basis, self._calibration = basis, calibration
         self._pieces: list[str] = []
@@ -123,13 +124,13 @@ class Answer:
 
     def evidence(self) -> tuple[float, ...]:
         """What each frame weighs, ``(T,)``: the mean log-probability per token that the answer
-        loses when the frame is left out. Of an unsure answer: of what it would have been. Nothing
-        where the adapter reads text alone.
+        loses when the frame is left out. Of an unsure answer: of what it would have been. () where
+        no frame was looked at.
         """
         self.text  # noqa: B018, takes the rest of the stream
         model, request, clip = self._asked
-        if not request.sees:
-            self._evidence = (0.0,) * len(clip.seconds)
+        if clip is None:
+            return ()
         if self._evidence is None:
             claim, ended = self._claim
             weights = model.occlusion(clip.patches, answer=claim, ended=ended, **request.asked())
@@ -141,7 +142,7 @@ class Answer:
         widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
         """
         model, request, clip = self._asked
-        return model.routing(_seen(request, clip), fusion=request.fusion, adapter=request.adapter)
+        return model.routing(_patches(clip), fusion=request.fusion, adapter=request.adapter)
 
     @property
     def frames(self) -> tuple[float, ...]:
@@ -183,8 +184,8 @@ class Answer:
                 for thing in self.basis.attributes
             ],
             "frames": [round(seconds, 3) for seconds in self.frames],
-            "start": round(self.basis.start, 3),
-            "end": round(self.basis.end, 3),
+            "start": _rounded(self.basis.start),
+            "end": _rounded(self.basis.end),
             "range_source": self.basis.range_source,
             "task": self.basis.task,
             "dialogue_source": self.dialogue_source,
@@ -195,16 +196,19 @@ class Answer:
         }
 
     def _run(
-        self, model: VideoAssistant, request: Request, clip: ClipFeatures
+        self, model: VideoAssistant, request: Request, clip: ClipFeatures | None
     ) -> Generator[str, None, None]:
-        asked = request.asked()
+        asked, seen = request.asked(), _patches(clip)
+        if seen is None and self.basis.lacking:
+            self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if request.choices is None:
-            stream = model.generate(
-                _seen(request, clip), max_new_tokens=request.max_new_tokens, **asked
-            )
-            stream = self._supported(model, request, clip, stream)
+            stream = model.generate(seen, max_new_tokens=request.max_new_tokens, **asked)
+            if seen is not None:
+                stream = self._supported(model, request, seen, stream)
+            elif self._reason is not None:
+                stream = iter([CANNOT_TELL])
         else:
-            scores = model.score(_seen(request, clip), answers=request.choices, **asked)
+            scores = model.score(seen, answers=request.choices, **asked)
             blind = self._blind_scores(model, request, request.choices, ended=True)
             weighed = without_prior(scores, blind, model.choice_prior)
             shares = softmax(weighed, self._calibration.temperature)
@@ -214,7 +218,7 @@ class Answer:
             self._claim = (best, True)
             if self._calibration.examples:
                 self._check_probability(shares[place], best)
-            else:
+            elif seen is not None:
                 self._check_support(scores[place], blind[place], best, ended=True)
             stream = iter([best])
         for piece in stream:
@@ -226,14 +230,13 @@ class Answer:
         self._on_end("".join(self._pieces))
 
     def _supported(
-        self, model: VideoAssistant, request: Request, clip: ClipFeatures, stream: Iterator[str]
+        self, model: VideoAssistant, request: Request, seen: Tensor, stream: Iterator[str]
     ) -> Iterator[str]:
         """The stream, once its beginning is known to rest on the clip; else ``CANNOT_TELL``."""
         held = list(islice(stream, HELD_BACK))
         begun, ended = "".join(held).strip(), len(held) < HELD_BACK
         if begun:
             self._claim = (begun, ended)
-            seen = _seen(request, clip)
             (score,) = model.score(seen, answers=[begun], ended=ended, **request.asked())
             (blind,) = self._blind_scores(model, request, [begun], ended=ended)
             self._check_support(score, blind, begun, ended=ended)
@@ -275,9 +278,13 @@ class Answer:
             )
 
 
-def _seen(request: Request, clip: ClipFeatures) -> Tensor | None:
-    """Patches ``(T, K, Dv)``; None: the frames are not looked at."""
-    return clip.patches if request.sees else None
+def _patches(clip: ClipFeatures | None) -> Tensor | None:
+    """``(T, K, Dv)``; None: no frame is looked at."""
+    return None if clip is None else clip.patches
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def without_prior(scores: Sequence[float], blind: Sequence[float], share: float) -> list[float]:

@@ -31,7 +31,7 @@ class Question:
     """One checked line of the input."""
 
     id: str | int
-    video: Path
+    video: Path | None  # None: it is about its dialogue alone
     question: str
     dialogue: Dialogue | None = None
     start: float | None = None  # seconds
@@ -83,7 +83,7 @@ def answer_all(
         ConfigError: the task in ``options``. InputError: the results cannot be written.
     """
     find_task(options.task, assistant.name)
-    clips: dict[Path, list[Question]] = {}
+    clips: dict[Path | None, list[Question]] = {}
     for question in questions:
         if question.id not in results.done:
             clips.setdefault(question.video, []).append(question)
@@ -95,7 +95,8 @@ def answer_all(
             try:
                 if stuck is not None:
                     raise VideoLimitError(stuck)
-                session = session or _open(assistant, question.video, options)
+                if session is None or question.video is None:
+                    session = _open(assistant, question, options)
                 record |= _ask(session, question, options)
             except VideoLimitError as error:
                 stuck = str(error)
@@ -108,12 +109,14 @@ def answer_all(
             yield record
 
 
-def _open(assistant: Assistant, video: Path, options: Options) -> Session:
+def _open(assistant: Assistant, question: Question, options: Options) -> Session:
+    alone = question.video is None
     return assistant.open(
-        video,
+        question.video,
         frames=options.frames,
         decoder=options.decoder,
-        transcribe=options.transcribe,
+        dialogue=question.dialogue if alone else None,
+        transcribe=options.transcribe and not alone,
         without=options.without,
     )
 
@@ -136,20 +139,25 @@ def _ask(session: Session, question: Question, options: Options) -> dict[str, An
 def _question(data: dict[str, Any], folder: Path, model: str) -> Question:
     """One line, checked. Raises AssistantError saying what is wrong with it."""
     check_keys(data, REQUIRED, OPTIONAL)
-    video, question = text(data, "video"), text(data, "question")
+    video = None if data["video"] is None else text(data, "video")
+    question = text(data, "question")
     task = data.get("task")
     if task is not None:
         if not isinstance(task, str):
             raise InputError(f"task is {task!r}; give a name")
         find_task(task, model)
-    dialogue = data.get("dialogue")
+    dialogue = None if data.get("dialogue") is None else parse_dialogue(data["dialogue"])
     start, end = (in_seconds(data, key) for key in ("start", "end"))
     check_range(start, end)
+    if video is None and not dialogue:
+        raise InputError("video is null, and there is no dialogue; give one of them")
+    if video is None and (start, end) != (None, None):
+        raise InputError("video is null; then start and end are a part of nothing, leave them out")
     return Question(
         id=data["id"],
-        video=lies_beside(video, folder),
+        video=None if video is None else lies_beside(video, folder),
         question=question,
-        dialogue=None if dialogue is None else parse_dialogue(dialogue),
+        dialogue=dialogue,
         start=start,
         end=end,
         task=task,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from assistant.cli_options import (
     open_session,
     say,
 )
-from assistant.conversation import TimeRange
+from assistant.conversation import format_time
 
 if TYPE_CHECKING:
     from assistant.answer import Answer, Basis
@@ -34,6 +35,7 @@ examples:
   assistant ask clip.mp4 "Is it day or night?" --choices day night
   assistant ask clip.mp4 "What are they talking about?" --subtitles clip.srt --json
   assistant ask clip.mp4 "Is there a dog?" --choices yes no --evidence why.png
+  assistant ask --dialogue talk.txt "Is it humorous?"           no clip, only what is said
 """
 
 BATCH_EPILOG = """\
@@ -42,7 +44,8 @@ a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
                 "start", "end" (seconds), "task", "choices" (list)
 a line of OUT:  {"id": 1, "answer": "...", "frames": [...], ...} or {"id": 1, "error": "..."}
 
-A relative video lies beside IN, else in the working directory. All of IN is checked before the
+A relative video lies beside IN, else in the working directory; it is null where a question is about
+its dialogue alone. All of IN is checked before the
 first question. Questions are taken clip by clip, so OUT has another order; match by id. Ids that
 OUT holds already are skipped: after an interruption run the same command again. A clip that cannot
 be read gives an error in OUT and the rest goes on; the exit code is then still 0, and the last
@@ -57,11 +60,13 @@ examples:
 def add_ask(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "ask",
-        help="ask one question about a clip or a picture",
-        description="Ask one question about a clip or a picture.",
+        help="ask one question about a clip, a picture or a dialogue",
+        description="Ask one question about a clip or a picture, or about a dialogue alone.",
         epilog=ASK_EPILOG,
     )
-    parser.add_argument("video", metavar="VIDEO", type=Path)
+    parser.add_argument(
+        "video", metavar="VIDEO", type=Path, nargs="?", help="may be left out beside --dialogue"
+    )
     parser.add_argument(
         "question", metavar="QUESTION", nargs="?", help="may be left out where the task has its own"
     )
@@ -81,10 +86,12 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from assistant.evidence import check_picture_path, save_evidence
+    from assistant.evidence import check_frames, check_picture_path, save_evidence
 
     if args.evidence is not None:
         check_picture_path(args.evidence)
+    if args.question is None and args.dialogue is not None and is_question(args.video):
+        args.video, args.question = None, str(args.video)
     session = open_session(args)
     answer = session.ask(
         args.question,
@@ -95,6 +102,8 @@ def run_ask(args: argparse.Namespace) -> int:
         end=args.end,
         max_new_tokens=args.max_tokens,
     )
+    if args.evidence is not None:
+        check_frames(answer)
     say(basis_line(answer.basis), args.quiet)
     for warning in answer.warnings:
         say(f"warning: {warning}", args.quiet)
@@ -110,15 +119,26 @@ def run_ask(args: argparse.Namespace) -> int:
     return 0
 
 
+def is_question(word: Path | None) -> bool:
+    """Whether the only positional argument beside a dialogue is a question and no clip.
+
+    What is a file, or is called like one, is a clip.
+    """
+    if word is None or not str(word).strip() or word.exists():
+        return False
+    return re.search(r"\.\w{2,5}$", word.name) is None
+
+
 def basis_line(basis: Basis) -> str:
     """What an answer rests on, for a person."""
     times = " ".join(f"{second:.1f}" for second in basis.frames)
-    parts = [f"frames at {times} s"]
+    parts = [f"frames at {times} s" if times else "text alone"]
     if basis.task_score is not None and basis.task != "chat":
         parts.insert(0, f"task {basis.task}, {basis.task_score:.2f} like its examples")
-    if basis.range_source != "clip":
+    if basis.range_source not in ("clip", "none"):
         asked = ", as the question says" if basis.range_source == "question" else ""
-        parts.insert(0, TimeRange(basis.start, basis.end).as_text() + asked)
+        end = "end" if basis.end is None else format_time(basis.end)
+        parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{asked}")
     if basis.dialogue_source != "none":
         parts.append(f"dialogue: {basis.dialogue_source}")
     if basis.attributes:

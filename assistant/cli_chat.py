@@ -40,17 +40,20 @@ commands in the conversation:
 examples:
   assistant chat clip.mp4
   assistant chat clip.mp4 < questions.txt
+  assistant chat --dialogue talk.txt --task humor
 """
 
 
 def add_chat(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "chat",
-        help="talk about a clip in the terminal",
-        description="Talk about a clip in the terminal.",
+        help="talk about a clip or a dialogue in the terminal",
+        description="Talk about a clip, or about a dialogue alone, in the terminal.",
         epilog=EPILOG,
     )
-    parser.add_argument("video", metavar="VIDEO", type=Path)
+    parser.add_argument(
+        "video", metavar="VIDEO", type=Path, nargs="?", help="may be left out beside --dialogue"
+    )
     add_clip_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run_chat)
@@ -58,10 +61,12 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 
 def run_chat(args: argparse.Namespace) -> int:
     session = open_session(args, start=args.start, end=args.end)
-    clip = session.look()
     said = len(session.dialogue.lines)
-    spoken = f"; {said} lines of dialogue ({session.dialogue.source})" if said else ""
-    say(f"{session.path.name}: {clip.duration:.1f} s{spoken}. /help lists commands.", args.quiet)
+    about = f"{said} lines of dialogue ({session.dialogue.source})"
+    if session.path is not None:
+        clip = f"{session.path.name}: {session.look().duration:.1f} s"
+        about = f"{clip}; {about}" if said else clip
+    say(f"{about}. /help lists commands.", args.quiet)
     Chat(session, args).run()
     return 0
 
@@ -140,8 +145,11 @@ class Chat:
         if name == "/help":
             print(COMMANDS)
         elif name == "/frames":
-            seen = self.last.frames if self.last else self.session.look().seconds
-            print(" ".join(f"{second:.2f}" for second in seen), "s")
+            if self.last is None and self.session.path is not None:
+                seen = self.session.look().seconds
+            else:
+                seen = self.last.frames if self.last else ()
+            print(" ".join(f"{second:.2f}" for second in seen), "s" if seen else "none")
         elif name == "/seen":
             attributes = self.last.attributes if self.last else ()
             for thing in attributes:
@@ -169,7 +177,8 @@ class Chat:
         text = "".join(f"> {turn.question}\n{turn.answer}\n\n" for turn in turns)
         try:
             with Path(name).expanduser().open("x", encoding="utf-8") as file:
-                file.write(f"{self.session.path.name}\n\n{text}")
+                about = self.session.path or self.args.dialogue
+                file.write(f"{about.name}\n\n{text}")
         except (OSError, RuntimeError, ValueError) as error:  # taken, an unknown ~user, a zero byte
             raise InputError(f"{name} cannot be written ({error}); choose another name") from error
         print(f"{len(turns)} turns saved: {name}")

@@ -91,8 +91,8 @@ def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) 
         "--subtitles",
         type=Path,
         metavar="FILE",
-        help="what is said: .srt .vtt .ass .sub, .txt or .json turns "
-        "(default: subtitles beside or inside the clip)",
+        help="what is said: .srt .vtt .ass .sub, .txt or .json turns (default: subtitles beside "
+        "or inside the clip); it may be asked about without a clip",
     )
 
 
@@ -183,7 +183,7 @@ def load_assistant(args: argparse.Namespace) -> Assistant:
 
 
 def open_session(args: argparse.Namespace, **options: Any) -> Session:
-    """The clip that ``args`` names; the common mistakes show before the model loads."""
+    """The clip or dialogue that ``args`` names; common mistakes show before the model loads."""
     from assistant.adapter_store import find_adapter
     from assistant.features import check_file
     from assistant.subtitles import read_dialogue
@@ -192,7 +192,10 @@ def open_session(args: argparse.Namespace, **options: Any) -> Session:
     find_task(args.task, args.model)
     if args.adapter not in ("auto", "none"):
         find_adapter(args.adapter, args.model)
-    check_file(args.video)
+    if args.video is not None:
+        check_file(args.video)
+    elif args.dialogue is None:
+        raise InputError("there is neither a clip nor a dialogue; give VIDEO, --dialogue or both")
     dialogue = None if args.dialogue is None else read_dialogue(args.dialogue)
     return load_assistant(args).open(
         args.video,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from assistant.answer import Answer
 
-__all__ = ["FORMATS", "check_picture_path", "draw_evidence", "save_evidence"]
+__all__ = ["FORMATS", "check_frames", "check_picture_path", "draw_evidence", "save_evidence"]
 
 FORMATS = (".png", ".svg", ".pdf")
 FOR, AGAINST = "#2a7f62", "#b5482f"
@@ -35,6 +35,18 @@ def check_picture_path(path: Path) -> None:
         raise InputError(f"{path.parent}: is no folder; make it first")
 
 
+def check_frames(answer: Answer) -> None:
+    """
+    Raises:
+        InputError: ``answer`` rests on text alone.
+    """
+    if not answer.frames:
+        raise InputError(
+            f"{answer.basis.task} answers from text alone, no frame was looked at; "
+            "leave the picture of the evidence out"
+        )
+
+
 def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, path: Path) -> None:
     """Draw and write it.
 
@@ -50,11 +62,17 @@ def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, p
 
 
 def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -> Figure:
-    """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``)."""
+    """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``).
+
+    Raises:
+        InputError: the answer looked at none.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter
 
+    check_frames(answer)
     weights, seconds = answer.evidence(), answer.frames
+    start, end = answer.basis.start or 0.0, answer.basis.end or 0.0
     count = len(seconds)
     figure = Figure(figsize=(max(6.0, 1.5 * count), 3.6), layout="constrained")
     grid = figure.add_gridspec(2, count, height_ratios=(1.2, 1))
@@ -68,11 +86,11 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
         for side in frame.spines.values():
             side.set(color=FOR if column == strongest and marked else "0.8", linewidth=2.5)
     bars = figure.add_subplot(grid[1, :])
-    span = max(answer.basis.end - answer.basis.start, 1e-3)
+    span = max(end - start, 1e-3)
     colors = [FOR if weight > 0 else AGAINST for weight in weights]
     bars.bar(seconds, weights, width=0.6 * span / count, color=colors)
     bars.axhline(0.0, color="0.4", linewidth=0.8)
-    bars.set_xlim(answer.basis.start, answer.basis.start + span)
+    bars.set_xlim(start, start + span)
     if count == 1:  # a picture: its one bar stands in the middle
         bars.set_xlim(seconds[0] - span, seconds[0] + span)
         bars.set_xticks(seconds)

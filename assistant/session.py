@@ -1,4 +1,4 @@
-"""One clip, one conversation: decode and encode once, ask many times."""
+"""One clip or dialogue, one conversation: decode and encode once, ask many times."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from assistant.answer import Answer, Basis
 from assistant.config import PARTS
 from assistant.conversation import Conversation, time_range, without_time
 from assistant.errors import InputError
+from assistant.evidence import check_frames
 from assistant.features import (
     ClipFeatures,
     FeatureKey,
@@ -36,7 +37,7 @@ from assistant.tasks.base import (
     takes_attributes,
     takes_dialogue,
 )
-from assistant.templates import TaskPrompt
+from assistant.templates import TaskPrompt, list_prompts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,8 @@ __all__ = ["Assistant", "Session"]
 
 MAX_FRAMES = 256
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
+NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
+BASE_TASKS = ("chat", "describe")  # what the base weights were pretrained on
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Assistant:
 
     def open(
         self,
-        path: str | Path,
+        path: str | Path | None = None,
         *,
         frames: int = 8,
         start: float | None = None,
@@ -100,6 +103,7 @@ class Assistant:
         """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
 
         Args:
+            path: None: there is no clip, and ``dialogue`` is what it is about.
             frames: how many are looked at, spread evenly over the range.
             start, end: the range looked at unless a question says otherwise, seconds.
             decoder: "auto", "pyav" or "decord".
@@ -108,12 +112,12 @@ class Assistant:
             transcribe: listen to the clip instead (needs the ``speech`` extra).
             without: parts of the model to leave out, of ``config.PARTS``.
         Raises:
-            InputError: an argument out of its range. VideoError: no such file.
-            DialogueError: unreadable dialogue.
+            InputError: an argument out of its range, or neither a clip nor a dialogue.
+            VideoError: no such file. DialogueError: unreadable dialogue.
         """
         return Session(
             self,
-            Path(path),
+            None if path is None else Path(path),
             frames=frames,
             start=start,
             end=end,
@@ -125,12 +129,12 @@ class Assistant:
 
 
 class Session:
-    """One clip, one conversation. Made by ``Assistant.open``."""
+    """One clip or dialogue, one conversation. Made by ``Assistant.open``."""
 
     def __init__(
         self,
         assistant: Assistant,
-        path: Path,
+        path: Path | None,
         *,
         frames: int,
         start: float | None,
@@ -146,12 +150,14 @@ class Session:
         if not 1 <= frames <= MAX_FRAMES:
             raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
         check_range(start, end)
-        self.path = path
+        if path is None and (start, end) != (None, None):
+            raise InputError(NO_PART)
+        self.path = path  # None: there is no clip
         self.conversation = Conversation()
         self._assistant = assistant
         self._frames, self._decoder = frames, decoder
         self._range = (start, end)
-        self._digest = content_digest(path)
+        self._digest = "" if path is None else content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
@@ -164,18 +170,18 @@ class Session:
 
     @property
     def duration(self) -> float:
-        """Seconds of the whole clip."""
+        """Seconds of the whole clip. Raises InputError: there is none."""
         from assistant.video import probe
 
         for clip in self._seen.values():
             return clip.duration
-        return probe(self.path).duration
+        return probe(self._clip()).duration
 
     def look(self, start: float | None = None, end: float | None = None) -> ClipFeatures:
         """What the encoder sees in the range (seconds; None: the session's own); computed once.
 
         Raises:
-            InputError: an empty range. VideoError: nothing could be decoded there.
+            InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
         if start is None and end is None:
             start, end = self._range
@@ -188,13 +194,14 @@ class Session:
         """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
 
         Raises:
-            VideoError: the clip cannot be read any more.
+            InputError: it looked at none. VideoError: the clip cannot be read any more.
         """
         from assistant.video import read_clip
 
+        check_frames(answer)
         start, end = answer.basis.window
         clip = read_clip(
-            self.path,
+            self._clip(),
             frames=self._frames,
             start=start,
             end=end,
@@ -219,7 +226,8 @@ class Session:
 
         A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
         ``start`` or ``end`` say so; the model is then asked without it. The turn is remembered
-        once its answer is complete.
+        once its answer is complete. Without a clip, or by an adapter that reads text alone, nothing
+        is decoded and no frame is looked at.
 
         Args:
             question: None asks the task's own, where it has one.
@@ -231,7 +239,8 @@ class Session:
             choices: answer with the likeliest of these.
             dialogue: instead of the session's, for this question.
         Raises:
-            InputError: an unusable question, range or choices. VideoError: nothing to look at.
+            InputError: an unusable question, range or choices, or nothing that the task takes is
+                there. VideoError: nothing to look at.
             ConfigError: unknown task. DialogueError: unreadable dialogue.
             WeightsError: the adapter belongs to another base, or is damaged.
         """
@@ -244,16 +253,19 @@ class Session:
         question = check_question(question or prompt.question or "")
         choices = check_choices(choices)
         where, range_source = self._where((start, end), question)
-        clip = self.look(*where)
+        sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
+        clip = self.look(*where) if sees else None
         said = Dialogue()
         if takes_dialogue(prompt):
             given = None if dialogue is None else as_dialogue(dialogue)
             said = self._spoken.within(where) if given is None else cut(given, where)
+        if self.path is None and not said:
+            lacks = "nothing is said" if takes_dialogue(prompt) else "it reads no dialogue"
+            raise InputError(f"there is no clip for {prompt.name} to look at, and {lacks}")
         attributes: tuple[Attribute, ...] = ()
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        if takes_attributes(prompt) and "attributes" not in left_out:
+        if clip is not None and takes_attributes(prompt) and "attributes" not in left_out:
             attributes = model.attributes(clip.classes)
-        sees = loaded is None or loaded.recipe.frames > 0
         request = compose(
             prompt,
             model,
@@ -265,12 +277,16 @@ class Session:
             max_new_tokens=max_new_tokens,
             adapter=loaded.key if loaded else None,
             fused="fusion" not in left_out,
-            sees=sees,
         )
-        warnings = [*clip.warnings, *self._notes, *said.warnings]
-        if not sees:
+        warnings = [*(clip.warnings if clip else ()), *self._notes, *said.warnings]
+        if self.path is not None and not sees:
             warnings.append(
                 f"{prompt.name} was trained on text alone and does not see the pictures"
+            )
+        if loaded is None and adapter == "auto" and _wants_adapter(prompt):
+            warnings.append(
+                f"no adapter for {prompt.name} is there: the base weights answer, which never "
+                f"learned it (`assistant finetune {prompt.name}` makes one)"
             )
         if request.dropped_lines:
             warnings.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
@@ -279,9 +295,9 @@ class Session:
             task=prompt.name,
             model=model.name,
             adapter=loaded.name if loaded else None,
-            frames=clip.seconds,
-            start=clip.start,
-            end=clip.end,
+            frames=clip.seconds if clip else (),
+            start=clip.start if clip else where[0],
+            end=clip.end if clip else where[1],
             window=where,
             range_source=range_source,
             dialogue_source=said.source,
@@ -319,11 +335,17 @@ class Session:
         if adapter == "none" or not question:
             return find_task("chat"), None
         chosen = choose_task(question, name, base=self._assistant.model.fingerprint)
-        score = None if math.isnan(chosen.score) else chosen.score
-        return find_task(chosen.task, name), score
+        prompt = find_task(chosen.task, name)
+        if self.path is None and not takes_dialogue(prompt):  # it would have nothing to go by
+            return find_task("chat"), None
+        return prompt, None if math.isnan(chosen.score) else chosen.score
 
     def _where(self, given: Range, question: str) -> tuple[Range, str]:
         """The range to look at, and who chose it."""
+        if self.path is None:
+            if given != (None, None):
+                raise InputError(NO_PART)
+            return given, "none"
         if given != (None, None):
             return given, "given"
         if time_range(question, ANY_LENGTH) is not None:  # without opening the clip
@@ -331,6 +353,11 @@ class Session:
             if named is not None and named.start < named.end:  # a picture has no range
                 return (named.start, named.end), "question"
         return self._range, "clip" if self._range == (None, None) else "session"
+
+    def _clip(self) -> Path:
+        if self.path is None:
+            raise InputError("there is no clip to look at, only a dialogue")
+        return self.path
 
     def _load(self, start: float | None, end: float | None) -> ClipFeatures:
         """Features of a range, from the store or from the clip itself."""
@@ -344,9 +371,14 @@ class Session:
             found = None
         if found is not None:
             return found
-        features = encode_clip(self.path, key, model)
+        features = encode_clip(self._clip(), key, model)
         try:
             store.put(key, features)
         except OSError as error:
             self._notes = (f"features are not kept on disk: {error.strerror or error}",)
         return features
+
+
+def _wants_adapter(prompt: TaskPrompt) -> bool:
+    """Whether ``prompt`` is a shipped task that the base weights do not know."""
+    return prompt.name in list_prompts() and prompt.name not in BASE_TASKS

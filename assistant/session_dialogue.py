@@ -1,4 +1,4 @@
-"""What is said in a session's clip: given, heard, beside the clip or inside it; found once."""
+"""What is said in a session: given, heard, beside the clip or inside it; found once."""
 
 from __future__ import annotations
 
@@ -18,30 +18,35 @@ DialogueLike = Dialogue | Path | str | Sequence[Any]
 
 
 class Spoken:
-    """The dialogue of one clip."""
+    """The dialogue of one clip, or one without a clip."""
 
-    def __init__(self, path: Path, given: DialogueLike | None, transcribe: bool) -> None:
+    def __init__(self, path: Path | None, given: DialogueLike | None, transcribe: bool) -> None:
         """``given``: instead of what can be found; ``transcribe``: listen.
 
         Raises:
-            InputError: both are asked for. DialogueError: ``given`` cannot be read.
+            InputError: both are asked for, or there is neither a clip nor a dialogue.
+            DialogueError: ``given`` cannot be read.
         """
         if transcribe and given is not None:
             raise InputError("dialogue is given and transcribe is asked for; choose one of them")
+        if transcribe and path is None:
+            raise InputError("transcribe is asked for, and there is no clip to listen to; give one")
         self._path, self._transcribe = path, transcribe
         self._found = None if given is None else as_dialogue(given)
+        if path is None and not self._found:
+            raise InputError("there is neither a clip nor a dialogue; give what to ask about")
         self._heard: dict[Range, Dialogue] = {}
 
     def within(self, where: Range) -> Dialogue:
         """What is said in a range; where it has to listen, it listens only there."""
-        if self._transcribe:
+        if self._transcribe and self._path is not None:
             from assistant.speech import transcribe
 
             if where not in self._heard:
                 self._heard[where] = transcribe(self._path, start=where[0], end=where[1])
             return self._heard[where]
         if self._found is None:
-            self._found = find_dialogue(self._path)
+            self._found = Dialogue() if self._path is None else find_dialogue(self._path)
         return cut(self._found, where)
 
 

@@ -124,7 +124,6 @@ def check_item(data: dict[str, Any], folder: Path) -> Item:
     held_out = data.get("held_out", False)
     if not isinstance(held_out, bool):
         raise InputError(f"held_out is {held_out!r}; give true or false")
-    dialogue = data.get("dialogue")
     return Item(
         id=data["id"],
         video=video,
@@ -132,10 +131,20 @@ def check_item(data: dict[str, Any], folder: Path) -> Item:
         answer=answer,
         start=start,
         end=end,
-        dialogue=None if dialogue is None else parse_dialogue(dialogue),
+        dialogue=_spoken(data.get("dialogue")),
         choices=choices,
         type=text(data, "type") if data.get("type") is not None else "",
         split=split,
         fold=fold,
         held_out=held_out,
     )
+
+
+def _spoken(said: Any) -> Dialogue | None:
+    """What is said. Raises AssistantError: no dialogue, or a turn of it says nothing."""
+    if said is None:
+        return None
+    dialogue = parse_dialogue(said)
+    if not dialogue or (isinstance(said, list) and len(dialogue.lines) < len(said)):
+        raise InputError("dialogue has a turn that says nothing; mend it, or leave it out")
+    return dialogue

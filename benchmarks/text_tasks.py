@@ -1,37 +1,42 @@
 """An adapter for text beside what answers without us, on the very same questions.
 
-    assistant data convert mustard DATA sarcasm        # once
-    python benchmarks/text_tasks.py sarcasm sarcasm --out RUNS [--only SYSTEM ...] [--adapter DIR]
+    assistant data convert mustard MUStARD/data named                         # five official folds
+    assistant data convert mustard MUStARD/data bare --no-speakers
+    assistant data convert mustard MUStARD/data strangers --split independent --no-speakers
+    python benchmarks/text_tasks.py sarcasm named bare strangers --out RUNS
 
 Data with folds are cross-validated: for each fold the baselines, and the adapter by the recipe of
 the shipped one (``--config`` for another), learn from all other folds. Data with splits learn from
-"train" and answer "test"; --adapter takes a trained adapter there. Printed: accuracy and weighted
-F1 with 95 % intervals, and by how much the adapter is ahead (paired bootstrap). What is in RUNS is
-not computed again.
+"train" and answer "test"; --adapter takes a trained adapter there. Whatever a system chooses by
+(settings, the epoch), it chooses within what it learns from. Printed for each data: accuracy and
+weighted F1 with 95 % intervals, and by how much the adapter is ahead (paired bootstrap). What is in
+RUNS is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from text_baselines import baselines
+from text_baselines import Baseline, baselines
 from tqdm import tqdm
 
 from assistant.metrics_classes import class_scores, class_terms, weighted_f1
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.recipes import RECIPE, Recipe, load_recipe
+from assistant.recipes import ABLATIONS, RECIPE, Recipe, load_recipe
 from assistant.resampling import bootstrap, difference, interval, share
 from assistant.resources import adapters_dir
 from assistant.tasks.base import find_task
 from assistant.templates import TaskPrompt
-from assistant.training import ADAPTER, CARD, Examples, examples_from, finetune
+from assistant.training import ADAPTER, CARD, Examples, ablated, examples_from, finetune
 from assistant.training_data import Item
 from assistant.training_examples import Asked, make_examples
 from assistant.training_learner import Learner
@@ -45,24 +50,40 @@ Part = tuple[str, list[Item], list[Item]]  # name, to learn from, to answer
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task")
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=Path, nargs="+", help="folders, as data convert writes them")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="default: all")
     parser.add_argument("--adapter", type=Path, metavar="DIR", help="trained on the same split")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the recipe to train by")
     parser.add_argument("--seed", type=int, help="of the training; default: the recipe's")
+    parser.add_argument("--without", nargs="+", choices=ABLATIONS, default=(), metavar="PART")
     args = parser.parse_args()
     args.config = args.config or adapters_dir() / "mini" / args.task / RECIPE
     if OURS in (args.only or [OURS]) and not args.adapter and not args.config.exists():
         parser.error(f"{args.task} has no shipped adapter to take the recipe of: give --config")
-    examples = examples_from(args.data)
-    parts = list(parts_of(examples.items))
     model, prompt = load_model("mini"), find_task(args.task)
     systems = {**baselines(prompt, model), OURS: None}
+    for data in args.data:
+        examples = examples_from(data)
+        parts = list(parts_of(examples.items))
+        told = answered(args, prompt, systems, examples, parts, args.out / data.name)
+        print(f"\n## {data.name}\n")
+        print_table(told, parts)
+
+
+def answered(
+    args: argparse.Namespace,
+    prompt: TaskPrompt,
+    systems: dict[str, Baseline | None],
+    examples: Examples,
+    parts: Sequence[Part],
+    runs: Path,
+) -> dict[str, list[str]]:
+    """Every system's answers, part by part; None is our adapter."""
     told: dict[str, list[str]] = {}
     for name in args.only or systems:
         for fold, train, test in parts:
-            kept = args.out / name.replace(" ", "-").replace("'", "") / f"{fold}.json"
+            kept = runs / name.replace(" ", "-").replace("'", "") / f"{fold}.json"
             if not kept.exists():
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 answer = systems[name]
@@ -73,7 +94,7 @@ def main() -> None:
                 )
                 kept.write_text(json.dumps(found))
             told.setdefault(name, []).extend(json.loads(kept.read_text()))
-    print_table(told, parts)
+    return told
 
 
 def parts_of(items: Sequence[Item]) -> Iterator[Part]:
@@ -103,10 +124,13 @@ def ours(
             recipe = replace(load_recipe(args.config), made=None)
             if args.seed is not None:
                 recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
+            recipe = ablated(recipe, args.without)
             fresh = load_model("mini", attention="eager")
             resume = (out / CHECKPOINT).exists()
             told = Examples(tuple(train), f"{digest} {out.name}")
+            began = time.perf_counter()
             finetune(recipe, prompt, fresh, told, out, resume=resume)
+            print(f"{out.name}: trained in {time.perf_counter() - began:.0f} s", file=sys.stderr)
     model, recipe = load_model("mini"), load_recipe(folder)
     return answers(model, prompt, recipe, model.load_adapter(folder, recipe), test)
 

@@ -65,7 +65,7 @@ class ScriptedModel:
 
     def generate(
         self,
-        patches: Tensor,
+        patches: Tensor | None,
         *,
         fusion: str,
         prompt: str,
@@ -113,7 +113,7 @@ class ScriptedModel:
         self.occluded.append((answer, ended))
         return [number / 100 for number in numbers_in(patches)]
 
-    def routing(self, patches: Tensor, *, fusion: str, adapter: str | None) -> list:
+    def routing(self, patches: Tensor | None, *, fusion: str, adapter: str | None) -> list:
         return []
 
     def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
@@ -125,8 +125,8 @@ class ScriptedModel:
         return "\n".join(kept), len(parts) - len(kept)
 
 
-def numbers_in(patches: Tensor) -> list[int]:
-    return [int(value) for value in patches.flatten()]
+def numbers_in(patches: Tensor | None) -> list[int]:
+    return [] if patches is None else [int(value) for value in patches.flatten()]
 
 
 def install(monkeypatch: pytest.MonkeyPatch, model: ScriptedModel) -> list[dict]:

@@ -45,7 +45,9 @@ def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def ask(number: int | str, video: str, question: str = "What happens?", **more: object) -> dict:
+def ask(
+    number: int | str, video: str | None, question: str = "What happens?", **more: object
+) -> dict:
     return {"id": number, "video": video, "question": question, **more}
 
 
@@ -94,6 +96,21 @@ def test_a_record_says_what_the_answer_rests_on(mini, model, clips, tmp_path):
     assert (record["model"], record["adapter"]) == ("scripted", None)
     assert record["seconds"] >= 0
     assert "ANN: Hello." in model.asked[0].fusion
+
+
+def test_a_question_may_be_about_its_dialogue_alone(mini, model, clips, tmp_path):
+    questions = write(
+        clips / "in.jsonl",
+        ask(1, None, "Who speaks?", dialogue="ANN: Hello."),
+        ask(2, "a.mp4"),
+        ask(3, None, "Who speaks?", dialogue=[{"speaker": "BOB", "text": "Bye."}]),
+    )
+    records = {record["id"]: record for record in run(mini, questions, tmp_path / "out.jsonl")}
+    assert records[1]["frames"] == [] and records[1]["dialogue_source"] == "given"
+    assert "I see" in records[2]["answer"] and len(model.encoded) == 1
+    said = [asked.fusion for asked in model.asked if asked.numbers == []]
+    assert "ANN: Hello." in said[0] and "Bye." not in said[0]
+    assert "BOB: Bye." in said[1] and "Hello" not in said[1]
 
 
 def test_a_bad_clip_is_an_error_in_its_place_and_the_rest_goes_on(mini, clips, tmp_path):
@@ -232,6 +249,9 @@ def test_every_wrong_line_is_named_and_nothing_is_asked(clips):
         ({**good, "id": 13, "task": 3}, "task"),
         ({**good, "id": 14, "dialogue": [{"txt": "x"}]}, "dialogue|turn"),
         ({**good, "id": 15, "dialogue": 3}, "dialogue"),
+        ({**good, "id": 16, "video": None}, "no dialogue"),
+        ({**good, "id": 17, "video": None, "dialogue": ""}, "no dialogue"),
+        ({**good, "id": 18, "video": None, "dialogue": "A: b", "start": 1}, "start"),
     ]
     path = write(clips / "wrong.jsonl", good, *(line for line, _ in wrong))
     with pytest.raises(InputError) as caught:

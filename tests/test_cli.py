@@ -152,6 +152,44 @@ class TestAsk:
         assert (code, out) == (2, "")
         one_line(err)
 
+    @pytest.fixture
+    def talk(self, tmp_path: Path) -> Path:
+        (tmp_path / "talk.txt").write_text("ANN: Nine it is.\nBOB: I love meetings at nine.\n")
+        return tmp_path / "talk.txt"
+
+    def test_a_dialogue_alone(self, loads, model, capsys, talk):
+        code, out, err = run(capsys, "ask", "--dialogue", talk, "Who speaks?")
+        assert (code, out, err) == (0, "I see\n", "[text alone; dialogue: file:talk.txt]\n")
+        assert model.asked[0].prompt.endswith("Who speaks?") and model.encoded == []
+        code, out, _ = run(capsys, "ask", "Why?", "--dialogue", talk, "--json")
+        assert code == 0 and json.loads(out)["frames"] == []
+        assert model.asked[1].prompt.endswith("Why?")
+
+    def test_a_dialogue_alone_and_a_task_with_its_own_question(self, loads, model, capsys, talk):
+        code, out, err = run(capsys, "ask", "--dialogue", talk, "--task", "sarcasm")
+        assert code == 0 and out in ("yes\n", "no\n")
+        assert "warning: no adapter for sarcasm" in err
+        assert "<BOB: I love meetings at nine.>" in model.blind[0].prompt
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            ([], "VIDEO"),
+            (["Is it sarcastic?"], "is not there"),
+            (["no-such.mp4", "--dialogue", "TALK"], "no-such.mp4"),
+            (["no-such.mp4", "Who?", "--dialogue", "TALK"], "no-such.mp4"),
+            (["--dialogue", "TALK"], "question"),
+            (["Who?", "--dialogue", "TALK", "--start", "1"], "clip"),
+            (["Who?", "--dialogue", "TALK", "--transcribe"], "transcribe"),
+            (["Who?", "--dialogue", "TALK", "--evidence", "why.png"], "text alone"),
+            (["--dialogue", "TALK", "--task", "describe"], "describe"),
+        ],
+    )
+    def test_a_mistake_without_a_clip(self, loads, model, capsys, talk, arguments, said):
+        code, out, err = run(capsys, "ask", *(talk if a == "TALK" else a for a in arguments))
+        assert (code, out) == (2, "") and said in one_line(err)
+        assert model.asked == []
+
     def test_our_fault_is_one_line_and_exit_code_1(self, loads, model, clip, capsys):
         def script(asked):
             raise RuntimeError("a bug\nof two lines")
@@ -236,6 +274,17 @@ class TestChat:
         code, out, err = run(capsys, "chat", tmp_path / "bad.mp4")
         assert (code, out) == (2, "")
         one_line(err)
+
+    def test_a_dialogue_alone(self, model, capsys, tmp_path):
+        (tmp_path / "said.txt").write_text("ANN: Hello.\nBOB: And to you.")
+        saved = tmp_path / "saved.txt"
+        self.type("/frames", "Who speaks?", "/frames", "/dialogue", f"/save {saved}")
+        code, out, err = run(capsys, "chat", "--dialogue", tmp_path / "said.txt")
+        assert code == 0 and err.startswith("2 lines of dialogue (file:said.txt). /help")
+        assert out.count("none\n") == 2 and "ANN: Hello." in out and model.encoded == []
+        assert saved.read_text().startswith("said.txt\n\n> Who speaks?\nI see")
+        code, _, err = run(capsys, "chat")
+        assert code == 2 and "--dialogue" in one_line(err)
 
     def test_a_warning_is_said_once(self, model, clip, capsys, tmp_path):
         model.room = 2

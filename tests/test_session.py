@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from clips import make_clip
 from fakes import ScriptedModel
 from PIL import Image
 
+import assistant.session
 import assistant.session_dialogue
 import assistant.speech
 import assistant.video
@@ -21,6 +23,7 @@ from assistant.model.attributes import Attribute
 from assistant.recipes import Calibration, Made, Recipe
 from assistant.session import Assistant, LoadedAdapter
 from assistant.subtitles import Dialogue, Line
+from assistant.task_choice import TaskChoice
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500
@@ -398,6 +401,102 @@ def test_what_cannot_be_asked_is_one_line(mini, model, clip, options, error):
     with pytest.raises(error) as caught:
         mini.open(clip).ask(**options)
     assert "\n" not in str(caught.value)
+    assert model.asked == []
+
+
+TALK = "ANN: The meeting is at nine.\nBOB: I love meetings at nine."
+
+
+@pytest.fixture
+def blinded(monkeypatch):
+    """Whatever decodes a clip fails."""
+
+    def refuse(*args, **options):
+        raise AssertionError("a clip was opened")
+
+    for name in ("read_clip", "probe"):
+        monkeypatch.setattr(assistant.video, name, refuse)
+
+
+def test_a_dialogue_can_be_asked_about_without_a_clip(mini, model, blinded):
+    model.script = lambda asked: "at nine"
+    session = mini.open(dialogue=TALK)
+    answer = session.ask("When is the meeting at 0:42?")
+    assert list(answer) == ["at", " nine"]  # told, though no clip makes it likelier
+    assert answer.frames == () and answer.evidence() == () and answer.reason is None
+    found = answer.as_dict()
+    assert (found["frames"], found["start"], found["end"]) == ([], None, None)
+    assert (found["range_source"], found["dialogue_source"]) == ("none", "given")
+    assert "evidence" not in found and found["warnings"] == []
+    assert "ANN: The meeting is at nine." in model.asked[0].fusion
+    assert "0:42" in model.asked[0].prompt  # a time of no clip is a part of the question
+    session.ask("Why?").text  # noqa: B018
+    assert model.asked[1].history == (("When is the meeting at 0:42?", "at nine"),)
+    assert model.encoded == []
+
+
+def test_choices_about_a_dialogue_are_told_without_a_clip(mini, model):
+    model.blind_scores = {"yes": -1.0, "no": -2.0}  # the double's: of whatever has no clip
+    answer = mini.open(None, dialogue=TALK).ask("Is it?", choices=["yes", "no"])
+    assert answer.choice == "yes" and answer.reason is None
+    assert answer.probabilities["yes"] == pytest.approx(1 / (1 + math.exp(-1)))
+    assert "BOB: I love meetings at nine." in model.blind[0].fusion
+
+
+def test_without_a_clip_only_tasks_that_read_dialogue_are_chosen(mini, monkeypatch):
+    chosen = TaskChoice("motion", 0.9)
+    monkeypatch.setattr(assistant.session, "choose_task", lambda *args, **options: chosen)
+    session = mini.open(dialogue=TALK)
+    assert session.ask("Which way does it move?").basis.task == "chat"
+    with pytest.raises(InputError, match="motion"):
+        session.ask("Which way does it move?", task="motion", adapter="none")
+
+
+def test_an_adapter_for_text_does_not_open_the_clip(mini, clip, blinded, monkeypatch):
+    loaded = LoadedAdapter("tell", "tell-1", replace(calibrated(), frames=0))
+    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    session = mini.open(clip, dialogue=TALK)
+    answer = session.ask("Is it?")
+    assert answer.frames == () and answer.text == "I see" and answer.reason is None
+    assert any("text alone" in warning for warning in answer.warnings)
+    with pytest.raises(InputError, match="text alone"):
+        session.pictures(answer)
+    assert session.ask("Is it?", start=1.0).as_dict()["start"] == 1.0  # of what is said
+
+
+def test_an_adapter_for_text_is_unsure_where_nothing_is_said(mini, clip, monkeypatch):
+    loaded = LoadedAdapter("tell", "tell-1", Recipe(task="chat", frames=0))
+    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    answer = mini.open(clip, dialogue="").ask("Is it?")
+    assert list(answer) == [CANNOT_TELL] and "no dialogue" in answer.reason
+
+
+def test_a_task_that_the_base_weights_never_learned_says_so(mini):
+    session = mini.open(dialogue=TALK)
+    (warning,) = session.ask(task="sarcasm").warnings
+    assert "no adapter for sarcasm" in warning and "\n" not in warning
+    assert session.ask(task="sarcasm", adapter="none").warnings == ()  # as it was asked for
+    assert session.ask("What is said?", task="chat").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("opened", "asked"),
+    [
+        ({}, None),
+        ({"dialogue": ""}, None),
+        ({"transcribe": True}, None),
+        ({"dialogue": TALK, "start": 1.0}, None),
+        ({"dialogue": TALK}, {"end": 2.0}),
+        ({"dialogue": TALK}, {"dialogue": ""}),
+        ({"dialogue": TALK}, {"task": "describe"}),
+    ],
+)
+def test_what_cannot_be_asked_without_a_clip_is_one_line(mini, model, opened, asked):
+    with pytest.raises(InputError) as caught:
+        session = mini.open(None, **opened)
+        assert asked is not None
+        session.ask("What?", **asked)
+    assert "\n" not in str(caught.value) and "clip" in str(caught.value)
     assert model.asked == []
 
 

@@ -62,6 +62,8 @@ def test_a_line_is_read_whole(write, tmp_path):
         ({"label": 1}, "has unknown label"),
         ({"question": ""}, "question is ''"),
         ({"dialogue": 5}, "dialogue"),
+        ({"dialogue": ""}, "dialogue has a turn that says nothing"),
+        ({"dialogue": [{"text": "Hi."}, {"text": " "}]}, "dialogue has a turn that says nothing"),
     ],
 )
 def test_a_wrong_line_is_named(write, change, told):

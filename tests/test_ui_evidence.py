@@ -92,7 +92,9 @@ def test_an_adapter_that_reads_text_alone_shows_what_it_read(room, visitor, clip
     assert "does not look at the pictures" in page["about"]
     last(asking.ask(room, visitor, "What is it?"))
     turn = visitor.turns[0]
-    turn.told = replace(turn.told, sees=False)
+    turn.told = replace(
+        turn.told, found=turn.told.found | {"frames": [], "start": None, "end": None}
+    )
     shown = cards.evidence(turn)
     assert "ANN: The first line." in shown and "dialogue: street.srt" in shown
     assert "va-frame" not in shown and "8 frames" not in shown

@@ -139,15 +139,15 @@ def evidence(turn: Asked | None) -> str:
             f"{escape(thing['name'])} {thing['probability']:.0%}" for thing in found["attributes"]
         )
         parts.append(f'<p class="va-seen">Seen by the image encoder: {seen}</p>')
-    span = (found["start"], found["end"])
     if told.sees:
+        span = (found["start"], found["end"])
         frames, waiting = found["frames"], turn.live is not None
         parts.append(
             timeline(told.pictures, frames, told.weights, span, told.lines, waiting=waiting)
         )
         parts.append(LEGEND if told.weights is not None else "")
     else:
-        parts.append(spoken_line(told.lines, span))
+        parts.append(spoken_line(told.lines))
     return "".join(parts) + "</section>"
 
 
@@ -159,14 +159,14 @@ def _chips(turn: Asked) -> list[str]:
     chosen = (
         "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
     )
-    span = f"{clock(found['start'])} to {clock(found['end'])}"
-    frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
-    asked = ", as the question says" if found["range_source"] == "question" else ""
-    looked_at = f"{frames}, {span}{asked}"
-    if is_still((found["start"], found["end"])):
-        looked_at = "1 picture"
-    elif not turn.told.sees:
-        looked_at = f"{span}{asked}"
+    looked_at = "no frames, text alone"
+    if turn.told.sees:
+        span = f"{clock(found['start'])} to {clock(found['end'])}"
+        frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
+        asked = ", as the question says" if found["range_source"] == "question" else ""
+        looked_at = f"{frames}, {span}{asked}"
+        if is_still((found["start"], found["end"])):
+            looked_at = "1 picture"
     chips = [
         f"{turn.clip}",
         f"task {found['task']}{chosen}",

@@ -17,12 +17,12 @@ __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 FORMAT = "assistant conversation 1"
 KEYS = ("clip", "question", "answer", "correction", "choices", "also", "found")
 NUMBER = (int, float)
+# Of an answer that looked at frames, and of one that did not.
+TIMES: dict[bool, tuple[type, ...]] = {True: NUMBER, False: (*NUMBER, type(None))}
 NEEDED: dict[str, Any] = {
     "frames": list,
     "warnings": list,
     "attributes": list,
-    "start": NUMBER,
-    "end": NUMBER,
     "seconds": NUMBER,
     "task": str,
     "range_source": str,
@@ -35,7 +35,7 @@ def as_json(turns: Sequence[Asked]) -> str:
     """Everything that was asked and answered, with what each answer rests on."""
     written = []
     for turn in turns:
-        found = turn.told.found | {"sees": turn.told.sees} if turn.told else None
+        found = turn.told.found if turn.told else None
         choices = list(turn.choices) if turn.choices else None
         values = (turn.clip, turn.question, turn.answer, turn.correction, choices, turn.also, found)
         written.append(dict(zip(KEYS, values, strict=True)))
@@ -56,7 +56,8 @@ def as_markdown(turns: Sequence[Asked]) -> str:
         if turn.told:
             found = turn.told.found
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
-            parts.append(f"*Task {found['task']}, frames at {times} s*\n")
+            looked = f"frames at {times} s" if times else "text alone"
+            parts.append(f"*Task {found['task']}, {looked}*\n")
     return "\n".join(parts)
 
 
@@ -138,7 +139,7 @@ def _told(found: dict[str, Any]) -> Told:
     known = isinstance(weights, list) and len(weights) == len(found["frames"])
     if not (known and all(isinstance(weight, NUMBER) for weight in weights)):
         weights = None
-    return Told(found, sees=found.get("sees") is not False, weights=weights and tuple(weights))
+    return Told(found, weights=weights and tuple(weights))
 
 
 def _is_sound(found: Any) -> bool:
@@ -149,7 +150,9 @@ def _is_sound(found: Any) -> bool:
     return (
         all(isinstance(found.get(key), kind) for key, kind in NEEDED.items())
         and isinstance(found.get("adapter"), str | None)
-        and len(found["frames"]) > 0
+        and all(
+            isinstance(found.get(key), TIMES[bool(found["frames"])]) for key in ("start", "end")
+        )
         and all(isinstance(moment, int | float) for moment in found["frames"])
         and all(isinstance(warning, str) for warning in found["warnings"])
         and all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,8 +173,9 @@ def told_of(session: Session, answer: Answer) -> Told:
         "Q-Former": request.fusion or "(no text)",
         "LLM": "\n\n".join(["(visual tokens)", *turns, request.prompt]),
     }
-    lines = session.dialogue.between(answer.basis.start, answer.basis.end).lines
-    return Told(answer.as_dict(), request.sees, lines, sent)
+    start, end = answer.basis.start, answer.basis.end
+    lines = session.dialogue.between(start or 0.0, math.inf if end is None else end).lines
+    return Told(answer.as_dict(), lines, sent)
 
 
 def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Session:

@@ -71,10 +71,12 @@ def timeline(
     )
 
 
-def spoken_line(lines: Sequence[Line], span: tuple[float, float]) -> str:
-    """HTML of what is said in the range, where nothing else was looked at."""
-    said = _spoken(lines, span)
-    return _scrolled(said + _axis(span), LINES_WIDE) if said else ""
+def spoken_line(lines: Sequence[Line]) -> str:
+    """HTML of what is said, where nothing was looked at."""
+    ends = [time for line in lines for time in (line.start, line.end) if time is not None]
+    span = (min(ends, default=0.0), max(ends, default=0.0))
+    said, axis = _spoken(lines, span), _axis(span) if ends else ""
+    return _scrolled(said + axis, LINES_WIDE) if said else ""
 
 
 def draw_weights(

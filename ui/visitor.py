@@ -40,12 +40,16 @@ class Told:
     """What is shown about one answer."""
 
     found: dict[str, Any]  # see Answer.as_dict
-    sees: bool = True  # False: the adapter reads text alone
     lines: tuple[Line, ...] = ()  # dialogue in the range looked at
     sent: dict[str, str] = field(default_factory=dict)  # texts that the models read, by reader
     pictures: tuple[str, ...] = ()  # of the T frames, as data URIs
     weights: tuple[float, ...] | None = None  # (T,), see Answer.evidence; None: not known yet
     routing: list[dict[str, list[float]]] = field(default_factory=list)  # see Answer.routing
+
+    @property
+    def sees(self) -> bool:
+        """Whether frames were looked at; some adapters read text alone."""
+        return bool(self.found["frames"])
 
 
 @dataclass

@@ -45,7 +45,6 @@ class Request:
     max_new_tokens: int
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
-    sees: bool = True  # False: the frames are not looked at
 
     def asked(self) -> dict[str, Any]:
         """What the model's methods take beside the frames."""
@@ -128,7 +127,6 @@ def compose(
     max_new_tokens: int | None = None,
     adapter: str | None = None,
     fused: bool = True,
-    sees: bool = True,
 ) -> Request:
     """Fill ``task``'s templates; where the Q-Former's text runs out, the oldest lines go first.
 
@@ -139,7 +137,6 @@ def compose(
         choices, max_new_tokens: instead of the task's own.
         adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
             would have read goes into the LLM's prompt, so that nothing is lost.
-        sees: False for adapters that read text alone.
     Raises:
         InputError: unusable choices, or a question that alone is too long.
     """
@@ -177,7 +174,6 @@ def compose(
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         dropped_lines=dropped_lines,
         adapter=adapter,
-        sees=sees,
     )
 
 
