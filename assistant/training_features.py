@@ -236,6 +236,6 @@ def _serve() -> None:
 
     def end_with_parent() -> None:
         parent.join()
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
