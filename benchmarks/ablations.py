@@ -1,6 +1,6 @@
 """Adapters that differ in one thing each, trained on the same number of examples and side by side.
 
-    python benchmarks/ablations.py motion --generate 5000 --out RUNS [ROW ...]
+    python benchmarks/ablations.py motion [ROW ...] --generate 400 --test 150 --out RUNS
 
 Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
 trained once per seed and printed as mean and spread. The test questions are of generated clips of

@@ -72,12 +72,6 @@ def check(clip: MovingScene, question: str, answer: str, kind: str) -> None:
         asked, *pair = re.search(r"(first|last), the (.+) or the (.+)\?", question).groups()
         begun = starts(clip, pair)
         assert answer == {"first": min, "last": max}[asked](begun, key=begun.get)
-    elif kind == "before":
-        one, asked, two = re.search(
-            r"the (.+) (?:move|start) (before|after) the (.+)\?", question
-        ).groups()
-        begun = starts(clip, (one, two))
-        assert (answer == "yes") == ((begun[one] < begun[two]) == (asked == "before"))
     else:
         assert kind == "collision"
         one, two = re.search(r"the (.+) (?:hit|collide with) the (.+)\?", question).groups()

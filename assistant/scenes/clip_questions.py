@@ -25,7 +25,6 @@ QUESTIONS_PER_CLIP = {
     "moving_existence": 2,
     "order": 3,  # of few clips: most have no two that start apart
     "collision": 2,
-    "before": 2,
 }
 TYPES = tuple(QUESTIONS_PER_CLIP)
 
@@ -49,10 +48,6 @@ ATTRIBUTE_WORDINGS = {
 ORDER_WORDINGS = {
     "first": "Which moves first, the {0} or the {1}?",
     "last": "Which moves last, the {0} or the {1}?",
-}
-BEFORE_WORDINGS = {
-    "before": ("Does the {0} move before the {1}?", "Does the {0} start before the {1}?"),
-    "after": ("Does the {0} move after the {1}?", "Does the {0} start after the {1}?"),
 }
 COUNTED = ((), ("shape",), ("material",), ("color",))
 COUNT_WEIGHTS = (1.0, 0.7, 1.4, 3.0, 8.0)  # against the rarity of many movers
@@ -158,20 +153,9 @@ def _order(clip: MovingScene, rng: np.random.Generator) -> Question | None:
     asked = pick(rng, tuple(ORDER_WORDINGS))
     text = ORDER_WORDINGS[asked].format(*words)
     answer = first if asked == "first" else later
-    return _of_pair("order", clip, text, answer, tuple(sorted(words)), named)
-
-
-def _before(clip: MovingScene, rng: np.random.Generator) -> Question | None:
-    """The same pairs as of an order question, with a yes or a no."""
-    found = _apart(clip)
-    if not found:
-        return None
-    answer, asked = pick(rng, YES_NO), pick(rng, tuple(BEFORE_WORDINGS))
-    pair = pick(rng, found)
-    named = pair if (answer == "yes") == (asked == "before") else pair[::-1]
-    words = (name_of(clip.scene, rng, clip.scene.objects[index]) for index in named)
-    text = pick(rng, BEFORE_WORDINGS[asked]).format(*words)
-    return _of_pair("before", clip, text, answer, YES_NO, named)
+    held_out = any(clip.scene.objects[index].held_out for index in pair)
+    about = tuple((index,) for index in named)
+    return Question("order", text, answer, tuple(sorted(words)), held_out, about)
 
 
 def _apart(clip: MovingScene) -> list[tuple[int, int]]:
@@ -184,18 +168,6 @@ def _apart(clip: MovingScene) -> list[tuple[int, int]]:
         and frozenset((one.index, two.index)) not in hits
         and all(unique_kinds(clip.scene, clip.scene.objects[m.index]) for m in (one, two))
     ]
-
-
-def _of_pair(
-    name: str,
-    clip: MovingScene,
-    text: str,
-    answer: str,
-    choices: tuple[str, ...],
-    pair: tuple[int, int],
-) -> Question:
-    held_out = any(clip.scene.objects[index].held_out for index in pair)
-    return Question(name, text, answer, choices, held_out, tuple((index,) for index in pair))
 
 
 def _collision(clip: MovingScene, rng: np.random.Generator) -> Question | None:
@@ -242,5 +214,4 @@ _BUILDERS: dict[str, Callable[[MovingScene, np.random.Generator], Question | Non
     "moving_existence": _moving_existence,
     "order": _order,
     "collision": _collision,
-    "before": _before,
 }
