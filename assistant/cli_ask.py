@@ -126,7 +126,7 @@ def is_question(word: str | None) -> bool:
 
     What is a file, or is called like one, is a clip.
     """
-    if word is None or not word.strip() or os.path.exists(word):  # of any length
+    if word is None or not word.strip() or os.path.exists(word):  # noqa: PTH110, of any length
         return False
     return re.search(r"\.\w{2,5}$", word) is None
 
