@@ -6,6 +6,7 @@ are chosen by cross-validation within the examples it learns from.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from torch.nn.utils.rnn import pad_sequence
+from tqdm import tqdm
 
 from assistant.model.assistant import VideoAssistant
 from assistant.sentences import sentence_encoder
@@ -114,15 +117,37 @@ def llm(
     prompt: TaskPrompt, model: VideoAssistant, examples: Sequence[Item], test: Sequence[Item]
 ) -> list[str]:
     """The likelier answer to the task's question under the dialogue, after some examples."""
+    llm = model.llm
     history = [(as_asked(prompt, model, item), item.answer) for item in examples]
-    nothing = torch.zeros(1, 0, model.llm.width, dtype=model.llm.network.dtype)
+    asked = [llm.prompt_ids(as_asked(prompt, model, item), history) for item in test]
+    shared = shared_start(asked)  # the examples: read once
+    network, head = llm.network.base_model, llm.network.get_output_embeddings()
+    read = network(input_ids=asked[0][None, :shared], use_cache=True).past_key_values
     told = []
-    for item in test:
+    for item, ids in tqdm(list(zip(test, asked, strict=True)), desc="LLM", unit="question"):
         assert item.choices
-        ids = model.llm.prompt_ids(as_asked(prompt, model, item), history)
-        scores = model.llm.score(nothing, ids, [model.llm.answer_ids(c) for c in item.choices])
+        answers = [llm.answer_ids(choice) for choice in item.choices]
+        before = len(ids) - shared
+        rows = [torch.cat([ids[shared:], answer]) for answer in answers]
+        past = copy.deepcopy(read)
+        past.batch_repeat_interleave(len(rows))
+        states = network(
+            input_ids=pad_sequence(rows, batch_first=True), past_key_values=past, use_cache=True
+        ).last_hidden_state
+        scores = []
+        for row, answer in zip(states, answers, strict=True):
+            said = head(row[before - 1 : before - 1 + len(answer)]).float().log_softmax(-1)
+            scores.append(float(said.gather(1, answer[:, None]).mean()))
         told.append(item.choices[int(np.argmax(scores))])
     return told
+
+
+def shared_start(texts: Sequence[torch.Tensor]) -> int:
+    """How many ids all texts begin with, short of the whole of any."""
+    shortest = min(map(len, texts)) - 1
+    rows = torch.stack([ids[:shortest] for ids in texts])
+    differs = (rows != rows[0]).any(0)
+    return int(differs.int().argmax()) if differs.any() else shortest
 
 
 def as_asked(prompt: TaskPrompt, model: VideoAssistant, item: Item) -> str:

@@ -161,9 +161,10 @@ class TestAsk:
         code, out, err = run(capsys, "ask", "--dialogue", talk, "Who speaks?")
         assert (code, out, err) == (0, "I see\n", "[text alone; dialogue: file:talk.txt]\n")
         assert model.asked[0].prompt.endswith("Who speaks?") and model.encoded == []
-        code, out, _ = run(capsys, "ask", "Why?", "--dialogue", talk, "--json")
+        asked = "Why is it " + "very " * 60 + "late, and/or early, in a//b?"
+        code, out, _ = run(capsys, "ask", asked, "--dialogue", talk, "--json")
         assert code == 0 and json.loads(out)["frames"] == []
-        assert model.asked[1].prompt.endswith("Why?")
+        assert model.asked[1].prompt.endswith(asked)
 
     def test_a_dialogue_alone_and_a_task_with_its_own_question(self, loads, model, capsys, talk):
         code, out, err = run(capsys, "ask", "--dialogue", talk, "--task", "sarcasm")
