@@ -10,9 +10,9 @@ frame and gives the LLM 32 tokens for each, as ``transformers``' InstructBlipVid
 
 ``--scale mini`` has mini's shape and is measured, each system and T in a process of its own:
 seconds (least of three), peak memory above the idle model, FLOPs as torch counts them.
-``--scale vicuna-7b`` has InstructBLIP's Q-Former (12 layers, 768 wide, all of them adapted) on 257
-features of a frame, and Vicuna-7B: too large for most machines, so that FLOPs alone are counted, on
-the meta device.
+``--scale vicuna-7b`` has InstructBLIP's Q-Former (12 layers, 768 wide, all of them adapted, with
+the paper's parts alone) on 257 features of a frame, and Vicuna-7B: too large for most machines, so
+that FLOPs alone are counted, on the meta device.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ SCALES = {
         QFormerConfig(width=768, layers=12, heads=12, intermediate=3072),
         patches=257,
         patch_width=1408,
-        transfer=TransferConfig(layers=0),
+        transfer=TransferConfig(layers=0, contrast=0),
         llm={
             "hidden_size": 4096,
             "intermediate_size": 11008,
