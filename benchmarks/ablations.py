@@ -3,10 +3,11 @@
     python benchmarks/ablations.py motion [ROW ...] --generate 400 --test 150 --out RUNS
 
 Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
-trained once per seed and printed as mean and spread. The test questions are of generated clips of
-the test split, answered by choices: by what the visual tokens spell where a row was trained without
-the LLM, through the LLM else. What is in RUNS already is not trained again, and a run that was
-stopped goes on; several may fill one RUNS at a time, with rows of their own.
+trained once per seed and printed as mean and spread. Questions of two types alone, so that few
+examples tell rows apart. The test questions are of generated clips of the test split, answered by
+choices: by what the visual tokens spell where a row was trained without the LLM, through the LLM
+else. What is in RUNS already is not trained again, and a run that was stopped goes on; several may
+fill one RUNS at a time, with rows of their own.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def main() -> None:
     args = parser.parse_args()
     rows = yaml.safe_load(args.rows_file.read_text())
     common = rows.pop("all")
+    types = set(common.pop("types"))
     shipped = yaml.safe_load((adapters_dir() / "mini" / args.task / RECIPE).read_text())
     table: dict[str, list[dict[str, float]]] = {}
     for name in args.rows or rows:
@@ -58,7 +60,7 @@ def main() -> None:
             recipe = recipe_of(shipped, common, row, seed)
             order = row.get("frame_order", "forward")
             trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
-            figures = run(recipe, order, trained, args)
+            figures = run(recipe, order, trained, types, args)
             table.setdefault(name, []).append(figures)
             print_table(table)
 
@@ -85,7 +87,9 @@ def run_name(name: str, seed: int) -> str:
     return f"{name.replace(' ', '-')}-{seed}"
 
 
-def run(recipe: Recipe, order: str, out: Path, args: argparse.Namespace) -> dict[str, float]:
+def run(
+    recipe: Recipe, order: str, out: Path, types: set[str], args: argparse.Namespace
+) -> dict[str, float]:
     """The figures of one adapter; trained, and measured, where it is not yet."""
     kept = out / f"figures-{order}.json"
     if not kept.exists():
@@ -96,6 +100,8 @@ def run(recipe: Recipe, order: str, out: Path, args: argparse.Namespace) -> dict
                 (args.out / "features").mkdir(exist_ok=True)
                 features.symlink_to((args.out / "features").resolve())
             examples = generated_examples(args.generate, 7, KIND_OF_TASK[args.task])
+            items = tuple(item for item in examples.items if item.type in types)
+            examples = replace(examples, items=items)
             finetune(
                 recipe,
                 find_task(args.task),
@@ -104,17 +110,17 @@ def run(recipe: Recipe, order: str, out: Path, args: argparse.Namespace) -> dict
                 out,
                 resume=(out / CHECKPOINT).exists(),
             )
-        kept.write_text(json.dumps(measured(out, order, args)))
+        kept.write_text(json.dumps(measured(out, order, types, args)))
     return json.loads(kept.read_text())
 
 
-def measured(out: Path, order: str, args: argparse.Namespace) -> dict[str, float]:
+def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -> dict[str, float]:
     """Trained parameters, minutes, and percent right by type."""
     model, recipe = load_model("mini"), load_recipe(out / ADAPTER)
     recipe = replace(recipe, training=replace(recipe.training, jitter=1))
     key = model.load_adapter(out / ADAPTER, recipe)
-    items = list(generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task]))
-    items = drawn(items, args.per_type, TEST_SEED)
+    items = generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task])
+    items = drawn([item for item in items if item.type in types], args.per_type, TEST_SEED)
     clips = clips_of(items)
     table = ClipTable.open(args.out / "features", model.encoder, clips, recipe.frames)
     examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
