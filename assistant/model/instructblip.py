@@ -240,7 +240,7 @@ def _language_model(
     network.to(device)  # buffers
     tokenizer = _tokenizer(checkpoint.folder)
     network.generation_config = GenerationConfig(  # not the settings that old configs carry
-        bos_token_id=text.bos_token_id,
+        bos_token_id=getattr(text, "bos_token_id", None),
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=text.pad_token_id,
         decoder_start_token_id=getattr(text, "decoder_start_token_id", None),
