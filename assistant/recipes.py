@@ -120,11 +120,11 @@ class Made:
     data: str  # sha256 of the examples
     examples: int  # it was trained on
     epoch: int  # whose weights were kept
-    start: str = ""  # the adapter that it went on from, with a hash of its weights
     figures: dict[str, float] = field(default_factory=dict)  # on the dev examples
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
     calibration: Calibration = field(default_factory=Calibration)
+    start: str = ""  # the adapter that it went on from, with a hash of its weights
 
 
 @dataclass(frozen=True)
