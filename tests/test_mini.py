@@ -85,7 +85,7 @@ def test_the_motion_adapter_tells_left_from_right(mini, tmp_path):
     for name, seconds in (("there", range(16)), ("back", range(15, -1, -1))):
         path = tmp_path / f"{name}.mp4"
         write_clip(path, (render(clip.at(number / 4), 224) for number in seconds), 4)
-        answer = mini.open(path, frames=4).ask(
+        answer = mini.open(path).ask(
             "Which way does the moving object move?", task="motion", choices=["left", "right"]
         )
         told.append(answer.probabilities[move.direction])
