@@ -76,7 +76,7 @@ def test_every_shipped_adapter_belongs_to_the_shipped_base(mini):
 def stays(clip, seconds, index):
     """In the picture, as all that training asks the direction of."""
     place = clip.at(seconds).places[index]
-    return 0 < place.min() and place.max() < 1
+    return place.min() > 0 and place.max() < 1
 
 
 @pytest.mark.parametrize(
