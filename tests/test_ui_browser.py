@@ -193,7 +193,9 @@ def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files, shoot):
     answered(page, "red")
     expect(page.locator(f"{EVIDENCE} .va-chips")).to_contain_text("task motion")
     expect(page.locator(f"{EVIDENCE} .va-shares li")).to_have_count(2)
-    expect(page.locator(f"{EVIDENCE} .va-note")).to_contain_text("Unsure")
+    notes = page.locator(f"{EVIDENCE} .va-note")
+    expect(notes.first).to_contain_text("Unsure")
+    expect(notes.last).to_contain_text("no adapter for motion is there")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
     shoot(page, "choices")
 
