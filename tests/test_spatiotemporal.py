@@ -252,6 +252,15 @@ def test_attention_over_frames_that_begins_anew_shares_nothing(image, seen):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_base_in_bf16_runs_with_parts_in_fp32(seen, reuse):
+    image = tiny_qformer().bfloat16()
+    model = SpatioTemporalQFormer(image, TransferConfig(frames=4, reuse=reuse))
+    model.parts.float()
+    assert torch.isfinite(moved(model)(*seen)).all()
+
+
+@torch.no_grad()
 def test_saliency_prefers_the_frame_that_is_like_the_text(image, seen):
     mask = seen[2]
     model = SpatioTemporalQFormer(image, TransferConfig(frames=4, pooling="saliency"))

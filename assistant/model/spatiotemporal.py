@@ -234,7 +234,9 @@ class SpatioTemporalQFormer(nn.Module):
         if self.config.windows:
             window = self.parts.windows[place](times).to(bias.dtype)  # (1 or B, H, 1, T)
             bias = bias + (window if len(window) == 1 else window.repeat_interleave(length, dim=0))
-        moved = attend(block, swapped, bias, self.config.routing, field, alpha)
+        if not self.config.reuse:  # what begins anew is kept in fp32
+            swapped, bias = swapped.float(), bias.float()
+        moved = attend(block, swapped, bias, self.config.routing, field, alpha).to(queries.dtype)
         moved = moved.unflatten(0, (batch, length)).transpose(1, 2)  # (B, T, L, D)
         if self.parts.gates is None:
             return moved
