@@ -137,6 +137,16 @@ def test_saved_and_loaded_it_says_the_same(adapters, seen, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_attention_that_begins_anew_loads_beside_another_adapter(adapters, seen, tmp_path):
+    anew = TransferConfig(frames=4, reuse=False)
+    adapters.add("motion", LORA, anew)
+    taught(adapters, "motion", 1)
+    adapters.save("motion", tmp_path)
+    adapters.load("again", tmp_path, LORA, anew)
+    said = tokens(adapters, "motion", seen)
+    assert torch.allclose(tokens(adapters, "again", seen), said, atol=1e-2)
+
+
 def test_a_key_too_many_or_too_few_is_refused(adapters, seen, tmp_path):
     adapters.add("motion", LORA, TRANSFER)
     adapters.save("motion", tmp_path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerAttention
 
 from assistant.config import QFormerConfig, TransferConfig
 from assistant.model.qformer import QFormer
@@ -98,8 +99,8 @@ class SpatioTemporalQFormer(nn.Module):
         """What an adapter with ``config`` learns beside its LoRAs, at its start."""
         parts = Parts(config, self.image.config)
         if config.temporal and not config.reuse:
-            adapted = self.image.qformer.encoder.layer[parts.first :]
-            parts.fresh.extend(untrained_copy(layer.attention) for layer in adapted)
+            shape = self.image.qformer.config
+            parts.fresh.extend(InstructBlipQFormerAttention(shape) for _ in range(parts.layers))
         return parts
 
     @property
@@ -274,15 +275,6 @@ def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:
     """Additive bias ``(B, 1, 1, before + N)`` that hides where ``mask`` ``(B, N)`` is 0."""
     visible = torch.cat([mask.new_ones(len(mask), before), mask], dim=1)[:, None, None]
     return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
-
-
-def untrained_copy(block: nn.Module) -> nn.Module:
-    """A block of the same shape that begins anew: nothing of the pretrained one is left."""
-    other = copy.deepcopy(block).float()
-    for module in other.modules():
-        if isinstance(module, nn.Linear | nn.LayerNorm):
-            module.reset_parameters()
-    return other.requires_grad_(True)
 
 
 def tied_copy(block: nn.Module) -> nn.Module:
