@@ -99,7 +99,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         default=(),
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
-        "(routing), lora, attributes",
+        "(routing), contrast (what changes between frames), lora, attributes",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
     add_backend_options(parser)

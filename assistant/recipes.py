@@ -26,14 +26,8 @@ __all__ = [
 ]
 
 RECIPE = "recipe.yaml"
-ABLATIONS = (
-    "fusion",
-    "mqt",
-    "dar",
-    "lora",
-    "contrast",
-    "attributes",
-)  # parts one can train without
+# Parts that one can train without.
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "attributes")
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ class SpatioTemporalQFormer(nn.Module):
         x = x.repeat_interleave(count, dim=0).unflatten(0, (batch, count))  # (B, T, L+Kt, D)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
         times = times_of(count, frames).to(x.device)
+        text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
+        frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
         parts, routes = self.parts, []
         layers = self.image.qformer.encoder.layer
         for index, layer in enumerate(layers):
@@ -139,10 +141,10 @@ class SpatioTemporalQFormer(nn.Module):
                 if place == 0:
                     placed = x[:, :, :length] + self._places(times).to(x.dtype)
                     x = torch.cat([placed, x[:, :, length:]], dim=2)
-                x = self._in_space(place, layer.attention, x, mask, frames, alphas)
+                x = self._in_space(place, layer.attention, x, text_bias, frames, alphas)
                 queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
                 if self.config.temporal and count > 1 and place >= 0:
-                    queries = self._in_time(place, queries, frames, times, alphas)
+                    queries = self._in_time(place, queries, frame_bias, frames, times, alphas)
                 flat = queries.flatten(0, 1)  # (B*T, L, D)
                 if layer.has_cross_attention and seen is not None:
                     flat = layer.crossattention(flat, encoder_hidden_states=seen)
@@ -192,7 +194,7 @@ class SpatioTemporalQFormer(nn.Module):
         place: int,
         block: nn.Module,
         x: Tensor,
-        mask: Tensor,
+        bias: Tensor,
         frames: Tensor | None,
         alphas: dict[str, Tensor],
     ) -> Tensor:
@@ -206,7 +208,6 @@ class SpatioTemporalQFormer(nn.Module):
             alphas["space"] = router(x[:, :, :length], frames)
             alpha = alphas["space"].repeat_interleave(count, dim=0)
             field = router.field(alpha, length, tokens - length)
-        bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
         x = attend(block, x.flatten(0, 1), bias, form, field, alpha)
         return x.unflatten(0, (batch, count))
 
@@ -214,6 +215,7 @@ class SpatioTemporalQFormer(nn.Module):
         self,
         place: int,
         queries: Tensor,
+        bias: Tensor | None,
         frames: Tensor | None,
         times: Tensor,
         alphas: dict[str, Tensor],
@@ -227,9 +229,10 @@ class SpatioTemporalQFormer(nn.Module):
             alpha = alphas["time"].repeat_interleave(length, dim=0)
             field = router.field(alpha, count)
         swapped = queries.transpose(1, 2).reshape(batch * length, count, -1)  # (B*L, T, D)
-        bias = swapped.new_zeros(1, 1, 1, count)
-        if frames is not None:
-            bias = hide(frames, 0, swapped.dtype).repeat_interleave(length, dim=0)
+        if bias is None:
+            bias = swapped.new_zeros(1, 1, 1, count)
+        else:
+            bias = bias.repeat_interleave(length, dim=0)
         reused = self.temporal[self.parts.first + place]
         block = reused if self.config.reuse else self.parts.fresh[place]
         if self.config.windows:
