@@ -14,6 +14,7 @@ import yaml
 from assistant.errors import ConfigError
 
 __all__ = [
+    "MOST_REREADS",
     "PARTS",
     "POOLINGS",
     "ROUTINGS",
@@ -32,6 +33,7 @@ C = TypeVar("C")
 
 ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks enter attention
 POOLINGS = ("mean", "saliency", "learned")  # over frames
+MOST_REREADS = 2  # by an adapter
 PARTS = ("attributes",)  # of a model, that one can do without
 
 
@@ -121,6 +123,7 @@ class TransferConfig:
     masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
     router_width: int = 16
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
+    rereads: int = 0  # times that the last layer runs again over pooled queries and text
     pooling: str = "mean"  # over frames, one of POOLINGS
     temperature: float = 0.1  # of saliency pooling
 
@@ -131,6 +134,8 @@ class TransferConfig:
         ):
             if value not in known:
                 raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+        if not 0 <= self.rereads <= MOST_REREADS:
+            raise ConfigError(f"rereads is {self.rereads}; give 0 to {MOST_REREADS}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Training:
     epochs: int = 10
     epoch_examples: int = 0  # of an epoch; 0: all of them. Epochs go on where the last one stopped
     balance: float = 0.0  # 0: types are drawn as often as they occur; 1: all as often as another
+    weights: dict[str, float] = field(default_factory=dict)  # of types, times as often; else 1
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
     rate: float = 2.0e-3
@@ -47,6 +48,7 @@ class Training:
     slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
     llm: float = 1.0  # weight of the LLM's cross-entropy
     motion: float = 0.0  # weight of dense supervision of motion; generated clips only
+    naming: float = 0.0  # weight of telling which of two choices that the question names is right
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
     llm_rate: float = 0.3  # share of the rate, for the epochs after them
     checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory

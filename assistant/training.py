@@ -89,7 +89,8 @@ def finetune(
     epoch's adapter, whole at any moment.
 
     Args:
-        start: folder of an adapter of the same shape, whose weights the run begins with.
+        start: folder of an adapter of the same shape, whose weights the run begins with; it may
+            lack rereadings.
         resume: go on with the run in ``out``. install: copy the adapter to the person's own.
     Raises:
         WeightsError: ``start`` has another shape, or belongs to another base.
@@ -109,7 +110,7 @@ def finetune(
             "each other for ever; give data of one kind, or leave shard out of the recipe"
         )
     if not any(item.video for item in [*train, *dev]):
-        still = replace(recipe.transfer, temporal=False, contrast=0)
+        still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
@@ -117,7 +118,7 @@ def finetune(
     keeper = _Keeper(finetuner, prompt)
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
-        model.adapters.fill(finetuner.name, start)
+        model.adapters.fill(finetuner.name, start, grow=True)
     finetuner.keep_best = keeper  # type: ignore[method-assign]
     if resume:
         finetuner.load()

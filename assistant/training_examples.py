@@ -10,6 +10,7 @@ import numpy as np
 
 from assistant.model.assistant import VideoAssistant
 from assistant.model.motion import Moved
+from assistant.model.naming import named_place
 from assistant.recipes import Recipe, Training
 from assistant.tasks.base import Request, compose
 from assistant.templates import TaskPrompt
@@ -39,6 +40,7 @@ class Example:
     choices: tuple[str, ...]
     type: str
     moved: Moved | None = None  # of generated clips
+    named: int | None = None  # of `assistant.model.naming`
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def make_examples(
                 motion[item.video] = motion_of(item.video, encoded)
             moved = motion[item.video].get(item.question)
         choices = item.choices or ()
-        made.append(Example(key, shown, bare, item.answer, choices, item.type, moved))
+        named = named_place(item.question, choices, item.answer)
+        made.append(Example(key, shown, bare, item.answer, choices, item.type, moved, named))
     return made
 
 
@@ -149,12 +152,14 @@ def draw(
 
 
 def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:
-    """Places of an epoch's examples; a type's share is its number to the power 1 - balance."""
+    """Places of an epoch's examples; a type's share is its number to the power 1 - balance, times
+    its weight."""
     taken = training.epoch_examples or len(types)
-    if not training.balance:
+    if not training.balance and not training.weights:
         return _passes(len(types), taken, (training.seed, 1), epoch)
     names, kinds = np.unique(np.array(types), return_inverse=True)
     shares = np.bincount(kinds) ** (1.0 - training.balance)
+    shares = shares * [training.weights.get(str(name), 1.0) for name in names]
     ends = np.rint(taken * np.cumsum(shares) / shares.sum()).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = [

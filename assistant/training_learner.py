@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from assistant.answer import without_prior
 from assistant.model.assistant import VideoAssistant
 from assistant.model.motion import MotionSupervision
+from assistant.model.naming import NamedChoice
 from assistant.model.slots import WordSlots
+from assistant.model.spatiotemporal import States
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked
 from assistant.training_features import ClipTable
@@ -33,6 +35,7 @@ class Learner(nn.Module):
         self.model, self.recipe, self.table, self.name = model, recipe, table, name
         self.slots: WordSlots | None = None
         self.motion: MotionSupervision | None = None
+        self.naming: NamedChoice | None = None
         if name is not None:  # else what is learned in time were no part of this module:
             self.qformer = model.adapters.qformer  # several processes would not share its gradients
 
@@ -46,14 +49,19 @@ class Learner(nn.Module):
     def _loss(self, part: Sequence[Asked], silent: bool, sparse: bool) -> Tensor:
         training = self.recipe.training
         chosen = self._drawn_frames(len(part), sparse)
-        states, pooled, visual = self._seen(part, chosen)
+        states, visual = self._seen(part, chosen)
         loss = visual.new_zeros((), dtype=torch.float32)
         known = [asked.example.moved for asked in part]
         rows = [row for row, moved in enumerate(known) if moved is not None]
         if self.motion is not None and rows:
-            places = chosen.tolist()
-            shown = [moved.at(places[row]) for row, moved in enumerate(known) if moved is not None]
-            loss = loss + training.motion * self.motion(states[rows], pooled[rows], shown)
+            drawn = chosen.tolist()
+            shown = [moved.at(drawn[row]) for row, moved in enumerate(known) if moved is not None]
+            told = self.motion(states.framed[rows], states.steps[0][rows], shown)
+            loss = loss + training.motion * told
+        if self.naming is not None:
+            places = [asked.example.named for asked in part]
+            compared = states.steps[max(0, len(states.steps) - 2)]
+            loss = loss + training.naming * self.naming(compared, places)
         answers = [asked.example.answer for asked in part]
         if self.slots is not None and (training.slots or silent):
             bags: list[tuple[str, ...]] = [()] * len(part)
@@ -82,8 +90,8 @@ class Learner(nn.Module):
 
     def _seen(
         self, part: Sequence[Asked], chosen: Tensor, *, blind: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries ``(B, T, L, D)``, pooled ``(B, L, D)``, and as visual tokens ``(B, L, W)``.
+    ) -> tuple[States, Tensor]:
+        """Queries on their way, and visual tokens ``(B, L, W)``.
 
         ``chosen`` ``(B, T)``: which of the encoded frames.
         """
@@ -98,7 +106,7 @@ class Learner(nn.Module):
                 frames = None
         with self.model.adapters.using(self.name) as qformer:
             states = qformer.states(patches, ids, mask, frames)
-            return states.framed, states.pooled, qformer.image.projection(states.pooled)
+            return states, qformer.image.projection(states.pooled)
 
     def frames(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""

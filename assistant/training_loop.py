@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import is_tensorboard_available
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -23,6 +24,7 @@ from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import count_trainable
 from assistant.model.motion import MotionSupervision
+from assistant.model.naming import NamedChoice
 from assistant.model.slots import WordSlots
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked, Example, draw, steps_per_epoch
@@ -34,7 +36,7 @@ __all__ = ["CHECKPOINT", "LOG", "Finetuner"]
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
 SAVE_EVERY = 120.0  # seconds
-MOTION = "motion."  # begins the names of heads that are no part of the adapter
+HEADS = "heads."  # begins the names of heads that are no part of the adapter
 LEAST_RATE = 0.02  # share of the rate at the end
 
 
@@ -91,9 +93,10 @@ class Finetuner:
         if recipe.training.motion:  # its heads learn with the adapter and are not part of it
             shape = model.qformer.config
             learner.motion = MotionSupervision(shape.queries, shape.width)
-            learner.motion.to(self.accelerator.device)
-            heads = learner.motion.named_parameters()
-            self.trained |= {MOTION + name: parameter for name, parameter in heads}
+            self._add_head("motion.", learner.motion)
+        if recipe.training.naming:
+            learner.naming = NamedChoice(model.qformer.config.width)
+            self._add_head("naming.", learner.naming)
         decay = recipe.training.weight_decay
         matrices = [p for p in self.trained.values() if p.ndim > 1]
         rest = [p for p in self.trained.values() if p.ndim <= 1]
@@ -117,10 +120,14 @@ class Finetuner:
         )
         self.steps = steps_per_epoch(len(train), self.size, recipe.training)
 
+    def _add_head(self, name: str, head: nn.Module) -> None:
+        head.to(self.accelerator.device)
+        self.trained |= {HEADS + name + own: p for own, p in head.named_parameters()}
+
     @property
     def parameters(self) -> int:
         """How many numbers of the adapter learn."""
-        own = {n: p for n, p in self.trained.items() if not n.startswith(MOTION)}
+        own = {n: p for n, p in self.trained.items() if not n.startswith(HEADS)}
         return count_trainable(own)
 
     def run(self) -> None:

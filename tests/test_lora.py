@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,6 +102,42 @@ def test_wider_settings_adapt_more_and_still_begin_as_the_image_model(adapters, 
     )
     assert wide - plain == added
     assert torch.allclose(tokens(adapters, "wide", seen), image, atol=1e-5)
+
+
+def test_each_rereading_has_its_own_loras(adapters, seen):
+    adapters.add("plain", LORA, TRANSFER)
+    adapters.add("again", LORA, replace(TRANSFER, rereads=2))
+    plain, again = (
+        {name.partition(".lora_")[0] for name in adapters.trainable(key) if "lora_" in name}
+        for key in ("plain", "again")
+    )
+    layer = ("attention.attention.query", "attention.attention.key", "attention.attention.value")
+    layer += ("intermediate_query.dense", "output_query.dense")
+    assert again - plain == {f"rereads.{n}.{part}" for n in (0, 1) for part in layer}
+    one = adapters.qformer.get_submodule(f"rereads.0.{layer[0]}").base_layer.weight
+    assert one is adapters.qformer.get_submodule(f"rereads.1.{layer[0]}").base_layer.weight
+    with adapters.using("again") as qformer:
+        adapters.trainable("again")
+        qformer(*seen).square().sum().backward()
+    learned = adapters.trainable("again")
+    assert all(p.grad is not None for n, p in learned.items() if "reread" in n)
+
+
+def test_an_adapter_grows_rereadings_and_nothing_else(adapters, seen, tmp_path):
+    adapters.add("motion", LORA, TRANSFER)
+    taught(adapters, "motion", 1)
+    before = tokens(adapters, "motion", seen)
+    adapters.save("motion", tmp_path)
+    adapters.add("again", LORA, replace(TRANSFER, rereads=1))
+    with pytest.raises(WeightsError, match="lacks"):
+        adapters.fill("again", tmp_path)
+    adapters.fill("again", tmp_path, grow=True)
+    with torch.no_grad(), adapters.using("again") as qformer:
+        qformer.parts.reread_gates.zero_()
+    assert torch.allclose(tokens(adapters, "again", seen), before, atol=1e-3)  # fp16
+    adapters.add("other", LORA, replace(TRANSFER, contrast=3))
+    with pytest.raises(WeightsError, match="lacks"):
+        adapters.fill("other", tmp_path, grow=True)
 
 
 def test_training_moves_the_named_adapter_only(adapters, seen):

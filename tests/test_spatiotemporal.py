@@ -156,6 +156,28 @@ def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen):
 
 
 @torch.no_grad()
+def test_rereading_behind_closed_gates_changes_nothing(image, seen):
+    model = SpatioTemporalQFormer(image, replace(PLAIN, rereads=2))
+    states = model.states(*seen)
+    assert len(states.steps) == 3 and states.pooled is states.steps[-1]
+    assert not torch.allclose(states.steps[1], states.steps[0], atol=1e-2)
+    assert not torch.allclose(states.steps[2], states.steps[1], atol=1e-2)
+    model.parts.reread_gates.zero_()
+    assert torch.allclose(model(*seen), image(*seen), atol=1e-5)
+
+
+@torch.no_grad()
+def test_rereading_sees_neither_padding_nor_frames_that_fill_a_batch(image, seen):
+    patches, ids, mask = seen
+    frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, rereads=2)))
+    alone = model(patches[1:, :3], ids[1:, :4], mask[1:, :4])
+    assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
+    still = model(None, ids, mask)
+    assert torch.allclose(model(None, ids[1:, :4], mask[1:, :4]), still[1:], atol=1e-4)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_text_alone_and_one_frame_work_in_every_form(image, seen, form):
     patches, ids, mask = seen
@@ -220,18 +242,21 @@ def test_any_number_of_frames(image, seen):
         assert model(patches[:, :1].expand(-1, count, -1, -1), ids, mask).shape == (2, 4, 24)
 
 
-def test_temporal_blocks_hold_the_same_parameters(image):
+def test_temporal_blocks_and_rereadings_hold_the_same_parameters(image):
     model = SpatioTemporalQFormer(image, TransferConfig())
     for layer, block in zip(image.qformer.encoder.layer, model.temporal, strict=True):
         own = dict(layer.attention.named_parameters())
         assert all(parameter is own[name] for name, parameter in block.named_parameters())
+    for layer in model.rereads:
+        own = dict(image.qformer.encoder.layer[-1].named_parameters())
+        assert all(parameter is own[name] for name, parameter in layer.named_parameters())
     count = sum(parameter.numel() for parameter in model.parameters())  # each once
     assert count == sum(p.numel() for p in (*image.parameters(), *model.parts.parameters()))
 
 
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
-    config = TransferConfig(frames=4, routing=form, pooling="learned", contrast=3)
+    config = TransferConfig(frames=4, routing=form, pooling="learned", contrast=3, rereads=2)
     model = moved(SpatioTemporalQFormer(image, config))
     model(*seen).square().sum().backward()
     still = [

@@ -318,6 +318,15 @@ def test_rare_types_are_drawn_more_often_the_more_balance_is_asked_for(balance, 
     assert epochs[0] == [a.example for batch in draw(pairs, recipe, 8, 0) for a in batch]
 
 
+def test_a_type_is_drawn_as_many_times_as_often_as_its_weight_says():
+    pairs = [Pair("common") for _ in range(90)] + [Pair("rare") for _ in range(30)]
+    training = replace(RECIPE.training, epoch_examples=120, weights={"rare": 9.0})
+    drawn = [
+        a.example for batch in draw(pairs, replace(RECIPE, training=training), 8, 0) for a in batch
+    ]
+    assert sum(pair.type == "rare" for pair in drawn) == 90
+
+
 def test_batches_take_every_example_once_and_again_the_same(tmp_path):
     examples = list(range(10))
 

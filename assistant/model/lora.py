@@ -130,9 +130,11 @@ class Adapters:
             self.remove(name)
             raise
 
-    def fill(self, name: str, folder: Path) -> None:
+    def fill(self, name: str, folder: Path, *, grow: bool = False) -> None:
         """Give the adapter ``name`` the weights in ``folder``.
 
+        Args:
+            grow: rereadings that those weights lack stay as they are.
         Raises:
             WeightsError: as :meth:`load`; the adapter is then as it was.
         """
@@ -146,6 +148,9 @@ class Adapters:
             raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
+        if grow:
+            state = {key: wanted[key] for key in missing if "reread" in key} | state
+            missing -= state.keys()
         wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
         if missing or unknown or wrong:
             raise WeightsError(
@@ -181,12 +186,18 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
     blocks = [rf"encoder\.layer\.({number})\.attention"]
     if transfer.temporal and transfer.reuse:
         blocks.append(rf"temporal\.({number})")
+    if transfer.rereads:
+        again = rf"rereads\.({'|'.join(map(str, range(transfer.rereads)))})"
+        blocks.append(rf"{again}\.attention")
     own = "|".join(blocks)
     found = [rf"({own}|encoder\.layer\.({number})\.crossattention)\.attention\.(query|value)"]
     if lora.output:
         found.append(rf"({own})\.output\.dense")
     if lora.feed_forward:
         found.append(rf"encoder\.layer\.({number})\.(intermediate|output)_query\.dense")
+    if transfer.rereads:  # what a feed-forward makes of both at once is what rereading is for
+        found.append(rf"{again}\.attention\.attention\.key")
+        found.append(rf"{again}\.(intermediate|output)_query\.dense")
     return rf"(.*\.)?({'|'.join(found)})"
 
 

@@ -2,12 +2,14 @@
 
 Per layer: self-attention over queries and text (Eq. 7), channel swap and the same attention block
 over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-forward. With gates at
-0 and fresh adapters it is the image model run per frame.
+0 and fresh adapters it is the image model run per frame. Ours: frame contrast after each layer, and
+rereading, the last layer run again over the pooled queries and the text.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerAttention
 
-from assistant.config import QFormerConfig, TransferConfig
+from assistant.config import MOST_REREADS, QFormerConfig, TransferConfig
 from assistant.model.qformer import QFormer
 from assistant.model.routing import Router, routed_attention
 from assistant.model.temporal import FrameContrast, TimeWindows
@@ -31,8 +33,13 @@ class States:
     """The queries of one forward pass."""
 
     framed: Tensor  # (B, T, L, D), of each frame
-    pooled: Tensor  # (B, L, D), of the clip
+    steps: list[Tensor]  # (B, L, D), of the clip: frames pooled, then after each rereading
     routes: list[dict[str, Tensor]]  # alpha (B, p) in "space" and "time" per layer
+
+    @property
+    def pooled(self) -> Tensor:
+        """``(B, L, D)``, as they leave the Q-Former."""
+        return self.steps[-1]
 
 
 class Parts(nn.Module):
@@ -70,6 +77,9 @@ class Parts(nn.Module):
         self.contrasts = nn.ModuleList()  # after each layer
         if config.contrast:
             self.contrasts.extend(FrameContrast(width, config.contrast) for _ in range(layers))
+        self.reread_gates: nn.Parameter | None = None
+        if config.rereads:
+            self.reread_gates = nn.Parameter(torch.ones(config.rereads))
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
@@ -93,6 +103,8 @@ class SpatioTemporalQFormer(nn.Module):
         self.temporal = nn.ModuleList(
             tied_copy(layer.attention) for layer in image.qformer.encoder.layer
         )
+        last = image.qformer.encoder.layer[-1]
+        self.rereads = nn.ModuleList(tied_copy(last) for _ in range(MOST_REREADS))
         self.parts = self.new_parts(config)
 
     def new_parts(self, config: TransferConfig) -> Parts:
@@ -141,6 +153,7 @@ class SpatioTemporalQFormer(nn.Module):
                 if place == 0:
                     placed = x[:, :, :length] + self._places(times).to(x.dtype)
                     x = torch.cat([placed, x[:, :, length:]], dim=2)
+                heard = x[:, :, length:]
                 x = self._in_space(place, layer.attention, x, text_bias, frames, alphas)
                 queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
                 if self.config.temporal and count > 1 and place >= 0:
@@ -156,7 +169,9 @@ class SpatioTemporalQFormer(nn.Module):
                 x = torch.cat([queries, text], dim=2)
             routes.append(alphas)
         framed, said = x[:, :, :length], x[:, :, length:]
-        return States(framed, self.pool(framed, said, mask, frames), routes)
+        steps = [self.pool(framed, said, mask, frames)]
+        steps += self._reread(steps[0], mean_over_frames(heard, frames), mask)
+        return States(framed, steps, routes)
 
     def pool(
         self, states: Tensor, text: Tensor, mask: Tensor, frames: Tensor | None = None
@@ -178,6 +193,25 @@ class SpatioTemporalQFormer(nn.Module):
             scores = scores.masked_fill(frames[:, :, None] == 0, -torch.inf)
         weights = scores.float().softmax(1).to(states.dtype)
         return (states * weights[..., None]).sum(1)
+
+    def _reread(self, queries: Tensor, text: Tensor, mask: Tensor) -> Iterator[Tensor]:
+        """``(B, L, D)`` after each rereading: the last layer again, without cross-attention, over
+        the clip's queries and the text ``(B, Kt, D)`` that the last layer had read.
+
+        Frames are told apart in the last layers, which leaves none to compare what was found and
+        to name it in the question's words.
+        """
+        gates = self.parts.reread_gates
+        if gates is None:
+            return
+        length = queries.shape[1]
+        bias = hide(mask, length, queries.dtype)
+        for gate, layer in zip(gates.to(queries.dtype), self.rereads, strict=False):
+            both = torch.cat([queries, text], dim=1)
+            told = attend(layer.attention, both, bias, "none", None, None)[:, :length]
+            told = layer.feed_forward_chunk_query(told)
+            queries = queries + gate * (told - queries)
+            yield queries
 
     def _places(self, times: Tensor) -> Tensor:
         """Temporal and spatial embedding ``(B, T, L, D)``, Eq. 6; e^t is interpolated at
@@ -252,6 +286,14 @@ def times_of(count: int, frames: Tensor | None) -> Tensor:
     last = torch.tensor([[count - 1]]) if frames is None else frames.sum(1, keepdim=True) - 1
     place = torch.arange(count, device=last.device)
     return (place / last.clamp(min=1)).clamp(max=1.0)
+
+
+def mean_over_frames(x: Tensor, frames: Tensor | None) -> Tensor:
+    """``(B, T, N, D)`` -> ``(B, N, D)``; ``frames`` ``(B, T)``: 1 where there is a frame."""
+    if frames is None:
+        return x.mean(1)
+    there = frames.to(x.dtype)[:, :, None, None]
+    return (x * there).sum(1) / there.sum(1)
 
 
 def attend(

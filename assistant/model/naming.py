@@ -1,0 +1,47 @@
+"""Supervision of questions that name their choices: which of the two is the answer.
+
+"Which moves first, the red cube or the blue ball?" is answered in words of the question. Spelling
+them is two things to learn at once, what is right and how to copy; this head asks for the first
+alone, before the last rereading copies. A linear head, used in training only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["NamedChoice", "named_place"]
+
+
+def named_place(question: str, choices: Sequence[str], answer: str) -> int | None:
+    """0 or 1: which of the two choices, as the question names them, is right.
+
+    None of other questions: with another number of choices, or with one that it does not name.
+    """
+    told = f" {' '.join(question.casefold().split()).rstrip('.?!')} "
+    for mark in ",;:":
+        told = told.replace(mark, " ,")
+    places = {choice: told.find(f" {choice.casefold()} ") for choice in choices}
+    if len(places) != 2 or min(places.values()) < 0 or answer not in places:
+        return None
+    return sorted(places, key=places.__getitem__).index(answer)
+
+
+class NamedChoice(nn.Module):
+    """Scalar loss of the query that begins the answer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.second = nn.Linear(width, 1)
+
+    def forward(self, states: Tensor, places: Sequence[int | None]) -> Tensor:
+        """``(B, L, D)``; one of :func:`named_place` per row."""
+        rows = [row for row, place in enumerate(places) if place is not None]
+        if not rows:
+            return states.new_zeros((), dtype=torch.float32)
+        told = self.second(states[rows, 0].float())[:, 0]
+        wanted = torch.tensor([place for place in places if place is not None]).to(told)
+        return F.binary_cross_entropy_with_logits(told, wanted)
