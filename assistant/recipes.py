@@ -53,6 +53,7 @@ class Training:
     llm_rate: float = 0.3  # share of the rate, for the epochs after them
     checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory
     shard: bool = False  # spread the LLM's layers over the processes that train together
+    only: str = ""  # what learns, by a part of its name ("reread"); all else stays as it begins
     sparse_epochs: int = 0  # epochs, the first, that look at one drawn frame of every two
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes

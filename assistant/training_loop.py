@@ -89,7 +89,10 @@ class Finetuner:
         if recipe.training.slots or recipe.training.silent_epochs:
             texts = {e.answer for e in (*train, *dev)}.union(*(e.choices for e in (*train, *dev)))
             learner.slots = WordSlots(model.llm, texts, ()).to(self.accelerator.device)
-        self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train)
+        only = recipe.training.only
+        self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train, only=only)
+        if not self.trained:
+            raise InputError(f"only {only!r}: nothing that learns is called so; leave it out")
         if recipe.training.motion:  # its heads learn with the adapter and are not part of it
             shape = model.qformer.config
             learner.motion = MotionSupervision(shape.queries, shape.width)

@@ -185,6 +185,9 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     data.write_text(data.read_text().replace("is it 0?", "is it so?"))
     with pytest.raises(InputError, match="another data"):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
+    nothing = replace(RECIPE, training=replace(RECIPE.training, only="x y"))
+    with pytest.raises(InputError, match="nothing that learns is called so"):
+        finetune(nothing, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "nothing")
 
 
 def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):
