@@ -168,14 +168,13 @@ class LanguageModel(nn.Module):
     def write(
         self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int
     ) -> list[list[str]]:
-        """Pieces of a batch of answers, each as :meth:`stream` gives them; ``visual`` ``(B, L, W)``.
+        """The pieces of each answer of a batch, as :meth:`stream` gives them.
 
-        A row stops at its own end; the batch with its longest row.
+        A row stops at its own end, the batch with its longest row; ``visual`` ``(B, L, W)``.
         """
         if self.config.beams > 1:
-            return [
-                [text] if text else [] for text in self.complete(visual, prompts, max_new_tokens)
-            ]
+            whole = self.complete(visual, prompts, max_new_tokens)
+            return [[text] if text else [] for text in whole]
         with torch.inference_mode():
             rows = self._answer_ids(visual, prompts, max_new_tokens)
         return [self._pieces(row) for row in rows]
