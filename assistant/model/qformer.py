@@ -79,8 +79,7 @@ class QFormer(nn.Module):
             if layer is self.qformer.encoder.layer[0]:  # before it all frames are one
                 bias = bias.repeat_interleave(frames, dim=0)  # (B*T, 1, 1, L+Kt)
             if layer is not self.qformer.encoder.layer[-1]:
-                text = layer.feed_forward_chunk(text)
-                x = torch.cat([x, text.repeat_interleave(len(x) // len(text), dim=0)], dim=1)
+                x = torch.cat([x, spread(layer.feed_forward_chunk(text), len(x))], dim=1)
             states.append(x.unflatten(0, (batch, frames)).mean(1))
         return states
 
@@ -93,7 +92,7 @@ class QFormer(nn.Module):
         queries = x[:, : self.config.queries].contiguous()
         text = x[:, self.config.queries :].contiguous()
         if layer.has_cross_attention and seen is not None:
-            queries = queries.repeat_interleave(len(seen) // len(queries), dim=0)
+            queries = spread(queries, len(seen))
             queries = layer.crossattention(queries, encoder_hidden_states=seen)
         return layer.feed_forward_chunk_query(queries), text
 
@@ -102,6 +101,11 @@ class QFormer(nn.Module):
         queries = mask.new_ones(len(mask), self.config.queries)
         visible = torch.cat([queries, mask], dim=1)[:, None, None]
         return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
+
+
+def spread(x: Tensor, rows: int) -> Tensor:
+    """``(B, N, D)`` to ``(rows, N, D)``: each of B as often as it takes."""
+    return x if len(x) == rows else x.repeat_interleave(rows // len(x), dim=0)
 
 
 def initialise_from_bert(model: QFormer, folder: Path, seed: int) -> None:

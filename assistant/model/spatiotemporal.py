@@ -148,7 +148,7 @@ class SpatioTemporalQFormer(nn.Module):
                 queries, text = x[:, :, :length].expand(-1, count, -1, -1), x[:, :, length:]
                 if self.config.temporal and count > 1 and place >= 0:
                     queries = self._in_time(place, queries, frame_bias, frames, times, alphas)
-                flat = queries.flatten(0, 1)  # (B*T, L, D)
+                flat = queries.flatten(0, 1).contiguous()  # (B*T, L, D)
                 if layer.has_cross_attention and seen is not None:
                     flat = layer.crossattention(flat, encoder_hidden_states=seen)
                 queries = layer.feed_forward_chunk_query(flat).unflatten(0, (batch, count))
