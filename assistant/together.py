@@ -63,5 +63,5 @@ def _make(group: Sequence[Answer]) -> None:
             dark = model.visual_tokens(None, [one.blind_fusion for one in requests], first.adapter)
         nothing = [() for _ in group]
         blind = model.weigh(dark, [one.blind_prompt for one in requests], nothing, claims)
-    for answer, *made in zip(group, pieces, scores, blind, strict=True):
-        answer.take(Made(*made))
+    for answer, made in zip(group, map(Made, pieces, scores, blind), strict=True):
+        answer.take(made)

@@ -105,7 +105,7 @@ class TestAsk:
         assert "warning: the oldest 1 dialogue lines did not fit\n" in err
 
     def test_several_questions_give_an_answer_a_line(self, loads, model, clip, capsys):
-        asked = ("ask", clip, "Who?", "What at 0:04?", "--frames", 2)
+        asked = ("ask", clip, "Who?", "What is at 0:04?", "--frames", 2)
         code, out, err = run(capsys, *asked)
         first, second = out.splitlines()
         assert code == 0 and first != second and err.count("[") == 2
