@@ -100,8 +100,7 @@ def run_ask(args: argparse.Namespace) -> int:
     if not args.questions and args.dialogue is not None and is_question(args.video):
         args.video, args.questions = None, [args.video]
     args.video = None if args.video is None else Path(args.video)
-    if args.evidence is not None and len(args.questions) > 1:
-        raise InputError(f"--evidence draws one answer; there are {len(args.questions)} questions")
+    check_questions(args)
     session = open_session(args)
     options = {
         "task": args.task,
@@ -125,6 +124,17 @@ def run_ask(args: argparse.Namespace) -> int:
         save_evidence(answer, session.pictures(answer), args.evidence)
         say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
+
+
+def check_questions(args: argparse.Namespace) -> None:
+    """Several at once: raises InputError for words of one, and for what takes one alone."""
+    if len(args.questions) < 2:
+        return
+    if args.evidence is not None:
+        raise InputError(f"--evidence draws one answer; there are {len(args.questions)} questions")
+    for question in args.questions:
+        if re.fullmatch(r"\w+,?", question):
+            raise InputError(f"{question!r} is a word and no question; put a question in quotes")
 
 
 def tell(answer: Answer, args: argparse.Namespace) -> None:

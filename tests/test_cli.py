@@ -145,6 +145,7 @@ class TestAsk:
             ["CLIP", " "],
             ["CLIP", "What?", "--frames", "0"],
             ["CLIP", "What?", "--frames", "9999"],
+            ["CLIP", "What", "is", "this?"],
             ["CLIP", "What?", "--start", "later"],
             ["CLIP", "What?", "--start", "1:2:3:4"],
             ["CLIP", "What?", "--start", "4", "--end", "2"],
