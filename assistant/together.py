@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["AT_ONCE", "answer_together"]
 
 AT_ONCE = 8  # questions in one pass of the model
+MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
 
 
 def answer_together(answers: Sequence[Answer]) -> None:
@@ -31,8 +32,11 @@ def answer_together(answers: Sequence[Answer]) -> None:
         form = request.max_new_tokens if request.choices is None else "choices"
         alike.setdefault((request.adapter, frames, form), []).append(answer)
     for group in alike.values():
-        for start in range(0, len(group), AT_ONCE):
-            _make(group[start : start + AT_ONCE])
+        clip = group[0].asked[2]
+        room = AT_ONCE if clip is None else MOST_FRAMES // len(clip.patches)
+        size = max(1, min(AT_ONCE, room))
+        for start in range(0, len(group), size):
+            _make(group[start : start + size])
     for answer in answers:
         answer.text  # noqa: B018, in the order of the questions
 
