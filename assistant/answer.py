@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assistant.recipes import Calibration
     from assistant.tasks.base import Request
 
-__all__ = ["CANNOT_TELL", "Answer", "Basis", "softmax", "without_prior"]
+__all__ = ["CANNOT_TELL", "Answer", "Basis", "Made", "beginning", "softmax", "without_prior"]
 
 CANNOT_TELL = "I cannot tell."
 HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
@@ -43,6 +43,15 @@ class Basis:
     warnings: tuple[str, ...]  # what the person should know, a line each
     task_score: float | None = None  # of the task, where the question chose it
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the model made of a question beside others (`assistant.together`)."""
+
+    pieces: list[str]  # of a free answer
+    scores: list[float]  # log-probability of each choice, or of a free answer's beginning
+    blind: list[float]  # the same without the clip
 
 
 class Answer:
@@ -78,6 +87,7 @@ class Answer:
         self._claim: tuple[str, bool] = ("", True)  # what the model says, and whether to its end
         self._evidence: tuple[float, ...] | None = None
         self._asked = (model, request, clip)
+        self._made: Made | None = None
         self._seconds = math.nan
         self._began, self._on_end = began, on_end
         self._stream = self._run(model, request, clip)
@@ -91,6 +101,15 @@ class Answer:
     def close(self) -> None:
         """Stop the model; ``text`` is then what was made so far, ``seconds`` nan."""
         self._stream.close()
+
+    @property
+    def asked(self) -> tuple[VideoAssistant, Request, ClipFeatures | None]:
+        """The model, what it is asked, and about what; no clip: about text alone."""
+        return self._asked
+
+    def take(self, made: Made) -> None:
+        """Rest on what is made already; before the first piece."""
+        self._made = made
 
     @property
     def text(self) -> str:
@@ -198,18 +217,20 @@ class Answer:
     def _run(
         self, model: VideoAssistant, request: Request, clip: ClipFeatures | None
     ) -> Generator[str, None, None]:
-        asked, seen = request.asked(), _patches(clip)
+        asked, seen, made = request.asked(), _patches(clip), self._made
         if seen is None and self.basis.lacking:
             self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if request.choices is None:
-            stream = model.generate(seen, max_new_tokens=request.max_new_tokens, **asked)
+            if made is None:
+                stream = model.generate(seen, max_new_tokens=request.max_new_tokens, **asked)
+            else:
+                stream = iter(made.pieces)
             if seen is not None:
                 stream = self._supported(model, request, seen, stream)
             elif self._reason is not None:
                 stream = iter([CANNOT_TELL])
         else:
-            scores = model.score(seen, answers=request.choices, **asked)
-            blind = self._blind_scores(model, request, request.choices, ended=True)
+            scores, blind = self._scores(model, request, seen, request.choices, ended=True)
             weighed = without_prior(scores, blind, model.choice_prior)
             shares = softmax(weighed, self._calibration.temperature)
             self._probabilities = dict(zip(request.choices, shares, strict=True))
@@ -234,11 +255,10 @@ class Answer:
     ) -> Iterator[str]:
         """The stream, once its beginning is known to rest on the clip; else ``CANNOT_TELL``."""
         held = list(islice(stream, HELD_BACK))
-        begun, ended = "".join(held).strip(), len(held) < HELD_BACK
+        begun, ended = beginning(held)
         if begun:
             self._claim = (begun, ended)
-            (score,) = model.score(seen, answers=[begun], ended=ended, **request.asked())
-            (blind,) = self._blind_scores(model, request, [begun], ended=ended)
+            (score,), (blind,) = self._scores(model, request, seen, [begun], ended=ended)
             self._check_support(score, blind, begun, ended=ended)
         if self._reason is not None:
             yield CANNOT_TELL
@@ -246,11 +266,20 @@ class Answer:
         yield from held
         yield from stream
 
-    def _blind_scores(
-        self, model: VideoAssistant, request: Request, answers: Sequence[str], *, ended: bool
-    ) -> list[float]:
-        """What the question alone makes of each answer."""
-        return model.score(
+    def _scores(
+        self,
+        model: VideoAssistant,
+        request: Request,
+        seen: Tensor | None,
+        answers: Sequence[str],
+        *,
+        ended: bool,
+    ) -> tuple[list[float], list[float]]:
+        """What the model makes of each answer, and what the question alone makes of it."""
+        if self._made is not None:
+            return self._made.scores, self._made.blind
+        scores = model.score(seen, answers=answers, ended=ended, **request.asked())
+        blind = model.score(
             None,
             fusion=request.blind_fusion,
             prompt=request.blind_prompt,
@@ -258,6 +287,7 @@ class Answer:
             answers=answers,
             ended=ended,
         )
+        return scores, blind
 
     def _check_support(self, score: float, blind: float, answer: str, *, ended: bool) -> None:
         """Give a reason to be unsure where ``answer`` is no likelier than without the clip."""
@@ -276,6 +306,11 @@ class Answer:
                 f'{lacking}"{answer}" has {probability:.0%}, '
                 f"and this adapter is right often enough from {least:.0%} on"
             )
+
+
+def beginning(pieces: Sequence[str]) -> tuple[str, bool]:
+    """The part of a free answer whose support is asked for, and whether it is the whole answer."""
+    return "".join(pieces[:HELD_BACK]).strip(), len(pieces) < HELD_BACK
 
 
 def _patches(clip: ClipFeatures | None) -> Tensor | None:

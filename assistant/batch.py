@@ -1,4 +1,5 @@
-"""Many questions from a JSONL file: one model, each clip decoded once, resumable.
+"""Many questions from a JSONL file: one model, each clip decoded once, several of its questions
+answered at once, resumable.
 
 ``read_questions`` checks the whole input first; ``answer_all`` works through what is not answered
 yet, clip by clip.
@@ -16,8 +17,10 @@ from assistant.records import check_keys, in_seconds, lies_beside, read_records,
 from assistant.results import Results
 from assistant.subtitles import Dialogue, parse_dialogue
 from assistant.tasks.base import check_choices, check_range, find_task
+from assistant.together import AT_ONCE, answer_together
 
 if TYPE_CHECKING:
+    from assistant.answer import Answer
     from assistant.session import Assistant, Session
 
 __all__ = ["Options", "Question", "answer_all", "read_questions"]
@@ -75,7 +78,8 @@ def answer_all(
     results: Results,
     options: Options = Options(),
 ) -> Iterator[dict[str, Any]]:
-    """Ask what ``results`` lacks, clip by clip; write and yield one record per question.
+    """Ask what ``results`` lacks, clip by clip, some questions of a clip at a time; write and
+    yield one record per question.
 
     A question that fails gives ``{"id", "error"}``, and the rest goes on.
 
@@ -88,52 +92,89 @@ def answer_all(
         if question.id not in results.done:
             clips.setdefault(question.video, []).append(question)
     for group in clips.values():
-        session: Session | None = None
-        stuck: str | None = None  # a clip that took all its time once is not tried again
-        for question in group:
-            record: dict[str, Any] = {"id": question.id}
+        clip = _Clip(assistant, options)
+        for start in range(0, len(group), AT_ONCE):
+            some = group[start : start + AT_ONCE]
+            told = zip(some, clip.answer(some), strict=True)
+            records = [{"id": question.id, **rest} for question, rest in told]
+            for record in records:  # all of them before anybody may stop
+                results.write(record)
+            yield from records
+
+
+class _Clip:
+    """A clip whose questions are answered side by side, each as the first about it."""
+
+    def __init__(self, assistant: Assistant, options: Options) -> None:
+        self._assistant, self._options = assistant, options
+        self._session: Session | None = None
+        self._stuck: str | None = None  # a clip that took all its time once is not tried again
+
+    def answer(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        """What the record of each says: an answer, or an error."""
+        begun = [self._begin(question) for question in questions]
+        answers = [one for one in begun if not isinstance(one, str)]
+        if len(answers) > 1:
             try:
-                if stuck is not None:
-                    raise VideoLimitError(stuck)
-                if session is None or question.video is None:
-                    session = _open(assistant, question, options)
-                record |= _ask(session, question, options)
-            except VideoLimitError as error:
-                stuck = str(error)
-                record["error"] = stuck
-            except AssistantError as error:
-                record["error"] = str(error)
-            except Exception as error:  # ours, but no reason to stop the other clips
-                record["error"] = f"internal error ({type(error).__name__}: {error})"
-            results.write(record)
-            yield record
+                answer_together(answers)
+            except Exception:  # of one of them: each is asked alone, and says what it meets
+                begun = [self._begin(question) for question in questions]
+        return [_told(one) for one in begun]
+
+    def _begin(self, question: Question) -> Answer | str:
+        """The answer, not begun; or why there is none."""
+        if self._stuck is not None:
+            return self._stuck
+        try:
+            if self._session is None or question.video is None:
+                self._session = self._open(question)
+            return self._ask(self._session, question)
+        except VideoLimitError as error:
+            self._stuck = str(error)
+            return self._stuck
+        except Exception as error:
+            return _failure(error)
+
+    def _open(self, question: Question) -> Session:
+        alone = question.video is None
+        return self._assistant.open(
+            question.video,
+            frames=self._options.frames,
+            decoder=self._options.decoder,
+            dialogue=question.dialogue if alone else None,
+            transcribe=self._options.transcribe and not alone,
+            without=self._options.without,
+        )
+
+    def _ask(self, session: Session, question: Question) -> Answer:
+        session.clear()
+        return session.ask(
+            question.question,
+            task=question.task or self._options.task,
+            adapter=self._options.adapter,
+            choices=question.choices,
+            start=question.start,
+            end=question.end,
+            dialogue=question.dialogue,
+            max_new_tokens=self._options.max_new_tokens,
+        )
 
 
-def _open(assistant: Assistant, question: Question, options: Options) -> Session:
-    alone = question.video is None
-    return assistant.open(
-        question.video,
-        frames=options.frames,
-        decoder=options.decoder,
-        dialogue=question.dialogue if alone else None,
-        transcribe=options.transcribe and not alone,
-        without=options.without,
-    )
+def _told(answer: Answer | str) -> dict[str, Any]:
+    """The rest of a record."""
+    if isinstance(answer, str):
+        return {"error": answer}
+    try:
+        return answer.as_dict()
+    except Exception as error:
+        return {"error": _failure(error)}
 
 
-def _ask(session: Session, question: Question, options: Options) -> dict[str, Any]:
-    session.clear()
-    answer = session.ask(
-        question.question,
-        task=question.task or options.task,
-        adapter=options.adapter,
-        choices=question.choices,
-        start=question.start,
-        end=question.end,
-        dialogue=question.dialogue,
-        max_new_tokens=options.max_new_tokens,
-    )
-    return answer.as_dict()
+def _failure(error: Exception) -> str:
+    """For a record: a fault of ours is no reason to stop the other clips."""
+    if isinstance(error, AssistantError):
+        return str(error)
+    return f"internal error ({type(error).__name__}: {error})"
 
 
 def _question(data: dict[str, Any], folder: Path, model: str) -> Question:

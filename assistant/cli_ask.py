@@ -17,6 +17,7 @@ from assistant.cli_options import (
     say,
 )
 from assistant.conversation import format_time
+from assistant.errors import InputError
 
 if TYPE_CHECKING:
     from assistant.answer import Answer, Basis
@@ -31,6 +32,7 @@ A time in the question is where the assistant looks; --start and --end win over 
 examples:
   assistant ask clip.mp4 "What is the man doing?"
   assistant ask clip.mp4 "What happens at 0:42?"
+  assistant ask clip.mp4 "Who is there?" "What is on the table?"      two at once
   assistant ask clip.mp4 "What is he holding?" --start 1:05 --end 1:15
   assistant ask clip.mp4 --task describe
   assistant ask clip.mp4 "Is it day or night?" --choices day night
@@ -46,11 +48,11 @@ a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
 a line of OUT:  {"id": 1, "answer": "...", "frames": [...], ...} or {"id": 1, "error": "..."}
 
 A relative video lies beside IN, else in the working directory; it is null where a question is about
-its dialogue alone. All of IN is checked before the
-first question. Questions are taken clip by clip, so OUT has another order; match by id. Ids that
-OUT holds already are skipped: after an interruption run the same command again. A clip that cannot
-be read gives an error in OUT and the rest goes on; the exit code is then still 0, and the last
-line on stderr says how many there were.
+its dialogue alone. All of IN is checked before the first question. Questions are taken clip by
+clip, eight at a time, so OUT has another order; match by id. Ids that OUT holds already are
+skipped: after an interruption run the same command again. A clip that cannot be read gives an
+error in OUT and the rest goes on; the exit code is then still 0, and the last line on stderr says
+how many there were.
 
 examples:
   assistant batch questions.jsonl answers.jsonl
@@ -61,15 +63,19 @@ examples:
 def add_ask(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "ask",
-        help="ask one question about a clip, a picture or a dialogue",
-        description="Ask one question about a clip or a picture, or about a dialogue alone.",
+        help="ask about a clip, a picture or a dialogue",
+        description="Ask about a clip or a picture, or about a dialogue alone. Several questions "
+        "are answered at once, none of which knows of the others: an answer a line.",
         epilog=ASK_EPILOG,
     )
     parser.add_argument(
         "video", metavar="VIDEO", nargs="?", help="may be left out beside --dialogue"
     )
     parser.add_argument(
-        "question", metavar="QUESTION", nargs="?", help="may be left out where the task has its own"
+        "questions",
+        metavar="QUESTION",
+        nargs="*",
+        help="may be left out where the task has its own",
     )
     parser.add_argument(
         "--choices", nargs="+", metavar="A", help="answer with the likeliest of these"
@@ -91,34 +97,55 @@ def run_ask(args: argparse.Namespace) -> int:
 
     if args.evidence is not None:
         check_picture_path(args.evidence)
-    if args.question is None and args.dialogue is not None and is_question(args.video):
-        args.video, args.question = None, args.video
+    if not args.questions and args.dialogue is not None and is_question(args.video):
+        args.video, args.questions = None, [args.video]
     args.video = None if args.video is None else Path(args.video)
+    check_questions(args)
     session = open_session(args)
-    answer = session.ask(
-        args.question,
-        task=args.task,
-        adapter=args.adapter,
-        choices=args.choices,
-        start=args.start,
-        end=args.end,
-        max_new_tokens=args.max_tokens,
-    )
+    options = {
+        "task": args.task,
+        "adapter": args.adapter,
+        "choices": args.choices,
+        "start": args.start,
+        "end": args.end,
+        "max_new_tokens": args.max_tokens,
+    }
+    if len(args.questions) > 1:
+        for answer in session.ask_many(args.questions, **options):
+            tell(answer, args)
+        return 0
+    answer = session.ask(next(iter(args.questions), None), **options)
     if args.evidence is not None:
         check_frames(answer)
-    say(basis_line(answer.basis), args.quiet)
-    for warning in answer.warnings:
-        say(f"warning: {warning}", args.quiet)
-    if args.evidence is not None and args.json:
-        answer.evidence()  # goes into the JSON object, too
-    if args.json:
-        print(json.dumps(answer.as_dict(), ensure_ascii=False))
-    else:
-        stream(answer, args.quiet)
+        if args.json:
+            answer.evidence()  # goes into the JSON object, too
+    tell(answer, args)
     if args.evidence is not None:
         save_evidence(answer, session.pictures(answer), args.evidence)
         say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
+
+
+def check_questions(args: argparse.Namespace) -> None:
+    """Several at once: raises InputError for words of one, and for what takes one alone."""
+    if len(args.questions) < 2:
+        return
+    if args.evidence is not None:
+        raise InputError(f"--evidence draws one answer; there are {len(args.questions)} questions")
+    for question in args.questions:
+        if re.fullmatch(r"\w+,?", question):
+            raise InputError(f"{question!r} is a word and no question; put a question in quotes")
+
+
+def tell(answer: Answer, args: argparse.Namespace) -> None:
+    """One answer, and what it rests on."""
+    say(basis_line(answer.basis), args.quiet)
+    for warning in answer.warnings:
+        say(f"warning: {warning}", args.quiet)
+    if args.json:
+        print(json.dumps(answer.as_dict(), ensure_ascii=False))
+    else:
+        stream(answer, args.quiet)
 
 
 def is_question(word: str | None) -> bool:

@@ -54,6 +54,7 @@ class ScriptedModel:
     encoded: list[list[int]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     blind: list[Asked] = field(default_factory=list)  # scored without the clip
+    together: list[int] = field(default_factory=list)  # questions of each pass of the Q-Former
     occluded: list[tuple[str, bool]] = field(default_factory=list)  # answers weighed frame by frame
 
     def encode(self, frames: np.ndarray) -> SimpleNamespace:
@@ -98,6 +99,41 @@ class ScriptedModel:
         if len(answers) > 1:
             self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
         return [self.scores.get(answer, -1.0) for answer in answers]
+
+    def visual_tokens(
+        self, patches: Tensor | None, fusion: Sequence[str], adapter: str | None = None
+    ) -> list[tuple[Tensor | None, str]]:
+        rows = [None] * len(fusion) if patches is None else list(patches)
+        self.together.append(len(fusion))
+        return list(zip(rows, fusion, strict=True))
+
+    def write(self, visual, prompts, histories, max_new_tokens=None) -> list[list[str]]:
+        rows = zip(visual, prompts, histories, strict=True)
+        return [
+            list(
+                self.generate(
+                    patches,
+                    fusion=fusion,
+                    prompt=prompt,
+                    history=history,
+                    max_new_tokens=max_new_tokens,
+                )
+            )
+            for (patches, fusion), prompt, history in rows
+        ]
+
+    def weigh(self, visual, prompts, histories, answers) -> list[list[float]]:
+        rows = zip(visual, prompts, histories, answers, strict=True)
+        return [
+            self.score(
+                patches,
+                fusion=fusion,
+                prompt=prompt,
+                history=history,
+                answers=[text for text, _ in some],
+            )
+            for (patches, fusion), prompt, history, some in rows
+        ]
 
     def occlusion(
         self,

@@ -13,6 +13,7 @@ from assistant.errors import ConfigError, InputError, VideoLimitError
 from assistant.features import FeatureStore
 from assistant.results import Results
 from assistant.session import Assistant
+from assistant.together import AT_ONCE
 
 
 @pytest.fixture(scope="module")
@@ -158,16 +159,15 @@ def test_a_clip_that_hangs_costs_its_time_once(mini, clips, tmp_path, monkeypatc
 
 def test_a_second_run_goes_on_where_the_first_was_killed(mini, model, clips, tmp_path):
     out = tmp_path / "out.jsonl"
-    questions = write(clips / "in.jsonl", *(ask(number, "a.mp4") for number in range(4)))
+    count = AT_ONCE + 2
+    questions = write(clips / "in.jsonl", *(ask(number, "a.mp4") for number in range(count)))
     with Results(out) as results:
-        stream = answer_all(mini, read_questions(questions), results)
-        next(stream)
-        next(stream)
+        next(answer_all(mini, read_questions(questions), results))  # all that were asked at once
     with out.open("ab") as file:
-        file.write(b'{"id": 2, "answer": "I s')  # torn
-    assert [record["id"] for record in run(mini, questions, out)] == [2, 3]
-    assert [record["id"] for record in read(out)] == [0, 1, 2, 3]
-    assert len(model.asked) == 4
+        file.write(b'{"id": 8, "answer": "I s')  # torn
+    assert [record["id"] for record in run(mini, questions, out)] == [AT_ONCE, AT_ONCE + 1]
+    assert [record["id"] for record in read(out)] == list(range(count))
+    assert len(model.asked) == count
     assert run(mini, questions, out) == []
 
 
@@ -288,3 +288,13 @@ def test_an_unknown_task_for_all_is_an_error_before_the_first_question(mini, cli
     with pytest.raises(ConfigError):
         run(mini, questions, tmp_path / "out.jsonl", task="no-such-task")
     assert read(tmp_path / "out.jsonl") == []
+
+
+def test_questions_of_one_clip_share_passes_of_the_model(mini, model, clips, tmp_path):
+    lines = [ask(number, "a.mp4", f"Question {number}?") for number in range(AT_ONCE + 1)]
+    alone = run(mini, write(clips / "one.jsonl", lines[0]), tmp_path / "one.jsonl")
+    assert model.together == []
+    (first, *rest) = run(mini, write(clips / "in.jsonl", *lines), tmp_path / "out.jsonl")
+    assert model.together == [AT_ONCE, AT_ONCE]
+    assert len(rest) == AT_ONCE
+    assert {**first, "seconds": 0} == {**alone[0], "seconds": 0}

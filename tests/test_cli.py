@@ -104,6 +104,17 @@ class TestAsk:
         _, _, err = run(capsys, "ask", clip, "Who speaks?", "--dialogue", tmp_path / "said.txt")
         assert "warning: the oldest 1 dialogue lines did not fit\n" in err
 
+    def test_several_questions_give_an_answer_a_line(self, loads, model, clip, capsys):
+        asked = ("ask", clip, "Who?", "What is at 0:04?", "--frames", 2)
+        code, out, err = run(capsys, *asked)
+        first, second = out.splitlines()
+        assert code == 0 and first != second and err.count("[") == 2
+        assert model.together == [2, 2] and model.asked[1].history == ()
+        _, out, _ = run(capsys, *asked, "--json", "--quiet")
+        assert [json.loads(line)["answer"] for line in out.splitlines()] == [first, second]
+        code, _, err = run(capsys, *asked, "--evidence", "why.png")
+        assert code == 2 and "2 questions" in one_line(err)
+
     def test_a_task_may_bring_its_own_question(self, loads, model, clip, capsys):
         code, _, _ = run(capsys, "ask", clip, "--task", "describe", "--max-tokens", 5)
         assert code == 0 and model.asked[0].prompt
@@ -134,6 +145,7 @@ class TestAsk:
             ["CLIP", " "],
             ["CLIP", "What?", "--frames", "0"],
             ["CLIP", "What?", "--frames", "9999"],
+            ["CLIP", "What", "is", "this?"],
             ["CLIP", "What?", "--start", "later"],
             ["CLIP", "What?", "--start", "1:2:3:4"],
             ["CLIP", "What?", "--start", "4", "--end", "2"],

@@ -540,3 +540,20 @@ def test_the_python_api_works_in_a_plain_script(clip, tmp_path, fresh_cache):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("I see ") and done.stdout.count("I see") == 1
+
+
+def test_several_questions_are_answered_at_once_and_remembered_in_order(mini, model, clip):
+    session = mini.open(clip, frames=2)
+    model.scores = {"yes": -0.5, "no": -2.0}
+    first, second, third = session.ask_many(["What?", "What is at 0:01?", "Where?"])
+    assert model.together == [3, 3]  # with the clip, and without it
+    assert [asked.history for asked in model.asked] == [()] * 3
+    assert first.text == third.text != second.text  # it looks elsewhere
+    assert second.basis.range_source == "question"
+    turns = session.conversation.turns
+    assert [turn.question for turn in turns] == ["What?", "What is at 0:01?", "Where?"]
+    chosen = session.ask_many(["Is it?", "Is it not?"], choices=["yes", "no"])
+    assert [answer.choice for answer in chosen] == ["yes", "yes"]
+    assert len(session.conversation.turns) == 5
+    with pytest.raises(InputError, match="list"):
+        session.ask_many("What?")

@@ -190,6 +190,39 @@ class VideoAssistant(nn.Module):
         ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
 
+    @within_memory()
+    @torch.inference_mode()
+    def write(
+        self,
+        visual: Tensor,
+        prompts: Sequence[str],
+        histories: Sequence[History],
+        max_new_tokens: int | None = None,
+    ) -> list[list[str]]:
+        """Greedy answers, each in the pieces that :meth:`generate` gives, to prompts side by side;
+        ``visual`` ``(B, L, W)`` of :meth:`visual_tokens`."""
+        longest = max_new_tokens or self.config.llm.max_new_tokens
+        return self.llm.write(visual, self._prompt_ids(prompts, histories), longest)
+
+    @within_memory()
+    @torch.inference_mode()
+    def weigh(
+        self,
+        visual: Tensor,
+        prompts: Sequence[str],
+        histories: Sequence[History],
+        answers: Sequence[Sequence[tuple[str, bool]]],
+    ) -> list[list[float]]:
+        """Mean log-probability per token, as :meth:`score` has it, of some answers to each prompt:
+        their texts, and whether they ended."""
+        ids = [[self.llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
+        losses = self.llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
+        return [(-own).tolist() for own in losses]
+
+    def _prompt_ids(self, prompts: Sequence[str], histories: Sequence[History]) -> list[Tensor]:
+        pairs = zip(prompts, histories, strict=True)
+        return [self.llm.prompt_ids(prompt, history) for prompt, history in pairs]
+
     @torch.inference_mode()
     def routing(
         self, patches: Tensor | None, *, fusion: str, adapter: str | None

@@ -160,16 +160,42 @@ class LanguageModel(nn.Module):
     @torch.inference_mode()
     def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
         """Answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
+        out = self._answer_ids(visual, prompts, max_new_tokens)
+        texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
+        once = self.config.one_sentence
+        return [list_once(text.strip()) if once else text.strip() for text in texts]
+
+    def write(
+        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int
+    ) -> list[list[str]]:
+        """The pieces of each answer of a batch, as :meth:`stream` gives them.
+
+        A row stops at its own end, the batch with its longest row; ``visual`` ``(B, L, W)``.
+        """
+        if self.config.beams > 1:
+            whole = self.complete(visual, prompts, max_new_tokens)
+            return [[text] if text else [] for text in whole]
+        with torch.inference_mode():
+            rows = self._answer_ids(visual, prompts, max_new_tokens)
+        return [self._pieces(row) for row in rows]
+
+    def _answer_ids(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> Tensor:
+        """``(B, N)``, of shorter answers filled up with end tokens."""
         x, mask = self._left_padded(visual, prompts)
-        out = self.network.generate(
+        return self.network.generate(
             inputs_embeds=x,
             attention_mask=mask,
             **self._options(max_new_tokens),
             stopping_criteria=self._ends(),
         )
-        texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
-        once = self.config.one_sentence
-        return [list_once(text.strip()) if once else text.strip() for text in texts]
+
+    def _pieces(self, ids: Tensor) -> list[str]:
+        """An answer in the pieces that it would have been streamed in."""
+        streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
+        for token in ids.cpu():
+            streamer.put(token[None])
+        streamer.end()
+        return [said for piece in streamer if (said := piece.strip("\n"))]
 
     def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
         """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work.

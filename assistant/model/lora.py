@@ -85,9 +85,7 @@ class Adapters:
                 self._activate(name)
                 yield self.qformer
 
-    def trainable(
-        self, name: str, *, lora: bool = True, only: str = ""
-    ) -> dict[str, nn.Parameter]:
+    def trainable(self, name: str, *, lora: bool = True, only: str = "") -> dict[str, nn.Parameter]:
         """What training changes, by name; from now on that has gradients, and nothing else.
 
         Args:

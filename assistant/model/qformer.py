@@ -71,25 +71,28 @@ class QFormer(nn.Module):
         """
         batch, frames = (len(ids), 1) if patches is None else patches.shape[:2]
         x = self.qformer.embeddings(input_ids=ids, query_embeds=self.queries.expand(batch, -1, -1))
-        x = x.repeat_interleave(frames, dim=0)  # (B*T, L+Kt, D)
-        bias = self._bias(mask, x.dtype).repeat_interleave(frames, dim=0)  # (B*T, 1, 1, L+Kt)
+        bias = self._bias(mask, x.dtype)  # (B, 1, 1, L+Kt)
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
         states: list[Tensor] = []
         for layer in self.qformer.encoder.layer:
             x, text = self._layer(layer, x, bias, seen)
+            if layer is self.qformer.encoder.layer[0]:  # before it all frames are one
+                bias = bias.repeat_interleave(frames, dim=0)  # (B*T, 1, 1, L+Kt)
             if layer is not self.qformer.encoder.layer[-1]:
-                x = torch.cat([x, layer.feed_forward_chunk(text)], dim=1)
+                x = torch.cat([x, spread(layer.feed_forward_chunk(text), len(x))], dim=1)
             states.append(x.unflatten(0, (batch, frames)).mean(1))
         return states
 
     def _layer(
         self, layer: nn.Module, x: Tensor, bias: Tensor, seen: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Queries ``(B*T, L, D)`` and, before its feed-forward, text ``(B*T, Kt, D)``."""
+        """Queries ``(B*T, L, D)`` and, before its feed-forward, text ``(B*T, Kt, D)``; where ``x``
+        is ``(B, L+Kt, D)``, of all frames the same, so is the text."""
         x = layer.attention(x, attention_mask=bias)
         queries = x[:, : self.config.queries].contiguous()
         text = x[:, self.config.queries :].contiguous()
         if layer.has_cross_attention and seen is not None:
+            queries = spread(queries, len(seen))
             queries = layer.crossattention(queries, encoder_hidden_states=seen)
         return layer.feed_forward_chunk_query(queries), text
 
@@ -98,6 +101,11 @@ class QFormer(nn.Module):
         queries = mask.new_ones(len(mask), self.config.queries)
         visible = torch.cat([queries, mask], dim=1)[:, None, None]
         return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
+
+
+def spread(x: Tensor, rows: int) -> Tensor:
+    """``(B, N, D)`` to ``(rows, N, D)``: each of B as often as it takes."""
+    return x if len(x) == rows else x.repeat_interleave(rows // len(x), dim=0)
 
 
 def initialise_from_bert(model: QFormer, folder: Path, seed: int) -> None:

@@ -80,11 +80,14 @@ def routed_attention(
     """Attention ``(B, H, N, Dh)`` with the receptive fields mixed as ``form`` says.
 
     Args:
-        bias: additive, ``(B or 1, 1, N or 1, N)``. field, alpha: of a :class:`Router`.
+        bias: additive, ``(B or 1, 1 or H, N or 1, N)``. field, alpha: of a :class:`Router`.
             ``logit``: scores times the mixed field, as Eq. 11 is printed.
             ``log_bias``: the mixed field as a bias. ``mixture``: one softmax per field, averaged
             (TRAR).
     """
+    if form in ("none", "log_bias") and not torch.is_grad_enabled():  # a kernel without gradients
+        mask = bias if field is None else bias + field.to(bias.dtype)
+        return nn.functional.scaled_dot_product_attention(query, key, value, mask.to(query.dtype))
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     if form == "mixture" and field is not None and alpha is not None:
         hidden = (1.0 - field.to(scores.dtype)) * torch.finfo(scores.dtype).min  # (B, p, N, N)

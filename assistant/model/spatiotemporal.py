@@ -139,34 +139,37 @@ class SpatioTemporalQFormer(nn.Module):
         length = self.image.config.queries
         start = self.image.queries.expand(batch, -1, -1)
         x = self.image.qformer.embeddings(input_ids=ids, query_embeds=start)  # (B, L+Kt, D)
-        x = x.repeat_interleave(count, dim=0).unflatten(0, (batch, count))  # (B, T, L+Kt, D)
+        x = x[:, None]  # (B, 1, L+Kt, D): one for all frames until something tells them apart
         seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
         times = times_of(count, frames).to(x.device)
-        text_bias = hide(mask, length, x.dtype).repeat_interleave(count, dim=0)
+        text_bias = hide(mask, length, x.dtype)  # (B, 1, 1, L+Kt)
         frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
         parts, routes = self.parts, []
         layers = self.image.qformer.encoder.layer
         for index, layer in enumerate(layers):
             place = index - parts.first  # among the adapted layers
+            last = index + 1 == len(layers) and self.config.pooling != "saliency"  # text is unread
             alphas: dict[str, Tensor] = {}
             with torch.set_grad_enabled(torch.is_grad_enabled() and place >= 0):
                 if place == 0:
                     placed = x[:, :, :length] + self._places(times).to(x.dtype)
-                    x = torch.cat([placed, x[:, :, length:]], dim=2)
-                heard = x[:, :, length:]
-                x = self._in_space(place, layer.attention, x, text_bias, frames, alphas)
-                queries, text = x[:, :, :length].contiguous(), x[:, :, length:].contiguous()
+                    text = x[:, :, length:].expand(-1, count, -1, -1)
+                    x = torch.cat([placed, text], dim=2)  # (B, T, L+Kt, D) from here on
+                read, heard = length if last else None, x[:, :, length:]
+                x = self._in_space(place, layer.attention, x, text_bias, frames, alphas, read)
+                queries, text = x[:, :, :length].expand(-1, count, -1, -1), x[:, :, length:]
                 if self.config.temporal and count > 1 and place >= 0:
                     queries = self._in_time(place, queries, frame_bias, frames, times, alphas)
-                flat = queries.flatten(0, 1)  # (B*T, L, D)
+                flat = queries.flatten(0, 1).contiguous()  # (B*T, L, D)
                 if layer.has_cross_attention and seen is not None:
                     flat = layer.crossattention(flat, encoder_hidden_states=seen)
                 queries = layer.feed_forward_chunk_query(flat).unflatten(0, (batch, count))
                 if place >= 0 and len(parts.contrasts):
                     queries = parts.contrasts[place](queries, frames)
-                if index + 1 < len(layers) or self.config.pooling == "saliency":  # else unread
-                    text = layer.feed_forward_chunk(text.flatten(0, 1)).unflatten(0, (batch, count))
-                x = torch.cat([queries, text], dim=2)
+                x = queries
+                if not last:
+                    text = layer.feed_forward_chunk(text.flatten(0, 1)).unflatten(0, (batch, -1))
+                    x = torch.cat([queries, text.expand(-1, count, -1, -1)], dim=2)
             routes.append(alphas)
         framed, said = x[:, :, :length], x[:, :, length:]
         steps = [self.pool(framed, said, mask, frames)]
@@ -208,7 +211,7 @@ class SpatioTemporalQFormer(nn.Module):
         bias = hide(mask, length, queries.dtype)
         for gate, layer in zip(gates.to(queries.dtype), self.rereads, strict=False):
             both = torch.cat([queries, text], dim=1)
-            told = attend(layer.attention, both, bias, "none", None, None)[:, :length]
+            told = attend(layer.attention, both, bias, "none", None, None, length)
             told = layer.feed_forward_chunk_query(told)
             queries = queries + gate * (told - queries)
             yield queries
@@ -231,8 +234,10 @@ class SpatioTemporalQFormer(nn.Module):
         bias: Tensor,
         frames: Tensor | None,
         alphas: dict[str, Tensor],
+        read: int | None,
     ) -> Tensor:
-        """Self-attention over queries and text of each frame, ``(B, T, L+Kt, D)``, Eq. 7."""
+        """Self-attention over queries and text of each frame, ``(B, T, L+Kt, D)``, Eq. 7; of the
+        first ``read`` alone, if not None."""
         batch, count, tokens = x.shape[:3]
         length = self.image.config.queries
         alpha = field = None
@@ -242,7 +247,8 @@ class SpatioTemporalQFormer(nn.Module):
             alphas["space"] = router(x[:, :, :length], frames)
             alpha = alphas["space"].repeat_interleave(count, dim=0)
             field = router.field(alpha, length, tokens - length)
-        x = attend(block, x.flatten(0, 1), bias, form, field, alpha)
+        bias = bias.repeat_interleave(count, dim=0)
+        x = attend(block, x.flatten(0, 1), bias, form, field, alpha, read)
         return x.unflatten(0, (batch, count))
 
     def _in_time(
@@ -303,17 +309,25 @@ def attend(
     form: str,
     field: Tensor | None,
     alpha: Tensor | None,
+    read: int | None = None,
 ) -> Tensor:
-    """One whole attention block of the Q-Former (post-LN) with routed attention, ``(N, S, D)``."""
+    """One whole attention block of the Q-Former (post-LN) with routed attention, ``(N, S, D)``.
+
+    Args:
+        read: how many of the S, from the first, are wanted; None: all.
+    """
     inner = block.attention
     heads = inner.num_attention_heads
 
     def split(projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (heads, -1)).transpose(1, 2)  # (N, H, S, Dh)
 
-    query, key, value = (split(layer(x)) for layer in (inner.query, inner.key, inner.value))
+    wanted = x[:, :read]
+    query, key, value = split(inner.query(wanted)), split(inner.key(x)), split(inner.value(x))
+    if field is not None:
+        field = field[:, :, :read]
     mixed = routed_attention(query, key, value, bias, form, field, alpha)
-    return block.output(mixed.transpose(1, 2).flatten(2), x)
+    return block.output(mixed.transpose(1, 2).flatten(2), wanted)
 
 
 def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:
