@@ -121,6 +121,7 @@ class TransferConfig:
     masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
     router_width: int = 16
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
+    text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     pooling: str = "mean"  # over frames, one of POOLINGS
     temperature: float = 0.1  # of saliency pooling
 
