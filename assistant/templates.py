@@ -13,8 +13,8 @@
 
 A template is blocks, parted by blank lines and joined by newlines. ``{question}``, ``{dialogue}``,
 ``{target}`` (its last line, "..." where nothing is said), ``{context}`` (the lines before that),
-``{previous}`` (the last turn), ``{choices}`` and ``{attributes}`` (things that the encoder's classifier finds) are filled in; a
-block whose fields are all empty is left out whole.
+``{previous}`` (the last turn), ``{choices}`` and ``{attributes}`` (things that the encoder's
+classifier finds) are filled in; a block whose fields are all empty is left out whole.
 """
 
 from __future__ import annotations
