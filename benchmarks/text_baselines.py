@@ -102,6 +102,8 @@ def minilm(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
     if len(train) > 2000:  # kernels would take hours
         model.set_params(svm=LinearSVC(dual=False))
         del grid["svm__kernel"]
+    if all(len(lines_of(item)) == 1 for item in train):  # there is nothing before the last line
+        grid["text__func"] = [last_vectors]
     return fitted(GridSearchCV(model, grid, cv=FOLDS, n_jobs=1))(train, test)
 
 
