@@ -131,3 +131,16 @@ def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
     )
     assert told.probabilities["yes"] > 0.5 > other.probabilities["yes"]
     assert any("does not see the pictures" in warning for warning in told.warnings)
+
+
+def test_the_sarcasm_adapter_reads_who_speaks_and_does_not_look_at_the_clip(mini, street):
+    """MUStARD is a benchmark of people: Chandler is sarcastic there, Sheldon seldom."""
+    line = "Oh, that is a great idea."
+    told = [
+        mini.open(street).ask(task="sarcasm", dialogue=f"ANN: Let us go.\n{name}: {line}")
+        for name in ("CHANDLER", "SHELDON")
+    ]
+    chandler, sheldon = (answer.probabilities["yes"] for answer in told)
+    assert chandler > 0.5 > sheldon
+    assert all("does not see the pictures" in "".join(answer.warnings) for answer in told)
+    assert not any("no adapter" in warning for answer in told for warning in answer.warnings)
