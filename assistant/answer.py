@@ -74,13 +74,15 @@ class Answer:
         clip: ClipFeatures | None,
         *,
         calibration: Calibration,
+        prior: float,
         began: float,
         on_end: Callable[[str], None],
     ) -> None:
-        """``clip``: None: it rests on text alone. ``calibration``: the adapter's. ``began``:
-        ``time.perf_counter()`` at the question. ``on_end`` gets the whole text.
+        """``clip``: None: it rests on text alone. ``calibration``: the adapter's. ``prior``: share
+        of the blind scores in :func:`without_prior`. ``began``: ``time.perf_counter()`` at the
+        question. ``on_end`` gets the whole text.
         """
-        self.basis, self._calibration = basis, calibration
+        self.basis, self._calibration, self._prior = basis, calibration, prior
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
         self._reason: str | None = None
@@ -231,7 +233,7 @@ class Answer:
                 stream = iter([CANNOT_TELL])
         else:
             scores, blind = self._scores(model, request, seen, request.choices, ended=True)
-            weighed = without_prior(scores, blind, model.choice_prior)
+            weighed = without_prior(scores, blind, self._prior)
             shares = softmax(weighed, self._calibration.temperature)
             self._probabilities = dict(zip(request.choices, shares, strict=True))
             place = max(range(len(shares)), key=shares.__getitem__)

@@ -124,6 +124,7 @@ class TransferConfig:
     router_width: int = 16
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
+    text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     pooling: str = "mean"  # over frames, one of POOLINGS
     temperature: float = 0.1  # of saliency pooling
 

@@ -47,6 +47,7 @@ class Training:
     clip_norm: float = 1.0
     slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
     llm: float = 1.0  # weight of the LLM's cross-entropy
+    choices: float = 0.0  # weight of telling, through the LLM, the right choice from the others
     motion: float = 0.0  # weight of dense supervision of motion; generated clips only
     naming: float = 0.0  # weight of telling which of two choices that the question names is right
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
@@ -76,8 +77,8 @@ class Training:
             raise ConfigError(f"balance is {self.balance}; give 0 to 1")
         if not 0.0 < self.dev_share < 1.0:
             raise ConfigError(f"dev_share is {self.dev_share}; give a share between 0 and 1")
-        if not self.slots and not self.llm:
-            raise ConfigError("slots and llm are both 0; then there is nothing to learn from")
+        if not self.slots and not self.llm and not self.choices:
+            raise ConfigError("slots, llm and choices are 0; then there is nothing to learn from")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,11 @@ class Recipe:
             raise ConfigError(f"frames is {self.frames}; give 0 (text alone) or more")
         if self.training.sparse_epochs and self.frames % 2:
             raise ConfigError(f"frames is {self.frames}; sparse_epochs wants an even number")
+
+    @property
+    def prior(self) -> float:
+        """How much of the model's `choice_prior` counts: none where choices were learned."""
+        return 0.0 if self.training.choices else 1.0
 
     @property
     def calibration(self) -> Calibration:

@@ -313,6 +313,7 @@ class Session:
             request,
             clip,
             calibration=loaded.recipe.calibration if loaded else Calibration(),
+            prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
             began=began,
             on_end=partial(self._remember, question),
         )

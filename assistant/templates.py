@@ -12,9 +12,9 @@
     choices: [...]              # optional: the only answers
 
 A template is blocks, parted by blank lines and joined by newlines. ``{question}``, ``{dialogue}``,
-``{target}`` (its last line, "..." where nothing is said), ``{previous}`` (the last turn),
-``{choices}`` and ``{attributes}`` (things that the encoder's classifier finds) are filled in; a
-block whose fields are all empty is left out whole.
+``{target}`` (its last line, "..." where nothing is said), ``{context}`` (the lines before that),
+``{previous}`` (the last turn), ``{choices}`` and ``{attributes}`` (things that the encoder's
+classifier finds) are filled in; a block whose fields are all empty is left out whole.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from assistant.resources import prompts_dir
 
 __all__ = ["VARIABLES", "TaskPrompt", "list_prompts", "load_prompt"]
 
-VARIABLES = ("question", "dialogue", "target", "previous", "choices", "attributes")
+VARIABLES = ("question", "dialogue", "target", "context", "previous", "choices", "attributes")
 MAX_NEW_TOKENS = 1024
 PATH_LIKE = re.compile(r"[/\\]|\.ya?ml$")
 

@@ -14,7 +14,7 @@ from assistant.model.naming import NamedChoice
 from assistant.model.slots import WordSlots
 from assistant.model.spatiotemporal import States
 from assistant.recipes import Recipe
-from assistant.training_examples import Asked
+from assistant.training_examples import Asked, Example
 from assistant.training_features import ClipTable
 
 __all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
@@ -69,10 +69,19 @@ class Learner(nn.Module):
         if not silent:
             llm = self.model.llm
             prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-            ids = [[llm.answer_ids(answer)] for answer in answers]
+            told = [self._right_first(asked.example) for asked in part]
+            ids = [[llm.answer_ids(answer) for answer in some] for some in told]
             losses = llm.answer_losses(visual, prompts, ids)
-            loss = loss + training.llm * torch.cat(losses).mean()
+            loss = loss + training.llm * torch.stack([some[0] for some in losses]).mean()
+            if training.choices:
+                shares = torch.stack([(-some).log_softmax(0)[0] for some in losses])
+                loss = loss - training.choices * shares.mean()
         return loss
+
+    def _right_first(self, example: Example) -> list[str]:
+        """The answer and, where they count, the other choices."""
+        others = example.choices if self.recipe.training.choices else ()
+        return [example.answer, *(choice for choice in others if choice != example.answer)]
 
     def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
         """Visual tokens of examples that all have a clip, or all have none."""
@@ -141,7 +150,7 @@ class Learner(nn.Module):
             return []
         visual = self.visual(part, blind=blind)
         choices = [asked.example.choices for asked in part]
-        llm, share = self.model.llm, self.model.choice_prior
+        llm, share = self.model.llm, self.model.choice_prior * self.recipe.prior
         ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
         alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
         prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]

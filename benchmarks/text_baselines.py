@@ -10,6 +10,7 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -101,6 +102,8 @@ def minilm(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
     if len(train) > 2000:  # kernels would take hours
         model.set_params(svm=LinearSVC(dual=False))
         del grid["svm__kernel"]
+    if all(len(lines_of(item)) == 1 for item in train):  # there is nothing before the last line
+        grid["text__func"] = [last_vectors]
     return fitted(GridSearchCV(model, grid, cv=FOLDS, n_jobs=1))(train, test)
 
 
@@ -151,10 +154,11 @@ def shared_start(texts: Sequence[torch.Tensor]) -> int:
 
 
 def as_asked(prompt: TaskPrompt, model: VideoAssistant, item: Item) -> str:
-    """The dialogue and the task's question, as the LLM would read them without a Q-Former."""
+    """The dialogue, and the task's question under it, as the LLM reads without a Q-Former."""
     lines = [line[-SHOWN:] for line in lines_of(item)]
+    plain = replace(prompt, fusion="{dialogue}")
     return compose(
-        prompt, model, item.question, lines=lines, choices=item.choices, fused=False
+        plain, model, item.question, lines=lines, choices=item.choices, fused=False
     ).prompt
 
 

@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--adapter", type=Path, metavar="DIR", help="trained on the same split")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the recipe to train by")
     parser.add_argument("--seed", type=int, help="of the training; default: the recipe's")
+    parser.add_argument("--most", type=int, metavar="N", help="ask at most N of a part, drawn")
     parser.add_argument("--without", nargs="+", choices=ABLATIONS, default=(), metavar="PART")
     args = parser.parse_args()
     args.config = args.config or adapters_dir() / "mini" / args.task / RECIPE
@@ -65,7 +66,7 @@ def main() -> None:
     systems = {**baselines(prompt, model), OURS: None}
     for data in args.data:
         examples = examples_from(data)
-        parts = list(parts_of(examples.items))
+        parts = list(parts_of(examples.items, args.most))
         told = answered(args, prompt, systems, examples, parts, args.out / data.name)
         print(f"\n## {data.name}\n")
         print_table(told, parts)
@@ -97,15 +98,23 @@ def answered(
     return told
 
 
-def parts_of(items: Sequence[Item]) -> Iterator[Part]:
+def parts_of(items: Sequence[Item], most: int | None) -> Iterator[Part]:
     """Each fold with all others to learn from; or the splits (dev is for training to choose by)."""
+
+    def some(test: list[Item]) -> list[Item]:
+        if most is None:
+            return test
+        return [test[place] for place in np.random.default_rng(0).permutation(len(test))[:most]]
+
+    few = "" if most is None else f"-{most}"
     folds = sorted({item.fold for item in items if item.fold is not None})
     for fold in folds:
         others = [item for item in items if item.fold != fold]
-        yield f"fold-{fold}", others, [item for item in items if item.fold == fold]
+        test = [item for item in items if item.fold == fold]
+        yield f"fold-{fold}{few}", others, some(test)
     if not folds:
         train = [item for item in items if item.split != "test"]
-        yield "test", train, [item for item in items if item.split == "test"]
+        yield f"test{few}", train, some([item for item in items if item.split == "test"])
 
 
 def ours(

@@ -122,7 +122,7 @@ def test_asking_and_converting_give_the_model_the_same_texts(tmp_path, speakers)
     names = ("LEONARD: ", "SHELDON: ", "SHELDON: ") if speakers else ("", "", "")
     said = ("I never would have identified it.", "My apologies. What's your plan?", LAST)
     lines = [name + text for name, text in zip(names, said, strict=True)]
-    assert example.shown.fusion == "\n".join(lines)
+    assert example.shown.fusion == "\n".join([f"<{lines[-1]}>", *lines[:-1]])
     assert example.shown.prompt == ASKED.format(lines[-1])
 
     (tmp_path / "lines.txt").write_text("\n".join(lines) + "\n")
@@ -137,7 +137,7 @@ def test_asking_and_converting_give_the_model_the_same_texts(tmp_path, speakers)
         assert (asked.fusion, asked.prompt) == (example.shown.fusion, example.shown.prompt)
         blind = model.blind[-1]
         wanted = (example.shown.blind_fusion, example.shown.blind_prompt)
-        assert (blind.fusion, blind.prompt) == wanted == ("", ASKED.format("..."))
+        assert (blind.fusion, blind.prompt) == wanted == ("<...>", ASKED.format("..."))
 
 
 def test_without_fusion_the_dialogue_moves_into_the_prompt(tmp_path):
@@ -146,7 +146,8 @@ def test_without_fusion_the_dialogue_moves_into_the_prompt(tmp_path):
     example, _ = make_examples(made.items, find_task("sarcasm"), ScriptedModel(), None, {}, recipe)
     told = example.shown.prompt.splitlines()
     assert example.shown.fusion == ""
-    assert told[0] == "LEONARD: I never would have identified it."
+    assert told[0] == f"<SHELDON: {LAST}>"
+    assert told[1] == "LEONARD: I never would have identified it."
     assert told[-1] == ASKED.format(f"SHELDON: {LAST}")
 
 

@@ -131,3 +131,23 @@ def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
     )
     assert told.probabilities["yes"] > 0.5 > other.probabilities["yes"]
     assert any("does not see the pictures" in warning for warning in told.warnings)
+
+
+@pytest.mark.parametrize(
+    "meant",
+    [
+        "RAJ: Is he at home?\nHOWARD: I do not know where he is. We should call his mother.",
+        pytest.param(
+            "LEONARD: How was the train?\nSHELDON: It left at nine and it was on time.",
+            marks=pytest.mark.xfail(strict=True, reason="it has one utterance in three wrong"),
+        ),
+    ],
+)
+def test_the_sarcasm_adapter_tells_a_mocking_line_from_one_that_is_meant(mini, street, meant):
+    mocking = "ANN: Let us go.\nCHANDLER: Oh, that is a great idea."
+    told, other = (
+        mini.open(street).ask(task="sarcasm", dialogue=talk) for talk in (mocking, meant)
+    )
+    assert told.probabilities["yes"] > 0.5 > other.probabilities["yes"]
+    assert any("does not see the pictures" in warning for warning in told.warnings)
+    assert not any("no adapter" in warning for warning in told.warnings)

@@ -155,6 +155,34 @@ def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen):
     assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
 
 
+TOLD = replace(PLAIN, temporal=False, text_mean=3)
+
+
+@torch.no_grad()
+def test_the_text_mean_adds_nothing_at_the_start_and_does_not_see_padding(image, seen):
+    patches, ids, mask = seen
+    model = SpatioTemporalQFormer(image, TOLD)
+    assert torch.equal(model(*seen), SpatioTemporalQFormer(image, PLAIN)(*seen))
+    told, other = moved(model)(*seen), ids.clone()
+    other[1, 4:] = 7
+    assert torch.allclose(model(patches, other, mask), told, atol=1e-5)
+    alone = model(patches[1:], ids[1:, :4], mask[1:, :4])
+    assert torch.allclose(alone, told[1:], atol=1e-5)
+
+
+@torch.no_grad()
+def test_the_text_mean_is_told_to_every_query_alike(image, seen):
+    _, ids, mask = seen
+    model = SpatioTemporalQFormer(image, replace(TOLD, layers=1))
+    added = []
+    model.parts.text_means[0].register_forward_hook(
+        lambda module, given, made: added.append(made - given[0])
+    )
+    moved(model)(None, ids, mask)
+    assert torch.allclose(added[0], added[0][:, :, :1].expand_as(added[0]), atol=1e-5)
+    assert not torch.allclose(added[0][0], added[0][1], atol=1e-3)  # of another text
+
+
 @torch.no_grad()
 def test_rereading_behind_closed_gates_changes_nothing(image, seen):
     model = SpatioTemporalQFormer(image, replace(PLAIN, rereads=2))
@@ -256,7 +284,9 @@ def test_temporal_blocks_and_rereadings_hold_the_same_parameters(image):
 
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
-    config = TransferConfig(frames=4, routing=form, pooling="learned", contrast=3, rereads=2)
+    config = TransferConfig(
+        frames=4, routing=form, pooling="learned", contrast=3, rereads=2, text_mean=3
+    )
     model = moved(SpatioTemporalQFormer(image, config))
     model(*seen).square().sum().backward()
     still = [

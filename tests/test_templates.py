@@ -11,7 +11,7 @@ from assistant.errors import ConfigError
 from assistant.templates import VARIABLES, TaskPrompt, list_prompts, load_prompt
 
 ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "attributes": ""}
-ALL |= {"target": "..."}
+ALL |= {"target": "...", "context": ""}
 ABOUT_A_LINE = {"sarcasm": "sarcastic", "humor": "humorous"}  # however a person asks
 GOOD = {
     "name": "mine",
@@ -70,7 +70,9 @@ def test_the_dialogue_is_fused_and_the_prompt_names_its_last_line(name: str, ask
     task = load_prompt(name)
     said = "LEONARD: Hi.\nSHELDON: It's a privilege."
     filled = ALL | {"dialogue": said, "target": "SHELDON: It's a privilege."}
-    assert task.render_fusion(**filled) == said
+    filled["context"] = "LEONARD: Hi."
+    marked = "<SHELDON: It's a privilege.>\nLEONARD: Hi."
+    assert task.render_fusion(**filled) == (marked if name == "sarcasm" else said)
     assert task.render_prompt(**filled) == (
         f"Pair with the past dialogue and video, is it {asked} when <SHELDON: It's a privilege.>?"
     )

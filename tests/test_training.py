@@ -20,7 +20,7 @@ from assistant.recipes import Recipe, Training, load_recipe
 from assistant.session import Assistant
 from assistant.templates import TaskPrompt
 from assistant.training import ablated, examples_from, finetune, generated_examples, prepare
-from assistant.training_examples import draw, make_examples, split_items, steps_per_epoch
+from assistant.training_examples import Asked, draw, make_examples, split_items, steps_per_epoch
 from assistant.training_loop import CHECKPOINT, LOG, Finetuner
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
@@ -305,6 +305,22 @@ class Pair:
 
     def __init__(self, kind: str = "") -> None:
         self.type = kind
+
+
+def test_choices_learns_what_makes_the_right_one_likelier(data, tmp_path):
+    """Its loss is the cross-entropy of what choices are taken by; the blind prior is in neither."""
+    training = replace(RECIPE.training, slots=0.0, llm=0.0, choices=2.0, silent_epochs=0)
+    recipe = replace(RECIPE, frames=0, training=training)
+    items = [item for item in examples_from(data).items if item.video is None]
+    model = tiny_assistant()
+    model.config = replace(model.config, llm=replace(model.config.llm, choice_prior=0.5))
+    run = prepare(recipe, PROMPT, model, items, items, "0", tmp_path)
+    asked = [Asked(example, example.shown) for example in run.train_set]
+    learner = run.learner.eval()
+    shares = torch.tensor(learner.choice_scores(asked)).log_softmax(-1)
+    right = [one.example.choices.index(one.example.answer) for one in asked]
+    wanted = -2.0 * shares[range(len(asked)), right].mean()
+    assert learner(asked, False).item() == pytest.approx(float(wanted), rel=1e-4)
 
 
 @pytest.mark.parametrize(("balance", "rare"), [(0.0, 4), (0.5, 8), (1.0, 20)])

@@ -80,10 +80,39 @@ class Parts(nn.Module):
         self.reread_gates: nn.Parameter | None = None
         if config.rereads:
             self.reread_gates = nn.Parameter(torch.ones(config.rereads))
+        self.text_means = nn.ModuleList()  # after each layer
+        if config.text_mean:
+            self.text_means.extend(TextMean(width, config.text_mean) for _ in range(layers))
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
         self.fresh = nn.ModuleList()  # attention over frames that shares nothing, if not reused
+
+
+class TextMean(nn.Module):
+    """What is said as a whole: adds to each query, by way of a few channels, the mean of the text's
+    tokens. Nothing at the start.
+
+    MiniLM was trained so that this mean is what a sentence means; a query's own attention rests on
+    [CLS] alone, most of it (73 % in the layers between).
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, channels, bias=False)
+        self.up = nn.Linear(channels, width, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        """Queries ``(B, T, L, D)``, text ``(B, T, Kt, D)`` and its mask ``(B, Kt)`` -> queries."""
+        mean = mean_token(text, mask).to(self.down.weight.dtype)  # (B, T, D)
+        return queries + self.up(self.down(mean))[:, :, None].to(queries.dtype)
+
+
+def mean_token(text: Tensor, mask: Tensor) -> Tensor:
+    """``(B, T, Kt, D)`` and ``(B, Kt)`` -> ``(B, T, D)``: padding does not count."""
+    said = mask.to(text.dtype)[:, None, :, None]
+    return (text * said).sum(2) / said.sum(2).clamp(min=1.0)
 
 
 def masks_of(most: int, layer: int, layers: int) -> int:
@@ -166,6 +195,8 @@ class SpatioTemporalQFormer(nn.Module):
                 queries = layer.feed_forward_chunk_query(flat).unflatten(0, (batch, count))
                 if place >= 0 and len(parts.contrasts):
                     queries = parts.contrasts[place](queries, frames)
+                if place >= 0 and len(parts.text_means):
+                    queries = parts.text_means[place](queries, heard, mask)
                 x = queries
                 if not last:
                     text = layer.feed_forward_chunk(text.flatten(0, 1)).unflatten(0, (batch, -1))
@@ -188,8 +219,7 @@ class SpatioTemporalQFormer(nn.Module):
         if self.parts.pooling is not None:
             scores = self.parts.pooling(states.to(self.parts.pooling.weight.dtype))[..., 0]
         elif self.config.pooling == "saliency":
-            said = mask.to(text.dtype)[:, None, :, None]  # (B, 1, Kt, 1)
-            words = (text * said).sum(2) / said.sum(2).clamp(min=1.0)  # (B, T, D)
+            words = mean_token(text, mask)
             likeness = F.cosine_similarity(states.mean(2).float(), words.float(), dim=-1)
             scores = likeness[..., None] / self.config.temperature
         if frames is not None:

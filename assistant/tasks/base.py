@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
+SPOKEN = ("dialogue", "target", "context")  # fields of what is said
 MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
 
 
@@ -141,7 +142,7 @@ def compose(
         InputError: unusable choices, or a question that alone is too long.
     """
     previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
-    spoken = lines if "{dialogue}" in task.fusion else ()
+    spoken = lines if "{dialogue}" in task.fusion or "{context}" in task.fusion else ()
     shown = attributes if "{attributes}" in task.fusion else ""
     beside = [text for text in (previous, shown) if text]
     _, dropped = model.fit_fusion([question, *beside, *reversed(spoken)])
@@ -155,9 +156,11 @@ def compose(
         "previous": previous if previous in kept else "",
         "dialogue": "\n".join(lines[dropped_lines:]),
         "target": lines[-1] if lines else NO_TARGET,
+        "context": "\n".join(lines[dropped_lines:-1]),
         "choices": "\n".join(chosen or ()),
     }
-    blind = fields | {"previous": "", "dialogue": "", "target": NO_TARGET, "attributes": ""}
+    blind = fields | {"previous": "", "dialogue": "", "context": "", "target": NO_TARGET}
+    blind["attributes"] = ""
     fusion = task.render_fusion(**fields, attributes=shown if shown in kept else "")
     prompt = task.render_prompt(**fields, attributes=attributes)
     blind_fusion, blind_prompt = task.render_fusion(**blind), task.render_prompt(**blind)
@@ -185,7 +188,7 @@ def _prompt_alone(fusion: str, prompt: str) -> str:
 
 def takes_dialogue(task: TaskPrompt) -> bool:
     """Whether ``task`` looks at what is said."""
-    return any(field in task.fusion + task.prompt for field in ("{dialogue}", "{target}"))
+    return any(f"{{{name}}}" in task.fusion + task.prompt for name in SPOKEN)
 
 
 def takes_attributes(task: TaskPrompt) -> bool:
