@@ -178,9 +178,11 @@ def basis_line(basis: Basis) -> str:
 
 def stream(answer: Answer, quiet: bool) -> None:
     """Print an answer as it is made, then how sure the model is of each choice."""
+    said = ""
     for piece in answer:
         print(piece, end="", flush=True)
-    print(flush=True)
+        said += piece
+    print(answer.text.removeprefix(said), flush=True)  # whole, if it was made with others
     if answer.reason is not None:
         say(f"[unsure: {answer.reason}]", quiet)
     if answer.probabilities is not None:

@@ -339,7 +339,7 @@ class TestBatch:
         model.script = script
         code, _, err = run(capsys, "batch", questions, tmp_path / "out.jsonl", "--quiet")
         assert code == 130
-        assert "2 of 3 questions are left" in one_line(err) and "again" in err
+        assert "3 of 3 questions are left" in one_line(err) and "again" in err  # one pass for all
         model.script = lambda asked: "fine"
         assert run(capsys, "batch", questions, tmp_path / "out.jsonl", "--quiet")[0] == 0
         ids = [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").open()]
