@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -231,7 +232,8 @@ def asked(model: VideoAssistant, frames: list[int], tokens: int, memory: Memory)
             )
             name = f"{together} at a time, {cache} cache"
             row[f"first token, s: {name}"] = one
-            row[f"tokens/s: {name}"] = together * (tokens - 1) / (many - one)
+            longer = many - one if many > one else math.nan  # noise, of very few tokens
+            row[f"tokens/s: {name}"] = together * (tokens - 1) / longer
     model.llm.network.generation_config.cache_implementation = None
     return row
 
