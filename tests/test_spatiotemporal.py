@@ -12,8 +12,9 @@ from transformers import InstructBlipQFormerModel
 from assistant.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
 from assistant.errors import ConfigError
 from assistant.model.lora import Adapters
+from assistant.model.parts import masks_of
 from assistant.model.routing import receptive_fields
-from assistant.model.spatiotemporal import SpatioTemporalQFormer, masks_of, times_of
+from assistant.model.spatiotemporal import SpatioTemporalQFormer, times_of
 from assistant.model.temporal import TimeWindows
 
 PLAIN = TransferConfig(frames=4, gate=0.0, routing="none", contrast=0)
