@@ -150,6 +150,20 @@ def test_an_adapter_grows_rereadings_and_nothing_else(adapters, seen, tmp_path):
         adapters.fill("other", tmp_path, grow=True)
 
 
+def test_after_the_last_adapter_is_gone_another_one_may_come(adapters, seen, tmp_path):
+    image = tokens(adapters, None, seen)
+    adapters.add("motion", LORA, TRANSFER)
+    taught(adapters, "motion", 1)
+    before = tokens(adapters, "motion", seen)
+    adapters.save("motion", tmp_path)
+    adapters.remove("motion")
+    assert adapters.names == () and torch.equal(tokens(adapters, None, seen), image)
+    with pytest.raises(WeightsError, match="is not there"):
+        adapters.load("gone", tmp_path / "gone", LORA, TRANSFER)
+    adapters.load("motion", tmp_path, LORA, TRANSFER)
+    assert torch.allclose(tokens(adapters, "motion", seen), before, atol=1e-3)  # fp16
+
+
 def test_training_moves_the_named_adapter_only(adapters, seen):
     adapters.add("motion", LORA, TRANSFER)
     adapters.add("humor", LORA, OTHER)

@@ -163,8 +163,15 @@ class Adapters:
 
     def remove(self, name: str) -> None:
         """Forget an adapter."""
-        if self._peft is not None and name in self._peft.peft_config:
+        if self._peft is None or name not in self._peft.peft_config:
+            return
+        if len(self._peft.peft_config) > 1:
             self._peft.delete_adapter(name)
+        else:  # PEFT takes no new one after its last
+            parts = self.qformer.parts.original_module
+            self._peft.unload()  # leaves the adapter's parts
+            self.qformer.parts = parts
+            self._peft = None
 
     def _activate(self, name: str) -> None:
         if self._peft is None or name not in self._peft.peft_config:
