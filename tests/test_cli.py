@@ -115,6 +115,12 @@ class TestAsk:
         code, _, err = run(capsys, *asked, "--evidence", "why.png")
         assert code == 2 and "2 questions" in one_line(err)
 
+    def test_a_question_may_stand_after_options(self, loads, model, clip, capsys):
+        code, _, _ = run(capsys, "ask", clip, "--frames", 2, "Who is there?", "--quiet")
+        assert code == 0 and model.asked[0].prompt == "Who is there?"
+        code, out, err = run(capsys, "ask", clip, "Who?", "--framez", 2)
+        assert (code, out) == (2, "") and "--framez" in one_line(err)
+
     def test_a_task_may_bring_its_own_question(self, loads, model, clip, capsys):
         code, _, _ = run(capsys, "ask", clip, "--task", "describe", "--max-tokens", 5)
         assert code == 0 and model.asked[0].prompt

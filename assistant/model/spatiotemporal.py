@@ -126,7 +126,9 @@ class SpatioTemporalQFormer(nn.Module):
             routes.append(alphas)
         framed, said = x[:, :, :length], x[:, :, length:]
         steps = [self.pool(framed, said, mask, frames)]
-        steps += self._reread(steps[0], mean_over_frames(heard, frames), mask)
+        if parts.reread_gates is not None:
+            text = mean_over_frames(heard, frames)
+            steps += self._reread(parts.reread_gates, steps[0], text, mask)
         return States(framed, steps, routes)
 
     def pool(
@@ -149,19 +151,18 @@ class SpatioTemporalQFormer(nn.Module):
         weights = scores.float().softmax(1).to(states.dtype)
         return (states * weights[..., None]).sum(1)
 
-    def _reread(self, queries: Tensor, text: Tensor, mask: Tensor) -> Iterator[Tensor]:
+    def _reread(
+        self, gates: Tensor, queries: Tensor, text: Tensor, mask: Tensor
+    ) -> Iterator[Tensor]:
         """``(B, L, D)`` after each rereading: the last layer again, without cross-attention, over
         the clip's queries and the text ``(B, Kt, D)`` that the last layer had read.
 
         Frames are told apart in the last layers, which leaves none to compare what was found and
         to name it in the question's words.
         """
-        gates = self.parts.reread_gates
-        if gates is None:
-            return
         length = queries.shape[1]
         bias = hide(mask, length, queries.dtype)
-        for gate, layer in zip(gates.to(queries.dtype), self.rereads, strict=False):
+        for gate, layer in zip(gates.to(queries.dtype), self.rereads[: len(gates)], strict=True):
             both = torch.cat([queries, text], dim=1)
             told = attend(layer.attention, both, bias, "none", None, None, length)
             told = layer.feed_forward_chunk_query(told)
