@@ -11,12 +11,13 @@ import numpy as np
 from assistant.model.assistant import VideoAssistant
 from assistant.model.motion import Moved
 from assistant.model.naming import named_place
+from assistant.model.walking import Walked
 from assistant.recipes import Recipe, Training
 from assistant.tasks.base import Request, compose
 from assistant.templates import TaskPrompt
 from assistant.training_data import Item
 from assistant.training_features import ClipRef, ClipTable, clip_of
-from assistant.training_scenes import is_generated, motion_of
+from assistant.training_scenes import is_generated, known_of
 
 __all__ = [
     "Asked",
@@ -39,7 +40,7 @@ class Example:
     answer: str
     choices: tuple[str, ...]
     type: str
-    moved: Moved | None = None  # of generated clips
+    known: Moved | Walked | None = None  # of generated clips
     named: int | None = None  # of `assistant.model.naming`
 
 
@@ -65,7 +66,7 @@ def make_examples(
         InputError: a question that is too long, or choices that cannot be.
     """
     made = []
-    motion: dict[Path, dict[str, Moved]] = {}
+    told: dict[Path, dict[str, Moved | Walked]] = {}
     encoded = recipe.frames * recipe.training.jitter
     for item in items:
         ref = clip_of(item) if recipe.frames else None
@@ -86,14 +87,14 @@ def make_examples(
             )
             for attributes in (seen, "")
         )
-        moved = None
+        known = None
         if recipe.training.motion and item.video is not None and is_generated(item.video):
-            if item.video not in motion:
-                motion[item.video] = motion_of(item.video, encoded)
-            moved = motion[item.video].get(item.question)
+            if item.video not in told:
+                told[item.video] = known_of(item.video, encoded)
+            known = told[item.video].get(item.question)
         choices = item.choices or ()
         named = named_place(item.question, choices, item.answer)
-        made.append(Example(key, shown, bare, item.answer, choices, item.type, moved, named))
+        made.append(Example(key, shown, bare, item.answer, choices, item.type, known, named))
     return made
 
 

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from assistant.answer import without_prior
 from assistant.model.assistant import VideoAssistant
-from assistant.model.motion import MotionSupervision
+from assistant.model.motion import MotionSupervision, Moved
 from assistant.model.naming import NamedChoice
 from assistant.model.slots import WordSlots
 from assistant.model.spatiotemporal import States
+from assistant.model.walking import Walked, WalkSupervision
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked, Example
 from assistant.training_features import ClipTable
@@ -35,6 +36,7 @@ class Learner(nn.Module):
         self.model, self.recipe, self.table, self.name = model, recipe, table, name
         self.slots: WordSlots | None = None
         self.motion: MotionSupervision | None = None
+        self.walking: WalkSupervision | None = None
         self.naming: NamedChoice | None = None
         if name is not None:  # else what is learned in time were no part of this module:
             self.qformer = model.adapters.qformer  # several processes would not share its gradients
@@ -51,13 +53,8 @@ class Learner(nn.Module):
         chosen = self._drawn_frames(len(part), sparse)
         states, visual = self._seen(part, chosen)
         loss = visual.new_zeros((), dtype=torch.float32)
-        known = [asked.example.moved for asked in part]
-        rows = [row for row, moved in enumerate(known) if moved is not None]
-        if self.motion is not None and rows:
-            drawn = chosen.tolist()
-            shown = [moved.at(drawn[row]) for row, moved in enumerate(known) if moved is not None]
-            told = self.motion(states.framed[rows], states.steps[0][rows], shown)
-            loss = loss + training.motion * told
+        if training.motion:
+            loss = loss + training.motion * self._dense(states, part, chosen.tolist())
         if self.naming is not None:
             places = [asked.example.named for asked in part]
             compared = states.steps[max(0, len(states.steps) - 2)]
@@ -76,6 +73,22 @@ class Learner(nn.Module):
             if training.choices:
                 shares = torch.stack([(-some).log_softmax(0)[0] for some in losses])
                 loss = loss - training.choices * shares.mean()
+        return loss
+
+    def _dense(
+        self, states: States, part: Sequence[Asked], chosen: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """What is known of generated clips, of the ``chosen`` frames."""
+        loss = states.pooled.new_zeros((), dtype=torch.float32)
+        known = [asked.example.known for asked in part]
+        moved = {row: k.at(chosen[row]) for row, k in enumerate(known) if isinstance(k, Moved)}
+        walked = {row: k.at(chosen[row]) for row, k in enumerate(known) if isinstance(k, Walked)}
+        if self.motion is not None and moved:
+            rows = list(moved)
+            told = self.motion(states.framed[rows], states.steps[0][rows], list(moved.values()))
+            loss = loss + told
+        if self.walking is not None and walked:
+            loss = loss + self.walking(states, list(walked), list(walked.values()))
         return loss
 
     def _right_first(self, example: Example) -> list[str]:

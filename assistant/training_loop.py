@@ -23,9 +23,10 @@ from tqdm import tqdm
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import count_trainable
-from assistant.model.motion import MotionSupervision
+from assistant.model.motion import MotionSupervision, Moved
 from assistant.model.naming import NamedChoice
 from assistant.model.slots import WordSlots
+from assistant.model.walking import Walked, WalkSupervision
 from assistant.recipes import Recipe
 from assistant.training_examples import Asked, Example, draw, steps_per_epoch
 from assistant.training_features import ClipTable
@@ -95,8 +96,13 @@ class Finetuner:
             raise InputError(f"only {only!r}: nothing that learns is called so; leave it out")
         if recipe.training.motion:  # its heads learn with the adapter and are not part of it
             shape = model.qformer.config
-            learner.motion = MotionSupervision(shape.queries, shape.width)
-            self._add_head("motion.", learner.motion)
+            known = {type(example.known) for example in train}
+            if Moved in known:
+                learner.motion = MotionSupervision(shape.queries, shape.width)
+                self._add_head("motion.", learner.motion)
+            if Walked in known:
+                learner.walking = WalkSupervision(shape.queries, shape.width)
+                self._add_head("walking.", learner.walking)
         if recipe.training.naming:
             learner.naming = NamedChoice(model.qformer.config.width)
             self._add_head("naming.", learner.naming)

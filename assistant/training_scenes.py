@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from tqdm import tqdm
 
 from assistant.errors import InputError
 from assistant.model.motion import Moved
+from assistant.model.walking import BETWEEN, Walked
 from assistant.scenes.clips import ClipExample
 from assistant.scenes.dataset import CLIPS, SIZE, SPLITS
+from assistant.scenes.furniture import SURFACES
 from assistant.scenes.render import render
+from assistant.scenes.walk import Walk
 from assistant.training_data import Item
 from assistant.video_sampling import centres
 
-__all__ = ["KIND_OF_TASK", "draw_clip", "generated_items", "is_generated", "motion_of"]
+__all__ = ["KIND_OF_TASK", "draw_clip", "generated_items", "is_generated", "known_of"]
 
 KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
 """What is generated to finetune a task on; for others there is nothing."""
@@ -30,6 +33,7 @@ KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
 # other kind generated/KIND/SEED/SPLIT/INDEX.
 ROOT = "generated"
 PLAIN = "clips"
+NEAR = 1.6  # world units from the middle of a surface that count as before it
 SHOWN_FROM = 200  # clips whose drawing is worth a progress bar
 
 
@@ -72,17 +76,46 @@ def draw_clip(video: Path, frames: int) -> np.ndarray:
     return np.stack([render(clip.at(time), SIZE) for time in times])
 
 
-def motion_of(video: Path, frames: int) -> dict[str, Moved]:
-    """By question what its objects do in those frames; nothing of clips whose camera moves."""
-    if len(video.parts) > 4:
-        return {}
+def known_of(video: Path, frames: int) -> dict[str, Moved | Walked]:
+    """By question what is known of those frames of a generated clip."""
     example = _example(video)
     times = centres(0.0, example.clip.seconds, frames)
     places = [[(float(x), float(y)) for x, y in example.clip.at(time).places] for time in times]
+    if isinstance(example.clip, Walk):
+        return _walked(example, times, places)
     starts = [1.0] * len(example.clip.scene.objects)
     for move in example.clip.moves:
         starts[move.index] = move.start / example.clip.seconds
     return {asked.question: Moved(places, asked.about, starts) for asked in example.questions}
+
+
+def _walked(
+    example: ClipExample[Walk],
+    times: Sequence[float],
+    places: Sequence[Sequence[tuple[float, float]]],
+) -> dict[str, Moved | Walked]:
+    walk = example.clip
+    things = range(len(walk.spots))
+    kinds = [list(SURFACES).index(surface.kind) for surface in walk.surfaces]
+    picks = [walk.pick_of(index) for index in things]
+    held = [
+        [pick is not None and pick.lift <= time <= pick.drop for pick in picks] for time in times
+    ]
+    before = []
+    for time in times:
+        x = walk.camera(time).position[0]
+        away, place = min(
+            (abs(surface.x - x), place) for place, surface in enumerate(walk.surfaces)
+        )
+        before.append(kinds[place] if away < NEAR else BETWEEN)
+    stood = [
+        (kinds[walk.spots[index].surface], kinds[walk.last_spot(index).surface]) for index in things
+    ]
+    lifted = [1.0 if pick is None else pick.lift / walk.seconds for pick in picks]
+    return {
+        asked.question: Walked(places, held, before, stood, lifted, asked.about, asked.right)
+        for asked in example.questions
+    }
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

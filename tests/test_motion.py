@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assistant.model.motion import MotionSupervision, Moved
-from assistant.training_scenes import generated_items, motion_of
+from assistant.training_scenes import generated_items, known_of
 
 STILL, RIGHT = [(0.1, 0.1)] * 3, [(0.3, 0.8), (0.6, 0.8), (0.9, 0.8)]
 PLACES = [list(pair) for pair in zip(STILL, RIGHT, strict=True)]  # T x M
@@ -53,7 +53,7 @@ def test_generated_clips_tell_what_their_questions_are_about():
     items = [item for item in generated_items(6, 3, "train") if item.type == "direction"]
     assert items
     for item in items:
-        moved = motion_of(item.video, 8)[item.question]
+        moved = known_of(item.video, 8)[item.question]
         assert len(moved.places) == 8
         ((index,),) = moved.about
         across, down = moved.path(index)
@@ -67,7 +67,7 @@ def test_starts_tell_the_answer_about_order():
     items = [item for item in generated_items(20, 3, "train") if item.type == "order"]
     assert items
     for item in items:
-        moved = motion_of(item.video, 8)[item.question]
+        moved = known_of(item.video, 8)[item.question]
         starts = [moved.starts[index] for (index,) in moved.about]
         named = sorted(item.choices, key=lambda name: f"the {name} or" not in item.question)
         told = min(starts) if "first" in item.question else max(starts)

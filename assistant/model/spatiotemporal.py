@@ -32,9 +32,14 @@ IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none", contr
 class States:
     """The queries of one forward pass."""
 
-    framed: Tensor  # (B, T, L, D), of each frame
+    layers: list[Tensor]  # (B, T, L, D), of each frame after each adapted layer
     steps: list[Tensor]  # (B, L, D), of the clip: frames pooled, then after each rereading
     routes: list[dict[str, Tensor]]  # alpha (B, p) in "space" and "time" per layer
+
+    @property
+    def framed(self) -> Tensor:
+        """``(B, T, L, D)``, of each frame at last."""
+        return self.layers[-1]
 
     @property
     def pooled(self) -> Tensor:
@@ -95,7 +100,7 @@ class SpatioTemporalQFormer(nn.Module):
         times = times_of(count, frames).to(x.device)
         text_bias = hide(mask, length, x.dtype)  # (B, 1, 1, L+Kt)
         frame_bias = None if frames is None else hide(frames, 0, x.dtype)  # (B, 1, 1, T)
-        parts, routes = self.parts, []
+        parts, routes, adapted = self.parts, [], []
         layers = self.image.qformer.encoder.layer
         for index, layer in enumerate(layers):
             place = index - parts.first  # among the adapted layers
@@ -120,8 +125,11 @@ class SpatioTemporalQFormer(nn.Module):
                 if place >= 0 and len(parts.text_means):
                     queries = parts.text_means[place](queries, heard, mask)
                 x = queries
+                if place >= 0:
+                    adapted.append(queries)
                 if not last:
-                    text = layer.feed_forward_chunk(text.flatten(0, 1)).unflatten(0, (batch, -1))
+                    text = text.flatten(0, 1).contiguous()  # a slice takes 20 times as long
+                    text = layer.feed_forward_chunk(text).unflatten(0, (batch, -1))
                     x = torch.cat([queries, text.expand(-1, count, -1, -1)], dim=2)
             routes.append(alphas)
         framed, said = x[:, :, :length], x[:, :, length:]
@@ -129,7 +137,7 @@ class SpatioTemporalQFormer(nn.Module):
         if parts.reread_gates is not None:
             text = mean_over_frames(heard, frames)
             steps += self._reread(parts.reread_gates, steps[0], text, mask)
-        return States(framed, steps, routes)
+        return States(adapted, steps, routes)
 
     def pool(
         self, states: Tensor, text: Tensor, mask: Tensor, frames: Tensor | None = None
@@ -275,7 +283,7 @@ def attend(
     def split(projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (heads, -1)).transpose(1, 2)  # (N, H, S, Dh)
 
-    wanted = x[:, :read]
+    wanted = x[:, :read].contiguous()
     query, key, value = split(inner.query(wanted)), split(inner.key(x)), split(inner.value(x))
     if field is not None:
         field = field[:, :, :read]

@@ -120,7 +120,9 @@ def _beside(walk: Walk, rng: np.random.Generator, split: str) -> Question | None
     answer = " ".join(walk.scene.objects[other].pair)
     choices = object_choices(walk.scene, rng, split, answer)
     held_out = walk.scene.objects[other].held_out
-    return _question("beside", walk, rng, (anchor,), answer, choices, (side,), held_out)
+    return _question(
+        "beside", walk, rng, (anchor,), answer, choices, (side,), held_out, right=(other,)
+    )
 
 
 def _neighbor(walk: Walk, anchor: int, way: int, moment: float) -> int | None:
@@ -157,7 +159,7 @@ def _picked(walk: Walk, rng: np.random.Generator, split: str) -> Question | None
     answer = " ".join(walk.scene.objects[index].pair)
     choices = object_choices(walk.scene, rng, split, answer)
     held_out = walk.scene.objects[index].held_out
-    return _question("picked", walk, rng, (), answer, choices, (end,), held_out)
+    return _question("picked", walk, rng, (), answer, choices, (end,), held_out, right=(index,))
 
 
 def _first(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
@@ -177,7 +179,7 @@ def _first(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
     text = pick(rng, WORDINGS["first"]).format(*words)
     held_out = any(walk.scene.objects[index].held_out for index in order)
     about = tuple((index,) for index in order)
-    return Question("first", text, names[first], tuple(sorted(words)), held_out, about)
+    return Question("first", text, names[first], tuple(sorted(words)), held_out, about, (first,))
 
 
 def _count(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
@@ -195,7 +197,8 @@ def _count(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
     kind = pick(rng, sorted(kinds[count], key=str))
     held_out = any(thing.held_out for thing in kind.among(walk.scene))
     words, answer = (kind.phrase(many=True),), str(count)
-    return _question("count", walk, rng, (), answer, NUMBERS, words, held_out)
+    shown = (_indices(walk, kind),)
+    return _question("count", walk, rng, (), answer, NUMBERS, words, held_out, shown=shown)
 
 
 def _touched(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
@@ -228,7 +231,12 @@ def _existence(walk: Walk, rng: np.random.Generator, split: str) -> Question | N
             return None
         kind = pick(rng, kinds)
     held_out = kind.held_out or any(thing.held_out for thing in kind.among(walk.scene))
-    return _question("existence", walk, rng, (), answer, YES_NO, (kind.phrase(),), held_out)
+    words, shown = (kind.phrase(),), (_indices(walk, kind),)
+    return _question("existence", walk, rng, (), answer, YES_NO, words, held_out, shown=shown)
+
+
+def _indices(walk: Walk, kind: Kind) -> tuple[int, ...]:
+    return tuple(i for i, thing in enumerate(walk.scene.objects) if kind.matches(thing))
 
 
 def _nameable(walk: Walk) -> list[int]:
@@ -270,13 +278,17 @@ def _question(
     choices: tuple[str, ...],
     words: tuple[str, ...] = (),
     held_out: bool = False,
+    *,
+    shown: tuple[tuple[int, ...], ...] = (),
+    right: tuple[int, ...] = (),
 ) -> Question:
-    """A question that names the objects ``about``, then says ``words``."""
+    """A question that names the objects ``about``, then says ``words``, which mean ``shown``."""
     things = [walk.scene.objects[index] for index in about]
     named = (*(name_of(walk.scene, rng, thing) for thing in things), *words)
     text = pick(rng, WORDINGS[name]).format(*named)
     held_out = held_out or any(thing.held_out for thing in things)
-    return Question(name, text, answer, choices, held_out, tuple((index,) for index in about))
+    phrases = (*((index,) for index in about), *shown)
+    return Question(name, text, answer, choices, held_out, phrases, right)
 
 
 _BUILDERS: dict[str, Callable[[Walk, np.random.Generator, str], Question | None]] = {

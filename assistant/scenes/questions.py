@@ -92,6 +92,7 @@ class Question:
     choices: tuple[str, ...]
     held_out: bool  # a held-out pair is named, or an object of one decides the answer
     about: tuple[tuple[int, ...], ...] = ()  # indices of the objects that each phrase names
+    right: tuple[int, ...] = ()  # of the objects that the answer names, where it is told
 
 
 def ask(scene: Scene, rng: np.random.Generator, split: str) -> tuple[Question, ...]:

@@ -1,0 +1,141 @@
+"""Dense supervision of first-person walks: what is before the camera, and what of it is asked.
+
+A question's answer says little about the frames it rests on; where the camera, the hand and the
+objects are is known. After each of the last two adapted layers the queries that are laid over the
+picture as a grid (``cells``) say of the object in their cell whether the question names it,
+whether the hand holds it and whether it is the answer; the query that begins the answer says
+before which surface the frame was taken, and which named objects are in view and in the hand.
+Pooled over frames, it says where each named object was at first and in the end, and when it was
+lifted, and how many of them stood on each surface. Linear heads, used in training only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from assistant.model.cells import PLACE_WEIGHT, cell_of
+from assistant.model.spatiotemporal import States
+
+__all__ = ["BETWEEN", "KINDS", "WalkSupervision", "Walked"]
+
+KINDS = 4  # of surfaces
+BETWEEN = KINDS  # the place of a frame that was taken on the way
+PHRASES = 2  # of a question, at most, whose objects are asked for
+LAYERS = 2  # adapted ones, the last, that are asked
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What is known about one question on one walk of T frames and M objects."""
+
+    places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
+    held: Sequence[Sequence[bool]]  # T x M, in the hand
+    before: Sequence[int]  # T, kind of surface before the camera, or BETWEEN
+    stood: Sequence[tuple[int, int]]  # M, kind of surface at first and in the end
+    lifted: Sequence[float]  # M, share of the walk after which each is picked up; 1: it never is
+    about: Sequence[Sequence[int]]  # objects that each phrase of the question names
+    right: Sequence[int]  # objects that the answer names
+
+    def at(self, frames: Sequence[int]) -> Walked:
+        """What is known of those frames alone."""
+        places = [self.places[frame] for frame in frames]
+        held = [self.held[frame] for frame in frames]
+        before = [self.before[frame] for frame in frames]
+        return replace(self, places=places, held=held, before=before)
+
+
+class WalkSupervision(nn.Module):
+    """Scalar loss of the queries."""
+
+    def __init__(self, queries: int, width: int) -> None:
+        super().__init__()
+        self.first = queries // 2
+        self.side = math.isqrt(queries - self.first)
+        self.cells = nn.ModuleList(nn.Linear(width, 3) for _ in range(LAYERS))
+        self.now = nn.ModuleList(nn.Linear(width, KINDS + 1 + 2 * PHRASES) for _ in range(LAYERS))
+        self.stood = nn.Linear(width, PHRASES * 2 * KINDS)
+        self.lifted = nn.Linear(width, PHRASES)
+        self.counted = nn.Linear(width, KINDS)
+
+    def forward(self, states: States, rows: Sequence[int], known: Sequence[Walked]) -> Tensor:
+        """``known``: one for each of the ``rows`` of ``states``."""
+        loss = self._of_clip(states.steps[0][rows, 0].float(), known)
+        layers = [framed[rows].float() for framed in states.layers[-LAYERS:]]
+        for framed, cells, now in zip(layers, self.cells, self.now, strict=True):
+            loss = loss + self._of_cells(cells, framed, known) + self._of_now(now, framed, known)
+        return loss
+
+    def _of_cells(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
+        where: list[tuple[int, int, int]] = []
+        wanted: list[tuple[bool, bool, bool]] = []
+        for row, walked in enumerate(known):
+            asked = {index for indices in walked.about for index in indices}
+            for frame, places in enumerate(walked.places):
+                found: dict[int, tuple[bool, bool, bool]] = {}
+                for index in sorted(range(len(places)), key=lambda index: places[index][1]):
+                    x, y = places[index]
+                    if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
+                        told = (index in asked, walked.held[frame][index], index in walked.right)
+                        found[cell_of(x, y, self.side)[0]] = told
+                where += [(row, frame, self.first + cell) for cell in found]
+                wanted += found.values()
+        if not where:
+            return framed.new_zeros(())
+        rows, frames, queries = torch.tensor(where, device=framed.device).T
+        scores = head(framed[rows, frames, queries])
+        return F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
+
+    def _of_now(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
+        surface, seen = head(framed[:, :, 0]).split((KINDS + 1, 2 * PHRASES), dim=-1)
+        before = torch.tensor([walked.before for walked in known], device=framed.device)
+        loss = F.cross_entropy(surface.flatten(0, 1), before.flatten())
+        where: list[tuple[int, int, int]] = []
+        wanted: list[tuple[float, float]] = []
+        for row, walked in enumerate(known):
+            for phrase, indices in enumerate(walked.about[:PHRASES]):
+                for frame, (places, held) in enumerate(
+                    zip(walked.places, walked.held, strict=True)
+                ):
+                    shown = any(
+                        0.0 <= x < 1.0 and 0.0 <= y < 1.0
+                        for x, y in map(places.__getitem__, indices)
+                    )
+                    where.append((row, frame, phrase))
+                    wanted.append((float(shown), float(any(map(held.__getitem__, indices)))))
+        if not where:
+            return loss
+        rows, frames, phrases = torch.tensor(where, device=framed.device).T
+        scores = seen.unflatten(-1, (PHRASES, 2))[rows, frames, phrases]
+        return loss + F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
+
+    def _of_clip(self, answer: Tensor, known: Sequence[Walked]) -> Tensor:
+        """``answer`` ``(B, D)``."""
+        loss = answer.new_zeros(())
+        alone = [
+            (row, phrase, *walked.stood[indices[0]], walked.lifted[indices[0]])
+            for row, walked in enumerate(known)
+            for phrase, indices in enumerate(walked.about[:PHRASES])
+            if len(indices) == 1
+        ]
+        if alone:
+            rows, phrases, first, last, lifted = map(list, zip(*alone, strict=True))
+            told = self.stood(answer).unflatten(-1, (PHRASES, 2, KINDS))[rows, phrases]
+            surfaces = torch.tensor([first, last], device=answer.device).T
+            loss = loss + F.cross_entropy(told.flatten(0, 1), surfaces.flatten())
+            when = self.lifted(answer)[rows, phrases]
+            loss = loss + PLACE_WEIGHT * (when - torch.tensor(lifted).to(when)).abs().mean()
+        groups = [row for row, walked in enumerate(known) if len(walked.about) == 1]
+        if groups:
+            counts = torch.zeros(len(groups), KINDS)
+            for place, row in enumerate(groups):
+                for index in known[row].about[0]:
+                    counts[place, known[row].stood[index][0]] += 1.0
+            told = self.counted(answer[groups])
+            loss = loss + F.smooth_l1_loss(told, counts.to(told)) * PLACE_WEIGHT
+        return loss

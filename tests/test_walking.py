@@ -1,0 +1,135 @@
+"""Dense supervision of walks: what frames, cells and named objects are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from assistant.model.spatiotemporal import States
+from assistant.model.walking import BETWEEN, KINDS, Walked, WalkSupervision
+from assistant.scenes.furniture import SURFACES
+from assistant.training_scenes import generated_items, known_of
+
+WALKED = Walked(
+    places=(((0.1, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8))),  # two frames, two objects
+    held=((False, False), (True, False)),
+    before=(2, BETWEEN),
+    stood=((2, 1), (0, 0)),
+    lifted=(0.4, 1.0),
+    about=((0,),),
+    right=(1,),
+)
+QUERIES, WIDTH = 8, 24  # four cells, queries 4 to 7
+
+
+def states(layers: int = 3) -> States:
+    torch.manual_seed(0)
+    framed = [torch.randn(1, 2, QUERIES, WIDTH, requires_grad=True) for _ in range(layers)]
+    return States(framed, [torch.randn(1, QUERIES, WIDTH, requires_grad=True)], [])
+
+
+def learned(walked: Walked) -> tuple[WalkSupervision, States]:
+    """Heads and queries that have learned it."""
+    head, told = WalkSupervision(QUERIES, WIDTH), states()
+    everything = [*head.parameters(), *told.layers, *told.steps]
+    optimizer = torch.optim.Adam(everything, lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        head(told, [0], [walked]).backward()
+        optimizer.step()
+    return head, told
+
+
+def test_kinds_are_those_of_surfaces():
+    assert len(SURFACES) == KINDS
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[WalkSupervision, States]:
+    return learned(WALKED)
+
+
+def test_queries_that_say_it_have_no_loss(fitted):
+    head, told = fitted
+    assert float(head(told, [0], [WALKED])) < 0.2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"held": ((False, False), (False, False))},
+        {"before": (1, BETWEEN)},
+        {"before": (2, 0)},
+        {"stood": ((1, 1), (0, 0))},
+        {"stood": ((2, 3), (0, 0))},
+        {"lifted": (0.9, 1.0)},
+        {"about": ((1,),)},
+        {"right": (0,)},
+        {"places": (((0.9, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8)))},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_queries_that_say_something_else_do(fitted, other):
+    head, told = fitted
+    assert float(head(told, [0], [replace(WALKED, **other)])) > 0.4
+
+
+def test_queries_of_the_first_adapted_layers_are_left_alone():
+    head, told = WalkSupervision(QUERIES, WIDTH), states(3)
+    head(told, [0], [WALKED]).backward()
+    assert told.layers[0].grad is None
+    assert all(layer.grad is not None for layer in told.layers[1:])
+
+
+def test_what_no_phrase_names_is_not_asked_for():
+    head, told = WalkSupervision(QUERIES, WIDTH), states()
+    unnamed = replace(WALKED, about=(), right=())
+    head(told, [0], [unnamed]).backward()
+    assert told.steps[0].grad is None or not told.steps[0].grad.any()
+
+
+def test_some_frames_alone():
+    last = WALKED.at([1])
+    assert (list(last.places), list(last.held)) == ([WALKED.places[1]], [WALKED.held[1]])
+    assert list(last.before) == [BETWEEN]
+    assert last.stood == WALKED.stood
+
+
+def test_generated_walks_tell_the_answers_of_their_questions():
+    names = list(SURFACES)
+    met = set()
+    for item in generated_items(30, 3, "train", kind="ego"):
+        walked = known_of(item.video, 16)[item.question]
+        assert len(walked.places) == len(walked.held) == len(walked.before) == 16
+        if item.type in ("last_seen", "first_seen"):
+            ((index,),) = walked.about
+            assert item.answer == f"on the {names[walked.stood[index][item.type == 'last_seen']]}"
+        elif item.type == "count":
+            assert item.answer == str(len(walked.about[0]))
+        elif item.type == "existence":
+            assert (item.answer == "yes") == bool(walked.about[0])
+        elif item.type == "touched":
+            ((index,),) = walked.about
+            assert (item.answer == "yes") == (walked.lifted[index] < 1.0)
+            assert (item.answer == "yes") == any(held[index] for held in walked.held)
+        elif item.type == "order":
+            one, two = (walked.lifted[index] for (index,) in walked.about)
+            assert item.answer == ("before" if one < two else "after")
+        elif item.type in ("beside", "picked", "first"):
+            assert len(walked.right) == 1
+        else:
+            continue
+        met.add(item.type)
+    assert len(met) == 9
+
+
+def test_the_surface_before_the_camera_is_where_its_objects_are_in_view():
+    for item in generated_items(4, 5, "train", kind="ego"):
+        walked = known_of(item.video, 16)[item.question]
+        still = [i for i, lifted in enumerate(walked.lifted) if lifted == 1.0]
+        for places, before in zip(walked.places, walked.before, strict=True):
+            here = [i for i in still if 0.05 < places[i][0] < 0.95]
+            if before != BETWEEN:
+                assert {walked.stood[i][0] for i in here} <= {before}
