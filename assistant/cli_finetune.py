@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,12 @@ def run_finetune(args: argparse.Namespace) -> int:
             raise InputError(f"clips can be generated for {known} alone; give --data for others")
         kind = KIND_OF_TASK[args.task]
         examples = generated_examples(args.generate, recipe.training.seed, kind)
+    if not recipe.frames and any(item.video for item in examples.items):
+        print(
+            "note: this recipe reads text alone (frames: 0), so no clip is looked at; "
+            "--config with a recipe that has frames looks",
+            file=sys.stderr,
+        )
     return train(args, recipe, prompt, examples)
 
 

@@ -48,7 +48,7 @@ class Training:
     slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
     llm: float = 1.0  # weight of the LLM's cross-entropy
     choices: float = 0.0  # weight of telling, through the LLM, the right choice from the others
-    motion: float = 0.0  # weight of dense supervision of motion; generated clips only
+    motion: float = 0.0  # weight of dense supervision: what generated clips are known to show
     naming: float = 0.0  # weight of telling which of two choices that the question names is right
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
     llm_rate: float = 0.3  # share of the rate, for the epochs after them

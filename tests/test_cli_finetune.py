@@ -128,3 +128,16 @@ def test_a_mistake_is_one_line(folder, capsys, arguments, named):
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert named in one_line(err)
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_a_recipe_for_text_says_that_it_looks_at_no_clip(folder, capsys, monkeypatch, frames):
+    lines = (folder / "data.jsonl").read_text().splitlines()
+    (folder / "a.mp4").write_bytes(b"never decoded")
+    shown = [json.dumps(json.loads(line) | {"video": "a.mp4"}) for line in lines]
+    (folder / "data.jsonl").write_text("\n".join(shown))
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"frames": frames}))
+    monkeypatch.setattr("assistant.cli_finetune.train", lambda *_: 0)
+    code, _, told = finetune(folder, capsys)
+    assert code == 0
+    assert ("looked at" in told) is (frames == 0)

@@ -74,62 +74,61 @@ class WalkSupervision(nn.Module):
     def _of_cells(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
         where: list[tuple[int, int, int]] = []
         wanted: list[tuple[bool, bool, bool]] = []
+        told: list[bool] = []  # whether the answer names an object
         for row, walked in enumerate(known):
             asked = {index for indices in walked.about for index in indices}
             for frame, places in enumerate(walked.places):
                 found: dict[int, tuple[bool, bool, bool]] = {}
                 for index in sorted(range(len(places)), key=lambda index: places[index][1]):
-                    x, y = places[index]
-                    if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
-                        told = (index in asked, walked.held[frame][index], index in walked.right)
-                        found[cell_of(x, y, self.side)[0]] = told
+                    if in_view(places[index]):
+                        cell = cell_of(*places[index], self.side)[0]
+                        held = walked.held[frame][index]
+                        found[cell] = (index in asked, held, index in walked.right)
                 where += [(row, frame, self.first + cell) for cell in found]
                 wanted += found.values()
+                told += [bool(walked.right)] * len(found)
         if not where:
             return framed.new_zeros(())
         rows, frames, queries = torch.tensor(where, device=framed.device).T
         scores = head(framed[rows, frames, queries])
-        return F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
+        truth = torch.tensor(wanted).to(scores)
+        loss = F.binary_cross_entropy_with_logits(scores[:, :2], truth[:, :2])
+        if any(told):
+            loss = loss + F.binary_cross_entropy_with_logits(scores[told, 2], truth[told, 2])
+        return loss
 
     def _of_now(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
         surface, seen = head(framed[:, :, 0]).split((KINDS + 1, 2 * PHRASES), dim=-1)
         before = torch.tensor([walked.before for walked in known], device=framed.device)
         loss = F.cross_entropy(surface.flatten(0, 1), before.flatten())
-        where: list[tuple[int, int, int]] = []
-        wanted: list[tuple[float, float]] = []
-        for row, walked in enumerate(known):
-            for phrase, indices in enumerate(walked.about[:PHRASES]):
-                for frame, (places, held) in enumerate(
-                    zip(walked.places, walked.held, strict=True)
-                ):
-                    shown = any(
-                        0.0 <= x < 1.0 and 0.0 <= y < 1.0
-                        for x, y in map(places.__getitem__, indices)
-                    )
-                    where.append((row, frame, phrase))
-                    wanted.append((float(shown), float(any(map(held.__getitem__, indices)))))
-        if not where:
-            return loss
-        rows, frames, phrases = torch.tensor(where, device=framed.device).T
-        scores = seen.unflatten(-1, (PHRASES, 2))[rows, frames, phrases]
-        return loss + F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
+        seen = seen.unflatten(-1, (PHRASES, 2))  # (B, T, PHRASES, 2): in view, held
+        for phrase in range(PHRASES):
+            rows = [row for row, walked in enumerate(known) if len(walked.about) > phrase]
+            if rows:
+                truth = torch.tensor([seen_of(known[row], phrase) for row in rows])
+                scores = seen[rows, :, phrase]
+                loss = loss + F.binary_cross_entropy_with_logits(scores, truth.to(scores))
+        return loss
 
     def _of_clip(self, answer: Tensor, known: Sequence[Walked]) -> Tensor:
         """``answer`` ``(B, D)``."""
         loss = answer.new_zeros(())
-        alone = [
-            (row, phrase, *walked.stood[indices[0]], walked.lifted[indices[0]])
-            for row, walked in enumerate(known)
-            for phrase, indices in enumerate(walked.about[:PHRASES])
-            if len(indices) == 1
-        ]
-        if alone:
-            rows, phrases, first, last, lifted = map(list, zip(*alone, strict=True))
-            told = self.stood(answer).unflatten(-1, (PHRASES, 2, KINDS))[rows, phrases]
-            surfaces = torch.tensor([first, last], device=answer.device).T
-            loss = loss + F.cross_entropy(told.flatten(0, 1), surfaces.flatten())
-            when = self.lifted(answer)[rows, phrases]
-            loss = loss + PLACE_WEIGHT * (when - torch.tensor(lifted).to(when)).abs().mean()
+        stood = self.stood(answer).unflatten(-1, (PHRASES, 2, KINDS))
+        lifted = self.lifted(answer)
+        for phrase in range(PHRASES):
+            one = {
+                row: walked.about[phrase][0]
+                for row, walked in enumerate(known)
+                if len(walked.about) > phrase and len(walked.about[phrase]) == 1
+            }
+            if one:
+                surfaces = torch.tensor([known[row].stood[index] for row, index in one.items()])
+                when = torch.tensor([known[row].lifted[index] for row, index in one.items()])
+                rows = list(one)
+                told = lifted[rows, phrase]
+                places = stood[rows, phrase].flatten(0, 1)
+                loss = loss + F.cross_entropy(places, surfaces.flatten().to(places.device))
+                loss = loss + PLACE_WEIGHT * (told - when.to(told)).abs().mean()
         groups = [row for row, walked in enumerate(known) if len(walked.about) == 1]
         if groups:
             counts = torch.zeros(len(groups), KINDS)
@@ -137,5 +136,22 @@ class WalkSupervision(nn.Module):
                 for index in known[row].about[0]:
                     counts[place, known[row].stood[index][0]] += 1.0
             told = self.counted(answer[groups])
-            loss = loss + F.smooth_l1_loss(told, counts.to(told)) * PLACE_WEIGHT
+            loss = loss + PLACE_WEIGHT * F.smooth_l1_loss(told, counts.to(told))
         return loss
+
+
+def in_view(place: tuple[float, float]) -> bool:
+    x, y = place
+    return 0.0 <= x < 1.0 and 0.0 <= y < 1.0
+
+
+def seen_of(walked: Walked, phrase: int) -> list[tuple[float, float]]:
+    """Per frame whether an object that the phrase names is in view, and whether one is held."""
+    indices = walked.about[phrase]
+    return [
+        (
+            float(any(in_view(places[index]) for index in indices)),
+            float(any(held[index] for index in indices)),
+        )
+        for places, held in zip(walked.places, walked.held, strict=True)
+    ]
