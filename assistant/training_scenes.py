@@ -15,12 +15,14 @@ from tqdm import tqdm
 
 from assistant.errors import InputError
 from assistant.model.motion import Moved
-from assistant.model.walking import BETWEEN, Walked
+from assistant.model.walking import BETWEEN, UNTOLD, Walked
 from assistant.scenes.clips import ClipExample
 from assistant.scenes.dataset import CLIPS, SIZE, SPLITS
 from assistant.scenes.furniture import SURFACES
+from assistant.scenes.questions import Question
 from assistant.scenes.render import render
 from assistant.scenes.walk import Walk
+from assistant.scenes.world import COLORS, SHAPES
 from assistant.training_data import Item
 from assistant.video_sampling import centres
 
@@ -113,9 +115,23 @@ def _walked(
     ]
     lifted = [1.0 if pick is None else pick.lift / walk.seconds for pick in picks]
     return {
-        asked.question: Walked(places, held, before, stood, lifted, asked.about, asked.right)
+        asked.question: Walked(
+            places, held, before, stood, lifted, asked.about, asked.right, _answer_of(asked, walk)
+        )
         for asked in example.questions
     }
+
+
+def _answer_of(asked: Question, walk: Walk) -> tuple[int, int, int, int]:
+    """The place, number, color and shape that an answer says."""
+    places = [f"on the {kind}" for kind in SURFACES]
+    place = places.index(asked.answer) if asked.answer in places else UNTOLD
+    number = int(asked.answer) if asked.type == "count" else UNTOLD
+    color = shape = UNTOLD
+    if asked.type in ("beside", "picked"):
+        thing = walk.scene.objects[asked.right[0]]
+        color, shape = list(COLORS).index(thing.color), SHAPES.index(thing.shape)
+    return place, number, color, shape
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

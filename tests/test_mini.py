@@ -9,6 +9,7 @@ from assistant import load, weights_store
 from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter
 from assistant.scenes import example
 from assistant.scenes.clips import clip_example
+from assistant.scenes.ego import ego_example
 from assistant.scenes.render import render
 from assistant.video_writer import write_clip
 
@@ -109,6 +110,46 @@ def test_the_motion_adapter_tells_left_from_right(mini, tmp_path, staying):
         )
         told.append(answer.probabilities[move.direction])
     assert told[0] > told[1]
+
+
+def film(walk, path, backwards=False):
+    moments = [number / 4 for number in range(round(walk.seconds * 4))]
+    moments = reversed(moments) if backwards else moments
+    write_clip(path, (render(walk.at(moment), 224) for moment in moments), 4)
+    return path
+
+
+def walk_with(kind):
+    """The first walk of a seed that no training used, with a question of that type."""
+    for index in range(60):
+        walk = ego_example(index, 33, 0, "train")
+        for question in walk.questions:
+            if question.type == kind:
+                return walk.clip, question
+    raise AssertionError(kind)
+
+
+def test_the_egoqa_adapter_tells_what_was_picked_up_before(mini, tmp_path):
+    """One walk, and the same walk backwards, in which pick-ups change places."""
+    walk, question = walk_with("order")
+    there, back = (
+        mini.open(film(walk, tmp_path / f"{name}.mp4", name == "back")).ask(
+            question.question, task="egoqa", choices=["before", "after"]
+        )
+        for name in ("there", "back")
+    )
+    assert there.probabilities[question.answer] > back.probabilities[question.answer]
+    assert there.text == question.answer
+
+
+@pytest.mark.parametrize("kind", ["touched", "existence", "last_seen"])
+def test_the_egoqa_adapter_remembers(mini, tmp_path, kind):
+    walk, question = walk_with(kind)
+    told = mini.open(film(walk, tmp_path / "walk.mp4")).ask(
+        question.question, task="egoqa", choices=list(question.choices)
+    )
+    assert told.text == question.answer
+    assert not any("no adapter" in warning for warning in told.warnings)
 
 
 JOKE = "Why did the spoon leave the party? It was tired of being stirred up."

@@ -6,7 +6,9 @@ picture as a grid (``cells``) say of the object in their cell whether the questi
 whether the hand holds it and whether it is the answer; the query that begins the answer says
 before which surface the frame was taken, and which named objects are in view and in the hand.
 Pooled over frames, it says where each named object was at first and in the end, and when it was
-lifted, and how many of them stood on each surface. Linear heads, used in training only.
+lifted, and how many of them stood on each surface. Between the rereadings, where what is asked for
+meets what was seen, it says the answer: its place, number, color or shape. Linear heads, used in
+training only.
 """
 
 from __future__ import annotations
@@ -21,13 +23,18 @@ from torch.nn import functional as F
 
 from assistant.model.cells import PLACE_WEIGHT, cell_of
 from assistant.model.spatiotemporal import States
+from assistant.scenes.world import COLORS, SHAPES
 
-__all__ = ["BETWEEN", "KINDS", "WalkSupervision", "Walked"]
+__all__ = ["BETWEEN", "KINDS", "UNTOLD", "WalkSupervision", "Walked"]
 
 KINDS = 4  # of surfaces
 BETWEEN = KINDS  # the place of a frame that was taken on the way
 PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
+NUMBERS = 5  # of counts: 0 to 4
+ANSWERS = (KINDS, NUMBERS, len(COLORS), len(SHAPES))  # classes of each part of an answer
+ANSWER_WEIGHT = 3.0
+UNTOLD = -1
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Walked:
     lifted: Sequence[float]  # M, share of the walk after which each is picked up; 1: it never is
     about: Sequence[Sequence[int]]  # objects that each phrase of the question names
     right: Sequence[int]  # objects that the answer names
+    answer: Sequence[int]  # of ANSWERS, each the number of its class, or UNTOLD
 
     def at(self, frames: Sequence[int]) -> Walked:
         """What is known of those frames alone."""
@@ -62,10 +70,13 @@ class WalkSupervision(nn.Module):
         self.stood = nn.Linear(width, PHRASES * 2 * KINDS)
         self.lifted = nn.Linear(width, PHRASES)
         self.counted = nn.Linear(width, KINDS)
+        self.answer = nn.Linear(width, sum(ANSWERS))
 
     def forward(self, states: States, rows: Sequence[int], known: Sequence[Walked]) -> Tensor:
         """``known``: one for each of the ``rows`` of ``states``."""
         loss = self._of_clip(states.steps[0][rows, 0].float(), known)
+        compared = states.steps[max(0, len(states.steps) - 2)]
+        loss = loss + ANSWER_WEIGHT * self._of_answer(compared[rows, 0].float(), known)
         layers = [framed[rows].float() for framed in states.layers[-LAYERS:]]
         for framed, cells, now in zip(layers, self.cells, self.now, strict=True):
             loss = loss + self._of_cells(cells, framed, known) + self._of_now(now, framed, known)
@@ -137,6 +148,15 @@ class WalkSupervision(nn.Module):
                     counts[place, known[row].stood[index][0]] += 1.0
             told = self.counted(answer[groups])
             loss = loss + PLACE_WEIGHT * F.smooth_l1_loss(told, counts.to(told))
+        return loss
+
+    def _of_answer(self, state: Tensor, known: Sequence[Walked]) -> Tensor:
+        """``state`` ``(B, D)``."""
+        wanted = torch.tensor([list(walked.answer) for walked in known], device=state.device)
+        loss = state.new_zeros(())
+        for scores, truth in zip(self.answer(state).split(ANSWERS, -1), wanted.T, strict=True):
+            if bool((truth != UNTOLD).any()):
+                loss = loss + F.cross_entropy(scores, truth, ignore_index=UNTOLD)
         return loss
 
 
