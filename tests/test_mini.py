@@ -142,7 +142,17 @@ def test_the_egoqa_adapter_tells_what_was_picked_up_before(mini, tmp_path):
     assert there.text == question.answer
 
 
-@pytest.mark.parametrize("kind", ["touched", "existence", "last_seen"])
+NAMES_ANOTHER = pytest.mark.xfail(strict=True, reason="it knows what is named, not what is meant")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("touched", "existence", "last_seen", "first_seen", "first"),
+        pytest.param("picked", marks=NAMES_ANOTHER),
+        pytest.param("beside", marks=NAMES_ANOTHER),
+    ],
+)
 def test_the_egoqa_adapter_remembers(mini, tmp_path, kind):
     walk, question = walk_with(kind)
     told = mini.open(film(walk, tmp_path / "walk.mp4")).ask(
