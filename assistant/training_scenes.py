@@ -22,7 +22,7 @@ from assistant.scenes.furniture import SURFACES
 from assistant.scenes.questions import Question
 from assistant.scenes.render import render
 from assistant.scenes.walk import Walk
-from assistant.scenes.world import COLORS, SHAPES
+from assistant.scenes.world import COLORS, SHAPES, SceneObject
 from assistant.training_data import Item
 from assistant.video_sampling import centres
 
@@ -100,6 +100,7 @@ def _walked(
     things = range(len(walk.spots))
     kinds = [list(SURFACES).index(surface.kind) for surface in walk.surfaces]
     picks = [walk.pick_of(index) for index in things]
+    looks = [_looks_of(thing) for thing in walk.scene.objects]
     held = [
         [pick is not None and pick.lift <= time <= pick.drop for pick in picks] for time in times
     ]
@@ -116,7 +117,15 @@ def _walked(
     lifted = [1.0 if pick is None else pick.lift / walk.seconds for pick in picks]
     return {
         asked.question: Walked(
-            places, held, before, stood, lifted, asked.about, asked.right, _answer_of(asked, walk)
+            places,
+            held,
+            looks,
+            before,
+            stood,
+            lifted,
+            asked.about,
+            asked.right,
+            _answer_of(asked, walk),
         )
         for asked in example.questions
     }
@@ -129,9 +138,13 @@ def _answer_of(asked: Question, walk: Walk) -> tuple[int, int, int, int]:
     number = int(asked.answer) if asked.type == "count" else UNTOLD
     color = shape = UNTOLD
     if asked.type in ("beside", "picked"):
-        thing = walk.scene.objects[asked.right[0]]
-        color, shape = list(COLORS).index(thing.color), SHAPES.index(thing.shape)
+        color, shape = _looks_of(walk.scene.objects[asked.right[0]])
     return place, number, color, shape
+
+
+def _looks_of(thing: SceneObject) -> tuple[int, int]:
+    """Numbers of its color and shape."""
+    return list(COLORS).index(thing.color), SHAPES.index(thing.shape)
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

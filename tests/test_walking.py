@@ -16,6 +16,7 @@ from assistant.training_scenes import generated_items, known_of
 WALKED = Walked(
     places=(((0.1, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8))),  # two frames, two objects
     held=((False, False), (True, False)),
+    looks=((3, 1), (0, 2)),
     before=(2, BETWEEN),
     stood=((2, 1), (0, 0)),
     lifted=(0.4, 1.0),
@@ -63,6 +64,9 @@ def test_queries_that_say_it_have_no_loss(fitted):
     "other",
     [
         {"held": ((False, False), (False, False))},
+        {"looks": ((5, 1), (0, 2))},
+        {"looks": ((3, 4), (0, 2))},
+        {"looks": ((3, 1), (0, 0))},
         {"before": (1, BETWEEN)},
         {"before": (2, 0)},
         {"stood": ((1, 1), (0, 0))},

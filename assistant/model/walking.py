@@ -2,9 +2,10 @@
 
 A question's answer says little about the frames it rests on; where the camera, the hand and the
 objects are is known. After each of the last two adapted layers the queries that are laid over the
-picture as a grid (``cells``) say of the object in their cell whether the question names it,
-whether the hand holds it and whether it is the answer; the query that begins the answer says
-before which surface the frame was taken, and which named objects are in view and in the hand.
+picture as a grid (``cells``) say of the object in their cell its color and shape, whether the
+question names it, whether the hand holds it and whether it is the answer; the query that begins the
+answer says before which surface the frame was taken, which named objects are in view and in the
+hand, and the color and shape of what the hand holds, whatever is asked.
 Pooled over frames, it says where each named object was at first and in the end, and when it was
 lifted, and how many of them stood on each surface. Between the rereadings, where what is asked for
 meets what was seen, it says the answer: its place, number, color or shape. Linear heads, used in
@@ -32,8 +33,9 @@ BETWEEN = KINDS  # the place of a frame that was taken on the way
 PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
 NUMBERS = 5  # of counts: 0 to 4
-ANSWERS = (KINDS, NUMBERS, len(COLORS), len(SHAPES))  # classes of each part of an answer
-ANSWER_WEIGHT = 3.0
+LOOKS = (len(COLORS), len(SHAPES))
+ANSWERS = (KINDS, NUMBERS, *LOOKS)  # classes of each part of an answer
+ANSWER_WEIGHT, LOOKS_WEIGHT = 3.0, 0.5
 UNTOLD = -1
 
 
@@ -43,6 +45,7 @@ class Walked:
 
     places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
     held: Sequence[Sequence[bool]]  # T x M, in the hand
+    looks: Sequence[tuple[int, int]]  # M, numbers of color and shape
     before: Sequence[int]  # T, kind of surface before the camera, or BETWEEN
     stood: Sequence[tuple[int, int]]  # M, kind of surface at first and in the end
     lifted: Sequence[float]  # M, share of the walk after which each is picked up; 1: it never is
@@ -65,8 +68,9 @@ class WalkSupervision(nn.Module):
         super().__init__()
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
-        self.cells = nn.ModuleList(nn.Linear(width, 3) for _ in range(LAYERS))
-        self.now = nn.ModuleList(nn.Linear(width, KINDS + 1 + 2 * PHRASES) for _ in range(LAYERS))
+        told = KINDS + 1 + 2 * PHRASES + sum(LOOKS)
+        self.cells = nn.ModuleList(nn.Linear(width, 3 + sum(LOOKS)) for _ in range(LAYERS))
+        self.now = nn.ModuleList(nn.Linear(width, told) for _ in range(LAYERS))
         self.stood = nn.Linear(width, PHRASES * 2 * KINDS)
         self.lifted = nn.Linear(width, PHRASES)
         self.counted = nn.Linear(width, KINDS)
@@ -86,30 +90,35 @@ class WalkSupervision(nn.Module):
         where: list[tuple[int, int, int]] = []
         wanted: list[tuple[bool, bool, bool]] = []
         told: list[bool] = []  # whether the answer names an object
+        looks: list[tuple[int, int]] = []
         for row, walked in enumerate(known):
             asked = {index for indices in walked.about for index in indices}
             for frame, places in enumerate(walked.places):
                 found: dict[int, tuple[bool, bool, bool]] = {}
+                seen: dict[int, tuple[int, int]] = {}
                 for index in sorted(range(len(places)), key=lambda index: places[index][1]):
                     if in_view(places[index]):
                         cell = cell_of(*places[index], self.side)[0]
                         held = walked.held[frame][index]
                         found[cell] = (index in asked, held, index in walked.right)
+                        seen[cell] = walked.looks[index]
                 where += [(row, frame, self.first + cell) for cell in found]
                 wanted += found.values()
+                looks += seen.values()
                 told += [bool(walked.right)] * len(found)
         if not where:
             return framed.new_zeros(())
         rows, frames, queries = torch.tensor(where, device=framed.device).T
-        scores = head(framed[rows, frames, queries])
+        scores, *seen_as = head(framed[rows, frames, queries]).split((3, *LOOKS), dim=-1)
         truth = torch.tensor(wanted).to(scores)
         loss = F.binary_cross_entropy_with_logits(scores[:, :2], truth[:, :2])
         if any(told):
             loss = loss + F.binary_cross_entropy_with_logits(scores[told, 2], truth[told, 2])
-        return loss
+        return loss + LOOKS_WEIGHT * _of_looks(seen_as, looks)
 
     def _of_now(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
-        surface, seen = head(framed[:, :, 0]).split((KINDS + 1, 2 * PHRASES), dim=-1)
+        sizes = (KINDS + 1, 2 * PHRASES, *LOOKS)
+        surface, seen, *seen_as = head(framed[:, :, 0]).split(sizes, dim=-1)
         before = torch.tensor([walked.before for walked in known], device=framed.device)
         loss = F.cross_entropy(surface.flatten(0, 1), before.flatten())
         seen = seen.unflatten(-1, (PHRASES, 2))  # (B, T, PHRASES, 2): in view, held
@@ -119,6 +128,17 @@ class WalkSupervision(nn.Module):
                 truth = torch.tensor([seen_of(known[row], phrase) for row in rows])
                 scores = seen[rows, :, phrase]
                 loss = loss + F.binary_cross_entropy_with_logits(scores, truth.to(scores))
+        holding = {
+            (row, frame): walked.looks[index]
+            for row, walked in enumerate(known)
+            for frame, places in enumerate(walked.places)
+            for index in range(len(places))
+            if walked.held[frame][index] and in_view(places[index])
+        }
+        if holding:
+            rows, frames = torch.tensor(list(holding)).T
+            told = [scores[rows, frames] for scores in seen_as]
+            loss = loss + LOOKS_WEIGHT * _of_looks(told, list(holding.values()))
         return loss
 
     def _of_clip(self, answer: Tensor, known: Sequence[Walked]) -> Tensor:
@@ -158,6 +178,13 @@ class WalkSupervision(nn.Module):
             if bool((truth != UNTOLD).any()):
                 loss = loss + F.cross_entropy(scores, truth, ignore_index=UNTOLD)
         return loss
+
+
+def _of_looks(scores: Sequence[Tensor], looks: Sequence[tuple[int, int]]) -> Tensor:
+    """``scores`` of colors ``(N, C)`` and of shapes ``(N, S)``."""
+    truth = torch.tensor(looks, device=scores[0].device)
+    color, shape = (F.cross_entropy(*pair) for pair in zip(scores, truth.T, strict=True))
+    return color + shape
 
 
 def in_view(place: tuple[float, float]) -> bool:
