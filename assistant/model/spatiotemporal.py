@@ -21,6 +21,7 @@ from assistant.config import MOST_REREADS, TransferConfig
 from assistant.model.parts import Parts, mean_token
 from assistant.model.qformer import QFormer
 from assistant.model.routing import routed_attention
+from assistant.model.temporal import mean_over_frames
 
 __all__ = ["IMAGE", "SpatioTemporalQFormer", "States"]
 
@@ -253,14 +254,6 @@ def times_of(count: int, frames: Tensor | None) -> Tensor:
     last = torch.tensor([[count - 1]]) if frames is None else frames.sum(1, keepdim=True) - 1
     place = torch.arange(count, device=last.device)
     return (place / last.clamp(min=1)).clamp(max=1.0)
-
-
-def mean_over_frames(x: Tensor, frames: Tensor | None) -> Tensor:
-    """``(B, T, N, D)`` -> ``(B, N, D)``; ``frames`` ``(B, T)``: 1 where there is a frame."""
-    if frames is None:
-        return x.mean(1)
-    there = frames.to(x.dtype)[:, :, None, None]
-    return (x * there).sum(1) / there.sum(1)
 
 
 def attend(

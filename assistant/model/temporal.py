@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FrameContrast", "TimeWindows"]
+__all__ = ["FrameContrast", "TimeWindows", "mean_over_frames"]
 
 SHARPNESS = 10.0  # of the heads' windows at the start; the clip is 1 long
 
@@ -47,14 +47,18 @@ class FrameContrast(nn.Module):
     def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """``(B, T, L, D)`` -> the same; ``frames`` ``(B, T)``: 1 where there is a frame."""
         told = F.linear(x, self.down.weight.to(x.dtype))  # (B, T, L, 3C)
-        if frames is None:
-            last, mean = told[:, -1:], told.mean(1, keepdim=True)
-        else:
-            count, rows = frames.sum(1), torch.arange(len(told), device=told.device)
-            last = told[rows, count - 1][:, None]
-            there = frames.to(told.dtype)[:, :, None, None]
-            mean = (told * there).sum(1, keepdim=True) / count[:, None, None, None]
-        others = (told[:, :1], last, mean)
+        last = told[:, -1]
+        if frames is not None:
+            last = told[torch.arange(len(told), device=told.device), frames.sum(1) - 1]
+        others = (told[:, :1], last[:, None], mean_over_frames(told, frames)[:, None])
         against = [other.chunk(3, dim=-1)[place] for place, other in enumerate(others)]
         changes = F.gelu(told - torch.cat(against, dim=-1))
         return x + F.linear(changes, self.up.weight.to(x.dtype))
+
+
+def mean_over_frames(x: Tensor, frames: Tensor | None) -> Tensor:
+    """``(B, T, N, D)`` -> ``(B, N, D)``; ``frames`` ``(B, T)``: 1 where there is a frame."""
+    if frames is None:
+        return x.mean(1)
+    there = frames.to(x.dtype)[:, :, None, None]
+    return (x * there).sum(1) / there.sum(1)
