@@ -15,16 +15,10 @@ from assistant.answer import Answer, Basis
 from assistant.config import PARTS
 from assistant.conversation import Conversation, time_range, without_time
 from assistant.errors import InputError
-from assistant.evidence import check_frames
-from assistant.features import (
-    ClipFeatures,
-    FeatureKey,
-    FeatureStore,
-    content_digest,
-    encode_clip,
-)
+from assistant.features import ClipFeatures, FeatureStore
 from assistant.model.attributes import Attribute, attribute_text
 from assistant.recipes import Calibration, Recipe
+from assistant.session_clip import SessionClip
 from assistant.session_dialogue import DialogueLike, Range, Spoken, as_dialogue, cut
 from assistant.subtitles import Dialogue
 from assistant.task_choice import choose_task
@@ -47,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Assistant", "Session"]
 
-MAX_FRAMES = 256
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
 BASE_TASKS = ("chat", "describe")  # what the base weights were pretrained on
@@ -148,21 +141,20 @@ class Session:
         for part in without:
             if part not in PARTS:
                 raise InputError(f"without {part!r}: there is no such part; {', '.join(PARTS)} is")
-        if not 1 <= frames <= MAX_FRAMES:
-            raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
         check_range(start, end)
         if path is None and (start, end) != (None, None):
             raise InputError(NO_PART)
-        self.path = path  # None: there is no clip
         self.conversation = Conversation()
         self._assistant = assistant
-        self._frames, self._decoder = frames, decoder
         self._range = (start, end)
-        self._digest = "" if path is None else content_digest(path)
-        self._seen: dict[Range, ClipFeatures] = {}
+        self._clip = SessionClip(path, frames, decoder, assistant.model, assistant.store)
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
-        self._notes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path | None:
+        """Of the clip; None: there is none."""
+        return self._clip.path
 
     @property
     def dialogue(self) -> Dialogue:
@@ -172,11 +164,7 @@ class Session:
     @property
     def duration(self) -> float:
         """Seconds of the whole clip. Raises InputError: there is none."""
-        from assistant.video import probe
-
-        for clip in self._seen.values():
-            return clip.duration
-        return probe(self._clip()).duration
+        return self._clip.duration
 
     def look(self, start: float | None = None, end: float | None = None) -> ClipFeatures:
         """What the encoder sees in the range (seconds; None: the session's own); computed once.
@@ -186,10 +174,7 @@ class Session:
         """
         if start is None and end is None:
             start, end = self._range
-        check_range(start, end)
-        if (start, end) not in self._seen:
-            self._seen[start, end] = self._load(start, end)
-        return self._seen[start, end]
+        return self._clip.look((start, end))
 
     def pictures(self, answer: Answer, max_side: int = 192) -> np.ndarray:
         """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
@@ -197,19 +182,7 @@ class Session:
         Raises:
             InputError: it looked at none. VideoError: the clip cannot be read any more.
         """
-        from assistant.video import read_clip
-
-        check_frames(answer)
-        start, end = answer.basis.window
-        clip = read_clip(
-            self._clip(),
-            frames=self._frames,
-            start=start,
-            end=end,
-            decoder=self._decoder,
-            max_side=max_side,
-        )
-        return clip.frames
+        return self._clip.pictures(answer, max_side)
 
     def ask(
         self,
@@ -279,7 +252,7 @@ class Session:
             adapter=loaded.key if loaded else None,
             fused="fusion" not in left_out,
         )
-        warnings = [*(clip.warnings if clip else ()), *self._notes, *said.warnings]
+        warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
         if self.path is not None and not sees:
             warnings.append(
                 f"{prompt.name} was trained on text alone and does not see the pictures"
@@ -371,30 +344,6 @@ class Session:
             if named is not None and named.start < named.end:  # a picture has no range
                 return (named.start, named.end), "question"
         return self._range, "clip" if self._range == (None, None) else "session"
-
-    def _clip(self) -> Path:
-        if self.path is None:
-            raise InputError("there is no clip to look at, only a dialogue")
-        return self.path
-
-    def _load(self, start: float | None, end: float | None) -> ClipFeatures:
-        """Features of a range, from the store or from the clip itself."""
-        model, store = self._assistant.model, self._assistant.store
-        key = FeatureKey(
-            self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
-        )
-        try:
-            found = store.get(key)
-        except OSError:  # put() meets the same and says so
-            found = None
-        if found is not None:
-            return found
-        features = encode_clip(self._clip(), key, model)
-        try:
-            store.put(key, features)
-        except OSError as error:
-            self._notes = (f"features are not kept on disk: {error.strerror or error}",)
-        return features
 
 
 def _wants_adapter(prompt: TaskPrompt) -> bool:

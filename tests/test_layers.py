@@ -28,8 +28,7 @@ LAYERS = (
     "time_* metrics metrics_* resampling consensus templates recipes adapter_store curves records "
     "scenes scenes.* captions captions.* presets",
     "model model.* sentences",
-    "features answer together evidence calibration session session_dialogue task_choice tasks "
-    "tasks.*",
+    "features answer together evidence calibration session session_* task_choice tasks tasks.*",
     "pretraining pretraining_* training training_* evaluation evaluation_report task_evaluation "
     "task_figures task_plots task_report formats formats.* batch results demo doctor",
     "cli cli_* __main__ ui ui.*",
