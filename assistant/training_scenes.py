@@ -18,6 +18,7 @@ from assistant.model.motion import Moved
 from assistant.model.walking import BETWEEN, UNTOLD, Walked
 from assistant.scenes.clips import ClipExample
 from assistant.scenes.dataset import CLIPS, SIZE, SPLITS
+from assistant.scenes.ego_questions import neighbors
 from assistant.scenes.furniture import SURFACES
 from assistant.scenes.questions import Question
 from assistant.scenes.render import render
@@ -101,6 +102,8 @@ def _walked(
     kinds = [list(SURFACES).index(surface.kind) for surface in walk.surfaces]
     picks = [walk.pick_of(index) for index in things]
     looks = [_looks_of(thing) for thing in walk.scene.objects]
+    beside = [neighbors(walk, index) for index in things]
+    handled = [pick.index for pick in walk.picks]
     held = [
         [pick is not None and pick.lift <= time <= pick.drop for pick in picks] for time in times
     ]
@@ -120,6 +123,8 @@ def _walked(
             places,
             held,
             looks,
+            beside,
+            handled,
             before,
             stood,
             lifted,

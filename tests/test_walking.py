@@ -17,6 +17,8 @@ WALKED = Walked(
     places=(((0.1, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8))),  # two frames, two objects
     held=((False, False), (True, False)),
     looks=((3, 1), (0, 2)),
+    beside=((None, 1), (0, None)),
+    handled=(0,),
     before=(2, BETWEEN),
     stood=((2, 1), (0, 0)),
     lifted=(0.4, 1.0),
@@ -67,6 +69,8 @@ def test_queries_that_say_it_have_no_loss(fitted):
         {"looks": ((5, 1), (0, 2))},
         {"looks": ((3, 4), (0, 2))},
         {"looks": ((3, 1), (0, 0))},
+        {"beside": ((1, None), (None, 0))},
+        {"handled": (1,)},
         {"before": (1, BETWEEN)},
         {"before": (2, 0)},
         {"stood": ((1, 1), (0, 0))},
@@ -92,9 +96,9 @@ def test_queries_of_the_first_adapted_layers_are_left_alone():
     assert all(layer.grad is not None for layer in told.layers[1:])
 
 
-def test_what_no_phrase_names_is_not_asked_for():
+def test_what_no_phrase_names_and_no_hand_holds_is_not_asked_for():
     head, told = WalkSupervision(QUERIES, WIDTH), states()
-    unnamed = replace(WALKED, about=(), right=(), answer=(UNTOLD,) * 4)
+    unnamed = replace(WALKED, about=(), handled=(), right=(), answer=(UNTOLD,) * 4)
     head(told, [0], [unnamed]).backward()
     assert told.steps[0].grad is None or not told.steps[0].grad.any()
 
@@ -133,7 +137,13 @@ def test_generated_walks_tell_the_answers_of_their_questions():
             assert len(walked.right) == 1
             if item.type != "first":
                 color, shape = walked.answer[2:]
+                assert walked.looks[walked.right[0]] == (color, shape)
                 assert item.answer == f"{list(COLORS)[color]} {SHAPES[shape]}"
+            if item.type == "picked":
+                assert walked.right[0] == walked.handled[-1 if "last" in item.question else 0]
+            if item.type == "beside":
+                ((index,),) = walked.about
+                assert walked.right[0] == walked.beside[index]["right" in item.question]
         else:
             continue
         met.add(item.type)

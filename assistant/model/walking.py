@@ -2,20 +2,20 @@
 
 A question's answer says little about the frames it rests on; where the camera, the hand and the
 objects are is known. After each of the last two adapted layers the queries that are laid over the
-picture as a grid (``cells``) say of the object in their cell its color and shape, whether the
-question names it, whether the hand holds it and whether it is the answer; the query that begins the
-answer says before which surface the frame was taken, which named objects are in view and in the
-hand, and the color and shape of what the hand holds, whatever is asked.
-Pooled over frames, it says where each named object was at first and in the end, and when it was
-lifted, and how many of them stood on each surface. Between the rereadings, where what is asked for
-meets what was seen, it says the answer: its place, number, color or shape. Linear heads, used in
-training only.
+picture as a grid (``cells``) say of the object in their cell its color and shape and those of what
+is beside it, whether the question names it, whether the hand holds it and whether it is the answer;
+the query that begins the answer says before which surface the frame was taken, which named objects
+are in view and in the hand, and the color and shape of what the hand holds. Pooled over frames, it
+says those of what was picked up first and last, where each named object was at first and in the
+end, and when it was lifted, and how many of them stood on each surface. Between the rereadings,
+where what is asked for meets what was seen, it says the answer: its place, number, color or shape.
+Linear heads, used in training only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,6 +34,9 @@ PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
 NUMBERS = 5  # of counts: 0 to 4
 LOOKS = (len(COLORS), len(SHAPES))
+SIDES = 2
+CELL = (3, *LOOKS * (1 + SIDES))  # asked, held, right; its looks; those of what is beside it
+ENDS = 2  # what was picked up first, and last
 ANSWERS = (KINDS, NUMBERS, *LOOKS)  # classes of each part of an answer
 ANSWER_WEIGHT, LOOKS_WEIGHT = 3.0, 0.5
 UNTOLD = -1
@@ -46,6 +49,8 @@ class Walked:
     places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
     held: Sequence[Sequence[bool]]  # T x M, in the hand
     looks: Sequence[tuple[int, int]]  # M, numbers of color and shape
+    beside: Sequence[Sequence[int | None]]  # M x SIDES, what is left and right of each
+    handled: Sequence[int]  # objects in the order in which they are picked up
     before: Sequence[int]  # T, kind of surface before the camera, or BETWEEN
     stood: Sequence[tuple[int, int]]  # M, kind of surface at first and in the end
     lifted: Sequence[float]  # M, share of the walk after which each is picked up; 1: it never is
@@ -69,11 +74,12 @@ class WalkSupervision(nn.Module):
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
         told = KINDS + 1 + 2 * PHRASES + sum(LOOKS)
-        self.cells = nn.ModuleList(nn.Linear(width, 3 + sum(LOOKS)) for _ in range(LAYERS))
+        self.cells = nn.ModuleList(nn.Linear(width, sum(CELL)) for _ in range(LAYERS))
         self.now = nn.ModuleList(nn.Linear(width, told) for _ in range(LAYERS))
         self.stood = nn.Linear(width, PHRASES * 2 * KINDS)
         self.lifted = nn.Linear(width, PHRASES)
         self.counted = nn.Linear(width, KINDS)
+        self.handled = nn.Linear(width, ENDS * sum(LOOKS))
         self.answer = nn.Linear(width, sum(ANSWERS))
 
     def forward(self, states: States, rows: Sequence[int], known: Sequence[Walked]) -> Tensor:
@@ -90,31 +96,30 @@ class WalkSupervision(nn.Module):
         where: list[tuple[int, int, int]] = []
         wanted: list[tuple[bool, bool, bool]] = []
         told: list[bool] = []  # whether the answer names an object
-        looks: list[tuple[int, int]] = []
+        shown: list[tuple[Walked, int, int]] = []  # walk, frame, object
         for row, walked in enumerate(known):
             asked = {index for indices in walked.about for index in indices}
             for frame, places in enumerate(walked.places):
-                found: dict[int, tuple[bool, bool, bool]] = {}
-                seen: dict[int, tuple[int, int]] = {}
+                found: dict[int, int] = {}
                 for index in sorted(range(len(places)), key=lambda index: places[index][1]):
                     if in_view(places[index]):
-                        cell = cell_of(*places[index], self.side)[0]
-                        held = walked.held[frame][index]
-                        found[cell] = (index in asked, held, index in walked.right)
-                        seen[cell] = walked.looks[index]
+                        found[cell_of(*places[index], self.side)[0]] = index
                 where += [(row, frame, self.first + cell) for cell in found]
-                wanted += found.values()
-                looks += seen.values()
+                shown += [(walked, frame, index) for index in found.values()]
+                wanted += [
+                    (index in asked, walked.held[frame][index], index in walked.right)
+                    for index in found.values()
+                ]
                 told += [bool(walked.right)] * len(found)
         if not where:
             return framed.new_zeros(())
         rows, frames, queries = torch.tensor(where, device=framed.device).T
-        scores, *seen_as = head(framed[rows, frames, queries]).split((3, *LOOKS), dim=-1)
+        scores, *looks = head(framed[rows, frames, queries]).split(CELL, dim=-1)
         truth = torch.tensor(wanted).to(scores)
         loss = F.binary_cross_entropy_with_logits(scores[:, :2], truth[:, :2])
         if any(told):
             loss = loss + F.binary_cross_entropy_with_logits(scores[told, 2], truth[told, 2])
-        return loss + LOOKS_WEIGHT * _of_looks(seen_as, looks)
+        return loss + LOOKS_WEIGHT * _of_shown(looks, shown)
 
     def _of_now(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
         sizes = (KINDS + 1, 2 * PHRASES, *LOOKS)
@@ -135,11 +140,7 @@ class WalkSupervision(nn.Module):
             for index in range(len(places))
             if walked.held[frame][index] and in_view(places[index])
         }
-        if holding:
-            rows, frames = torch.tensor(list(holding)).T
-            told = [scores[rows, frames] for scores in seen_as]
-            loss = loss + LOOKS_WEIGHT * _of_looks(told, list(holding.values()))
-        return loss
+        return loss + LOOKS_WEIGHT * _of_looks(seen_as, holding)
 
     def _of_clip(self, answer: Tensor, known: Sequence[Walked]) -> Tensor:
         """``answer`` ``(B, D)``."""
@@ -160,6 +161,14 @@ class WalkSupervision(nn.Module):
                 places = stood[rows, phrase].flatten(0, 1)
                 loss = loss + F.cross_entropy(places, surfaces.flatten().to(places.device))
                 loss = loss + PLACE_WEIGHT * (told - when.to(told)).abs().mean()
+        ends = {
+            (row, end): walked.looks[walked.handled[end - 1]]  # end 1: first, end 0: last
+            for row, walked in enumerate(known)
+            for end in range(ENDS)
+            if walked.handled
+        }
+        handled = self.handled(answer).unflatten(-1, (ENDS, -1)).split(LOOKS, dim=-1)
+        loss = loss + _of_looks(handled, ends)
         groups = [row for row, walked in enumerate(known) if len(walked.about) == 1]
         if groups:
             counts = torch.zeros(len(groups), KINDS)
@@ -180,11 +189,28 @@ class WalkSupervision(nn.Module):
         return loss
 
 
-def _of_looks(scores: Sequence[Tensor], looks: Sequence[tuple[int, int]]) -> Tensor:
-    """``scores`` of colors ``(N, C)`` and of shapes ``(N, S)``."""
-    truth = torch.tensor(looks, device=scores[0].device)
-    color, shape = (F.cross_entropy(*pair) for pair in zip(scores, truth.T, strict=True))
-    return color + shape
+def _of_looks(scores: Sequence[Tensor], looks: Mapping[tuple[int, int], tuple[int, int]]) -> Tensor:
+    """``scores`` of colors ``(B, N, C)`` and shapes ``(B, N, S)``; ``looks``: by row and place."""
+    if not looks:
+        return scores[0].new_zeros(())
+    rows, places = torch.tensor(list(looks)).T
+    truth = torch.tensor(list(looks.values()), device=scores[0].device).T
+    told = [some[rows, places] for some in scores]
+    return F.cross_entropy(told[0], truth[0]) + F.cross_entropy(told[1], truth[1])
+
+
+def _of_shown(scores: Sequence[Tensor], shown: Sequence[tuple[Walked, int, int]]) -> Tensor:
+    """Of each object its own looks and, where it is in view, of what is on each side of it."""
+    own = {(row, 0): walked.looks[index] for row, (walked, _, index) in enumerate(shown)}
+    loss = _of_looks([some[:, None] for some in scores[:2]], own)
+    others = {
+        (row, side): walked.looks[other]
+        for row, (walked, frame, index) in enumerate(shown)
+        for side, other in enumerate(walked.beside[index])
+        if other is not None and in_view(walked.places[frame][other])
+    }
+    colors, shapes = (torch.stack(scores[2 + kind :: 2], dim=1) for kind in range(len(LOOKS)))
+    return loss + _of_looks((colors, shapes), others)
 
 
 def in_view(place: tuple[float, float]) -> bool:

@@ -24,7 +24,7 @@ from assistant.scenes.questions import (
 )
 from assistant.scenes.walk import Spot, Walk
 
-__all__ = ["QUESTIONS_PER_WALK", "TYPES", "ask_walk"]
+__all__ = ["QUESTIONS_PER_WALK", "SIDES", "TYPES", "ask_walk", "neighbors"]
 
 QUESTIONS_PER_WALK = {
     "last_seen": 2,
@@ -107,13 +107,12 @@ def _place(walk: Walk, rng: np.random.Generator, name: str, last: bool) -> Quest
 
 def _beside(walk: Walk, rng: np.random.Generator, split: str) -> Question | None:
     """Of neighbors on one surface that stay what they are."""
-    found = []
-    for anchor in _nameable(walk):
-        for side, way in SIDES.items():
-            others = {_neighbor(walk, anchor, way, moment) for moment in _changes(walk)}
-            other = others.pop()
-            if not others and other is not None and not _alike(walk, anchor, other):
-                found.append((side, anchor, other))
+    found = [
+        (side, anchor, other)
+        for anchor in _nameable(walk)
+        for side, other in zip(SIDES, neighbors(walk, anchor), strict=True)
+        if other is not None and not _alike(walk, anchor, other)
+    ]
     if not found:
         return None
     side, anchor, other = pick(rng, found)
@@ -123,6 +122,15 @@ def _beside(walk: Walk, rng: np.random.Generator, split: str) -> Question | None
     return _question(
         "beside", walk, rng, (anchor,), answer, choices, (side,), held_out, right=(other,)
     )
+
+
+def neighbors(walk: Walk, anchor: int) -> tuple[int | None, ...]:
+    """What stands to each of SIDES of an object all the time; None: nothing, or not the same."""
+    found = []
+    for way in SIDES.values():
+        others = {_neighbor(walk, anchor, way, moment) for moment in _changes(walk)}
+        found.append(others.pop() if len(others) == 1 else None)
+    return tuple(found)
 
 
 def _neighbor(walk: Walk, anchor: int, way: int, moment: float) -> int | None:
