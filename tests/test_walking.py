@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from assistant.model.spatiotemporal import States
-from assistant.model.walking import BETWEEN, KINDS, UNTOLD, Walked, WalkSupervision
+from assistant.model.walking import BETWEEN, KINDS, SIDES, UNTOLD, Walked, WalkSupervision
+from assistant.scenes import ego_questions
 from assistant.scenes.furniture import SURFACES
 from assistant.scenes.world import COLORS, SHAPES
 from assistant.training_scenes import generated_items, known_of
@@ -48,8 +49,9 @@ def learned(walked: Walked) -> tuple[WalkSupervision, States]:
     return head.requires_grad_(False), told
 
 
-def test_kinds_are_those_of_surfaces():
+def test_kinds_and_sides_are_those_of_walks():
     assert len(SURFACES) == KINDS
+    assert len(ego_questions.SIDES) == SIDES
 
 
 @pytest.fixture(scope="module")

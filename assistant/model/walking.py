@@ -26,7 +26,7 @@ from assistant.model.cells import PLACE_WEIGHT, cell_of
 from assistant.model.spatiotemporal import States
 from assistant.scenes.world import COLORS, SHAPES
 
-__all__ = ["BETWEEN", "KINDS", "UNTOLD", "WalkSupervision", "Walked"]
+__all__ = ["BETWEEN", "KINDS", "SIDES", "UNTOLD", "WalkSupervision", "Walked"]
 
 KINDS = 4  # of surfaces
 BETWEEN = KINDS  # the place of a frame that was taken on the way
@@ -34,7 +34,7 @@ PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
 NUMBERS = 5  # of counts: 0 to 4
 LOOKS = (len(COLORS), len(SHAPES))
-SIDES = 2
+SIDES = 2  # left and right
 CELL = (3, *LOOKS * (1 + SIDES))  # asked, held, right; its looks; those of what is beside it
 ENDS = 2  # what was picked up first, and last
 ANSWERS = (KINDS, NUMBERS, *LOOKS)  # classes of each part of an answer
