@@ -142,16 +142,9 @@ def test_the_egoqa_adapter_tells_what_was_picked_up_before(mini, tmp_path):
     assert there.text == question.answer
 
 
-NAMES_ANOTHER = pytest.mark.xfail(strict=True, reason="it knows what is named, not what is meant")
-
-
 @pytest.mark.parametrize(
     "kind",
-    [
-        *("touched", "existence", "last_seen", "first_seen", "first"),
-        pytest.param("picked", marks=NAMES_ANOTHER),
-        pytest.param("beside", marks=NAMES_ANOTHER),
-    ],
+    ["touched", "existence", "last_seen", "first_seen", "first", "picked", "beside", "count"],
 )
 def test_the_egoqa_adapter_remembers(mini, tmp_path, kind):
     walk, question = walk_with(kind)
