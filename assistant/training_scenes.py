@@ -120,17 +120,17 @@ def _walked(
     lifted = [1.0 if pick is None else pick.lift / walk.seconds for pick in picks]
     return {
         asked.question: Walked(
-            places,
-            held,
-            looks,
-            beside,
-            handled,
-            before,
-            stood,
-            lifted,
-            asked.about,
-            asked.right,
-            _answer_of(asked, walk),
+            places=places,
+            held=held,
+            looks=looks,
+            beside=beside,
+            handled=handled,
+            before=before,
+            stood=stood,
+            lifted=lifted,
+            about=asked.about,
+            right=asked.right,
+            answer=_answer_of(asked, walk),
         )
         for asked in example.questions
     }

@@ -36,6 +36,7 @@ NUMBERS = 5  # of counts: 0 to 4
 LOOKS = (len(COLORS), len(SHAPES))
 SIDES = 2  # left and right
 CELL = (3, *LOOKS * (1 + SIDES))  # asked, held, right; its looks; those of what is beside it
+NOW = (KINDS + 1, 2 * PHRASES, *LOOKS)  # surface; in view, held; looks of what is held
 ENDS = 2  # what was picked up first, and last
 ANSWERS = (KINDS, NUMBERS, *LOOKS)  # classes of each part of an answer
 ANSWER_WEIGHT, LOOKS_WEIGHT = 3.0, 0.5
@@ -73,9 +74,8 @@ class WalkSupervision(nn.Module):
         super().__init__()
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
-        told = KINDS + 1 + 2 * PHRASES + sum(LOOKS)
         self.cells = nn.ModuleList(nn.Linear(width, sum(CELL)) for _ in range(LAYERS))
-        self.now = nn.ModuleList(nn.Linear(width, told) for _ in range(LAYERS))
+        self.now = nn.ModuleList(nn.Linear(width, sum(NOW)) for _ in range(LAYERS))
         self.stood = nn.Linear(width, PHRASES * 2 * KINDS)
         self.lifted = nn.Linear(width, PHRASES)
         self.counted = nn.Linear(width, KINDS)
@@ -122,8 +122,7 @@ class WalkSupervision(nn.Module):
         return loss + LOOKS_WEIGHT * _of_shown(looks, shown)
 
     def _of_now(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:
-        sizes = (KINDS + 1, 2 * PHRASES, *LOOKS)
-        surface, seen, *seen_as = head(framed[:, :, 0]).split(sizes, dim=-1)
+        surface, seen, *seen_as = head(framed[:, :, 0]).split(NOW, dim=-1)
         before = torch.tensor([walked.before for walked in known], device=framed.device)
         loss = F.cross_entropy(surface.flatten(0, 1), before.flatten())
         seen = seen.unflatten(-1, (PHRASES, 2))  # (B, T, PHRASES, 2): in view, held
