@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from torch.nn.utils.rnn import pad_sequence
@@ -48,6 +48,7 @@ def baselines(prompt: TaskPrompt, model: VideoAssistant) -> dict[str, Baseline]:
         "punctuation, you and I": punctuation,
         "TF-IDF + SVM": tfidf,
         "MiniLM + SVM": minilm,
+        "MiniLM and name + SVM": minilm_and_name,
         "SmolLM2 zero-shot": lambda train, test: llm(prompt, model, [], test),
         f"SmolLM2 {SHOTS} examples": lambda train, test: llm(prompt, model, shots(train), test),
     }
@@ -105,6 +106,20 @@ def minilm(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
     if all(len(lines_of(item)) == 1 for item in train):  # there is nothing before the last line
         grid["text__func"] = [last_vectors]
     return fitted(GridSearchCV(model, grid, cv=FOLDS, n_jobs=1))(train, test)
+
+
+def minilm_and_name(train: Sequence[Item], test: Sequence[Item]) -> list[str]:
+    """The vectors, and a column for who speaks the last line: how far the two go together."""
+    text = Pipeline([("lines", FunctionTransformer()), ("scale", StandardScaler())])
+    name = make_pipeline(FunctionTransformer(speakers), OneHotEncoder(handle_unknown="ignore"))
+    model = Pipeline([("both", FeatureUnion([("text", text), ("name", name)])), ("svm", SVC())])
+    grid = {
+        "both__text__lines__func": [last_vectors, all_vectors],
+        "both__transformer_weights": [{"name": weight} for weight in (1.0, 5.0, 20.0)],
+        "svm__C": COSTS,
+        "svm__kernel": ["rbf", "linear"],
+    }
+    return fitted(GridSearchCV(model, grid, cv=FOLDS))(train, test)
 
 
 def fitted(model: Pipeline | GridSearchCV) -> Baseline:
@@ -180,6 +195,10 @@ def commonest(answers: Iterable[str]) -> str:
 def who(item: Item) -> str:
     lines = item.dialogue.lines if item.dialogue else ()
     return (lines[-1].speaker or "") if lines else ""
+
+
+def speakers(items: Sequence[Item]) -> np.ndarray:
+    return np.array([[who(item)] for item in items])
 
 
 def lines_of(item: Item) -> list[str]:

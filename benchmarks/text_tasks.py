@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the recipe to train by")
     parser.add_argument("--seed", type=int, help="of the training; default: the recipe's")
     parser.add_argument("--most", type=int, metavar="N", help="ask at most N of a part, drawn")
+    parser.add_argument("--ahead", metavar="SYSTEM", default=OURS, help="whose lead is printed")
     parser.add_argument("--without", nargs="+", choices=ABLATIONS, default=(), metavar="PART")
     args = parser.parse_args()
     args.config = args.config or adapters_dir() / "mini" / args.task / RECIPE
@@ -69,7 +70,7 @@ def main() -> None:
         parts = list(parts_of(examples.items, args.most))
         told = answered(args, prompt, systems, examples, parts, args.out / data.name)
         print(f"\n## {data.name}\n")
-        print_table(told, parts)
+        print_table(told, parts, args.ahead)
 
 
 def answered(
@@ -159,12 +160,12 @@ def answers(
     return told
 
 
-def print_table(told: dict[str, list[str]], parts: Sequence[Part]) -> None:
+def print_table(told: dict[str, list[str]], parts: Sequence[Part], first: str) -> None:
     """Figures are means over the folds; intervals are of all questions together."""
     truth = [item.answer for _, _, test in parts for item in test]
     ends = np.cumsum([len(test) for _, _, test in parts])
     labels = sorted(set(truth))
-    print("| system | accuracy | weighted F1 | adapter is ahead by |\n|---|---|---|---|")
+    print(f"| system | accuracy | weighted F1 | {first} is ahead by |\n|---|---|---|---|")
     terms = {name: right_terms(found, truth) for name, found in told.items()}
     for name, found in told.items():
         folds = [
@@ -182,8 +183,8 @@ def print_table(told: dict[str, list[str]], parts: Sequence[Part]) -> None:
             low, high = interval(drawn)
             cells.append(f"{100 * np.mean(values):.1f} ({100 * low:.0f}-{100 * high:.0f})")
         ahead = ""
-        if OURS in told and name != OURS:
-            by = difference(terms[OURS], terms[name], share)
+        if first in told and name != first:
+            by = difference(terms[first], terms[name], share)
             low, high = by.interval
             ahead = f"{100 * by.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f}), p {by.p:.4f}"
         print(f"| {name} | {' | '.join(cells)} | {ahead} |")
