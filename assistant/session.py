@@ -43,6 +43,11 @@ __all__ = ["Assistant", "Session"]
 
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
+TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
+NO_ADAPTER = (
+    "no adapter for {task} is there: the base weights answer, which never learned it "
+    "(`assistant finetune {task}` makes one)"
+)
 BASE_TASKS = ("chat", "describe")  # what the base weights were pretrained on
 
 
@@ -229,13 +234,7 @@ class Session:
         where, range_source = self._where((start, end), question)
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         clip = self.look(*where) if sees else None
-        said = Dialogue()
-        if takes_dialogue(prompt):
-            given = None if dialogue is None else as_dialogue(dialogue)
-            said = self._spoken.within(where) if given is None else cut(given, where)
-        if self.path is None and not said:
-            lacks = "nothing is said" if takes_dialogue(prompt) else "it reads no dialogue"
-            raise InputError(f"there is no clip for {prompt.name} to look at, and {lacks}")
+        said = self._said(prompt, dialogue, where)
         attributes: tuple[Attribute, ...] = ()
         left_out = self._without.union(loaded.recipe.without if loaded else ())
         if clip is not None and takes_attributes(prompt) and "attributes" not in left_out:
@@ -254,14 +253,9 @@ class Session:
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
         if self.path is not None and not sees:
-            warnings.append(
-                f"{prompt.name} was trained on text alone and does not see the pictures"
-            )
+            warnings.append(TEXT_ALONE.format(task=prompt.name))
         if loaded is None and adapter == "auto" and _wants_adapter(prompt):
-            warnings.append(
-                f"no adapter for {prompt.name} is there: the base weights answer, which never "
-                f"learned it (`assistant finetune {prompt.name}` makes one)"
-            )
+            warnings.append(NO_ADAPTER.format(task=prompt.name))
         if request.dropped_lines:
             warnings.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
         basis = Basis(
@@ -330,6 +324,17 @@ class Session:
         if self.path is None and not takes_dialogue(prompt):  # it would have nothing to go by
             return find_task("chat"), None
         return prompt, None if math.isnan(chosen.score) else chosen.score
+
+    def _said(self, prompt: TaskPrompt, given: DialogueLike | None, where: Range) -> Dialogue:
+        """The dialogue that ``prompt`` takes, of the range. Raises InputError: no clip either."""
+        takes, said = takes_dialogue(prompt), Dialogue()
+        if takes:
+            told = None if given is None else as_dialogue(given)
+            said = self._spoken.within(where) if told is None else cut(told, where)
+        if self.path is None and not said:
+            lacks = "nothing is said" if takes else "it reads no dialogue"
+            raise InputError(f"there is no clip for {prompt.name} to look at, and {lacks}")
+        return said
 
     def _where(self, given: Range, question: str) -> tuple[Range, str]:
         """The range to look at, and who chose it."""
