@@ -46,6 +46,7 @@ class Training:
     warmup: float = 0.05  # share of the steps
     clip_norm: float = 1.0
     slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
+    repeated: bool = False  # spell it over and over, in all visual tokens; else once
     llm: float = 1.0  # weight of the LLM's cross-entropy
     choices: float = 0.0  # weight of telling, through the LLM, the right choice from the others
     motion: float = 0.0  # weight of dense supervision: what generated clips are known to show

@@ -89,7 +89,8 @@ class Finetuner:
         learner = Learner(model, recipe, table, self.name)
         if recipe.training.slots or recipe.training.silent_epochs:
             texts = {e.answer for e in (*train, *dev)}.union(*(e.choices for e in (*train, *dev)))
-            learner.slots = WordSlots(model.llm, texts, ()).to(self.accelerator.device)
+            slots = WordSlots(model.llm, texts, (), repeated=recipe.training.repeated)
+            learner.slots = slots.to(self.accelerator.device)
         only = recipe.training.only
         self.trained = model.adapters.trainable(self.name, lora=recipe.lora.train, only=only)
         if not self.trained:

@@ -127,7 +127,9 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
     learner = OrderedLearner(model, recipe, table, key, order, TEST_SEED).eval()
     silent = recipe.training.silent_epochs == recipe.training.epochs
     if silent:
-        learner.slots = WordSlots(model.llm, {c for e in examples for c in e.choices}, ())
+        texts = {choice for example in examples for choice in example.choices}
+        repeated = recipe.training.repeated
+        learner.slots = WordSlots(model.llm, texts, (), repeated=repeated)
     asked = [Asked(example, example.shown) for example in examples]
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     return {

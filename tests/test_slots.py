@@ -86,3 +86,19 @@ def test_the_choice_that_is_spelled_best_is_chosen(llm, slots):
     one = spelled_out(llm, slots, ANSWER, WORD)
     choices = [("q", ANSWER), (ANSWER, "q", "x")]
     assert slots.choose(torch.cat([one, one]), choices) == [1, 0]
+
+
+def test_repeated_answers_fill_all_tokens_and_are_chosen_by(llm):
+    slots = WordSlots(llm, [ANSWER, "q"], [], repeated=True)
+    embed = llm.network.get_input_embeddings()
+
+    def written(answer, length=8):
+        ids = ([*slots.ids(answer), *slots.stop] * length)[:length]
+        return embed(torch.tensor(ids))[None].detach()
+
+    right, other = written(ANSWER), written("q")
+    assert slots(right, [ANSWER], [()]) < slots(other, [ANSWER], [()])
+    late = right.clone()
+    late[:, 5:] = other[:, 5:]  # what is wrong in the last tokens counts, too
+    assert slots(right, [ANSWER], [()]) < slots(late, [ANSWER], [()])
+    assert slots.choose(torch.cat([right, other]), [(ANSWER, "q")] * 2) == [0, 1]
