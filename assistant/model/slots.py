@@ -4,9 +4,8 @@ The frozen LLM understands its own input embeddings. So the first half of the vi
 to be the answer, word for word, and the other half the words that describe the picture: cosine
 cross-entropy against the LLM's mean-centred embeddings. Training through the LLM then starts close.
 
-Or all of them say the answer and a full stop, over and over, which the LLM reads better: of answers
-of two words that were written so it took the right one of four 85 times in 100, and 52 times of
-those that were written once (docs/egoqa.md).
+Or all of them say the answer and a full stop, over and over: the LLM reads answers of two words
+better so (docs/egoqa.md), and yes and no worse (docs/sarcasm.md).
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class WordSlots(nn.Module):
         self.end = llm.tokenizer.eos_token_id
         self._ids: dict[str, list[int]] = {}
         self.stop: list[int] = llm.tokenizer(STOP, add_special_tokens=False)["input_ids"]
-        known = {self.end, *self.stop}
+        known = {self.end, *(self.stop if repeated else ())}
         for text in {*texts, *words}:
             known.update(self.ids(text))
         self.vocabulary = sorted(known)
