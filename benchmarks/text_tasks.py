@@ -65,6 +65,8 @@ def main() -> None:
         parser.error(f"{args.task} has no shipped adapter to take the recipe of: give --config")
     model, prompt = load_model("mini"), find_task(args.task)
     systems = {**baselines(prompt, model), OURS: None}
+    if unknown := {args.ahead, *(args.only or ())} - systems.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}; choose of {', '.join(systems)}")
     for data in args.data:
         examples = examples_from(data)
         parts = list(parts_of(examples.items, args.most))
