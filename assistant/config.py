@@ -112,7 +112,7 @@ class LLMConfig:
 class TransferConfig:
     """What an adapter adds to the image Q-Former. Defaults were measured on mini."""
 
-    frames: int = 8  # length of the learned temporal embedding; other lengths are interpolated
+    frames: int = 8  # length of the learned temporal embedding; 0: frames are not told their time
     windows: bool = True  # each head of the attention over frames has a time that it looks at
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
     reuse: bool = True  # False: attention over frames begins anew, with weights of its own
@@ -135,6 +135,8 @@ class TransferConfig:
         ):
             if value not in known:
                 raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+        if self.frames < 0:
+            raise ConfigError(f"frames is {self.frames}; give 0 (no times) or more")
         if not 0 <= self.rereads <= MOST_REREADS:
             raise ConfigError(f"rereads is {self.rereads}; give 0 to {MOST_REREADS}")
 

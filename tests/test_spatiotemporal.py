@@ -139,6 +139,16 @@ def test_contrast_adds_nothing_at_the_start_and_where_nothing_changes(image, see
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("frames", [0, FRAMES])
+def test_frames_that_are_not_told_their_time_are_a_set(image, seen, frames):
+    patches, ids, mask = seen
+    config = replace(PLAIN, temporal=False, contrast=0, frames=frames)
+    model = moved(SpatioTemporalQFormer(image, config))
+    back = model(patches.flip(1), ids, mask)
+    assert torch.allclose(back, model(*seen), atol=1e-5) == (frames == 0)
+
+
+@torch.no_grad()
 def test_contrast_alone_tells_a_clip_from_its_reverse(image, seen):
     patches, ids, mask = seen
     config = replace(PLAIN, temporal=False, contrast=3)

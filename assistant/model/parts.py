@@ -28,7 +28,9 @@ class Parts(nn.Module):
             gates = torch.full((layers,), config.gate)
             gates[: layers - (config.gate_layers or layers)] = 0.0
             self.gates = nn.Parameter(gates)
-        self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))  # e^t, Eq. 6
+        self.frame_embedding: nn.Parameter | None = None  # e^t, Eq. 6
+        if config.frames:
+            self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))
         self.windows = nn.ModuleList()
         if config.temporal and config.windows:
             self.windows.extend(TimeWindows(shape.heads) for _ in range(layers))

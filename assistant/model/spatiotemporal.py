@@ -182,6 +182,8 @@ class SpatioTemporalQFormer(nn.Module):
         """Temporal and spatial embedding ``(B, T, L, D)``, Eq. 6; e^t is interpolated at
         ``times`` ``(B, T)``."""
         learned = self.parts.frame_embedding
+        if learned is None:
+            return self.parts.query_embedding.expand(*times.shape, -1, -1)
         exact = times * (len(learned) - 1)
         before = exact.long().clamp(max=len(learned) - 1)
         after = (before + 1).clamp(max=len(learned) - 1)
