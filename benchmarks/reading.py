@@ -56,7 +56,7 @@ def main() -> None:
     args = parser.parse_args()
     folder = args.adapter or adapters_dir() / "mini" / args.task
     model, recipe = load_model("mini"), load_recipe(folder)
-    items = generated_items(args.clips, CLIP_SEED, "dev", KIND_OF_TASK[args.task])
+    items = list(generated_items(args.clips, CLIP_SEED, "dev", KIND_OF_TASK[args.task]))
     if missing := set(args.types) - {item.type for item in items}:
         parser.error(f"{args.task} has no questions of type {', '.join(sorted(missing))}")
     items = drawn([item for item in items if item.type in args.types], args.per_type, SEED)
