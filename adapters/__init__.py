@@ -1,1 +1,1 @@
-"""Shipped weights and adapters (data only; found through assistant.resources)."""
+"""Shipped weights and adapters (data only; found through assistant.core.resources)."""

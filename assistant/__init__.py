@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assistant.features import FeatureStore
-    from assistant.session import Assistant
+    from assistant.model.features import FeatureStore
+    from assistant.vqa.session import Assistant
 
 __all__ = ["load"]
 
@@ -48,7 +48,7 @@ def load(
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
     from assistant.model.loading import load_model
-    from assistant.session import Assistant
+    from assistant.vqa.session import Assistant
 
     model = load_model(
         name,

@@ -21,19 +21,19 @@ from typing import Any
 
 import yaml
 
-from assistant.config import from_mapping
+from assistant.core.config import from_mapping
+from assistant.core.resources import adapters_dir
+from assistant.evaluation.tasks import OrderedLearner, drawn
 from assistant.model.loading import load_model
-from assistant.model.slots import WordSlots
-from assistant.recipes import RECIPE, Recipe, load_recipe
-from assistant.resources import adapters_dir
-from assistant.task_evaluation import OrderedLearner, drawn
-from assistant.tasks.base import find_task
-from assistant.training import ADAPTER, CARD, ablated, finetune, generated_examples
-from assistant.training_examples import Asked, make_examples
-from assistant.training_features import ClipTable, clips_of
-from assistant.training_learner import accuracies
-from assistant.training_loop import CHECKPOINT, LOG
-from assistant.training_scenes import KIND_OF_TASK, generated_items
+from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
+from assistant.training.clips import ClipTable, clips_of
+from assistant.training.examples import Asked, make_examples
+from assistant.training.finetune import ADAPTER, CARD, ablated, finetune, generated_examples
+from assistant.training.generated import KIND_OF_TASK, generated_items
+from assistant.training.learner import accuracies
+from assistant.training.loop import CHECKPOINT, LOG
+from assistant.training.losses.slots import WordSlots
+from assistant.vqa.request import find_task
 
 TEST_SEED = 11
 BATCH = 16

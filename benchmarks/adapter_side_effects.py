@@ -15,10 +15,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from assistant.adapter_store import find_adapter
-from assistant.evaluation import evaluate_base
-from assistant.evaluation_report import Report
 from assistant.model.loading import load_model
+from assistant.tasks.store import find_adapter
+from assistant.training.pretraining.evaluate import evaluate_base
+from assistant.training.pretraining.report import Report
 
 
 def main() -> None:

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from assistant.captions import THING_SUPPORT, thing_words
-from assistant.evaluation import BATCH, DESCRIBE, fault_row, show_attributes
-from assistant.evaluation_report import NAME
-from assistant.metrics import caption_scores, noun_precision_recall
+from assistant.evaluation.metrics import caption_scores, noun_precision_recall
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.pretraining_features import FeatureTable, Photos
-from assistant.pretraining_samples import Sample
+from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
+from assistant.training.pretraining.evaluate import BATCH, DESCRIBE, fault_row, show_attributes
+from assistant.training.pretraining.features import FeatureTable, Photos
+from assistant.training.pretraining.report import NAME
+from assistant.training.pretraining.samples import Sample
 
 SETTINGS: dict[str, dict[str, float]] = {
     "greedy": {"beams": 1},

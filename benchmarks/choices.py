@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.answer import without_prior
-from assistant.evaluation import choice_scores, show_attributes
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.pretraining_features import FeatureTable, Photos
-from assistant.pretraining_samples import Sample, photo_samples, scene_samples
+from assistant.training.pretraining.evaluate import choice_scores, show_attributes
+from assistant.training.pretraining.features import FeatureTable, Photos
+from assistant.training.pretraining.samples import Sample, photo_samples, scene_samples
+from assistant.vqa.answer import without_prior
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SEED = 13

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from assistant.errors import VideoError
-from assistant.video import read_clip
+from assistant.media.video import read_clip
 
 DECODERS = ("pyav", "decord")
 

@@ -23,12 +23,12 @@ from pathlib import Path
 
 import torch
 
-import assistant.training_loop as loop
-from assistant.config import LoraSettings, TransferConfig
-from assistant.recipes import RECIPE, Recipe, Training, load_recipe
-from assistant.templates import TaskPrompt
-from assistant.training import ADAPTER, examples_from, finetune
-from assistant.training_loop import CHECKPOINT
+import assistant.training.loop as loop
+from assistant.core.config import LoraSettings, TransferConfig
+from assistant.tasks.prompts import TaskPrompt
+from assistant.tasks.recipes import RECIPE, Recipe, Training, load_recipe
+from assistant.training.finetune import ADAPTER, examples_from, finetune
+from assistant.training.loop import CHECKPOINT
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from tiny import tiny_assistant

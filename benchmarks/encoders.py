@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assistant.config import EncoderConfig, ModelConfig
+from assistant.core.config import EncoderConfig, ModelConfig
+from assistant.data.scenes import generate
+from assistant.model.encoders.cnn import ImageEncoder
 from assistant.model.loading import choose_precision, load_encoder
-from assistant.model.vision import ImageEncoder
-from assistant.pretraining_features import Photos
-from assistant.pretraining_samples import STOP
-from assistant.scenes import generate
+from assistant.training.pretraining.features import Photos
+from assistant.training.pretraining.samples import STOP
 
 WORDS, RIDGE = 200, 30.0
 ENCODERS = (

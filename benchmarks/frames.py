@@ -34,7 +34,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from assistant.config import QFormerConfig, TransferConfig
+from assistant.core.config import QFormerConfig, TransferConfig
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer, attend, hide
 

@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
-from assistant import load, weights_store
+from assistant import load
 from assistant.model.llm import LanguageModel, convert_gguf
+from assistant.weights import store as weights_store
 
 TOKENS = 32
 QUESTION = "What is in the video?"

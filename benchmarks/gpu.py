@@ -35,13 +35,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assistant.config import LoraSettings, TransferConfig
+from assistant.core.config import LoraSettings, TransferConfig
 from assistant.model.assistant import VideoAssistant
-from assistant.model.checkpoint import Checkpoint
-from assistant.model.instructblip import build, sizes_of_checkpoint
+from assistant.model.large.checkpoint import Checkpoint
+from assistant.model.large.instructblip import build, sizes_of_checkpoint
 from assistant.model.memory import Plan
 from assistant.model.quantization import BITS
-from assistant.presets import LLMShape, read_presets
+from assistant.weights.presets import LLMShape, read_presets
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

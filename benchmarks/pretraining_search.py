@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from assistant import pretraining
-from assistant.resources import adapters_dir
+from assistant.core.resources import adapters_dir
+from assistant.training.pretraining import run as pretraining
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ from sklearn.tree import DecisionTreeClassifier
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
+from assistant.data.items import Item
 from assistant.model.assistant import VideoAssistant
-from assistant.sentences import sentence_encoder
-from assistant.tasks.base import compose
-from assistant.templates import TaskPrompt
-from assistant.training_data import Item
+from assistant.model.sentences import sentence_encoder
+from assistant.tasks.prompts import TaskPrompt
+from assistant.vqa.request import compose
 
 __all__ = ["Baseline", "baselines"]
 

@@ -28,19 +28,19 @@ import torch
 from text_baselines import Baseline, baselines
 from tqdm import tqdm
 
-from assistant.metrics_classes import class_scores, class_terms, weighted_f1
+from assistant.core.resources import adapters_dir
+from assistant.data.items import Item
+from assistant.evaluation.bootstrap import bootstrap, difference, interval, share
+from assistant.evaluation.classification import class_scores, class_terms, weighted_f1
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.recipes import ABLATIONS, RECIPE, Recipe, load_recipe
-from assistant.resampling import bootstrap, difference, interval, share
-from assistant.resources import adapters_dir
-from assistant.tasks.base import find_task
-from assistant.templates import TaskPrompt
-from assistant.training import ADAPTER, CARD, Examples, ablated, examples_from, finetune
-from assistant.training_data import Item
-from assistant.training_examples import Asked, make_examples
-from assistant.training_learner import Learner
-from assistant.training_loop import CHECKPOINT
+from assistant.tasks.prompts import TaskPrompt
+from assistant.tasks.recipes import ABLATIONS, RECIPE, Recipe, load_recipe
+from assistant.training.examples import Asked, make_examples
+from assistant.training.finetune import ADAPTER, CARD, Examples, ablated, examples_from, finetune
+from assistant.training.learner import Learner
+from assistant.training.loop import CHECKPOINT
+from assistant.vqa.request import find_task
 
 OURS = "adapter"
 BATCH = 16

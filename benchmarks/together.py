@@ -21,8 +21,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.generation import CompileConfig
 
-from assistant import load, weights_store
-from assistant.session import Assistant
+from assistant import load
+from assistant.vqa.session import Assistant
+from assistant.weights import store as weights_store
 
 QUESTIONS = (
     "What is in the video?",

@@ -25,14 +25,14 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from assistant.core.resources import adapters_dir
 from assistant.model.loading import load_model
-from assistant.recipes import Recipe, load_recipe
-from assistant.resources import adapters_dir
-from assistant.tasks.base import find_task
-from assistant.training import generated_examples, prepare
-from assistant.training_examples import Asked, draw, split_items
-from assistant.training_loop import Finetuner
-from assistant.training_scenes import KIND_OF_TASK
+from assistant.tasks.recipes import Recipe, load_recipe
+from assistant.training.examples import Asked, draw, split_items
+from assistant.training.finetune import generated_examples, prepare
+from assistant.training.generated import KIND_OF_TASK
+from assistant.training.loop import Finetuner
+from assistant.vqa.request import find_task
 
 CLIPS = 24
 BATCH = 32

@@ -278,7 +278,7 @@ def open_clip(page: Any, clip: Path) -> None:
 
 
 def sample_clip() -> Path:
-    from assistant import weights_store
+    from assistant.weights import store as weights_store
 
     return next(weights_store.ensure("samples").rglob("bikes.mp4"))
 

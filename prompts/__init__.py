@@ -1,1 +1,1 @@
-"""Shipped task prompts (data only; found through assistant.resources)."""
+"""Shipped task prompts (data only; found through assistant.core.resources)."""

@@ -17,7 +17,7 @@ import torch
 from clips import number_of
 from torch import Tensor
 
-from assistant.model.attributes import Attribute
+from assistant.model.encoders.attributes import Attribute
 
 Script = Callable[["Asked"], str]
 

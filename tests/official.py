@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from assistant.data.formats.convert import convert
 from assistant.errors import InputError
-from assistant.formats.convert import convert
 
 
 def real(name: str) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from assistant.scenes.kinds import Kind
-from assistant.scenes.world import COLORS, MATERIALS, SHAPES, Scene
+from assistant.data.scenes.kinds import Kind
+from assistant.data.scenes.world import COLORS, MATERIALS, SHAPES, Scene
 
 
 class HasScene(Protocol):

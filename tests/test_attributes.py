@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assistant.errors import WeightsError
-from assistant.model.attributes import (
+from assistant.model.encoders.attributes import (
     FLOOR,
     MOST,
     SURE,

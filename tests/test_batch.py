@@ -7,13 +7,13 @@ import pytest
 from clips import make_clip
 from fakes import ScriptedModel
 
-import assistant.video
-from assistant.batch import Options, answer_all, read_questions
+import assistant.media.video
+from assistant.core.results import Results
 from assistant.errors import ConfigError, InputError, VideoLimitError
-from assistant.features import FeatureStore
-from assistant.results import Results
-from assistant.session import Assistant
-from assistant.together import AT_ONCE
+from assistant.model.features import FeatureStore
+from assistant.vqa.batch import Options, answer_all, read_questions
+from assistant.vqa.session import Assistant
+from assistant.vqa.together import AT_ONCE
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_clip_that_hangs_costs_its_time_once(mini, clips, tmp_path, monkeypatc
         calls.append(path)
         raise VideoLimitError("a.mp4: took longer than 60 s")
 
-    monkeypatch.setattr(assistant.video, "read_clip", hang)
+    monkeypatch.setattr(assistant.media.video, "read_clip", hang)
     questions = write(clips / "in.jsonl", *(ask(number, "a.mp4") for number in range(3)))
     records = run(mini, questions, tmp_path / "out.jsonl")
     assert [record["error"] for record in records] == ["a.mp4: took longer than 60 s"] * 3

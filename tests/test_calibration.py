@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from assistant.calibration import (
+from assistant.errors import InputError
+from assistant.training.calibration import (
     Bin,
     fit,
     fit_temperature,
@@ -15,7 +16,6 @@ from assistant.calibration import (
     reliability,
     reliability_error,
 )
-from assistant.errors import InputError
 
 
 def drawn(count, temperature, choices=3, seed=0):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.captions.questions import (
+from assistant.errors import InputError
+from assistant.training.pretraining.captions.questions import (
     QUESTION_TYPES,
     CaptionQuestion,
     flip_safe,
@@ -16,7 +17,6 @@ from assistant.captions.questions import (
     read_captions,
     read_split,
 )
-from assistant.errors import InputError
 
 RIDER = (
     "A man in a red helmet is riding a bike down a dirt path .",

@@ -12,9 +12,10 @@ import pytest
 from clips import make_clip
 from fakes import ScriptedModel, install
 
-import assistant.scenes
-from assistant import cli, weights_store
-from assistant.cli import main
+import assistant.data.scenes
+from assistant.cli import main as cli
+from assistant.cli.main import main
+from assistant.weights import store as weights_store
 
 TESTS = Path(__file__).parent
 
@@ -392,7 +393,7 @@ class TestTools:
         code, out, _ = run(capsys, "scenes", tmp_path / "made", "--count", 2, "--seed", 3)
         assert code == 0 and out.startswith("2 images, ")
         lines = (tmp_path / "made" / "data.jsonl").read_text().splitlines()
-        first = assistant.scenes.example(0, 3, "train").records[0]
+        first = assistant.data.scenes.example(0, 3, "train").records[0]
         assert json.loads(lines[0]) == first
         assert run(capsys, "scenes", tmp_path / "made")[0] == 2  # taken
 
@@ -404,14 +405,13 @@ class TestTools:
             return out / "base"
 
         stand_in = SimpleNamespace(run=pretend)  # the real one takes seconds to import
-        monkeypatch.setitem(sys.modules, "assistant.pretraining", stand_in)
-        monkeypatch.setattr(assistant, "pretraining", stand_in, raising=False)
+        monkeypatch.setitem(sys.modules, "assistant.training.pretraining.run", stand_in)
         code, out, _ = run(capsys, "pretrain", "--photos", "p", "--out", "o", "--resume")
         assert (code, out) == (0, "base weights: o/base\n")
         assert calls == [("pretrain.yaml", Path("p"), Path("o"), True, None, 1)]
 
     def test_doctor_reports_and_its_code_says_whether_something_is_amiss(self, capsys, monkeypatch):
-        from assistant import doctor
+        from assistant.model import doctor
 
         for status, wanted in (("ok", 0), ("warn", 0), ("fail", 2)):
             checks = (doctor.Check("a thing", status, "found"),)
@@ -452,7 +452,7 @@ sys.path.insert(0, {tests!r})
 import pytest
 from fakes import ScriptedModel, install
 install(pytest.MonkeyPatch(), ScriptedModel(script=lambda asked: "word " * 50_000))
-from assistant.cli import main
+from assistant.cli.main import main
 sys.exit(main(["ask", {clip!r}, "What?", "--quiet"]))
 """
 

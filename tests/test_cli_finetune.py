@@ -137,7 +137,7 @@ def test_a_recipe_for_text_says_that_it_looks_at_no_clip(folder, capsys, monkeyp
     shown = [json.dumps(json.loads(line) | {"video": "a.mp4"}) for line in lines]
     (folder / "data.jsonl").write_text("\n".join(shown))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"frames": frames}))
-    monkeypatch.setattr("assistant.cli_finetune.train", lambda *_: 0)
+    monkeypatch.setattr("assistant.cli.finetune.train", lambda *_: 0)
     code, _, told = finetune(folder, capsys)
     assert code == 0
     assert ("looked at" in told) is (frames == 0)

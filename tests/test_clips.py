@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from scene_words import meant, the_one
 
-from assistant.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
-from assistant.scenes.clip_questions import TYPES, ask_clip
-from assistant.scenes.clips import ClipExample, clip_example
-from assistant.scenes.layout import radius_of
-from assistant.scenes.motion import Move, MovingScene
-from assistant.scenes.world import COLORS, MATERIALS, SHAPES
-from assistant.video import read_clip
+from assistant.data.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
+from assistant.data.scenes.clip_questions import TYPES, ask_clip
+from assistant.data.scenes.clips import ClipExample, clip_example
+from assistant.data.scenes.layout import radius_of
+from assistant.data.scenes.motion import Move, MovingScene
+from assistant.data.scenes.world import COLORS, MATERIALS, SHAPES
+from assistant.media.video import read_clip
 
 COUNT = 160
 PATTERN = r"(?:the moving|(?:color|shape) of the) (.+?)(?: made of| that moves)?\?"

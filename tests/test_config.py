@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from assistant.config import ModelConfig, from_mapping, from_yaml
+from assistant.core.config import ModelConfig, from_mapping, from_yaml
 from assistant.errors import ConfigError
 
 

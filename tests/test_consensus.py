@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from assistant.consensus import END, Consensus
-from assistant.metrics import plain_tokens
+from assistant.evaluation.metrics import plain_tokens
+from assistant.training.pretraining.consensus import END, Consensus
 
 PHOTOS = [
     ["A dog runs on the grass.", "A brown dog is running.", "The dog runs."],

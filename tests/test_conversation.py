@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from assistant.conversation import (
+from assistant.errors import InputError
+from assistant.vqa.conversation import (
     Conversation,
     TimeRange,
     Turn,
@@ -14,7 +15,6 @@ from assistant.conversation import (
     time_range,
     without_time,
 )
-from assistant.errors import InputError
 
 DURATION = 180.0  # of the clip in every example
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=200)

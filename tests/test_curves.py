@@ -6,7 +6,7 @@ import json
 
 from PIL import Image
 
-from assistant.curves import draw_curves
+from assistant.training.curves import draw_curves
 
 
 def test_every_figure_of_the_log_is_drawn_over_all_phases(tmp_path):

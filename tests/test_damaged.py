@@ -13,7 +13,7 @@ import pytest
 from clips import X264, make_clip, number_of
 
 from assistant.errors import VideoError, VideoLimitError
-from assistant.video import read_clip
+from assistant.media.video import read_clip
 
 SECONDS, FPS = 3, 10
 PER_MUTATION = 4  # of each format: 10 formats, 5 mutations, 200 files

@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.cells import PLACE_WEIGHT, SIZES, SceneCells, scene_objects
-from assistant.model.dense import DenseSupervision, Known
-from assistant.model.slots import WordSlots
-from assistant.scenes import COLORS, MATERIALS, SHAPES, example
+from assistant.data.scenes import COLORS, MATERIALS, SHAPES, example
+from assistant.training.losses.cells import PLACE_WEIGHT, SIZES, SceneCells, scene_objects
+from assistant.training.losses.dense import DenseSupervision, Known
+from assistant.training.losses.slots import WordSlots
 
 SCENES = [[(0.1, 0.2, 3, 1, 0), (0.8, 0.9, 5, 2, 1)], [(0.4, 0.4, 0, 0, 1)]]
 

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from assistant import doctor
-from assistant.doctor import Check, examine, render
+from assistant.model import doctor
+from assistant.model.doctor import Check, examine, render
 
 
 def row(name: str) -> Check:

@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from scene_words import meant, the_one
 
+from assistant.data.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
+from assistant.data.scenes.clips import ClipExample
+from assistant.data.scenes.ego import ego_example
+from assistant.data.scenes.ego_layout import LAYOUTS, PLANS, SECONDS
+from assistant.data.scenes.ego_questions import TYPES
+from assistant.data.scenes.furniture import SURFACES
+from assistant.data.scenes.questions import Question
+from assistant.data.scenes.render import render, visibility
+from assistant.data.scenes.walk import Walk
+from assistant.data.scenes.world import COLORS, MATERIALS, SHAPES
 from assistant.errors import InputError
-from assistant.scenes import HELD_OUT_PAIRS, SPLITS, write_dataset
-from assistant.scenes.clips import ClipExample
-from assistant.scenes.ego import ego_example
-from assistant.scenes.ego_layout import LAYOUTS, PLANS, SECONDS
-from assistant.scenes.ego_questions import TYPES
-from assistant.scenes.furniture import SURFACES
-from assistant.scenes.questions import Question
-from assistant.scenes.render import render, visibility
-from assistant.scenes.walk import Walk
-from assistant.scenes.world import COLORS, MATERIALS, SHAPES
-from assistant.training_scenes import draw_clip, generated_items, is_generated, known_of
-from assistant.video import read_clip
-from assistant.video_sampling import centres
+from assistant.media.sampling import centres
+from assistant.media.video import read_clip
+from assistant.training.generated import draw_clip, generated_items, is_generated, known_of
 
 COUNT = 160
 FRAMES = centres(0.0, SECONDS, 8)

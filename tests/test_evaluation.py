@@ -9,9 +9,10 @@ import pytest
 import torch
 from tiny import tiny_assistant
 
-from assistant import evaluation, evaluation_report
-from assistant.pretraining_features import FeatureTable
-from assistant.pretraining_samples import Sample
+from assistant.training.pretraining import evaluate as evaluation
+from assistant.training.pretraining import report as evaluation_report
+from assistant.training.pretraining.features import FeatureTable
+from assistant.training.pretraining.samples import Sample
 
 EXAMPLE = {
     "photo": "12_ab.jpg",

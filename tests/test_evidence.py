@@ -12,12 +12,12 @@ from fakes import Asked, ScriptedModel, install
 from PIL import Image
 from tiny import tiny_assistant
 
-from assistant.answer import CANNOT_TELL
-from assistant.cli import main
+from assistant.cli.main import main
 from assistant.errors import InputError
-from assistant.evidence import check_picture_path, draw_evidence, save_evidence
-from assistant.features import FeatureStore
-from assistant.session import Assistant
+from assistant.model.features import FeatureStore
+from assistant.vqa.answer import CANNOT_TELL
+from assistant.vqa.evidence import check_picture_path, draw_evidence, save_evidence
+from assistant.vqa.session import Assistant
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant.features import ClipFeatures, FeatureKey, FeatureStore
+from assistant.model.features import ClipFeatures, FeatureKey, FeatureStore
 
 KEY = FeatureKey("d" * 64, None, None, 2, "auto", "encoder-1")
 KILOBYTE = 1024
@@ -139,7 +139,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_features import KILOBYTE, key_of, make
-from assistant.features import FeatureStore
+from assistant.model.features import FeatureStore
 import torch
 store = FeatureStore(Path(sys.argv[1]), disk_bytes=60 * KILOBYTE, memory_bytes=1)
 for turn in range(60):

@@ -11,17 +11,17 @@ from clips import make_clip
 from fakes import ScriptedModel
 from official import real, refused, write_json
 
-from assistant.cli import main
+from assistant.cli.main import main
+from assistant.data.formats.convert import READERS, convert, report
+from assistant.data.formats.table import FORMATS
+from assistant.data.items import read_items
+from assistant.dialogue.subtitles import parse_dialogue
 from assistant.errors import InputError
-from assistant.features import FeatureStore
-from assistant.formats.convert import READERS, convert, report
-from assistant.formats.table import FORMATS
-from assistant.recipes import Recipe
-from assistant.session import Assistant
-from assistant.subtitles import parse_dialogue
-from assistant.tasks.base import find_task
-from assistant.training_data import read_items
-from assistant.training_examples import make_examples
+from assistant.model.features import FeatureStore
+from assistant.tasks.recipes import Recipe
+from assistant.training.examples import make_examples
+from assistant.vqa.request import find_task
+from assistant.vqa.session import Assistant
 
 UTTERANCE = {
     "utterance": "It's just a privilege\nto watch your mind at work.",

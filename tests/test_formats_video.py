@@ -6,7 +6,7 @@ from collections import Counter
 
 from official import refused, write_json
 
-from assistant.formats.convert import convert
+from assistant.data.formats.convert import convert
 
 
 def test_qaego4d(tmp_path):

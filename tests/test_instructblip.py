@@ -16,8 +16,8 @@ from transformers import (
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
 from assistant.errors import WeightsError
-from assistant.model.checkpoint import Checkpoint
-from assistant.model.instructblip import build
+from assistant.model.large.checkpoint import Checkpoint
+from assistant.model.large.instructblip import build
 from assistant.model.memory import Plan
 
 TEXTS = ["what is the man doing", "who", "is the dog on the left or right"]

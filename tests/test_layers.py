@@ -23,34 +23,36 @@ PACKAGES = {"assistant": "assistant", "ui": "assistant.ui"}  # folder: package
 
 # A module may import from its own layer and from those above it in this table.
 LAYERS = (
-    "errors config resources",
-    "cache weights_lock downloads weights_store video video_* subtitles cues speech conversation "
-    "time_* metrics metrics_* resampling consensus templates recipes adapter_store curves records "
-    "scenes scenes.* captions captions.* presets",
-    "model model.* sentences",
-    "features answer together evidence calibration session session_* task_choice tasks tasks.*",
-    "pretraining pretraining_* training training_* evaluation evaluation_report task_evaluation "
-    "task_figures task_plots task_report formats formats.* batch results demo doctor",
-    "cli cli_* __main__ ui ui.*",
+    "errors core core.*",
+    "weights weights.* media media.* dialogue dialogue.* tasks tasks.* data data.* "
+    "evaluation.metrics evaluation.classification evaluation.text evaluation.bootstrap "
+    "training.curves training.pretraining.consensus training.pretraining.captions "
+    "training.pretraining.captions.*",
+    "model model.*",
+    "sources sources.*",
+    "vqa vqa.* timeline timeline.* actions actions.* retrieval retrieval.*",
+    "training training.* evaluation evaluation.*",
+    "cli cli.* __main__ ui ui.*",
 )
+SIBLINGS = ("vqa", "timeline", "actions", "retrieval")  # four systems: none imports another
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything
 
 # The decoders live in a process of their own: nobody outside imports these modules either.
-WORKER = ("assistant.video_worker", "assistant.video_pictures", "assistant.video_tracks")
+WORKER = ("assistant.media.worker", "assistant.media.pictures", "assistant.media.tracks")
 DOORS = {
-    "av": (*WORKER, "assistant.video_writer"),
+    "av": (*WORKER, "assistant.media.writer"),
     "decord": WORKER,
-    "pysubs2": ("assistant.cues",),
-    "faster_whisper": ("assistant.speech",),
-    "huggingface_hub": ("assistant.downloads",),
+    "pysubs2": ("assistant.dialogue.cues",),
+    "faster_whisper": ("assistant.dialogue.speech",),
+    "huggingface_hub": ("assistant.weights.downloads",),
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "gradio": ("assistant.ui.app",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}
 TORCH_FREE_LAYERS = (0, 1)  # decoding, subtitles, fetching, scenes: no torch, not even lazily
-LIGHT = ("assistant", "assistant.cli*", "assistant.__main__")  # nothing heavy at the top
-SPEAKERS = ("assistant.cli*", "assistant.__main__", "assistant.ui*")  # may print and exit
+LIGHT = ("assistant", "assistant.cli.*", "assistant.__main__")  # nothing heavy at the top
+SPEAKERS = ("assistant.cli.*", "assistant.__main__", "assistant.ui*")  # may print and exit
 SPEECH = ("print", "exit", "quit", "sys.exit", "os._exit")
 
 
@@ -176,6 +178,9 @@ def _breaches(item: Import) -> Iterator[str]:
         other = layer_of(item.target)
         if own is not None and other is not None and other > own:
             yield f"{item.where}: upwards, from layer {own + 1} to layer {other + 1}"
+        systems = {name.split(".")[1] for name in (item.module, item.target) if "." in name}
+        if len(systems) == 2 and systems <= set(SIBLINGS):
+            yield f"{item.where}: systems stand side by side; what both need lies below them"
         if item.target in WORKER and item.module not in WORKER:
             yield f"{item.where}: run it as a process of its own"
         return
@@ -207,30 +212,38 @@ def test_every_door_is_in_the_house_or_closed():
     assert doors - sources.keys() == set()
 
 
-HOUSE = {f"assistant{name}": "" for name in ("", ".session", ".video", ".video_worker")}
+HOUSE = {f"assistant{name}": "" for name in ("", ".vqa.session", ".media.video", ".media.worker")}
 BAD = [
-    ({"assistant.errors": "from assistant.video import read_clip"}, "upwards, from layer 1 to"),
-    ({"assistant.subtitles": "def f():\n    from assistant import session"}, "upwards"),
-    ({"assistant.subtitles": "from . import session"}, "upwards"),
-    ({"assistant.model.llm": "from ..session import Session"}, "upwards"),
-    ({"assistant.model.llm": "import assistant.session"}, "upwards"),
-    ({"assistant.metrics": "from assistant import load"}, "upwards"),
-    ({"assistant.session": "import av"}, "only assistant.video_worker and"),
-    ({"assistant.video": "def f():\n    import decord.bridge"}, "only assistant.video_worker and"),
-    ({"assistant.video": "from assistant import video_worker"}, "a process of its own"),
-    ({"assistant.cli": "import importlib\nimportlib.import_module('gradio')"}, "only"),
-    ({"assistant.session": "from peft import LoraConfig"}, "only assistant.model.lora may"),
-    ({"assistant.video": "def f():\n    import torch"}, "do without it"),
-    ({"assistant.scenes.render": "from torch.nn import Linear"}, "do without it"),
-    ({"assistant.cli": "import torch"}, "at the top"),
+    (
+        {"assistant.errors": "from assistant.media.video import read_clip"},
+        "upwards, from layer 1 to",
+    ),
+    ({"assistant.dialogue.cues": "def f():\n    from assistant.vqa import session"}, "upwards"),
+    ({"assistant.vqa.session": "from ..cli import ask"}, "upwards"),
+    ({"assistant.model.llm": "from ..vqa.session import Session"}, "upwards"),
+    ({"assistant.model.llm": "import assistant.vqa.session"}, "upwards"),
+    ({"assistant.evaluation.metrics": "from assistant import load"}, "upwards"),
+    ({"assistant.vqa.session": "import av"}, "only assistant.media.worker and"),
+    (
+        {"assistant.media.video": "def f():\n    import decord.bridge"},
+        "only assistant.media.worker and",
+    ),
+    ({"assistant.media.video": "from assistant.media import worker"}, "a process of its own"),
+    ({"assistant.cli.main": "import importlib\nimportlib.import_module('gradio')"}, "only"),
+    ({"assistant.vqa.session": "from peft import LoraConfig"}, "only assistant.model.lora may"),
+    ({"assistant.media.video": "def f():\n    import torch"}, "do without it"),
+    ({"assistant.data.scenes.render": "from torch.nn import Linear"}, "do without it"),
+    ({"assistant.cli.main": "import torch"}, "at the top"),
     ({"assistant": "from transformers import AutoModel"}, "at the top"),
-    ({"assistant.session": "def f():\n    print('hello')"}, "session:2 calls print"),
-    ({"assistant.video": "import sys\nsys.exit(2)"}, "video:2 calls sys.exit"),
+    ({"assistant.vqa.session": "def f():\n    print('hello')"}, "session:2 calls print"),
+    ({"assistant.media.video": "import sys\nsys.exit(2)"}, "video:2 calls sys.exit"),
     ({"assistant.novelty": "import json"}, "has no layer"),
+    ({"assistant.retrieval.index": "from assistant.vqa.session import Session"}, "side by side"),
+    ({"assistant.vqa.session": "def f():\n    import assistant.timeline.mine"}, "side by side"),
     (
         {
-            "assistant.cues": "from assistant.subtitles import a",
-            "assistant.subtitles": "def f():\n    from assistant.cues import b",
+            "assistant.dialogue.cues": "from assistant.dialogue.subtitles import a",
+            "assistant.dialogue.subtitles": "def f():\n    from assistant.dialogue.cues import b",
         },
         "imports go round",
     ),
@@ -245,24 +258,27 @@ def test_a_breach_is_found(bad: dict[str, str], message: str):
 @pytest.mark.parametrize(
     "good",
     [
-        {"assistant.session": "from assistant.video import read_clip\nimport torch"},
-        {"assistant.subtitles": "from assistant import video"},
-        {"assistant.video_worker": "def f():\n    import av, decord"},
-        {"assistant.cli": "def f():\n    import torch"},
-        {"assistant": "if TYPE_CHECKING:\n    from assistant.session import Session"},
+        {"assistant.vqa.session": "from assistant.media.video import read_clip\nimport torch"},
+        {"assistant.dialogue.subtitles": "from assistant.media import video"},
+        {"assistant.media.worker": "def f():\n    import av, decord"},
+        {"assistant.cli.main": "def f():\n    import torch"},
+        {"assistant": "if TYPE_CHECKING:\n    from assistant.vqa.session import Session"},
         {"assistant.ui.app": "import gradio"},
-        {"assistant.cli_ask": "print('an answer')"},
+        {"assistant.cli.ask": "print('an answer')"},
     ],
 )
 def test_what_is_allowed_passes(good: dict[str, str]):
     assert (
-        violations({"assistant": "", "assistant.session": "", "assistant.video": ""} | good) == []
+        violations(
+            {"assistant": "", "assistant.vqa.session": "", "assistant.media.video": ""} | good
+        )
+        == []
     )
 
 
 def test_help_loads_nothing_heavy():
     script = (
-        "import sys\nfrom assistant.cli import main\n"
+        "import sys\nfrom assistant.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         f"print('LOADED', {HEAVY!r} & sys.modules.keys())"
     )

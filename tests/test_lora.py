@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_qformer
 
-from assistant.config import LoraSettings, TransferConfig
+from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import WeightsError
 from assistant.model.lora import ADAPTER_WEIGHTS, Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer

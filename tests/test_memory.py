@@ -9,10 +9,10 @@ import torch
 from checkpoints import write_checkpoint
 from test_quantization import held
 
-from assistant.config import LoraSettings, TransferConfig
+from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import ModelError
-from assistant.model.checkpoint import Checkpoint
-from assistant.model.instructblip import build, sizes_of_checkpoint, sizes_of_preset
+from assistant.model.large.checkpoint import Checkpoint
+from assistant.model.large.instructblip import build, sizes_of_checkpoint, sizes_of_preset
 from assistant.model.loading import shape_of
 from assistant.model.lora import adapter_size
 from assistant.model.memory import (
@@ -24,7 +24,7 @@ from assistant.model.memory import (
     step_down,
     within_memory,
 )
-from assistant.presets import read_presets
+from assistant.weights.presets import read_presets
 
 PLANS = (Plan(), Plan(8, 8), Plan(4), Plan(4, 8), Plan(dtype_bytes=4))
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from assistant.errors import InputError
-from assistant.metrics import (
+from assistant.evaluation.metrics import (
     accuracy,
     balanced_accuracy,
     caption_scores,

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from assistant.errors import InputError
-from assistant.metrics_classes import class_scores, confusion
-from assistant.metrics_text import METEOR, text_scores
+from assistant.evaluation.classification import class_scores, confusion
+from assistant.evaluation.text import METEOR, text_scores
 
 for library in ("sklearn", "nltk", "rouge_score", "pycocoevalcap"):
     pytest.importorskip(library)

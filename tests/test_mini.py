@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assistant import load, weights_store
-from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter
-from assistant.scenes import example
-from assistant.scenes.clips import clip_example
-from assistant.scenes.ego import ego_example
-from assistant.scenes.render import render
-from assistant.video_writer import write_clip
+from assistant import load
+from assistant.data.scenes import example
+from assistant.data.scenes.clips import clip_example
+from assistant.data.scenes.ego import ego_example
+from assistant.data.scenes.render import render
+from assistant.media.writer import write_clip
+from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
+from assistant.weights import store as weights_store
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from assistant.model.motion import MotionSupervision, Moved
-from assistant.training_scenes import generated_items, known_of
+from assistant.training.generated import generated_items, known_of
+from assistant.training.losses.motion import MotionSupervision, Moved
 
 STILL, RIGHT = [(0.1, 0.1)] * 3, [(0.3, 0.8), (0.6, 0.8), (0.9, 0.8)]
 PLACES = [list(pair) for pair in zip(STILL, RIGHT, strict=True)]  # T x M

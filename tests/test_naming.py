@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from assistant.model.naming import NamedChoice, named_place
+from assistant.training.losses.naming import NamedChoice, named_place
 
 ORDER = "Which moves first, the gray rubber cube or the green cube?"
 

@@ -22,13 +22,14 @@ from test_cli import one_line, run
 from tiny import tiny_assistant
 
 from assistant import load
-from assistant.adapter_store import user_adapters
 from assistant.errors import ModelError
-from assistant.model import memory, paper_scale
+from assistant.model import memory
+from assistant.model.large import loading as paper_scale
 from assistant.model.loading import shape_of
 from assistant.model.lora import adapter_size
-from assistant.presets import model_name, preset_of, read_presets, terms_once
-from assistant.recipes import load_recipe
+from assistant.tasks.recipes import load_recipe
+from assistant.tasks.store import user_adapters
+from assistant.weights.presets import model_name, preset_of, read_presets, terms_once
 
 PROMPT = {
     "name": "mine",
@@ -390,7 +391,7 @@ def test_the_doctor_says_what_every_preset_needs(capsys, monkeypatch):
     free = SimpleNamespace(available=int(8e9), total=int(16e9))
     monkeypatch.setattr("psutil.virtual_memory", lambda: free)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    from assistant.doctor import examine
+    from assistant.model.doctor import examine
 
     rows = {check.name: check for check in examine()}
     vicuna = rows[VICUNA]

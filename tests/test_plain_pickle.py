@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.cli import main
+from assistant.cli.main import main
+from assistant.data.formats.convert import convert
+from assistant.data.formats.plain_pickle import read_pickle
 from assistant.errors import InputError
-from assistant.formats.convert import convert
-from assistant.formats.plain_pickle import read_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 ORIGIN = "its authors"

@@ -14,15 +14,15 @@ from PIL import Image
 from safetensors.torch import load_file
 from tiny import letter_tokenizer, tiny_assistant
 
-from assistant import pretraining
-from assistant.captions import thing_words
-from assistant.config import ModelConfig, from_yaml
+from assistant.core.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
-from assistant.pretraining_features import Photos
-from assistant.pretraining_sampler import Sampler
-from assistant.pretraining_samples import Sample, content_words, match_samples, tidy
-from assistant.pretraining_words import WordTruths
+from assistant.training.pretraining import run as pretraining
+from assistant.training.pretraining.captions import thing_words
+from assistant.training.pretraining.features import Photos
+from assistant.training.pretraining.sampler import Sampler
+from assistant.training.pretraining.samples import Sample, content_words, match_samples, tidy
+from assistant.training.pretraining.words import WordTruths
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 CONFIG = {

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from assistant.pretraining_names import DOG, renamed
-from assistant.pretraining_samples import Sample
+from assistant.training.pretraining.names import DOG, renamed
+from assistant.training.pretraining.samples import Sample
 
 NAMES = tuple(f"breed{n}" if 151 <= n < 269 else f"class{n}" for n in range(1000))
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from assistant.errors import ModelError
 from assistant.model import quantization
-from assistant.model.checkpoint import Checkpoint
-from assistant.model.instructblip import build
+from assistant.model.large.checkpoint import Checkpoint
+from assistant.model.large.instructblip import build
 from assistant.model.memory import Plan
 from assistant.model.quantization import (
     check_quantization,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from assistant.config import LoraSettings, TransferConfig
+from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import ConfigError
-from assistant.recipes import RECIPE, Calibration, Made, Recipe, Training, load_recipe
+from assistant.tasks.recipes import RECIPE, Calibration, Made, Recipe, Training, load_recipe
 
 MADE = Made(
     "mini-1",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from assistant.errors import InputError
-from assistant.metrics_classes import class_terms, weighted_f1
-from assistant.resampling import bootstrap, difference, interval, share
+from assistant.evaluation.bootstrap import bootstrap, difference, interval, share
+from assistant.evaluation.classification import class_terms, weighted_f1
 
 
 def terms(values):
@@ -30,7 +30,7 @@ def test_the_same_seed_draws_the_same_whatever_the_chunks(monkeypatch):
     whole = bootstrap(values, share, seed=3, resamples=50)
     assert np.array_equal(whole, bootstrap(values, share, seed=3, resamples=50))
     assert not np.array_equal(whole, bootstrap(values, share, seed=4, resamples=50))
-    monkeypatch.setattr("assistant.resampling.CHUNK", 21)
+    monkeypatch.setattr("assistant.evaluation.bootstrap.CHUNK", 21)
     assert np.array_equal(whole, bootstrap(values, share, seed=3, resamples=50))
 
 

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from assistant.errors import InputError
-from assistant.scenes import HELD_OUT_PAIRS, SPLITS, example, generate, write_dataset
-from assistant.scenes import dataset as dataset_module
-from assistant.scenes.render import render, visibility
-from assistant.scenes.world import (
+from assistant.data.scenes import HELD_OUT_PAIRS, SPLITS, example, generate, write_dataset
+from assistant.data.scenes import dataset as dataset_module
+from assistant.data.scenes.render import render, visibility
+from assistant.data.scenes.world import (
     COLORS,
     MATERIALS,
     SHAPES,
@@ -28,6 +27,7 @@ from assistant.scenes.world import (
     SceneObject,
     Surroundings,
 )
+from assistant.errors import InputError
 
 CAMERA = Camera(position=(0.0, -6.5, 4.2), target=(0.0, 0.0, 0.6))
 EMPTY = Scene((), CAMERA, Light((-0.4, -0.5, 0.77)), Surroundings((0.7,) * 3, (0.8,) * 3))

@@ -12,18 +12,18 @@ from clips import make_clip
 from fakes import ScriptedModel
 from PIL import Image
 
-import assistant.session
-import assistant.session_dialogue
-import assistant.speech
-import assistant.video
-from assistant.answer import CANNOT_TELL, softmax
+import assistant.dialogue.speech
+import assistant.dialogue.spoken
+import assistant.media.video
+import assistant.vqa.session
+from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
-from assistant.features import FeatureStore
-from assistant.model.attributes import Attribute
-from assistant.recipes import Calibration, Made, Recipe
-from assistant.session import Assistant, LoadedAdapter
-from assistant.subtitles import Dialogue, Line
-from assistant.task_choice import TaskChoice
+from assistant.model.encoders.attributes import Attribute
+from assistant.model.features import FeatureStore
+from assistant.tasks.recipes import Calibration, Made, Recipe
+from assistant.vqa.answer import CANNOT_TELL, softmax
+from assistant.vqa.session import Assistant, LoadedAdapter
+from assistant.vqa.task_choice import TaskChoice
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500
@@ -296,7 +296,7 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
         heard.append((start, end))
         return Dialogue((Line("Hello."),), "speech recognition")
 
-    monkeypatch.setattr(assistant.speech, "transcribe", transcribe)
+    monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
     session = mini.open(clip, transcribe=True)
     for question in ("What is said after 0:03?", "Who speaks after 0:03?", "And in all?"):
         answer = session.ask(question)
@@ -310,7 +310,7 @@ def test_a_task_without_dialogue_does_not_look_for_it(mini, model, clip, monkeyp
     def refuse(video):
         raise AssertionError("looked for dialogue")
 
-    monkeypatch.setattr(assistant.session_dialogue, "find_dialogue", refuse)
+    monkeypatch.setattr(assistant.dialogue.spoken, "find_dialogue", refuse)
     answer = mini.open(clip).ask(task="describe")
     assert answer.dialogue_source == "none"
     assert answer.text and model.asked[0].prompt == answer.basis.question
@@ -340,8 +340,8 @@ def test_features_are_taken_from_the_store_without_decoding(clip, tmp_path, monk
     def refuse(*args, **options):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(assistant.video, "read_clip", refuse)
-    monkeypatch.setattr(assistant.video, "probe", refuse)
+    monkeypatch.setattr(assistant.media.video, "read_clip", refuse)
+    monkeypatch.setattr(assistant.media.video, "probe", refuse)
     session = Assistant(second, FeatureStore(tmp_path)).open(clip, dialogue="")
     assert session.ask("What?").text == "I see " + " ".join(map(str, first.encoded[0]))
     assert session.duration == pytest.approx(5.0, abs=0.1)
@@ -415,7 +415,7 @@ def blinded(monkeypatch):
         raise AssertionError("a clip was opened")
 
     for name in ("read_clip", "probe"):
-        monkeypatch.setattr(assistant.video, name, refuse)
+        monkeypatch.setattr(assistant.media.video, name, refuse)
 
 
 def test_a_dialogue_can_be_asked_about_without_a_clip(mini, model, blinded):
@@ -445,7 +445,7 @@ def test_choices_about_a_dialogue_are_told_without_a_clip(mini, model):
 
 def test_without_a_clip_only_tasks_that_read_dialogue_are_chosen(mini, monkeypatch):
     chosen = TaskChoice("motion", 0.9)
-    monkeypatch.setattr(assistant.session, "choose_task", lambda *args, **options: chosen)
+    monkeypatch.setattr(assistant.vqa.session, "choose_task", lambda *args, **options: chosen)
     session = mini.open(dialogue=TALK)
     assert session.ask("Which way does it move?").basis.task == "chat"
     with pytest.raises(InputError, match="motion"):

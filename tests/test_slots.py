@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.slots import WordSlots
+from assistant.training.losses.slots import WordSlots
 
 ANSWER, WORD = "ab", "xyz"
 

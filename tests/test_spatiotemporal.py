@@ -9,10 +9,10 @@ import torch
 from tiny import tiny_qformer
 from transformers import InstructBlipQFormerModel
 
-from assistant.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
+from assistant.core.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
 from assistant.errors import ConfigError
+from assistant.model.adapter_parts import masks_of
 from assistant.model.lora import Adapters
-from assistant.model.parts import masks_of
 from assistant.model.routing import receptive_fields
 from assistant.model.spatiotemporal import SpatioTemporalQFormer, times_of
 from assistant.model.temporal import TimeWindows

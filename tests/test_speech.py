@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from clips import make_clip
 
-from assistant import speech, weights_store
+from assistant.dialogue import speech
+from assistant.dialogue.subtitles import Line
 from assistant.errors import InputError, VideoError
-from assistant.subtitles import Line
+from assistant.weights import store as weights_store
 
 TONE = ("-f", "lavfi", "-i", "sine=frequency=440:duration=4")
 

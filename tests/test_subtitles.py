@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 from clips import ffmpeg, make_clip
 
+from assistant.dialogue.subtitles import (
+    Dialogue,
+    Line,
+    find_dialogue,
+    parse_dialogue,
+    read_dialogue,
+)
 from assistant.errors import DialogueError
-from assistant.subtitles import Dialogue, Line, find_dialogue, parse_dialogue, read_dialogue
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

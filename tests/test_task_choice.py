@@ -13,14 +13,14 @@ from clips import make_clip
 from fakes import ScriptedModel
 from tiny import bert_folder
 
-import assistant.sentences
-from assistant import task_choice
-from assistant.features import FeatureStore
-from assistant.recipes import RECIPE, Made, Recipe
-from assistant.sentences import SentenceEncoder
-from assistant.session import Assistant
-from assistant.task_choice import CHAT, TaskChoice, choose_task
-from assistant.templates import TaskPrompt, load_prompt
+import assistant.model.sentences
+from assistant.model.features import FeatureStore
+from assistant.model.sentences import SentenceEncoder
+from assistant.tasks.prompts import TaskPrompt, load_prompt
+from assistant.tasks.recipes import RECIPE, Made, Recipe
+from assistant.vqa import task_choice
+from assistant.vqa.session import Assistant
+from assistant.vqa.task_choice import CHAT, TaskChoice, choose_task
 
 WORDS = ("move", "funny", "color")  # an axis for each; any other question lies on none
 TASKS = {"motion": "Which way does it move?", "jokes": "Is it funny?"}
@@ -37,7 +37,7 @@ def encoder(monkeypatch):
         found = np.array(rows, float)
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
-    monkeypatch.setattr(assistant.sentences, "sentence_encoder", lambda: encode)
+    monkeypatch.setattr(assistant.model.sentences, "sentence_encoder", lambda: encode)
     task_choice._vectors.cache_clear()
     yield asked
     task_choice._vectors.cache_clear()

@@ -11,14 +11,14 @@ from clips import make_clip
 from test_training import PROMPT, RECIPE
 from tiny import tiny_assistant
 
+from assistant.data.items import Item, read_items
 from assistant.errors import InputError
-from assistant.recipes import Calibration, Recipe, load_recipe
-from assistant.task_evaluation import OrderedLearner, drawn, evaluate_task
-from assistant.task_figures import compare, figures_of, type_row, type_rows
-from assistant.task_report import render_task, save_task
-from assistant.training import examples_from, finetune
-from assistant.training_data import Item, read_items
-from assistant.training_features import ClipTable, clips_of
+from assistant.evaluation.figures import compare, figures_of, type_row, type_rows
+from assistant.evaluation.report import render_task, save_task
+from assistant.evaluation.tasks import OrderedLearner, drawn, evaluate_task
+from assistant.tasks.recipes import Calibration, Recipe, load_recipe
+from assistant.training.clips import ClipTable, clips_of
+from assistant.training.finetune import examples_from, finetune
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_rows_by_type_end_with_all_of_them():
 
 
 def test_the_surest_mistakes_come_first(data, tmp_path):
-    from assistant.task_report import _worst
+    from assistant.evaluation.report import _worst
 
     class System:
         name = "x"

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from assistant.errors import ConfigError
-from assistant.templates import VARIABLES, TaskPrompt, list_prompts, load_prompt
+from assistant.tasks.prompts import VARIABLES, TaskPrompt, list_prompts, load_prompt
 
 ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "attributes": ""}
 ALL |= {"target": "...", "context": ""}

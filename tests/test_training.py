@@ -12,16 +12,22 @@ import torch
 from clips import make_clip
 from tiny import tiny_assistant
 
-from assistant.adapter_store import adapter_folders, adapter_prompt, find_adapter, install_adapter
-from assistant.config import LoraSettings, TransferConfig
+from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import InputError, WeightsError
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
-from assistant.recipes import Recipe, Training, load_recipe
-from assistant.session import Assistant
-from assistant.templates import TaskPrompt
-from assistant.training import ablated, examples_from, finetune, generated_examples, prepare
-from assistant.training_examples import Asked, draw, make_examples, split_items, steps_per_epoch
-from assistant.training_loop import CHECKPOINT, LOG, Finetuner
+from assistant.tasks.prompts import TaskPrompt
+from assistant.tasks.recipes import Recipe, Training, load_recipe
+from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter, install_adapter
+from assistant.training.examples import Asked, draw, make_examples, split_items, steps_per_epoch
+from assistant.training.finetune import (
+    ablated,
+    examples_from,
+    finetune,
+    generated_examples,
+    prepare,
+)
+from assistant.training.loop import CHECKPOINT, LOG, Finetuner
+from assistant.vqa.session import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
 RECIPE = Recipe(
@@ -288,7 +294,7 @@ def test_parts_can_be_left_out(without, gone):
 
 
 def test_without_fusion_the_llm_reads_what_the_qformer_would_have(tmp_path):
-    from assistant.training_data import Item
+    from assistant.data.items import Item
 
     model = tiny_assistant()
     item = Item(1, None, "is it?", "yes", choices=("yes", "no"))
@@ -368,7 +374,7 @@ def test_short_epochs_go_on_where_the_last_one_stopped():
 
 
 def test_clips_set_aside_for_dev_are_not_in_training(data):
-    from assistant.training_data import read_items
+    from assistant.data.items import read_items
 
     items = [replace(item, split=None) for item in read_items(data)]
     train, dev = split_items(items, replace(RECIPE, training=Training(dev_share=0.4)))
@@ -395,8 +401,8 @@ def test_generated_clips_are_drawn_where_they_are_looked_at(tmp_path):
 
 
 def test_a_generated_clip_is_the_one_that_scenes_writes():
-    from assistant.scenes.clips import FRAME_RATE, clip_example
-    from assistant.training_scenes import draw_clip, generated_items
+    from assistant.data.scenes.clips import FRAME_RATE, clip_example
+    from assistant.training.generated import draw_clip, generated_items
 
     video = next(iter(generated_items(1, 3, "train"))).video
     drawn = draw_clip(video, 4 * FRAME_RATE)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant.cli import main
+from assistant.cli.main import main
+from assistant.data.items import describe_items, read_items
 from assistant.errors import InputError
-from assistant.training_data import describe_items, read_items
 
 GOOD = {"id": "a", "video": "a.mp4", "question": "Which way?", "answer": "left"}
 

@@ -14,9 +14,9 @@ import torch
 from clips import make_clip
 from tiny import tiny_assistant
 
+from assistant.data.items import Item
 from assistant.errors import InputError
-from assistant.training_data import Item
-from assistant.training_features import INDEX, ClipTable, clips_of
+from assistant.training.clips import INDEX, ClipTable, clips_of
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_clips_that_cannot_be_decoded_are_all_named_and_the_others_kept(clips, e
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from assistant.training_features import _readers
+from assistant.training.clips import _readers
 
 if __name__ == "__main__":
     with _readers(drawn=True) as pool:

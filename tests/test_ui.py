@@ -17,8 +17,8 @@ from assistant.ui.visitor import Asked
 from fakes import install
 from ui_page import last, opened
 
+from assistant.data.items import read_items
 from assistant.errors import InputError
-from assistant.training_data import read_items
 
 pytest_plugins = ["ui_room"]
 

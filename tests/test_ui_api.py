@@ -17,8 +17,8 @@ from assistant.ui.settings import Options
 from clips import make_clip
 from ui_page import Served, loading_of, page_model
 
-from assistant import cli
-from assistant.cli import main
+from assistant.cli import main as cli
+from assistant.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_wrong_option_is_one_line(options: list[str], line: str, capsys):
 
 
 def test_mcp_without_its_extra_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("assistant.cli_ui.util.find_spec", lambda name: None)
+    monkeypatch.setattr("assistant.cli.ui.util.find_spec", lambda name: None)
     assert main(["ui", "--mcp"]) == cli.MENDABLE
     assert "pip install" in capsys.readouterr().err
 
@@ -135,6 +135,6 @@ def test_the_command_serves_until_it_is_stopped(tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Room, "wait", wait)
-    monkeypatch.setattr("assistant.weights_store.ensure", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("assistant.weights.store.ensure", lambda *_, **__: tmp_path)
     assert main(["ui"]) == cli.STOPPED
     assert "http://127.0.0.1:" in seen[0]

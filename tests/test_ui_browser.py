@@ -21,8 +21,8 @@ from assistant.ui.uploads import Limits
 from clips import ffmpeg, make_clip
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
 
-from assistant.training_data import read_items
-from assistant.weights_store import installed
+from assistant.data.items import read_items
+from assistant.weights.store import installed
 
 pytestmark = pytest.mark.skipif(
     browser_path() is None and not in_ci(),

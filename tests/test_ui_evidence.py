@@ -14,7 +14,7 @@ from clips import picture
 from PIL import Image
 from ui_page import last, opened, upload
 
-from assistant.subtitles import Line as Said
+from assistant.dialogue.subtitles import Line as Said
 
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nANN: The <b>first</b> line.\n"
 

@@ -5,8 +5,8 @@ from assistant.ui.export import as_json, as_markdown, read_conversation
 from assistant.ui.visitor import Asked, Told
 from fakes import ScriptedModel
 
-from assistant.features import FeatureStore
-from assistant.session import Assistant
+from assistant.model.features import FeatureStore
+from assistant.vqa.session import Assistant
 
 
 def test_an_answer_from_text_alone_is_shown_and_kept(tmp_path):

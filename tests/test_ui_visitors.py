@@ -13,9 +13,9 @@ from assistant.ui.room import arrive, change
 from assistant.ui.settings import Settings
 from ui_page import last, opened, upload
 
-from assistant.doctor import Check
 from assistant.errors import InputError
-from assistant.session import Session
+from assistant.model.doctor import Check
+from assistant.vqa.session import Session
 
 pytest_plugins = ["ui_room"]
 

@@ -13,7 +13,7 @@ from clips import X264, ffmpeg, make_clip, number_of, picture, reference_frames
 from PIL import Image, ImageCms, ImageOps
 
 from assistant.errors import InputError, VideoError
-from assistant.video import Clip, read_clip
+from assistant.media.video import Clip, read_clip
 
 FPS, COUNT = 10, 80  # clips of 8 s: long enough for seeks
 GROUPS = ("-g", "25", "-bf", "2")

@@ -15,7 +15,7 @@ import pytest
 from clips import ffmpeg, make_clip, number_of
 
 from assistant.errors import VideoError, VideoLimitError
-from assistant.video import Limits, probe, read_audio, read_clip, read_subtitle_track
+from assistant.media.video import Limits, probe, read_audio, read_clip, read_subtitle_track
 
 MEGABYTE = 1 << 20
 
@@ -36,7 +36,7 @@ def huge(tmp_path_factory) -> Path:
 
 def readers() -> list[psutil.Process]:
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if "assistant.video_worker" in command_of(child)]
+    return [child for child in children if "assistant.media.worker" in command_of(child)]
 
 
 def command_of(process: psutil.Process) -> list[str]:
@@ -208,7 +208,7 @@ def test_8k_pictures_fit_the_default_limits(huge):
 
 SCRIPT = """
 import sys
-from assistant.video import read_clip
+from assistant.media.video import read_clip
 clip = read_clip(sys.argv[1], frames=2)
 print(clip.frames.shape, sorted({"av", "decord", "torch"} & sys.modules.keys()))
 """
@@ -228,7 +228,7 @@ def test_plain_script_in_a_folder_with_misleading_names(clip, tmp_path):
 
 
 def test_interrupted_caller_leaves_no_reader(huge):
-    script = f"from assistant.video import read_clip\nread_clip({str(huge)!r})"
+    script = f"from assistant.media.video import read_clip\nread_clip({str(huge)!r})"
     caller = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
     process = psutil.Process(caller.pid)
     while not (children := process.children()):

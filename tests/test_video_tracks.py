@@ -9,7 +9,7 @@ import pytest
 from clips import X264, ffmpeg, make_clip
 
 from assistant.errors import InputError, VideoError
-from assistant.video import probe, read_audio, read_subtitle_track
+from assistant.media.video import probe, read_audio, read_subtitle_track
 
 SUBRIP = """1
 00:00:00,500 --> 00:00:01,250

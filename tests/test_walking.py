@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from assistant.data.scenes import ego_questions
+from assistant.data.scenes.furniture import SURFACES
+from assistant.data.scenes.world import COLORS, SHAPES
 from assistant.model.spatiotemporal import States
-from assistant.model.walking import BETWEEN, KINDS, SIDES, UNTOLD, Walked, WalkSupervision
-from assistant.scenes import ego_questions
-from assistant.scenes.furniture import SURFACES
-from assistant.scenes.world import COLORS, SHAPES
-from assistant.training_scenes import generated_items, known_of
+from assistant.training.generated import generated_items, known_of
+from assistant.training.losses.walking import BETWEEN, KINDS, SIDES, UNTOLD, Walked, WalkSupervision
 
 WALKED = Walked(
     places=(((0.1, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8))),  # two frames, two objects

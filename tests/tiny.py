@@ -8,12 +8,12 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from assistant.config import EncoderConfig, LLMConfig, ModelConfig, QFormerConfig
+from assistant.core.config import EncoderConfig, LLMConfig, ModelConfig, QFormerConfig
 from assistant.model.assistant import VideoAssistant
-from assistant.model.efficientnet import EfficientNetLite
+from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.efficientnet import EfficientNetLite
 from assistant.model.llm import LanguageModel
 from assistant.model.qformer import QFormer
-from assistant.model.vision import ImageEncoder
 
 LETTERS = " abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,?!':|<>_/\n"
 TURN = "Q {prompt} A "

@@ -17,9 +17,9 @@ from assistant.ui.room import Room
 from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
-from assistant.answer import HELD_BACK
-from assistant.config import LLMConfig
-from assistant.model.attributes import Attribute
+from assistant.core.config import LLMConfig
+from assistant.model.encoders.attributes import Attribute
+from assistant.vqa.answer import HELD_BACK
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WEIGHTS = (0.03, 0.12, 0.31, 0.22, -0.04, 0.06, 0.18, -0.02)

@@ -13,8 +13,9 @@ from assistant.ui.talk import Done, ask
 from assistant.ui.uploads import check_clip, safe_name
 from assistant.ui.visitor import Visitor
 
+from assistant.core.checks import check_choices
 from assistant.errors import AssistantError, InputError
-from assistant.tasks.base import check_choices, find_task
+from assistant.vqa.request import find_task
 
 __all__ = ["answer_once"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from assistant.ui.engine import Loaded
     from assistant.ui.visitor import Asked, OpenClip
 
-    from assistant.doctor import Check
+    from assistant.model.doctor import Check
 
 __all__ = [
     "checks",

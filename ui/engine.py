@@ -13,9 +13,9 @@ from assistant.ui.line import Line
 from assistant.ui.settings import DECODING, Options, Settings
 
 if TYPE_CHECKING:
-    from assistant.features import FeatureStore
     from assistant.model.assistant import VideoAssistant
-    from assistant.session import Assistant
+    from assistant.model.features import FeatureStore
+    from assistant.vqa.session import Assistant
 
 __all__ = ["Engine", "Loaded"]
 
@@ -53,7 +53,7 @@ class Engine:
             WeightsError: weights missing or damaged. InputError: an unknown model or precision.
         """
         from assistant import load
-        from assistant.session import Assistant
+        from assistant.vqa.session import Assistant
 
         name = picking.model_of(self.options, settings)
         auto = settings.precision == "auto"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from assistant.ui.settings import Options, Settings
 
-from assistant.adapter_store import adapter_folders, find_adapter, list_models
 from assistant.errors import AssistantError
-from assistant.tasks.base import find_task, takes_dialogue
-from assistant.templates import list_prompts
+from assistant.tasks.prompts import list_prompts
+from assistant.tasks.store import adapter_folders, find_adapter, list_models
+from assistant.vqa.request import find_task, takes_dialogue
 
 __all__ = [
     "ALL",

@@ -16,8 +16,8 @@ from assistant.ui.settings import CHOICES, Options
 from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
 
-from assistant.doctor import examine
 from assistant.errors import AssistantError
+from assistant.model.doctor import examine
 
 __all__ = [
     "Room",

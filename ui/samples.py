@@ -7,8 +7,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from assistant import weights_store
 from assistant.errors import InputError
+from assistant.weights import store as weights_store
 
 __all__ = ["can_listen", "make_sample", "samples"]
 
@@ -50,8 +50,8 @@ def _street(path: Path) -> None:
 
 
 def _moving(path: Path) -> None:
-    from assistant.scenes.clips import FRAME_RATE, clip_example
-    from assistant.video_writer import write_clip
+    from assistant.data.scenes.clips import FRAME_RATE, clip_example
+    from assistant.media.writer import write_clip
 
     write_clip(path, clip_example(0, SEED, 1, "dev").frames(SIDE, 2 * FRAME_RATE), 2 * FRAME_RATE)
 
@@ -59,6 +59,6 @@ def _moving(path: Path) -> None:
 def _still(path: Path) -> None:
     from PIL import Image
 
-    from assistant.scenes import example
+    from assistant.data.scenes import example
 
     Image.fromarray(example(0, SEED, "dev", SIDE).image).save(path)

@@ -17,9 +17,9 @@ from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.answer import Answer
-    from assistant.session import Session
-    from assistant.subtitles import Dialogue
+    from assistant.dialogue.subtitles import Dialogue
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.session import Session
 
 __all__ = ["Done", "Piece", "Stage", "add_pictures", "ask", "explain", "open_clip"]
 

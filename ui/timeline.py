@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from assistant.evidence import AGAINST, FOR
+from assistant.vqa.evidence import AGAINST, FOR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from assistant.subtitles import Line
+    from assistant.dialogue.subtitles import Line
 
 __all__ = [
     "as_svg",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.conversation import format_time
+from assistant.dialogue.subtitles import FORMATS, read_dialogue
 from assistant.errors import AssistantError, InputError
-from assistant.subtitles import FORMATS, read_dialogue
+from assistant.vqa.conversation import format_time
 
 __all__ = ["Limits", "Offer", "check_clip", "check_dialogue", "is_dialogue", "safe_name"]
 
@@ -59,7 +59,7 @@ def check_clip(path: Path, name: str, limits: Limits) -> Offer:
     Raises:
         InputError: empty, no clip, too large, too long, or its pictures are too big.
     """
-    from assistant.video import probe
+    from assistant.media.video import probe
 
     size = path.stat().st_size
     if not size:

@@ -15,18 +15,18 @@ from uuid import uuid4
 from assistant.ui.settings import Settings
 from assistant.ui.uploads import Offer
 
-from assistant.conversation import Conversation, Turn
 from assistant.errors import InputError
-from assistant.features import FeatureStore
+from assistant.model.features import FeatureStore
+from assistant.vqa.conversation import Conversation, Turn
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
     from assistant.ui.line import Job
 
-    from assistant.answer import Answer
+    from assistant.dialogue.subtitles import Dialogue, Line
     from assistant.model.assistant import VideoAssistant
-    from assistant.session import Session
-    from assistant.subtitles import Dialogue, Line
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.session import Session
 
 __all__ = ["MOST_TURNS", "OpenClip", "Told", "Visitor", "Visitors"]
 

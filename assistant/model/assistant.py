@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
-from assistant.config import ModelConfig
+from assistant.core.config import ModelConfig
 from assistant.errors import WeightsError
-from assistant.model.attributes import Attribute
+from assistant.model.encoders.attributes import Attribute
+from assistant.model.encoders.cnn import FrameFeatures, ImageEncoder
+from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
-from assistant.model.vision import FrameFeatures, ImageEncoder
-from assistant.model.vit import ViTEncoder
-from assistant.recipes import Recipe
+from assistant.tasks.recipes import Recipe
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
@@ -61,7 +61,7 @@ class VideoAssistant(nn.Module):
 
     @property
     def choice_prior(self) -> float:
-        """What :func:`assistant.answer.without_prior` takes off the choices' log-probabilities."""
+        """What `assistant.vqa.answer.without_prior` takes off the choices' log-probabilities."""
         return self.config.llm.choice_prior
 
     @property

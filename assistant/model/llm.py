@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from assistant.config import LLMConfig
+from assistant.core.config import LLMConfig
 from assistant.errors import ModelError
 from assistant.model.quantization import is_quantized, let_gradients_through
 

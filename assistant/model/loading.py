@@ -12,22 +12,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from assistant import weights_store
-from assistant.config import EncoderConfig, ModelConfig, QFormerConfig, ViTConfig, from_yaml
+from assistant.core.config import EncoderConfig, ModelConfig, QFormerConfig, ViTConfig, from_yaml
+from assistant.core.resources import adapters_dir
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.attributes import read_class_names
-from assistant.model.checkpoint import Checkpoint
-from assistant.model.efficientnet import EfficientNetLite, load_checkpoint
-from assistant.model.instructblip import model_config, qformer_config
+from assistant.model.encoders.attributes import read_class_names
+from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.efficientnet import EfficientNetLite, load_checkpoint
+from assistant.model.large.checkpoint import Checkpoint
+from assistant.model.large.instructblip import model_config, qformer_config
+from assistant.model.large.loading import PRECISIONS, Tell, choose_device, load_paper_scale
 from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
 from assistant.model.memory import AUTO
-from assistant.model.paper_scale import PRECISIONS, Tell, choose_device, load_paper_scale
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
-from assistant.model.vision import ImageEncoder
-from assistant.presets import is_shipped, preset_of
-from assistant.resources import adapters_dir
+from assistant.weights import store as weights_store
+from assistant.weights.presets import is_shipped, preset_of
 
 __all__ = [
     "BASE_CONFIG",

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from assistant.config import LoraSettings, QFormerConfig, TransferConfig
+from assistant.core.config import LoraSettings, QFormerConfig, TransferConfig
 from assistant.errors import WeightsError
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import InstructBlipQFormerConfig, InstructBlipQFormerModel
 
-from assistant.config import QFormerConfig
+from assistant.core.config import QFormerConfig
 from assistant.errors import WeightsError
 
 __all__ = ["QFormer", "initialise_from_bert"]

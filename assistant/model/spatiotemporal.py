@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerAttention
 
-from assistant.config import MOST_REREADS, TransferConfig
-from assistant.model.parts import Parts, mean_token
+from assistant.core.config import MOST_REREADS, TransferConfig
+from assistant.model.adapter_parts import Parts, mean_token
 from assistant.model.qformer import QFormer
 from assistant.model.routing import routed_attention
 from assistant.model.temporal import mean_over_frames

@@ -1,1 +1,1 @@
-"""Tasks: what a question needs beside the prompt."""
+"""What an adapter is called, reads and was made from: prompts, recipes, folders."""

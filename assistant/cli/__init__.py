@@ -1,0 +1,1 @@
+"""The ``assistant`` command; with ``ui`` the only rooms that print and exit."""

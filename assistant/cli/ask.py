@@ -1,0 +1,247 @@
+"""``assistant ask`` and ``assistant batch``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.cli.options import (
+    add_clip_options,
+    add_model_options,
+    load_assistant,
+    open_session,
+    say,
+)
+from assistant.errors import InputError
+from assistant.vqa.conversation import format_time
+
+if TYPE_CHECKING:
+    from assistant.core.results import Results
+    from assistant.vqa.answer import Answer, Basis
+
+__all__ = ["add_ask", "add_batch", "basis_line", "stream"]
+
+ASK_EPILOG = """\
+The answer goes to stdout; what it rests on goes to stderr.
+A time in the question is where the assistant looks; --start and --end win over it.
+
+examples:
+  assistant ask clip.mp4 "What is the man doing?"
+  assistant ask clip.mp4 "What happens at 0:42?"
+  assistant ask clip.mp4 "Who is there?" "What is on the table?"      two at once
+  assistant ask clip.mp4 "What is he holding?" --start 1:05 --end 1:15
+  assistant ask clip.mp4 --task describe
+  assistant ask clip.mp4 "Is it day or night?" --choices day night
+  assistant ask clip.mp4 "What are they talking about?" --subtitles clip.srt --json
+  assistant ask clip.mp4 "Is there a dog?" --choices yes no --evidence why.png
+  assistant ask --dialogue talk.txt "Is it humorous?"           no clip, only what is said
+"""
+
+BATCH_EPILOG = """\
+a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
+                and, if wanted, "dialogue" (text, or a list of {"speaker", "text", "start", "end"}),
+                "start", "end" (seconds), "task", "choices" (list)
+a line of OUT:  {"id": 1, "answer": "...", "frames": [...], ...} or {"id": 1, "error": "..."}
+
+A relative video lies beside IN, else in the working directory; it is null where a question is about
+its dialogue alone. All of IN is checked before the first question. Questions are taken clip by
+clip, eight at a time, so OUT has another order; match by id. Ids that OUT holds already are
+skipped: after an interruption run the same command again. A clip that cannot be read gives an
+error in OUT and the rest goes on; the exit code is then still 0, and the last line on stderr says
+how many there were.
+
+examples:
+  assistant batch questions.jsonl answers.jsonl
+  assistant batch questions.jsonl answers.jsonl --retry     ask those with an error again
+"""
+
+
+def add_ask(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "ask",
+        help="ask about a clip, a picture or a dialogue",
+        description="Ask about a clip or a picture, or about a dialogue alone. Several questions "
+        "are answered at once, none of which knows of the others: an answer a line.",
+        epilog=ASK_EPILOG,
+    )
+    parser.add_argument(
+        "video", metavar="VIDEO", nargs="?", help="may be left out beside --dialogue"
+    )
+    parser.add_argument(
+        "questions",
+        metavar="QUESTION",
+        nargs="*",
+        help="may be left out where the task has its own",
+    )
+    parser.add_argument(
+        "--choices", nargs="+", metavar="A", help="answer with the likeliest of these"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE.png",
+        help="draw which moments the answer rests on (.png, .svg, .pdf)",
+    )
+    add_clip_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run_ask)
+
+
+def run_ask(args: argparse.Namespace) -> int:
+    from assistant.vqa.evidence import check_frames, check_picture_path, save_evidence
+
+    if args.evidence is not None:
+        check_picture_path(args.evidence)
+    if not args.questions and args.dialogue is not None and is_question(args.video):
+        args.video, args.questions = None, [args.video]
+    args.video = None if args.video is None else Path(args.video)
+    check_questions(args)
+    session = open_session(args)
+    options = {
+        "task": args.task,
+        "adapter": args.adapter,
+        "choices": args.choices,
+        "start": args.start,
+        "end": args.end,
+        "max_new_tokens": args.max_tokens,
+    }
+    if len(args.questions) > 1:
+        for answer in session.ask_many(args.questions, **options):
+            tell(answer, args)
+        return 0
+    answer = session.ask(next(iter(args.questions), None), **options)
+    if args.evidence is not None:
+        check_frames(answer)
+        if args.json:
+            answer.evidence()  # goes into the JSON object, too
+    tell(answer, args)
+    if args.evidence is not None:
+        save_evidence(answer, session.pictures(answer), args.evidence)
+        say(f"[evidence: {args.evidence}]", args.quiet)
+    return 0
+
+
+def check_questions(args: argparse.Namespace) -> None:
+    """Several at once: raises InputError for words of one, and for what takes one alone."""
+    if len(args.questions) < 2:
+        return
+    if args.evidence is not None:
+        raise InputError(f"--evidence draws one answer; there are {len(args.questions)} questions")
+    for question in args.questions:
+        if re.fullmatch(r"\w+,?", question):
+            raise InputError(f"{question!r} is a word and no question; put a question in quotes")
+
+
+def tell(answer: Answer, args: argparse.Namespace) -> None:
+    """One answer, and what it rests on."""
+    say(basis_line(answer.basis), args.quiet)
+    for warning in answer.warnings:
+        say(f"warning: {warning}", args.quiet)
+    if args.json:
+        print(json.dumps(answer.as_dict(), ensure_ascii=False))
+    else:
+        stream(answer, args.quiet)
+
+
+def is_question(word: str | None) -> bool:
+    """Whether the only positional argument beside a dialogue is a question and no clip.
+
+    What is a file, or is called like one, is a clip.
+    """
+    if word is None or not word.strip() or os.path.exists(word):  # noqa: PTH110, of any length
+        return False
+    return re.search(r"\.\w{2,5}$", word) is None
+
+
+def basis_line(basis: Basis) -> str:
+    """What an answer rests on, for a person."""
+    times = " ".join(f"{second:.1f}" for second in basis.frames)
+    parts = [f"frames at {times} s" if times else "text alone"]
+    if basis.task_score is not None and basis.task != "chat":
+        parts.insert(0, f"task {basis.task}, {basis.task_score:.2f} like its examples")
+    if basis.range_source not in ("clip", "none"):
+        asked = ", as the question says" if basis.range_source == "question" else ""
+        end = "end" if basis.end is None else format_time(basis.end)
+        parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{asked}")
+    if basis.dialogue_source != "none":
+        parts.append(f"dialogue: {basis.dialogue_source}")
+    if basis.attributes:
+        seen = (f"{thing.name} {thing.probability:.0%}" for thing in basis.attributes)
+        parts.append(f"seen: {', '.join(seen)}")
+    return f"[{'; '.join(parts)}]"
+
+
+def stream(answer: Answer, quiet: bool) -> None:
+    """Print an answer as it is made, then how sure the model is of each choice."""
+    said = ""
+    for piece in answer:
+        print(piece, end="", flush=True)
+        said += piece
+    print(answer.text.removeprefix(said), flush=True)  # whole, if it was made with others
+    if answer.reason is not None:
+        say(f"[unsure: {answer.reason}]", quiet)
+    if answer.probabilities is not None:
+        shares = (f"{choice} {share:.0%}" for choice, share in answer.probabilities.items())
+        say(f"[{', '.join(shares)}]", quiet)
+
+
+def add_batch(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "batch",
+        help="answer many questions from a JSONL file",
+        description="Answer many questions: one model load, each clip decoded once, resumable.",
+        epilog=BATCH_EPILOG,
+    )
+    parser.add_argument("input", metavar="IN.jsonl", type=Path)
+    parser.add_argument("output", metavar="OUT.jsonl", type=Path)
+    parser.add_argument(
+        "--retry", action="store_true", help="ask those again that have an error in OUT"
+    )
+    add_clip_options(parser, one_clip=False)
+    add_model_options(parser)
+    parser.set_defaults(run=run_batch)
+
+
+def run_batch(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from assistant.core.results import Results
+    from assistant.vqa.batch import Options, answer_all, read_questions
+
+    questions = read_questions(args.input, args.model)
+    options = Options(
+        frames=args.frames,
+        decoder=args.decoder,
+        task=args.task,
+        adapter=args.adapter,
+        max_new_tokens=args.max_tokens,
+        transcribe=args.transcribe,
+        without=tuple(args.without),
+    )
+    with Results(args.output, retry=args.retry) as results:
+        waiting = sum(question.id not in results.done for question in questions)
+        try:
+            if waiting:
+                records = answer_all(load_assistant(args), questions, results, options)
+                for _ in tqdm(records, total=waiting, unit="question", disable=args.quiet):
+                    pass
+        except KeyboardInterrupt as stop:
+            left = sum(question.id not in results.done for question in questions)
+            raise KeyboardInterrupt(
+                f"stopped, {left} of {len(questions)} questions are left; "
+                "run the same command again to go on"
+            ) from stop
+        say(summary(len(questions), waiting, results), args.quiet)
+    return 0
+
+
+def summary(total: int, asked: int, results: Results) -> str:
+    """The last line of a batch."""
+    before = f" ({total - asked} of them before)" if asked < total else ""
+    failed = f", {results.errors} with an error (--retry asks them again)" if results.errors else ""
+    return f"{total} questions done{before}{failed}: {results.path}"

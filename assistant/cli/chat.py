@@ -1,0 +1,184 @@
+"""``assistant chat``: a conversation about one clip in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.cli.ask import basis_line, stream
+from assistant.cli.options import (
+    add_clip_options,
+    add_model_options,
+    open_session,
+    say,
+)
+from assistant.errors import AssistantError, InputError
+
+if TYPE_CHECKING:
+    from assistant.vqa.answer import Basis
+    from assistant.vqa.session import Session
+
+__all__ = ["add_chat"]
+
+COMMANDS = """\
+  /frames      the times looked at last
+  /seen        things that the image encoder's classifier names
+  /dialogue    what is said in the clip, and where that is from
+  /clear       forget the conversation, keep the clip
+  /save FILE   write the conversation to a new text file
+  /quit        leave (so does Ctrl-D)"""
+
+EPILOG = f"""\
+The clip is decoded once; questions after that are answered at once. Ctrl-C stops an answer.
+
+commands in the conversation:
+{COMMANDS}
+
+examples:
+  assistant chat clip.mp4
+  assistant chat clip.mp4 < questions.txt
+  assistant chat --dialogue talk.txt --task humor
+"""
+
+
+def add_chat(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "chat",
+        help="talk about a clip or a dialogue in the terminal",
+        description="Talk about a clip, or about a dialogue alone, in the terminal.",
+        epilog=EPILOG,
+    )
+    parser.add_argument(
+        "video", metavar="VIDEO", type=Path, nargs="?", help="may be left out beside --dialogue"
+    )
+    add_clip_options(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run_chat)
+
+
+def run_chat(args: argparse.Namespace) -> int:
+    session = open_session(args, start=args.start, end=args.end)
+    said = len(session.dialogue.lines)
+    about = f"{said} lines of dialogue ({session.dialogue.source})"
+    if session.path is not None:
+        clip = f"{session.path.name}: {session.look().duration:.1f} s"
+        about = f"{clip}; {about}" if said else clip
+    say(f"{about}. /help lists commands.", args.quiet)
+    Chat(session, args).run()
+    return 0
+
+
+class Chat:
+    """The loop: a line in, an answer out."""
+
+    def __init__(self, session: Session, args: argparse.Namespace) -> None:
+        self.session = session
+        self.args = args
+        self.interactive = sys.stdin.isatty()
+        self.last: Basis | None = None
+        self.warned: set[str] = set()
+
+    def run(self) -> None:
+        """Until the end of the input, or /quit."""
+        if self.interactive:
+            with contextlib.suppress(ImportError):
+                import readline  # noqa: F401, gives input() a history
+        while (line := self.read()) is not None:
+            words = line.split(maxsplit=1)
+            if not words:
+                continue
+            try:
+                if words[0] == "/quit":
+                    return
+                if words[0].startswith("/"):
+                    self.command(words[0], words[1].strip() if len(words) > 1 else "")
+                else:
+                    self.ask(line)
+            except AssistantError as error:
+                say(f"assistant: {error}")
+
+    def read(self) -> str | None:
+        """The next line; None at the end."""
+        while True:
+            try:
+                if self.interactive:
+                    return input("> ")
+                return sys.stdin.readline() or None
+            except EOFError:
+                print()
+                return None
+            except KeyboardInterrupt:
+                if not self.interactive:
+                    raise
+                say("\n(/quit or Ctrl-D leaves)")
+
+    def ask(self, question: str) -> None:
+        """One question; Ctrl-C stops its answer only."""
+        answer = None
+        try:
+            answer = self.session.ask(
+                question,
+                task=self.args.task,
+                adapter=self.args.adapter,
+                max_new_tokens=self.args.max_tokens,
+            )
+            self.last = answer.basis
+            chosen = answer.basis.task_score is not None and answer.basis.task != "chat"
+            if chosen or answer.basis.range_source == "question":
+                say(basis_line(answer.basis), self.args.quiet)
+            for warning in answer.warnings:
+                if warning not in self.warned:
+                    say(f"warning: {warning}", self.args.quiet)
+                self.warned.add(warning)
+            stream(answer, self.args.quiet)
+        except KeyboardInterrupt:
+            if answer is not None:
+                answer.close()
+            print()
+            say("(stopped; this question is not remembered)", self.args.quiet)
+
+    def command(self, name: str, argument: str) -> None:
+        """One of COMMANDS."""
+        if name == "/help":
+            print(COMMANDS)
+        elif name == "/frames":
+            if self.last is None and self.session.path is not None:
+                seen = self.session.look().seconds
+            else:
+                seen = self.last.frames if self.last else ()
+            print(" ".join(f"{second:.2f}" for second in seen), "s" if seen else "none")
+        elif name == "/seen":
+            attributes = self.last.attributes if self.last else ()
+            for thing in attributes:
+                print(f"{thing.probability:4.0%}  {thing.name}")
+            if not attributes:
+                print("nothing yet: ask first")
+        elif name == "/dialogue":
+            dialogue = self.session.dialogue
+            print(f"[{dialogue.source}]")
+            if dialogue:
+                print(dialogue.as_text())
+        elif name == "/clear":
+            self.session.clear()
+            print("forgotten")
+        elif name == "/save":
+            self.save(argument)
+        else:
+            raise InputError(f"{name} is no command; /help lists them")
+
+    def save(self, name: str) -> None:
+        """Write the conversation to a new file."""
+        if not name:
+            raise InputError("/save needs a name: /save conversation.txt")
+        turns = self.session.conversation.turns
+        text = "".join(f"> {turn.question}\n{turn.answer}\n\n" for turn in turns)
+        try:
+            with Path(name).expanduser().open("x", encoding="utf-8") as file:
+                about = self.session.path or self.args.dialogue
+                file.write(f"{about.name}\n\n{text}")
+        except (OSError, RuntimeError, ValueError) as error:  # taken, an unknown ~user, a zero byte
+            raise InputError(f"{name} cannot be written ({error}); choose another name") from error
+        print(f"{len(turns)} turns saved: {name}")

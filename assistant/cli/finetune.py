@@ -1,0 +1,309 @@
+"""``assistant finetune`` and ``assistant adapters``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.cli.options import (
+    add_backend_options,
+    backend_options,
+    count,
+    first_process,
+)
+from assistant.tasks.recipes import ABLATIONS
+
+if TYPE_CHECKING:
+    from assistant.tasks.prompts import TaskPrompt
+    from assistant.tasks.recipes import Recipe
+    from assistant.tasks.store import StoredAdapter
+    from assistant.training.finetune import Examples
+
+__all__ = ["add_adapters", "add_finetune"]
+
+FINETUNE_EPILOG = """\
+Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
+JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the
+checkpoint, log.jsonl and curves.png, and RUN/adapter the best epoch's adapter. At the end the
+adapter is copied to your own ones, where ask, chat, batch and ui find it under its name.
+
+A task that is not shipped needs a prompt file (--prompt): what the models read. Its simplest form:
+
+  name: mytask
+  description: What it is for.
+  fusion: "{question}"
+  prompt: "{question}"
+  examples: ["Is it open?"]
+  max_new_tokens: 16
+
+examples:
+  assistant data check clips/data.jsonl
+  assistant finetune motion --generate 4000 --out run
+  assistant finetune motion --generate 4000 --out run --resume
+  assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
+  assistant ask clip.mp4 "Is it open?" --task mytask
+  assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
+  assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
+"""
+
+ADAPTERS_EPILOG = """\
+examples:
+  assistant adapters list
+  assistant adapters show motion
+  assistant adapters check run/adapter
+  assistant adapters size --model instructblip-vicuna-7b
+"""
+
+
+def add_finetune(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "finetune",
+        help="teach the model a task from examples",
+        description="Teach the model a task from examples.",
+        epilog=FINETUNE_EPILOG,
+    )
+    parser.add_argument("task", metavar="TASK", help="the adapter's name: a shipped task or yours")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument(
+        "--data", metavar="PATH", type=Path, help="JSONL, or a folder with data.jsonl"
+    )
+    data.add_argument(
+        "--generate",
+        metavar="N",
+        type=count,
+        help="N clips as assistant scenes makes, for motion and egoqa",
+    )
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True)
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="NAME|DIR",
+        help="an adapter whose weights to begin with, and whose recipe, unless --config says other",
+    )
+    parser.add_argument(
+        "--prompt", metavar="FILE.yaml", type=Path, help="what the models read, for a task of yours"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE.yaml",
+        type=Path,
+        help="a recipe (default: that of the adapter of this name, else the defaults)",
+    )
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        choices=ABLATIONS,
+        default=(),
+        metavar="PART",
+        help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
+        "(routing), contrast (what changes between frames), lora, attributes",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
+    add_backend_options(parser)
+    parser.add_argument(
+        "--no-install", action="store_true", help="leave the adapter in RUN/adapter alone"
+    )
+    parser.set_defaults(run=run_finetune)
+
+
+def run_finetune(args: argparse.Namespace) -> int:
+    from assistant.errors import ConfigError, InputError
+    from assistant.tasks.prompts import load_prompt
+    from assistant.training.finetune import examples_from, generated_examples
+    from assistant.training.generated import KIND_OF_TASK
+    from assistant.vqa.request import find_task
+
+    if args.task == "base" or not args.task.isidentifier():
+        raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
+    if args.prompt is not None:
+        prompt = load_prompt(args.prompt)
+    else:
+        try:
+            prompt = find_task(args.task, args.model)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; or write one and give it with --prompt") from error
+    recipe = plan(args)
+    if args.data is not None:  # mistakes show before the model loads
+        examples = examples_from(args.data)
+    else:
+        if args.task not in KIND_OF_TASK:
+            known = " and ".join(KIND_OF_TASK)
+            raise InputError(f"clips can be generated for {known} alone; give --data for others")
+        kind = KIND_OF_TASK[args.task]
+        examples = generated_examples(args.generate, recipe.training.seed, kind)
+    if not recipe.frames and any(item.video for item in examples.items):
+        print(
+            "note: this recipe reads text alone (frames: 0), so no clip is looked at; "
+            "--config with a recipe that has frames looks",
+            file=sys.stderr,
+        )
+    return train(args, recipe, prompt, examples)
+
+
+def plan(args: argparse.Namespace) -> Recipe:
+    """The recipe that ``args`` names, with what they change."""
+    from dataclasses import replace
+
+    from assistant.tasks.recipes import Recipe, load_recipe
+    from assistant.tasks.store import adapter_folders, find_adapter
+
+    if args.start is not None:
+        args.start = find_adapter(args.start, args.model).folder
+    given: Path | None = args.config or args.start
+    if given is not None:
+        recipe = load_recipe(given)
+    elif args.task in (known := adapter_folders(args.model)):
+        recipe = load_recipe(known[args.task][0])
+    else:
+        recipe = Recipe(task=args.task)
+    recipe = replace(recipe, task=args.task, made=None)
+    if args.seed is not None:
+        recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
+    return recipe
+
+
+def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples: Examples) -> int:
+    """Load the model and train; say where everything lies."""
+    from assistant.model.loading import load_model
+    from assistant.training.finetune import CURVES, ablated, finetune
+
+    options = backend_options(args) | {"frames": recipe.frames or 1}
+    if recipe.training.shard:  # it goes to the GPUs layer by layer
+        options |= {"device": "cpu"} | ({"quantize": "none"} if args.quantize == "auto" else {})
+    model = load_model(args.model, attention="eager", **options)
+    try:
+        done = finetune(
+            ablated(recipe, args.without),
+            prompt,
+            model,
+            examples,
+            args.out,
+            start=args.start,
+            resume=args.resume,
+            install=not args.no_install,
+        )
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    if not first_process():
+        return 0
+    for name, value in done.made.figures.items():
+        print(f"{name:>20}  {value:.4f}")
+    print(f"{done.parameters:,} parameters, kept: epoch {done.made.epoch}")
+    print(f"adapter: {done.folder} (curve: {args.out / CURVES})")
+    if done.installed is not None:
+        print(f'try: assistant ask CLIP "{prompt.examples[0]}" --task {done.installed.name}')
+    return 0
+
+
+def add_adapters(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "adapters",
+        help="list, show or check task adapters",
+        description="Task adapters: the shipped ones and your own.",
+        epilog=ADAPTERS_EPILOG,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    for name, help_text, run in (
+        ("list", "every adapter, its task and its figure", run_list),
+        ("show", "one adapter: recipe, data, figures", run_show),
+        ("check", "load one adapter on its base", run_check),
+        ("size", "how many numbers an adapter of a model learns", run_size),
+    ):
+        action = actions.add_parser(name, help=help_text, description=help_text.capitalize())
+        if name == "size":
+            action.add_argument(
+                "--config", metavar="FILE.yaml", type=Path, help="a recipe (default: the defaults)"
+            )
+        elif name != "list":
+            action.add_argument("name", metavar="NAME|DIR", help="an adapter's name or folder")
+        if name == "check":
+            add_backend_options(action)
+        else:
+            action.add_argument("--model", default="mini", metavar="NAME", help="default mini")
+        action.set_defaults(run=run)
+
+
+def run_list(args: argparse.Namespace) -> int:
+    from assistant.errors import AssistantError
+    from assistant.tasks.store import adapter_folders, find_adapter, user_adapters
+
+    for name in (folders := adapter_folders(args.model)):
+        try:
+            stored = find_adapter(name, args.model)
+            told = f"{stored.origin:8}{headline(stored)}"
+        except AssistantError as error:
+            told = f"damaged: {error}"
+        print(f"{name:16}{told}")
+    if not folders:
+        print("no adapters yet; assistant finetune --help shows how to make one")
+    print(f"your own: {user_adapters(args.model)}")
+    return 0
+
+
+def headline(stored: StoredAdapter) -> str:
+    """Its dev figure and what it is for."""
+    from assistant.tasks.store import adapter_prompt
+
+    made = stored.recipe.made
+    if made is None:
+        return "not trained yet"
+    figures = [f"{name} {value:.3f}" for name, value in made.figures.items()][:2]
+    return f"{', '.join(figures)}; {adapter_prompt(stored).description}"
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from assistant.tasks.store import find_adapter
+
+    for line in shown(find_adapter(args.name, args.model)):
+        print(line)
+    return 0
+
+
+def shown(stored: StoredAdapter) -> Iterator[str]:
+    """Where it lies, its recipe, its card."""
+    from assistant.tasks.recipes import RECIPE
+
+    yield f"{stored.name} ({stored.origin}): {stored.folder}"
+    yield (stored.folder / RECIPE).read_text().rstrip()
+    card = stored.folder / "CARD.md"
+    if card.is_file():
+        yield ""
+        yield card.read_text().rstrip()
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from assistant.model.loading import load_model
+    from assistant.tasks.store import adapter_prompt, find_adapter
+
+    stored = find_adapter(args.name, args.model)
+    adapter_prompt(stored)
+    model = load_model(args.model, **backend_options(args))
+    model.load_adapter(stored.folder, stored.recipe)
+    print(f"{stored.name}: whole, and made for {model.fingerprint}")
+    return 0
+
+
+def run_size(args: argparse.Namespace) -> int:
+    """Counted on modules of the real shape that hold no numbers."""
+    from dataclasses import replace
+
+    from assistant.model.loading import shape_of
+    from assistant.model.lora import adapter_size
+    from assistant.tasks.recipes import Recipe, load_recipe
+
+    recipe = Recipe(task="any") if args.config is None else load_recipe(args.config)
+    shape, patch_width = shape_of(args.model)
+    print(
+        f"{args.model}: Q-Former of {shape.layers} layers, {shape.width} wide, "
+        f"{shape.queries} queries"
+    )
+    paper = replace(recipe.transfer, layers=0, contrast=0)  # every layer, MTransLLAMA's parts alone
+    for what, transfer in (("as the recipe says", recipe.transfer), ("as in the paper", paper)):
+        layers = min(transfer.layers or shape.layers, shape.layers)
+        learned = adapter_size(shape, patch_width, recipe.lora, transfer)
+        print(f"{learned:>12,} parameters {what}: rank {recipe.lora.rank}, {layers} layers")
+    return 0

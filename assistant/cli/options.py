@@ -1,0 +1,208 @@
+"""What the commands share: the parser, the options of a question, and how they become objects."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from assistant.core.config import PARTS
+from assistant.errors import InputError
+
+if TYPE_CHECKING:
+    from assistant.vqa.session import Assistant, Session
+
+__all__ = [
+    "Parser",
+    "add_backend_options",
+    "add_clip_options",
+    "add_model_options",
+    "backend_options",
+    "count",
+    "first_process",
+    "load_assistant",
+    "open_session",
+    "say",
+    "seconds",
+]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaint is an InputError of one line."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """One line for the person, beside the answers on stdout."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def seconds(text: str) -> float:
+    """``75``, ``75.5``, ``1:15`` or ``0:01:15.5`` as seconds."""
+    parts = text.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= 3 or not all(0 <= value < float("inf") for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds or m:ss")
+    return sum(value * 60**power for power, value in enumerate(reversed(values)))
+
+
+def count(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
+def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) -> None:
+    """How a clip is looked at; ``one_clip`` adds what belongs to a single one."""
+    group = parser.add_argument_group("clip")
+    group.add_argument(
+        "--frames", type=count, default=8, metavar="N", help="how many to look at (default 8)"
+    )
+    group.add_argument(
+        "--decoder",
+        choices=("auto", "pyav", "decord"),
+        default="auto",
+        help="how to read the clip (default auto: pyav by time)",
+    )
+    group.add_argument(
+        "--transcribe", action="store_true", help="listen to the clip (needs the speech extra)"
+    )
+    if not one_clip:
+        return
+    group.add_argument(
+        "--start", type=seconds, metavar="S", help="look from here on: seconds or m:ss"
+    )
+    group.add_argument("--end", type=seconds, metavar="S", help="look up to here")
+    group.add_argument(
+        "--dialogue",
+        "--subtitles",
+        type=Path,
+        metavar="FILE",
+        help="what is said: .srt .vtt .ass .sub, .txt or .json turns (default: subtitles beside "
+        "or inside the clip); it may be asked about without a clip",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model answers, and how."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--task",
+        default="auto",
+        metavar="NAME|FILE",
+        help="chat, describe, an adapter's task, or a prompt file of your own (default auto: the "
+        "adapter's task that the question is most like, else chat)",
+    )
+    group.add_argument(
+        "--adapter",
+        default="auto",
+        metavar="NAME|DIR",
+        help="a task adapter, or none (default auto: the task's own, where it has one)",
+    )
+    group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
+    add_backend_options(group)
+    group.add_argument(
+        "--without",
+        nargs="+",
+        choices=PARTS,
+        default=(),
+        metavar="PART",
+        help="leave out: attributes (things that the image encoder's classifier names)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def first_process() -> bool:
+    """Whether this is the one of several training processes that speaks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def add_backend_options(parser: argparse._ActionsContainer) -> None:
+    """Which weights, where and how exact."""
+    parser.add_argument(
+        "--model",
+        default="mini",
+        metavar="NAME|DIR",
+        help="mini, a paper-scale model (docs/models.md), a hub id, or the folder of an "
+        "InstructBLIP checkpoint (default mini)",
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"
+    )
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        metavar="NAME",
+        help="auto, fp32, bf16 or fp16 (default auto: bf16 where it is computed in)",
+    )
+    parser.add_argument(
+        "--quantize",
+        default="auto",
+        metavar="HOW",
+        help="none, 8bit, 4bit or auto: what fits into the free memory (default auto; mini: none)",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="cpu, cuda or auto: a GPU, where there is one (default auto; mini: cpu)",
+    )
+
+
+def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[str, Any]:
+    """What ``args`` say of the backend, as ``load`` takes it; ``frames`` where they have it."""
+    options = {
+        "base": args.base,
+        "precision": args.precision,
+        "quantize": args.quantize,
+        "device": args.device,
+        "tell": say if first_process() and not quiet else None,
+    }
+    frames = getattr(args, "frames", None)
+    return options if frames is None else options | {"frames": frames}
+
+
+def load_assistant(args: argparse.Namespace) -> Assistant:
+    """The model that ``args`` names."""
+    from assistant import load
+
+    return load(args.model, **backend_options(args, quiet=args.quiet))
+
+
+def open_session(args: argparse.Namespace, **options: Any) -> Session:
+    """The clip or dialogue that ``args`` names; common mistakes show before the model loads."""
+    from assistant.dialogue.subtitles import read_dialogue
+    from assistant.model.features import check_file
+    from assistant.tasks.store import find_adapter
+    from assistant.vqa.request import find_task
+
+    find_task(args.task, args.model)
+    if args.adapter not in ("auto", "none"):
+        find_adapter(args.adapter, args.model)
+    if args.video is not None:
+        check_file(args.video)
+    elif args.dialogue is None:
+        raise InputError("there is neither a clip nor a dialogue; give VIDEO, --dialogue or both")
+    dialogue = None if args.dialogue is None else read_dialogue(args.dialogue)
+    return load_assistant(args).open(
+        args.video,
+        frames=args.frames,
+        decoder=args.decoder,
+        dialogue=dialogue,
+        transcribe=args.transcribe,
+        without=args.without,
+        **options,
+    )

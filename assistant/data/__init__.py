@@ -1,0 +1,1 @@
+"""Examples with known answers: files, public datasets, generated scenes."""

@@ -1,0 +1,1 @@
+"""What is said: subtitle files and tracks, speech, turns."""

@@ -1,0 +1,66 @@
+"""Dialogue by listening: Whisper tiny.en through faster-whisper (the ``speech`` extra)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.dialogue.subtitles import Dialogue, Line
+from assistant.errors import InputError
+
+if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
+
+__all__ = ["transcribe"]
+
+WEIGHTS = "whisper-tiny.en"
+SOURCE = "speech recognition"
+RATE = 16000  # samples per second that Whisper hears
+
+
+def transcribe(
+    video: str | Path, *, start: float | None = None, end: float | None = None
+) -> Dialogue:
+    """What is said in a clip, in English, or in its range of seconds; times are the clip's.
+
+    Without sound, or where nobody speaks, there are no lines and ``source`` says why.
+
+    Raises:
+        InputError: the ``speech`` extra is not installed. WeightsError: its weights cannot be had.
+        VideoError: the clip cannot be read.
+    """
+    model = _model()
+    from assistant.media.video import probe, read_audio
+
+    if not probe(video).has_audio:
+        return Dialogue(source=f"{SOURCE} (the clip has no sound)")
+    sound = read_audio(video, start=start, end=end, rate=RATE)
+    if not len(sound):
+        return Dialogue(source=f"{SOURCE} (no sound in the range)")
+    # Without the voice filter, music and noise become words.
+    segments, _ = model.transcribe(
+        sound, language="en", vad_filter=True, condition_on_previous_text=False
+    )
+    begin = start or 0.0
+    lines = tuple(
+        Line(segment.text.strip(), start=begin + segment.start, end=begin + segment.end)
+        for segment in segments
+        if segment.text.strip()
+    )
+    return Dialogue(lines, SOURCE if lines else f"{SOURCE} (no speech heard)")
+
+
+@lru_cache(maxsize=1)
+def _model() -> WhisperModel:
+    try:
+        from faster_whisper import WhisperModel
+    except ImportError as error:
+        raise InputError(
+            f"listening needs the 'speech' extra ({error}): pip install faster-whisper"
+        ) from error
+    from assistant.weights.store import ensure
+
+    return WhisperModel(
+        str(ensure(WEIGHTS)), device="cpu", compute_type="int8", local_files_only=True
+    )

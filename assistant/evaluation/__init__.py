@@ -1,0 +1,1 @@
+"""``assistant evaluate TASK``: metrics, figures, plots, reports."""

@@ -1,0 +1,1 @@
+"""A clip to frames with their times; the decoders run in a process of their own."""

@@ -1,0 +1,108 @@
+"""A clip's text and sound tracks through PyAV: runs in the reader's own process only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import av
+
+from assistant.errors import VideoError
+from assistant.media.pictures import (
+    open_container,
+    origin_of,
+    packets_of,
+    pass_on_memory,
+    read_only,
+)
+from assistant.media.sampling import chosen_range
+
+__all__ = ["read_sound", "read_subtitles", "text_tracks"]
+
+LEAD = 1.0  # s that sound is decoded before the asked start, so that the decoder has settled
+GAP = 0.1  # s without sound from which on silence is filled in
+WIDTH = 2  # bytes of a sample
+
+
+def text_tracks(container: av.container.InputContainer) -> list[av.stream.Stream]:
+    """Subtitle streams of text (not of pictures)."""
+    streams = container.streams.subtitles
+    return [s for s in streams if s.codec_context is not None and s.codec_context.codec.text_sub]
+
+
+def frames_of(stream: av.stream.Stream) -> Iterator[Any]:
+    """What can be decoded of a text or sound stream, with the packet it came in."""
+    for packet in packets_of(stream):
+        try:
+            yield from ((packet, decoded) for decoded in packet.decode())
+        except av.FFmpegError as error:
+            pass_on_memory(error)
+
+
+def read_subtitles(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """The first text track's events: [start, end, ASS event], in seconds of the clip's clock."""
+    container = open_container(request["path"])
+    tracks = text_tracks(container)
+    if not tracks:
+        return {"events": []}, []
+    read_only(container, tracks[0])
+    origin, unit = origin_of(container, tracks[0]), float(tracks[0].time_base)
+    events = []
+    for packet, event in frames_of(tracks[0]):
+        if packet.pts is not None:
+            start = packet.pts * unit - origin
+            end = start + (packet.duration or 0) * unit
+            events.append([start, end, event.ass.decode(errors="replace")])
+    return {"events": events}, []
+
+
+def read_sound(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    """The first sound stream's range as signed 16 bit mono; gaps in it are silence."""
+    container = open_container(request["path"])
+    stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
+    if stream is None:
+        raise VideoError("has no sound in it; a clip with a sound track was wanted")
+    origin, rate = origin_of(container, stream), request["rate"]
+    length = (container.duration or 0) / av.time_base
+    start, stop = chosen_range(request, 0.0, length or float("inf"))
+    read_only(container, stream)
+    if start > LEAD:
+        with suppress(av.FFmpegError):  # what cannot be sought is read from its start
+            container.seek(int((start - LEAD + origin) / stream.time_base), stream=stream)
+    base, sound = start, bytearray()  # of ``sound[0]``, in seconds
+    for moment, chunk in resampled(stream, rate):
+        if moment is not None:
+            moment -= origin
+            if moment >= stop:
+                break
+            if not sound:
+                base = moment
+            silent = moment - base - len(sound) / WIDTH / rate
+            if silent > GAP and stop < float("inf"):
+                sound += bytes(WIDTH * round(silent * rate))
+        sound += chunk
+    lead = WIDTH * round((start - base) * rate)
+    sound = sound[lead:] if lead >= 0 else bytearray(-lead) + sound
+    if stop < float("inf"):
+        del sound[WIDTH * round((stop - start) * rate) :]
+    if not sound:
+        raise VideoError("has no sound there that could be decoded")
+    return {}, [bytes(sound)]
+
+
+def resampled(stream: av.audio.AudioStream, rate: int) -> Iterator[tuple[float | None, bytes]]:
+    """The stream's frames as 16 bit mono at ``rate``, each with its time in the container."""
+    kind: tuple[str, str, int] | None = None
+    resampler: Any = None
+    for _, frame in frames_of(stream):
+        if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
+            kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
+        yield frame.time, joined(resampler.resample(frame))
+    if resampler is not None:
+        yield None, joined(resampler.resample(None))
+
+
+def joined(frames: list[av.AudioFrame]) -> bytes:
+    return b"".join(bytes(frame.planes[0])[: WIDTH * frame.samples] for frame in frames)

@@ -1,0 +1,1 @@
+"""Frozen image encoders: frames to patch features."""

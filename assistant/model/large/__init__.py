@@ -1,0 +1,1 @@
+"""Paper-scale backends: InstructBLIP checkpoints from the hub or a folder."""

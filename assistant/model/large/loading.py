@@ -1,0 +1,215 @@
+"""Load a paper-scale model by name, hub id or folder, in the precision that fits.
+
+The plan is made from the memory that is free, told, and tried; where it does not hold after all,
+one step down is taken, and told.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from assistant.errors import InputError, ModelError, WeightsError
+from assistant.model.assistant import VideoAssistant
+from assistant.model.large.checkpoint import FILES, Checkpoint
+from assistant.model.large.instructblip import build, sizes_of_checkpoint
+from assistant.model.memory import AUTO, CONTEXT, Plan, choose_plan, free_memory, step_down
+from assistant.model.quantization import QUANTIZATIONS, check_quantization
+from assistant.weights import store as weights_store
+from assistant.weights.presets import model_name, preset_of, read_presets, terms_once
+
+__all__ = [
+    "DEVICES",
+    "PRECISIONS",
+    "Tell",
+    "checkpoint_folder",
+    "choose_device",
+    "load_paper_scale",
+]
+
+Tell = Callable[[str], None]
+"""Gets what a person should know, a line each."""
+
+DEVICES = (AUTO, "cpu", "cuda")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LARGE = 1e9  # parameters: a processor answers in minutes
+SMALL_FILES = ("*.json", "*.model", "*.txt", "qformer_tokenizer/*")
+WEIGHTS = ("*.safetensors", "*.bin")  # the second only where there is none of the first
+REHEARSED = 2  # tokens that are said in a rehearsal
+
+
+def load_paper_scale(
+    model: str,
+    *,
+    precision: str = AUTO,
+    quantize: str = AUTO,
+    device: str = AUTO,
+    attention: str = "sdpa",
+    frames: int = 8,
+    context: int = CONTEXT,
+    tell: Tell | None = None,
+) -> VideoAssistant:
+    """The model that ``model`` names, ready to ask; its checkpoint is fetched where it is absent.
+
+    Args:
+        quantize: none, 8bit, 4bit, or auto: what fits into the free memory.
+        device: auto is a GPU, where there is one. frames, context: what there must be room for.
+        tell: gets the terms, the plan, and a step down.
+
+    Raises:
+        InputError: an unknown model or option. WeightsError: the checkpoint is not there, damaged,
+            or of another architecture. ModelError: no CUDA, no bitsandbytes, not enough memory.
+    """
+    if quantize not in (AUTO, *QUANTIZATIONS):
+        raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
+    place = choose_device(device, large=True)
+    terms = None if tell is None else terms_once(model)
+    tell = tell or _silence
+    if terms is not None:
+        tell(terms)
+    checkpoint = Checkpoint(checkpoint_folder(model))
+    kind = checkpoint.config["text_config"]["model_type"]
+    dtype = _dtype(precision, place, kind)
+    sizes = sizes_of_checkpoint(checkpoint)
+    on_gpu = place.type == "cuda"
+    plan = choose_plan(
+        sizes,
+        free_memory(place),
+        quantize=quantize,
+        dtype_bytes=dtype.itemsize,
+        frames=frames,
+        context=context,
+        on_gpu=on_gpu,
+    )
+    tell(f"{model_name(model)} on {place.type}, {plan.as_text(sizes, free_memory(place))}")
+    if not on_gpu and sizes.parameters > LARGE:
+        tell("no GPU with CUDA is used: an answer takes minutes")
+    make = partial(
+        _make,
+        checkpoint.folder,
+        model_name(model),
+        dtype=dtype,
+        device=place,
+        attention="sdpa" if on_gpu else attention,
+    )
+    try:
+        return make(plan)
+    except torch.OutOfMemoryError as error:
+        lower = step_down(plan, quantize, on_gpu)
+        if lower is None:
+            raise ModelError(
+                f"not enough memory for {plan.precision}; close what else uses the GPU, or choose "
+                "--quantize auto"
+            ) from error
+    torch.cuda.empty_cache()
+    tell(f"that did not fit after all; one step down: {lower.precision}")
+    try:
+        return make(replace(lower, chunk=max(1, lower.chunk // 2)))
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"not enough memory, not for {lower.precision} either; close what else uses the GPU, "
+            "or take --quantize 4bit, fewer --frames or a smaller model"
+        ) from error
+
+
+def _make(
+    folder: Path,
+    name: str,
+    plan: Plan,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+) -> VideoAssistant:
+    """The model under ``plan``, tried on a GPU. Raises torch.OutOfMemoryError, ModelError."""
+    for bits in {plan.llm_bits, plan.encoder_bits}:
+        check_quantization(bits, device)
+    model = build(Checkpoint(folder), name, plan, dtype=dtype, device=device, attention=attention)
+    return _tried(model, plan.frames, plan.context)
+
+
+def _tried(model: VideoAssistant, frames: int, context: int) -> VideoAssistant:
+    """On a GPU: ask once about as many frames and as long a text as was planned for."""
+    if model.qformer.queries.device.type == "cuda":
+        pictures = np.zeros((frames, 64, 64, 3), np.uint8)
+        seen = model.encoder(pictures).patches[None]
+        with torch.inference_mode():
+            visual = model.visual_tokens(seen, ["?"])
+            room = max(1, context - visual.shape[1] - REHEARSED)
+            model.llm.complete(visual, [torch.ones(room, dtype=torch.long)], REHEARSED)
+    return model
+
+
+def choose_device(device: str, *, large: bool) -> torch.device:
+    """Where a model computes; "auto" is a GPU for a ``large`` one, where there is one.
+
+    Raises:
+        InputError: unknown. ModelError: CUDA is wanted and not there.
+    """
+    if device not in DEVICES:
+        raise InputError(f"device {device!r} is unknown; choose one of {', '.join(DEVICES)}")
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        built = "is not usable here" if torch.version.cuda else "is not in this build of torch"
+        raise ModelError(
+            f"CUDA {built}; install torch for your GPU and its driver, or choose --device cpu"
+        )
+    if device == "cuda" or (large and there and device == AUTO):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # one of several
+    return torch.device("cpu")
+
+
+def checkpoint_folder(model: str) -> Path:
+    """The folder with the checkpoint of a preset, a hub id or a folder.
+
+    Raises:
+        InputError: ``model`` is none of these. WeightsError: it cannot be fetched.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    preset = preset_of(model)
+    source = preset.hub if preset is not None and model == model_name(model) else model
+    owner, _, rest = source.partition("/")
+    if not owner.strip(".~") or not rest or "/" in rest:
+        known = ", ".join(("mini", *read_presets().presets))
+        what = "there is no such folder" if "/" in model else "is unknown"
+        raise InputError(
+            f"model {model!r}: {what}; known are {known}, or give a hub id (owner/name) or the "
+            "folder of an InstructBLIP checkpoint"
+        )
+    for weights in WEIGHTS:
+        folder = weights_store.ensure_hub(source, patterns=[*SMALL_FILES, weights])
+        if any((folder / name).is_file() for names in FILES for name in names):
+            return folder
+    raise WeightsError(f"{source}: holds no weights; name an InstructBLIP checkpoint")
+
+
+def _dtype(precision: str, device: torch.device, kind: str) -> torch.dtype:
+    """What the frozen parts compute in.
+
+    Raises:
+        InputError: unknown, or one in which T5 overflows.
+    """
+    if precision == AUTO:
+        if device.type == "cuda":
+            bf16 = kind == "t5" or torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if bf16 else torch.float16
+        fast = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return torch.bfloat16 if fast else torch.float32
+    if precision not in PRECISIONS:
+        wanted = ", ".join([AUTO, *PRECISIONS])
+        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
+    if precision == "fp16" and kind == "t5":
+        raise InputError("precision fp16: Flan-T5 overflows in it; choose bf16 or fp32")
+    return PRECISIONS[precision]
+
+
+def _silence(line: str) -> None:
+    """Nobody listens."""

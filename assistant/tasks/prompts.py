@@ -1,0 +1,211 @@
+"""Strict loader of task prompts (``prompts/<task>.yaml``): which text goes into which model.
+
+    name: chat                  # the file's name
+    description: ...            # one line for a list of tasks
+    fusion: |                   # text into the Q-Former
+      {question}
+    prompt: |                   # text into the LLM
+      {question}
+    examples: [...]             # questions to try
+    max_new_tokens: 64
+    question: ...               # optional: asked where the person asks nothing
+    choices: [...]              # optional: the only answers
+
+A template is blocks, parted by blank lines and joined by newlines. ``{question}``, ``{dialogue}``,
+``{target}`` (its last line, "..." where nothing is said), ``{context}`` (the lines before that),
+``{previous}`` (the last turn), ``{choices}`` and ``{attributes}`` (things that the encoder's
+classifier finds) are filled in; a block whose fields are all empty is left out whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from assistant.core.resources import prompts_dir
+from assistant.errors import ConfigError
+
+__all__ = ["VARIABLES", "TaskPrompt", "list_prompts", "load_prompt"]
+
+VARIABLES = ("question", "dialogue", "target", "context", "previous", "choices", "attributes")
+MAX_NEW_TOKENS = 1024
+PATH_LIKE = re.compile(r"[/\\]|\.ya?ml$")
+
+
+@dataclass(frozen=True)
+class TaskPrompt:
+    """One task's texts. Raises ``ConfigError`` where a template names an unknown field."""
+
+    name: str
+    description: str
+    fusion: str
+    prompt: str
+    examples: tuple[str, ...]
+    max_new_tokens: int
+    question: str | None = None
+    choices: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for template in ("fusion", "prompt"):
+            for field in _template_fields(getattr(self, template), f"{self.name}.{template}"):
+                if field not in VARIABLES:
+                    raise ConfigError(
+                        f"prompt {self.name}: {template} names {{{field}}}: "
+                        f"wanted one of {', '.join(VARIABLES)}"
+                    )
+
+    def render_fusion(self, **variables: str) -> str:
+        """The Q-Former's text. Raises ``ConfigError`` for a missing or an unknown variable."""
+        return self._render("fusion", variables)
+
+    def render_prompt(self, **variables: str) -> str:
+        """The LLM's text. Raises ``ConfigError`` for a missing or an unknown variable."""
+        return self._render("prompt", variables)
+
+    def save(self, folder: Path) -> Path:
+        """Write ``folder/<name>.yaml``, atomically."""
+        import yaml
+
+        path = folder / f"{self.name}.yaml"
+        data = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+            if value is not None
+        }
+        part = path.with_suffix(".part")
+        part.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
+        part.replace(path)
+        return path
+
+    def _render(self, template: str, variables: dict[str, str]) -> str:
+        unknown = sorted(variables.keys() - set(VARIABLES))
+        if unknown:
+            raise ConfigError(
+                f"prompt {self.name}: unknown variable '{unknown[0]}': "
+                f"wanted some of {', '.join(VARIABLES)}"
+            )
+        blocks = []
+        for block in _blocks(getattr(self, template)):
+            used = _template_fields(block, f"{self.name}.{template}")
+            missing = [field for field in used if field not in variables]
+            if missing:
+                raise ConfigError(
+                    f"prompt {self.name}: {template} needs '{missing[0]}', which was not given"
+                )
+            if not used or any(variables[field].strip() for field in used):
+                values = {field: variables[field].strip() for field in used}
+                blocks.append(block.format(**values).strip())
+        return "\n".join(blocks)
+
+
+def load_prompt(name_or_path: str | Path) -> TaskPrompt:
+    """A shipped prompt by its name, or any by the path of its file.
+
+    Raises ``ConfigError`` for a file that is missing, damaged, or has an unknown or missing key.
+    """
+    path = Path(name_or_path)
+    if not isinstance(name_or_path, Path) and not PATH_LIKE.search(name_or_path):
+        if name_or_path not in list_prompts():
+            raise ConfigError(
+                f"no task is called '{name_or_path}': wanted one of {', '.join(list_prompts())}, "
+                "or the path of a prompt file (.yaml)"
+            )
+        path = prompts_dir() / f"{name_or_path}.yaml"
+    return _from_data(_read(path), path)
+
+
+def list_prompts() -> tuple[str, ...]:
+    """Names of the shipped prompts."""
+    return tuple(sorted(path.stem for path in prompts_dir().glob("*.yaml")))
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise ConfigError(f"prompt file {path} cannot be read ({why}): wanted YAML text") from error
+    try:
+        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        raise ConfigError(f"prompt file {path} is not valid YAML: {why}") from error
+    if isinstance(node, yaml.MappingNode):  # safe_load keeps the last of two equal keys
+        keys = [key.value for key, _ in node.value]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            raise ConfigError(f"prompt file {path}: the key '{twice[0]}' is there twice: keep one")
+    return data
+
+
+def _from_data(data: Any, path: Path) -> TaskPrompt:
+    keys = {field.name: field for field in fields(TaskPrompt)}
+    if not isinstance(data, dict):
+        raise ConfigError(f"prompt file {path}: wanted the keys {', '.join(keys)}")
+    unknown = [str(key) for key in data if key not in keys]
+    if unknown:
+        raise ConfigError(
+            f"prompt file {path}: unknown key '{unknown[0]}': wanted {', '.join(keys)}"
+        )
+    for key, field in keys.items():
+        if key not in data and field.default is MISSING:
+            raise ConfigError(f"prompt file {path}: the key '{key}' is missing")
+    values = {key: _checked(key, value, path) for key, value in data.items()}
+    if values["name"] != path.stem:
+        raise ConfigError(
+            f"prompt file {path}: name is '{values['name']}': wanted '{path.stem}', as the file"
+        )
+    return TaskPrompt(**values)
+
+
+def _checked(key: str, value: Any, path: Path) -> Any:
+    if key in ("examples", "choices"):
+        least = 2 if key == "choices" else 1
+        if (
+            not isinstance(value, list)
+            or len(value) < least
+            or not all(isinstance(text, str) and text.strip() for text in value)
+        ):
+            raise ConfigError(
+                f"prompt file {path}: {key} is {value!r:.60}: "
+                f"wanted a list of {least} or more texts"
+            )
+        return tuple(text.strip() for text in value)
+    if key == "max_new_tokens":
+        if type(value) is not int or not 1 <= value <= MAX_NEW_TOKENS:
+            raise ConfigError(
+                f"prompt file {path}: max_new_tokens is {value!r:.60}: "
+                f"wanted a whole number from 1 to {MAX_NEW_TOKENS}"
+            )
+        return value
+    if not isinstance(value, str) or not value.strip():
+        raise ConfigError(f"prompt file {path}: {key} is {value!r:.60}: wanted text")
+    return value.strip()
+
+
+def _blocks(template: str) -> list[str]:
+    return re.split(r"\n(?:[ \t]*\n)+", template.strip())
+
+
+def _template_fields(template: str, where: str) -> list[str]:
+    """Names in braces. Raises ``ConfigError`` for anything in braces that is not a bare name."""
+    try:
+        parsed = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigError(
+            f"prompt {where}: {error}: wanted fields like {{question}}, and {{{{ for a brace"
+        ) from error
+    names = []
+    for _, name, spec, conversion in parsed:
+        if name is None:
+            continue
+        if spec or conversion or not name.isidentifier():
+            raise ConfigError(f"prompt {where}: field {{{name}}}: wanted a bare name in braces")
+        names.append(name)
+    return names

@@ -1,0 +1,1 @@
+"""``assistant finetune`` and ``assistant pretrain``: examples, losses, one loop."""

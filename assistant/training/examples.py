@@ -1,0 +1,183 @@
+"""Training data as the models take it: texts of each item, in batches that a seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from assistant.data.items import Item
+from assistant.model.assistant import VideoAssistant
+from assistant.tasks.prompts import TaskPrompt
+from assistant.tasks.recipes import Recipe, Training
+from assistant.training.clips import ClipRef, ClipTable, clip_of
+from assistant.training.generated import is_generated, known_of
+from assistant.training.losses.motion import Moved
+from assistant.training.losses.naming import named_place
+from assistant.training.losses.walking import Walked
+from assistant.vqa.request import Request, compose
+
+__all__ = [
+    "Asked",
+    "Example",
+    "draw",
+    "drawn",
+    "make_examples",
+    "split_items",
+    "steps_per_epoch",
+]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item: what is asked with and without attributes, and what is right."""
+
+    clip: str | None  # key in the table; None: text alone
+    shown: Request
+    bare: Request  # without attributes
+    answer: str
+    choices: tuple[str, ...]
+    type: str
+    known: Moved | Walked | None = None  # of generated clips
+    named: int | None = None  # of `assistant.training.losses.naming`
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An example with the texts that were drawn for it."""
+
+    example: Example
+    request: Request
+
+
+def make_examples(
+    items: Sequence[Item],
+    prompt: TaskPrompt,
+    model: VideoAssistant,
+    table: ClipTable | None,
+    keys: dict[ClipRef, str],
+    recipe: Recipe,
+) -> list[Example]:
+    """The examples of ``items``.
+
+    Raises:
+        InputError: a question that is too long, or choices that cannot be.
+    """
+    made = []
+    told: dict[Path, dict[str, Moved | Walked]] = {}
+    encoded = recipe.frames * recipe.training.jitter
+    for item in items:
+        ref = clip_of(item) if recipe.frames else None
+        key = None if ref is None else keys[ref]
+        lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
+        seen = ""
+        if key is not None and table is not None and "attributes" not in recipe.without:
+            seen = table.attributes(key)
+        shown, bare = (
+            compose(
+                prompt,
+                model,
+                item.question,
+                lines=lines,
+                attributes=attributes,
+                choices=item.choices,
+                fused="fusion" not in recipe.without,
+            )
+            for attributes in (seen, "")
+        )
+        known = None
+        if recipe.training.motion and item.video is not None and is_generated(item.video):
+            if item.video not in told:
+                told[item.video] = known_of(item.video, encoded)
+            known = told[item.video].get(item.question)
+        choices = item.choices or ()
+        named = named_place(item.question, choices, item.answer)
+        made.append(Example(key, shown, bare, item.answer, choices, item.type, known, named))
+    return made
+
+
+def split_items(items: Sequence[Item], recipe: Recipe) -> tuple[list[Item], list[Item]]:
+    """Training and dev items; without a dev split a share of the clips is set aside for it.
+
+    Test items are in neither.
+    """
+    train = [item for item in items if item.split in (None, "train")]
+    dev = [item for item in items if item.split == "dev"]
+    if dev or len(train) < 2:
+        return train, dev
+    groups = sorted({_group(item) for item in train})
+    rng = np.random.default_rng(recipe.training.seed)
+    count = max(1, round(len(groups) * recipe.training.dev_share))
+    aside = {groups[place] for place in rng.permutation(len(groups))[:count]}
+    if len(aside) == len(groups):
+        return train, []
+    return (
+        [item for item in train if _group(item) not in aside],
+        [item for item in train if _group(item) in aside],
+    )
+
+
+def drawn(items: Sequence[Item], recipe: Recipe) -> list[Item]:
+    """At most ``dev_most`` of the items, the same ones every time."""
+    rng = np.random.default_rng(recipe.training.seed)
+    places = rng.permutation(len(items))[: recipe.training.dev_most]
+    return [items[place] for place in sorted(places)]
+
+
+def _group(item: Item) -> str:
+    """Items about one clip stay on one side."""
+    return str(item.id) if item.video is None else str(item.video)
+
+
+def steps_per_epoch(count: int, size: int, training: Training) -> int:
+    """Steps of an epoch of ``count`` examples in all, the last one perhaps smaller."""
+    return -(-(training.epoch_examples or count) // size)
+
+
+def draw(
+    examples: Sequence[Example], recipe: Recipe, size: int, epoch: int
+) -> Iterator[list[Asked]]:
+    """The batches of an epoch; they depend on nothing but these arguments."""
+    seed = recipe.training.seed
+    rng = np.random.default_rng((seed, epoch))
+    order = _order([example.type for example in examples], recipe.training, epoch)
+    shown = rng.random(len(order)) < recipe.training.attributes_kept
+    for start in range(0, len(order), size):
+        batch = zip(order[start : start + size], shown[start : start + size], strict=True)
+        yield [
+            Asked(examples[place], examples[place].shown if named else examples[place].bare)
+            for place, named in batch
+        ]
+
+
+def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:
+    """Places of an epoch's examples; a type's share is its number to the power 1 - balance, times
+    its weight."""
+    taken = training.epoch_examples or len(types)
+    if not training.balance and not training.weights:
+        return _passes(len(types), taken, (training.seed, 1), epoch)
+    names, kinds = np.unique(np.array(types), return_inverse=True)
+    shares = np.bincount(kinds) ** (1.0 - training.balance)
+    shares = shares * [training.weights.get(str(name), 1.0) for name in names]
+    ends = np.rint(taken * np.cumsum(shares) / shares.sum()).astype(int)
+    counts = np.diff(ends, prepend=0)
+    parts = [
+        np.flatnonzero(kinds == kind)[
+            _passes(int((kinds == kind).sum()), int(counts[kind]), (training.seed, 2, kind), epoch)
+        ]
+        for kind in range(len(names))
+    ]
+    return np.random.default_rng((training.seed, 3, epoch)).permutation(np.concatenate(parts))
+
+
+def _passes(count: int, taken: int, seed: tuple[int, ...], epoch: int) -> np.ndarray:
+    """Places ``(taken,)`` of an epoch: its part of permutations of all ``count``."""
+    if not taken:
+        return np.zeros(0, int)
+    first = epoch * taken
+    passes = range(first // count, -(-(first + taken) // count))
+    orders = [np.random.default_rng((*seed, number)).permutation(count) for number in passes]
+    skipped = first - passes[0] * count
+    return np.concatenate(orders)[skipped : skipped + taken]

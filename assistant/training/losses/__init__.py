@@ -1,0 +1,1 @@
+"""What is learned beside the LLM's own loss; a file each."""

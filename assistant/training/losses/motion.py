@@ -1,0 +1,99 @@
+"""Dense supervision of motion on generated clips: every cell says what becomes of its object.
+
+A clip's questions say little about it each; how its objects move is known. In every frame the
+queries that are laid over the picture as a grid (``cells``) say whether the object in their cell
+moves in this clip, and whether it is one that the question is about; pooled over frames, the query
+that begins the answer says how far the objects get that the question names, and when they start.
+Linear heads, used in training only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
+
+__all__ = ["MotionSupervision", "Moved"]
+
+PHRASES = 2  # of a question, at most, whose objects are asked for
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What is known about one question on one clip of T frames and M objects."""
+
+    places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
+    about: Sequence[Sequence[int]]  # objects that each phrase of the question names
+    starts: Sequence[float]  # M, share of the clip after which each moves; 1: it never does
+
+    def at(self, frames: Sequence[int]) -> Moved:
+        """What is known of those frames alone."""
+        return replace(self, places=[self.places[frame] for frame in frames])
+
+    def path(self, index: int) -> tuple[float, float]:
+        """From where an object is in the first frame to where it is in the last."""
+        (x, y), (to_x, to_y) = self.places[0][index], self.places[-1][index]
+        return to_x - x, to_y - y
+
+
+class MotionSupervision(nn.Module):
+    """Scalar loss of the last layer's queries."""
+
+    def __init__(self, queries: int, width: int) -> None:
+        super().__init__()
+        self.first = queries // 2
+        self.side = math.isqrt(queries - self.first)
+        self.cells = nn.Linear(width, 2)  # moves, is asked about
+        self.named = nn.Linear(width, 3 * PHRASES)  # across, down, start
+
+    def forward(self, states: Tensor, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
+        """
+        Args:
+            states: ``(B, T, L, D)``. pooled: ``(B, L, D)``. known: one per row.
+        """
+        return self._of_cells(states, known) + self._of_named(pooled, known)
+
+    def _of_cells(self, states: Tensor, known: Sequence[Moved]) -> Tensor:
+        where: list[tuple[int, int, int]] = []
+        wanted: list[tuple[float, float]] = []
+        for row, moved in enumerate(known):
+            count = len(moved.places[0])
+            asked = {index for indices in moved.about for index in indices}
+            told = [
+                (float(moved.path(index) != (0.0, 0.0)), float(index in asked))
+                for index in range(count)
+            ]
+            for frame, places in enumerate(moved.places[: states.shape[1]]):
+                found: dict[int, tuple[float, float]] = {}
+                nearest_last = sorted(range(len(places)), key=lambda index: places[index][1])
+                for index in nearest_last:
+                    x, y = places[index]
+                    if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
+                        found[cell_of(x, y, self.side)[0]] = told[index]
+                where += [(row, frame, self.first + cell) for cell in found]
+                wanted += found.values()
+        if not where:
+            return states.new_zeros((), dtype=torch.float32)
+        rows, frames, queries = torch.tensor(where, device=states.device).T
+        scores = self.cells(states[rows, frames, queries].float())
+        return F.binary_cross_entropy_with_logits(scores, torch.tensor(wanted).to(scores))
+
+    def _of_named(self, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
+        at = [
+            (row, phrase, *moved.path(indices[0]), moved.starts[indices[0]])
+            for row, moved in enumerate(known)
+            for phrase, indices in enumerate(moved.about[:PHRASES])
+            if len(indices) == 1
+        ]
+        if not at:
+            return pooled.new_zeros((), dtype=torch.float32)
+        rows, phrases, *known_of = zip(*at, strict=True)
+        told = self.named(pooled[:, 0].float()).unflatten(-1, (PHRASES, 3))
+        wanted = torch.tensor(known_of, device=pooled.device).T
+        return PLACE_WEIGHT * (told[list(rows), list(phrases)] - wanted).abs().mean()

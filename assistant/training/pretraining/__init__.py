@@ -1,0 +1,1 @@
+"""``assistant pretrain``: mini's base weights from images and text."""

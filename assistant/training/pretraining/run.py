@@ -1,0 +1,151 @@
+"""``assistant pretrain``: the image Q-Former, first without the LLM, then through it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from assistant.core.config import from_yaml
+from assistant.errors import InputError
+from assistant.model.assistant import VideoAssistant
+from assistant.model.loading import (
+    BASE_CONFIG,
+    BASE_WEIGHTS,
+    build_model,
+    load_trained,
+    save_trained,
+)
+from assistant.training.curves import draw_curves
+from assistant.training.pretraining.config import PretrainConfig
+from assistant.training.pretraining.features import FeatureTable, Photos, photo_views
+from assistant.training.pretraining.samples import (
+    Sample,
+    match_samples,
+    photo_samples,
+    scene_samples,
+)
+from assistant.training.pretraining.trainer import CHECKPOINT, LOG, Data, Trainer
+from assistant.training.pretraining.words import WordTruths
+
+__all__ = ["run"]
+
+BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
+REASONING = ("count", "existence", "position", "relation")  # types of questions about scenes
+
+
+def run(
+    config_file: Path,
+    photos: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
+    phase: int = 1,
+) -> Path:
+    """Pretrain as ``config_file`` says; returns the folder of the finished weights.
+
+    ``out`` holds the feature tables, the checkpoint, ``log.jsonl`` and at the end ``base/``.
+
+    Args:
+        resume: go on with the run in ``out``.
+        start: a folder of base weights to begin with, at ``phase`` (from 1), instead of nothing.
+    Raises:
+        InputError: ``out`` holds a run and ``resume`` is False, or there is no such phase.
+        WeightsError: ``start`` holds no weights of this config.
+    """
+    config = from_yaml(PretrainConfig, config_file)
+    if not 1 <= phase <= len(config.phases):
+        raise InputError(f"phase is {phase}; {config_file} has {len(config.phases)}")
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
+    seed_everything(config.seed)
+    model = build_model(config.model, attention="eager", seed=config.seed)
+    if start is not None:
+        load_trained(model.qformer, start / BASE_WEIGHTS)
+    data = prepare(config, model, photos, out)
+    trainer = Trainer(config, model, data, out)
+    trainer.phase = phase - 1
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+    trainer.run()
+    base = out / "base"
+    base.mkdir(exist_ok=True)
+    save_trained(trainer.averages, base / BASE_WEIGHTS)
+    model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
+    (base / BASE_CONFIG).write_text(model_yaml)
+    shutil.copyfile(config_file, base / BASE_RECIPE)
+    draw_curves(out / LOG, base / CURVES)
+    return base
+
+
+def seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Path) -> Data:
+    """Encode photos and scenes where that was not done yet, and make the questions."""
+    photos = Photos(folder)
+    features = out / "features"
+    train, dev = photos.splits["train"], photos.splits["dev"]
+    seed = config.seed
+
+    def pictures() -> Iterator[tuple[str, np.ndarray]]:
+        yield from photo_views(photos.pictures(train), seed)
+        yield from photos.pictures(dev)
+
+    photo_table = FeatureTable.open(
+        features / "photos.npy", model.encoder, pictures(), 4 * len(train) + len(dev), "photos"
+    )
+
+    def asked(split: str) -> dict[str, list[Sample]]:
+        return photo_samples(
+            photos, split, config.prompts, seed, features / f"photos-{split}.jsonl"
+        )
+
+    scenes, scene_train, objects = scene_samples(
+        features / "scenes-train.npy",
+        model.encoder,
+        config.scenes,
+        seed,
+        "train",
+        config.scene_rounds,
+    )
+    scenes_dev, scene_dev, dev_objects = scene_samples(
+        features / "scenes-dev.npy", model.encoder, config.dev_scenes, seed, "dev"
+    )
+    objects = {**objects, **dev_objects}
+    return Data(
+        tables=(photo_table, scenes, scenes_dev),
+        train={
+            **asked("train"),
+            **by_reasoning(scene_train),
+            "match": match_samples(photos, "train", seed),
+        },
+        dev={
+            **asked("dev"),
+            **by_reasoning(scene_dev),
+            "match": match_samples(photos, "dev", seed),
+        },
+        objects=objects,
+        encoder=model.encoder,
+        truths=WordTruths(
+            model.qformer_tokenizer,
+            {**photos.captions_of("train"), **photos.captions_of("dev")},
+            objects,
+        ),
+    )
+
+
+def by_reasoning(scenes: list[Sample]) -> dict[str, list[Sample]]:
+    """All samples of scenes, and once more those whose answer is not read off one object."""
+    return {"scene": scenes, "reasoning": [s for s in scenes if s.type in REASONING]}

@@ -1,0 +1,1 @@
+"""MTransLLAMA as a person meets it: one clip or dialogue, one conversation, its answers."""

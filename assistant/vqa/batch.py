@@ -1,0 +1,207 @@
+"""Many questions from a JSONL file: one model, each clip decoded once, several of its questions
+answered at once, resumable.
+
+``read_questions`` checks the whole input first; ``answer_all`` works through what is not answered
+yet, clip by clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.core.checks import check_choices, check_range
+from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_records, text
+from assistant.core.results import Results
+from assistant.dialogue.subtitles import Dialogue, parse_dialogue
+from assistant.errors import AssistantError, InputError, VideoLimitError
+from assistant.vqa.request import find_task
+from assistant.vqa.together import AT_ONCE, answer_together
+
+if TYPE_CHECKING:
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.session import Assistant, Session
+
+__all__ = ["Options", "Question", "answer_all", "read_questions"]
+
+REQUIRED = ("id", "video", "question")
+OPTIONAL = ("dialogue", "start", "end", "task", "choices")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One checked line of the input."""
+
+    id: str | int
+    video: Path | None  # None: it is about its dialogue alone
+    question: str
+    dialogue: Dialogue | None = None
+    start: float | None = None  # seconds
+    end: float | None = None
+    task: str | None = None
+    choices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every question that does not say otherwise."""
+
+    frames: int = 8
+    decoder: str = "auto"
+    task: str = "auto"
+    adapter: str = "auto"
+    max_new_tokens: int | None = None
+    transcribe: bool = False
+    without: tuple[str, ...] = ()  # parts of the model
+
+
+def read_questions(path: Path, model: str = "mini") -> list[Question]:
+    """Every question in ``path``; a relative video lies beside it, else in the working directory.
+
+    Args:
+        model: whose adapters' tasks a question may name.
+    Raises:
+        InputError: the file cannot be read, or some lines are wrong: all of them are named.
+    """
+    return read_records(
+        path,
+        lambda data: _question(data, path.parent, model),
+        unit="question",
+        outcome="nothing was asked",
+    )
+
+
+def answer_all(
+    assistant: Assistant,
+    questions: Sequence[Question],
+    results: Results,
+    options: Options = Options(),
+) -> Iterator[dict[str, Any]]:
+    """Ask what ``results`` lacks, clip by clip, some questions of a clip at a time; write and
+    yield one record per question.
+
+    A question that fails gives ``{"id", "error"}``, and the rest goes on.
+
+    Raises:
+        ConfigError: the task in ``options``. InputError: the results cannot be written.
+    """
+    find_task(options.task, assistant.name)
+    clips: dict[Path | None, list[Question]] = {}
+    for question in questions:
+        if question.id not in results.done:
+            clips.setdefault(question.video, []).append(question)
+    for group in clips.values():
+        clip = _Clip(assistant, options)
+        for start in range(0, len(group), AT_ONCE):
+            some = group[start : start + AT_ONCE]
+            told = zip(some, clip.answer(some), strict=True)
+            records = [{"id": question.id, **rest} for question, rest in told]
+            for record in records:  # all of them before anybody may stop
+                results.write(record)
+            yield from records
+
+
+class _Clip:
+    """A clip whose questions are answered side by side, each as the first about it."""
+
+    def __init__(self, assistant: Assistant, options: Options) -> None:
+        self._assistant, self._options = assistant, options
+        self._session: Session | None = None
+        self._stuck: str | None = None  # a clip that took all its time once is not tried again
+
+    def answer(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+        """What the record of each says: an answer, or an error."""
+        begun = [self._begin(question) for question in questions]
+        answers = [one for one in begun if not isinstance(one, str)]
+        if len(answers) > 1:
+            try:
+                answer_together(answers)
+            except Exception:  # of one of them: each is asked alone, and says what it meets
+                begun = [self._begin(question) for question in questions]
+        return [_told(one) for one in begun]
+
+    def _begin(self, question: Question) -> Answer | str:
+        """The answer, not begun; or why there is none."""
+        if self._stuck is not None:
+            return self._stuck
+        try:
+            if self._session is None or question.video is None:
+                self._session = self._open(question)
+            return self._ask(self._session, question)
+        except VideoLimitError as error:
+            self._stuck = str(error)
+            return self._stuck
+        except Exception as error:
+            return _failure(error)
+
+    def _open(self, question: Question) -> Session:
+        alone = question.video is None
+        return self._assistant.open(
+            question.video,
+            frames=self._options.frames,
+            decoder=self._options.decoder,
+            dialogue=question.dialogue if alone else None,
+            transcribe=self._options.transcribe and not alone,
+            without=self._options.without,
+        )
+
+    def _ask(self, session: Session, question: Question) -> Answer:
+        session.clear()
+        return session.ask(
+            question.question,
+            task=question.task or self._options.task,
+            adapter=self._options.adapter,
+            choices=question.choices,
+            start=question.start,
+            end=question.end,
+            dialogue=question.dialogue,
+            max_new_tokens=self._options.max_new_tokens,
+        )
+
+
+def _told(answer: Answer | str) -> dict[str, Any]:
+    """The rest of a record."""
+    if isinstance(answer, str):
+        return {"error": answer}
+    try:
+        return answer.as_dict()
+    except Exception as error:
+        return {"error": _failure(error)}
+
+
+def _failure(error: Exception) -> str:
+    """For a record: a fault of ours is no reason to stop the other clips."""
+    if isinstance(error, AssistantError):
+        return str(error)
+    return f"internal error ({type(error).__name__}: {error})"
+
+
+def _question(data: dict[str, Any], folder: Path, model: str) -> Question:
+    """One line, checked. Raises AssistantError saying what is wrong with it."""
+    check_keys(data, REQUIRED, OPTIONAL)
+    video = None if data["video"] is None else text(data, "video")
+    question = text(data, "question")
+    task = data.get("task")
+    if task is not None:
+        if not isinstance(task, str):
+            raise InputError(f"task is {task!r}; give a name")
+        find_task(task, model)
+    dialogue = None if data.get("dialogue") is None else parse_dialogue(data["dialogue"])
+    start, end = (in_seconds(data, key) for key in ("start", "end"))
+    check_range(start, end)
+    if video is None and not dialogue:
+        raise InputError("video is null, and there is no dialogue; give one of them")
+    if video is None and (start, end) != (None, None):
+        raise InputError("video is null; then start and end are a part of nothing, leave them out")
+    return Question(
+        id=data["id"],
+        video=None if video is None else lies_beside(video, folder),
+        question=question,
+        dialogue=dialogue,
+        start=start,
+        end=end,
+        task=task,
+        choices=check_choices(data.get("choices")),
+    )

@@ -1,0 +1,118 @@
+"""The clip of a session: found, decoded and encoded once per range that is looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.core.checks import check_range
+from assistant.dialogue.spoken import Range
+from assistant.errors import InputError
+from assistant.model.features import (
+    ClipFeatures,
+    FeatureKey,
+    FeatureStore,
+    content_digest,
+    encode_clip,
+)
+from assistant.vqa.answer import Answer
+from assistant.vqa.evidence import check_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from assistant.model.assistant import VideoAssistant
+
+__all__ = ["SessionClip"]
+
+MAX_FRAMES = 256
+
+
+class SessionClip:
+    """One clip, or none."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        frames: int,
+        decoder: str,
+        model: VideoAssistant,
+        store: FeatureStore,
+    ) -> None:
+        """``frames``: how many are looked at, whatever the range.
+
+        Raises:
+            InputError: ``frames`` out of its range. VideoError: no such file.
+        """
+        if not 1 <= frames <= MAX_FRAMES:
+            raise InputError(f"frames is {frames}; choose 1 to {MAX_FRAMES}")
+        self.path = path
+        self.notes: tuple[str, ...] = ()  # for the person who asks
+        self._frames, self._decoder = frames, decoder
+        self._model, self._store = model, store
+        self._digest = "" if path is None else content_digest(path)
+        self._seen: dict[Range, ClipFeatures] = {}
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the whole clip. Raises InputError: there is none."""
+        from assistant.media.video import probe
+
+        for clip in self._seen.values():
+            return clip.duration
+        return probe(self._there()).duration
+
+    def look(self, where: Range) -> ClipFeatures:
+        """What the encoder sees in the range.
+
+        Raises:
+            InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
+        """
+        check_range(*where)
+        if where not in self._seen:
+            self._seen[where] = self._load(*where)
+        return self._seen[where]
+
+    def pictures(self, answer: Answer, max_side: int) -> np.ndarray:
+        """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
+
+        Raises:
+            InputError: it looked at none. VideoError: the clip cannot be read any more.
+        """
+        from assistant.media.video import read_clip
+
+        check_frames(answer)
+        start, end = answer.basis.window
+        clip = read_clip(
+            self._there(),
+            frames=self._frames,
+            start=start,
+            end=end,
+            decoder=self._decoder,
+            max_side=max_side,
+        )
+        return clip.frames
+
+    def _there(self) -> Path:
+        if self.path is None:
+            raise InputError("there is no clip to look at, only a dialogue")
+        return self.path
+
+    def _load(self, start: float | None, end: float | None) -> ClipFeatures:
+        """Features of a range, from the store or from the clip itself."""
+        model, store, path = self._model, self._store, self._there()
+        key = FeatureKey(
+            self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
+        )
+        try:
+            found = store.get(key)
+        except OSError:  # put() meets the same and says so
+            found = None
+        if found is not None:
+            return found
+        features = encode_clip(path, key, model)
+        try:
+            store.put(key, features)
+        except OSError as error:
+            self.notes = (f"features are not kept on disk: {error.strerror or error}",)
+        return features

@@ -1,0 +1,103 @@
+"""Draws what an answer rests on: the frames looked at, at their times, and what each one weighs."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from assistant.errors import InputError
+from assistant.vqa.conversation import format_time
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from assistant.vqa.answer import Answer
+
+__all__ = ["FORMATS", "check_frames", "check_picture_path", "draw_evidence", "save_evidence"]
+
+FORMATS = (".png", ".svg", ".pdf")
+FOR, AGAINST = "#2a7f62", "#b5482f"
+LINE = 90  # characters of the title
+
+
+def check_picture_path(path: Path) -> None:
+    """
+    Raises:
+        InputError: ``path`` does not name a picture that can be written.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: is no picture's name; let it end in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: is no folder; make it first")
+
+
+def check_frames(answer: Answer) -> None:
+    """
+    Raises:
+        InputError: ``answer`` rests on text alone.
+    """
+    if not answer.frames:
+        raise InputError(
+            f"{answer.basis.task} answers from text alone, no frame was looked at; "
+            "leave the picture of the evidence out"
+        )
+
+
+def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, path: Path) -> None:
+    """Draw and write it.
+
+    Raises:
+        InputError: ``path`` cannot be written.
+    """
+    check_picture_path(path)
+    figure = draw_evidence(answer, pictures)
+    try:
+        figure.savefig(path, dpi=110)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -> Figure:
+    """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``).
+
+    Raises:
+        InputError: the answer looked at none.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
+
+    check_frames(answer)
+    weights, seconds = answer.evidence(), answer.frames
+    start, end = answer.basis.start or 0.0, answer.basis.end or 0.0
+    count = len(seconds)
+    figure = Figure(figsize=(max(6.0, 1.5 * count), 3.6), layout="constrained")
+    grid = figure.add_gridspec(2, count, height_ratios=(1.2, 1))
+    strongest = max(range(count), key=weights.__getitem__)
+    marked = weights[strongest] > 0
+    for column, (picture, moment) in enumerate(zip(pictures, seconds, strict=True)):
+        frame = figure.add_subplot(grid[0, column])
+        frame.imshow(picture)
+        frame.set_title(format_time(round(moment, 1)), fontsize=8)
+        frame.set(xticks=[], yticks=[])
+        for side in frame.spines.values():
+            side.set(color=FOR if column == strongest and marked else "0.8", linewidth=2.5)
+    bars = figure.add_subplot(grid[1, :])
+    span = max(end - start, 1e-3)
+    colors = [FOR if weight > 0 else AGAINST for weight in weights]
+    bars.bar(seconds, weights, width=0.6 * span / count, color=colors)
+    bars.axhline(0.0, color="0.4", linewidth=0.8)
+    bars.set_xlim(start, start + span)
+    if count == 1:  # a picture: its one bar stands in the middle
+        bars.set_xlim(seconds[0] - span, seconds[0] + span)
+        bars.set_xticks(seconds)
+    bars.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_time(value)))
+    bars.set_ylabel("log-probability\nlost without it", fontsize=8)
+    bars.tick_params(labelsize=8)
+    asked = textwrap.fill(answer.basis.question, LINE)
+    told = textwrap.fill(answer.text, LINE)
+    figure.suptitle(f"{asked}\n{told}", fontsize=10, parse_math=False)
+    return figure

@@ -1,0 +1,147 @@
+"""From a question and what surrounds it to the texts that the model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.core.checks import check_choices
+from assistant.errors import InputError
+from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
+from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
+
+if TYPE_CHECKING:
+    from assistant.model.assistant import VideoAssistant
+    from assistant.vqa.conversation import Turn
+
+__all__ = [
+    "MAX_TURNS",
+    "Request",
+    "compose",
+    "find_task",
+    "takes_attributes",
+    "takes_dialogue",
+]
+
+NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
+SPOKEN = ("dialogue", "target", "context")  # fields of what is said
+MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question as the model takes it."""
+
+    fusion: str  # text into the Q-Former
+    prompt: str  # text into the LLM
+    history: tuple[tuple[str, str], ...]  # (question, answer), oldest first
+    blind_fusion: str  # both texts again without anything that is from the clip
+    blind_prompt: str
+    choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
+    max_new_tokens: int
+    dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
+    adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
+
+    def asked(self) -> dict[str, Any]:
+        """What the model's methods take beside the frames."""
+        return {
+            "fusion": self.fusion,
+            "prompt": self.prompt,
+            "history": self.history,
+            "adapter": self.adapter,
+        }
+
+
+def find_task(name: str | Path, model: str = "mini") -> TaskPrompt:
+    """The prompt of a shipped task, of a file, or of an adapter of ``model``; "auto" is chat.
+
+    Raises:
+        ConfigError: unknown or unusable.
+    """
+    if name == "auto":
+        return load_prompt("chat")
+    if str(name) not in list_prompts() and str(name) in adapter_folders(model):
+        return adapter_prompt(find_adapter(name, model))
+    return load_prompt(name)
+
+
+def compose(
+    task: TaskPrompt,
+    model: VideoAssistant,
+    question: str,
+    *,
+    turns: Sequence[Turn] = (),
+    lines: Sequence[str] = (),
+    attributes: str = "",
+    choices: Sequence[str] | None = None,
+    max_new_tokens: int | None = None,
+    adapter: str | None = None,
+    fused: bool = True,
+) -> Request:
+    """Fill ``task``'s templates; where the Q-Former's text runs out, the oldest lines go first.
+
+    Args:
+        turns: the conversation so far, oldest first.
+        lines: dialogue of the asked range, oldest first.
+        attributes: what the encoder's classifier finds.
+        choices, max_new_tokens: instead of the task's own.
+        adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
+            would have read goes into the LLM's prompt, so that nothing is lost.
+    Raises:
+        InputError: unusable choices, or a question that alone is too long.
+    """
+    previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
+    spoken = lines if "{dialogue}" in task.fusion or "{context}" in task.fusion else ()
+    shown = attributes if "{attributes}" in task.fusion else ""
+    beside = [text for text in (previous, shown) if text]
+    _, dropped = model.fit_fusion([question, *beside, *reversed(spoken)])
+    if dropped > len(beside) + len(spoken):
+        raise InputError(f"the question has {len(question)} characters, too many; shorten it")
+    kept = beside[: len(beside) + len(spoken) - dropped]
+    dropped_lines = min(dropped, len(spoken))
+    chosen = check_choices(task.choices if choices is None else choices)
+    fields = {
+        "question": question,
+        "previous": previous if previous in kept else "",
+        "dialogue": "\n".join(lines[dropped_lines:]),
+        "target": lines[-1] if lines else NO_TARGET,
+        "context": "\n".join(lines[dropped_lines:-1]),
+        "choices": "\n".join(chosen or ()),
+    }
+    blind = fields | {"previous": "", "dialogue": "", "context": "", "target": NO_TARGET}
+    blind["attributes"] = ""
+    fusion = task.render_fusion(**fields, attributes=shown if shown in kept else "")
+    prompt = task.render_prompt(**fields, attributes=attributes)
+    blind_fusion, blind_prompt = task.render_fusion(**blind), task.render_prompt(**blind)
+    if not fused:
+        fusion, prompt = "", _prompt_alone(fusion, prompt)
+        blind_fusion, blind_prompt = "", _prompt_alone(blind_fusion, blind_prompt)
+    return Request(
+        fusion=fusion,
+        prompt=prompt,
+        history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
+        blind_fusion=blind_fusion,
+        blind_prompt=blind_prompt,
+        choices=chosen,
+        max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        dropped_lines=dropped_lines,
+        adapter=adapter,
+    )
+
+
+def _prompt_alone(fusion: str, prompt: str) -> str:
+    """The prompt, with those lines of the fusion text before it that it lacks."""
+    there = set(prompt.splitlines())
+    return "\n".join([*(line for line in fusion.splitlines() if line not in there), prompt])
+
+
+def takes_dialogue(task: TaskPrompt) -> bool:
+    """Whether ``task`` looks at what is said."""
+    return any(f"{{{name}}}" in task.fusion + task.prompt for name in SPOKEN)
+
+
+def takes_attributes(task: TaskPrompt) -> bool:
+    """Whether ``task`` reads what the encoder's classifier finds."""
+    return "{attributes}" in task.fusion or "{attributes}" in task.prompt

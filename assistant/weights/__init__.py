@@ -1,0 +1,1 @@
+"""Weights as files: fetched, verified, kept; paper-scale models by name."""
