@@ -84,7 +84,7 @@ def ask(
     for start in range(0, len(samples), BATCH):
         batch = samples[start : start + BATCH]
         visual = model.visual_tokens(
-            table.patches([s.picture for s in batch]), [s.fusion for s in batch]
+            table.patches([s.picture for s in batch]), [s.qformer_text for s in batch]
         )
         prompts = [model.llm.prompt_ids(s.prompt) for s in batch]
         told += model.llm.complete(visual, prompts, model.llm.config.max_new_tokens)

@@ -275,7 +275,7 @@ def finetuned(model: VideoAssistant, frames: list[int], memory: Memory, idle: in
     learned = model.adapters.trainable("learned")
     model.train()
     optimizer = torch.optim.AdamW(learned.values(), 1e-4)
-    ids, mask = model.fusion_ids([QUESTION] * BATCH)
+    ids, mask = model.qformer_ids([QUESTION] * BATCH)
     prompts = [model.llm.prompt_ids(QUESTION)] * BATCH
     answers = [[model.llm.answer_ids("a dog runs on grass")]] * BATCH
     for count in frames:

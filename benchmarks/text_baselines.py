@@ -171,7 +171,7 @@ def shared_start(texts: Sequence[torch.Tensor]) -> int:
 def as_asked(prompt: TaskPrompt, model: VideoAssistant, item: Item) -> str:
     """The dialogue, and the task's question under it, as the LLM reads without a Q-Former."""
     lines = [line[-SHOWN:] for line in lines_of(item)]
-    plain = replace(prompt, fusion="{dialogue}")
+    plain = replace(prompt, qformer_text="{dialogue}")
     return compose(
         plain, model, item.question, lines=lines, choices=item.choices, fused=False
     ).prompt

@@ -27,7 +27,7 @@ class Asked:
     """One call of ``generate`` or ``score``."""
 
     numbers: list[int]  # of the frames
-    fusion: str
+    qformer_text: str
     prompt: str
     history: tuple[tuple[str, str], ...]
     max_new_tokens: int | None = None
@@ -68,13 +68,13 @@ class ScriptedModel:
         self,
         patches: Tensor | None,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         history: Sequence[tuple[str, str]] = (),
         adapter: str | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[str]:
-        asked = Asked(numbers_in(patches), fusion, prompt, tuple(history), max_new_tokens)
+        asked = Asked(numbers_in(patches), qformer_text, prompt, tuple(history), max_new_tokens)
         self.asked.append(asked)
         words = self.script(asked).split()
         return (word if i == 0 else " " + word for i, word in enumerate(words))
@@ -86,7 +86,7 @@ class ScriptedModel:
         self,
         patches: Tensor | None,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         answers: Sequence[str],
         history: Sequence[tuple[str, str]] = (),
@@ -94,18 +94,18 @@ class ScriptedModel:
         ended: bool = True,
     ) -> list[float]:
         if patches is None:
-            self.blind.append(Asked([], fusion, prompt, tuple(history)))
+            self.blind.append(Asked([], qformer_text, prompt, tuple(history)))
             return [self.blind_scores.get(answer, -9.0) for answer in answers]
         if len(answers) > 1:
-            self.asked.append(Asked(numbers_in(patches), fusion, prompt, tuple(history)))
+            self.asked.append(Asked(numbers_in(patches), qformer_text, prompt, tuple(history)))
         return [self.scores.get(answer, -1.0) for answer in answers]
 
     def visual_tokens(
-        self, patches: Tensor | None, fusion: Sequence[str], adapter: str | None = None
+        self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None
     ) -> list[tuple[Tensor | None, str]]:
-        rows = [None] * len(fusion) if patches is None else list(patches)
-        self.together.append(len(fusion))
-        return list(zip(rows, fusion, strict=True))
+        rows = [None] * len(qformer_text) if patches is None else list(patches)
+        self.together.append(len(qformer_text))
+        return list(zip(rows, qformer_text, strict=True))
 
     def write(self, visual, prompts, histories, max_new_tokens=None) -> list[list[str]]:
         rows = zip(visual, prompts, histories, strict=True)
@@ -113,13 +113,13 @@ class ScriptedModel:
             list(
                 self.generate(
                     patches,
-                    fusion=fusion,
+                    qformer_text=qformer_text,
                     prompt=prompt,
                     history=history,
                     max_new_tokens=max_new_tokens,
                 )
             )
-            for (patches, fusion), prompt, history in rows
+            for (patches, qformer_text), prompt, history in rows
         ]
 
     def weigh(self, visual, prompts, histories, answers) -> list[list[float]]:
@@ -127,19 +127,19 @@ class ScriptedModel:
         return [
             self.score(
                 patches,
-                fusion=fusion,
+                qformer_text=qformer_text,
                 prompt=prompt,
                 history=history,
                 answers=[text for text, _ in some],
             )
-            for (patches, fusion), prompt, history, some in rows
+            for (patches, qformer_text), prompt, history, some in rows
         ]
 
     def occlusion(
         self,
         patches: Tensor,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         answer: str,
         history: Sequence[tuple[str, str]] = (),
@@ -149,10 +149,10 @@ class ScriptedModel:
         self.occluded.append((answer, ended))
         return [number / 100 for number in numbers_in(patches)]
 
-    def routing(self, patches: Tensor | None, *, fusion: str, adapter: str | None) -> list:
+    def routing(self, patches: Tensor | None, *, qformer_text: str, adapter: str | None) -> list:
         return []
 
-    def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
+    def fit_qformer_text(self, parts: Sequence[str]) -> tuple[str, int]:
         kept: list[str] = []
         for part in parts:
             if len(" ".join([*kept, part]).split()) > self.room:

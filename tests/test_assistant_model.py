@@ -44,25 +44,25 @@ def test_visual_tokens_do_not_grow_with_frames(model, patches):
 
 
 def test_streams_an_answer(model, patches):
-    pieces = list(model.generate(patches, fusion="what", prompt="what"))
+    pieces = list(model.generate(patches, qformer_text="what", prompt="what"))
     assert "".join(pieces).strip()
 
 
 def test_scores_are_log_probabilities_and_depend_on_the_picture(model, patches):
-    ask = {"fusion": "is it", "prompt": "is it", "answers": ["yes", "no"]}
+    ask = {"qformer_text": "is it", "prompt": "is it", "answers": ["yes", "no"]}
     seen = model.score(patches, **ask)
     assert all(score < 0 for score in seen)
     assert seen != model.score(None, **ask)
 
 
 def test_a_beginning_is_scored_without_its_end(model, patches):
-    ask = {"fusion": "is it", "prompt": "is it", "answers": ["yes"]}
+    ask = {"qformer_text": "is it", "prompt": "is it", "answers": ["yes"]}
     (whole,), (begun,) = (model.score(patches, **ask, ended=ended) for ended in (True, False))
     assert whole != begun
 
 
 def test_fusion_text_drops_the_last_parts_first(model):
-    text, dropped = model.fit_fusion(["question", "recent", "x" * 30])
+    text, dropped = model.fit_qformer_text(["question", "recent", "x" * 30])
     assert (text, dropped) == ("question\nrecent", 1)
-    ids, mask = model.fusion_ids([text, "y" * 90])
+    ids, mask = model.qformer_ids([text, "y" * 90])
     assert ids.shape == mask.shape == (2, 40)

@@ -96,7 +96,7 @@ def test_a_record_says_what_the_answer_rests_on(mini, model, clips, tmp_path):
     assert (record["task"], record["dialogue_source"]) == ("chat", "given")
     assert (record["model"], record["adapter"]) == ("scripted", None)
     assert record["seconds"] >= 0
-    assert "ANN: Hello." in model.asked[0].fusion
+    assert "ANN: Hello." in model.asked[0].qformer_text
 
 
 def test_a_question_may_be_about_its_dialogue_alone(mini, model, clips, tmp_path):
@@ -109,7 +109,7 @@ def test_a_question_may_be_about_its_dialogue_alone(mini, model, clips, tmp_path
     records = {record["id"]: record for record in run(mini, questions, tmp_path / "out.jsonl")}
     assert records[1]["frames"] == [] and records[1]["dialogue_source"] == "given"
     assert "I see" in records[2]["answer"] and len(model.encoded) == 1
-    said = [asked.fusion for asked in model.asked if asked.numbers == []]
+    said = [asked.qformer_text for asked in model.asked if asked.numbers == []]
     assert "ANN: Hello." in said[0] and "Bye." not in said[0]
     assert "BOB: Bye." in said[1] and "Hello" not in said[1]
 

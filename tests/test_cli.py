@@ -97,7 +97,7 @@ class TestAsk:
         (tmp_path / "said.txt").write_text("ANN: Hello.")
         _, _, err = run(capsys, "ask", clip, "Who speaks?", option, tmp_path / "said.txt")
         assert "dialogue: file:said.txt" in err
-        assert "ANN: Hello." in model.asked[0].fusion
+        assert "ANN: Hello." in model.asked[0].qformer_text
 
     def test_warnings_are_shown(self, loads, model, clip, capsys, tmp_path):
         model.room = 3

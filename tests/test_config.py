@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, ClassVar
 
 import pytest
 
@@ -46,3 +47,21 @@ def test_files_that_are_missing_or_no_yaml(tmp_path):
     with pytest.raises(ConfigError, match="is not YAML") as error:
         from_yaml(ModelConfig, bad)
     assert "\n" not in str(error.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    """A config whose file format has a past."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"rate": "lr"}
+    RETIRED: ClassVar[dict[str, Any]] = {"reuse": True}
+
+    lr: float = 0.1
+
+
+def test_files_of_earlier_versions_load_or_say_why_not():
+    assert from_mapping(Grown, {"rate": 0.5, "reuse": True}, "recipe.yaml").lr == 0.5
+    with pytest.raises(ConfigError, match=r"recipe.yaml: reuse is False; this version only has Tr"):
+        from_mapping(Grown, {"reuse": False}, "recipe.yaml")
+    with pytest.raises(ConfigError, match="unknown key 'RENAMED'"):
+        from_mapping(Grown, {"RENAMED": 1}, "recipe.yaml")

@@ -55,7 +55,7 @@ def test_choice_is_the_likeliest_whatever_the_batch(model, table):
     for sample, row in zip(samples, together, strict=True):
         patches = table.patches([sample.picture])[0]
         scores = model.score(
-            patches, fusion=sample.question, prompt=sample.question, answers=sample.choices
+            patches, qformer_text=sample.question, prompt=sample.question, answers=sample.choices
         )
         assert row == pytest.approx(scores, abs=1e-4)
 

@@ -41,7 +41,7 @@ def asked(clip, tmp_path):
 def test_a_frames_weight_is_what_the_answer_loses_without_it(count):
     model = tiny_assistant()
     patches = torch.randn(count, model.encoder.patch_count, model.encoder.width)
-    texts = {"fusion": "what", "prompt": "what is it"}
+    texts = {"qformer_text": "what", "prompt": "what is it"}
     weights = model.occlusion(patches, answer="a dog", **texts)
     (whole,) = model.score(patches, answers=["a dog"], **texts)
     assert len(weights) == count

@@ -122,7 +122,7 @@ def test_asking_and_converting_give_the_model_the_same_texts(tmp_path, speakers)
     names = ("LEONARD: ", "SHELDON: ", "SHELDON: ") if speakers else ("", "", "")
     said = ("I never would have identified it.", "My apologies. What's your plan?", LAST)
     lines = [name + text for name, text in zip(names, said, strict=True)]
-    assert example.shown.fusion == "\n".join([f"<{lines[-1]}>", *lines[:-1]])
+    assert example.shown.qformer_text == "\n".join([f"<{lines[-1]}>", *lines[:-1]])
     assert example.shown.prompt == ASKED.format(lines[-1])
 
     (tmp_path / "lines.txt").write_text("\n".join(lines) + "\n")
@@ -134,10 +134,13 @@ def test_asking_and_converting_give_the_model_the_same_texts(tmp_path, speakers)
         session.clear()
         assert session.ask(question, task="sarcasm").text in ("yes", "no", "I cannot tell.")
         asked = model.asked[-1]
-        assert (asked.fusion, asked.prompt) == (example.shown.fusion, example.shown.prompt)
+        assert (asked.qformer_text, asked.prompt) == (
+            example.shown.qformer_text,
+            example.shown.prompt,
+        )
         blind = model.blind[-1]
-        wanted = (example.shown.blind_fusion, example.shown.blind_prompt)
-        assert (blind.fusion, blind.prompt) == wanted == ("<...>", ASKED.format("..."))
+        wanted = (example.shown.blind_qformer_text, example.shown.blind_prompt)
+        assert (blind.qformer_text, blind.prompt) == wanted == ("<...>", ASKED.format("..."))
 
 
 def test_without_fusion_the_dialogue_moves_into_the_prompt(tmp_path):
@@ -145,7 +148,7 @@ def test_without_fusion_the_dialogue_moves_into_the_prompt(tmp_path):
     recipe = Recipe(task="sarcasm", without=("fusion",))
     example, _ = make_examples(made.items, find_task("sarcasm"), ScriptedModel(), None, {}, recipe)
     told = example.shown.prompt.splitlines()
-    assert example.shown.fusion == ""
+    assert example.shown.qformer_text == ""
     assert told[0] == f"<SHELDON: {LAST}>"
     assert told[1] == "LEONARD: I never would have identified it."
     assert told[-1] == ASKED.format(f"SHELDON: {LAST}")

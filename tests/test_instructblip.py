@@ -90,7 +90,7 @@ def test_features_of_frames_are_those_of_transformers_in_any_chunks(pair, frames
 @torch.no_grad()
 def test_visual_tokens_of_pictures_with_unequal_texts(pair, frames):
     ours, theirs = pair
-    ids, mask = ours.fusion_ids(TEXTS)
+    ids, mask = ours.qformer_ids(TEXTS)
     theirs_seen = theirs.get_image_features(
         pixels(frames), qformer_input_ids=ids, qformer_attention_mask=mask
     ).pooler_output
@@ -106,7 +106,7 @@ def test_a_video_checkpoint_gives_the_mean_over_frames_of_its_own_tokens(kind, t
     folder = write_checkpoint(tmp_path, kind, video=True)
     ours = load(folder)
     theirs = InstructBlipVideoForConditionalGeneration.from_pretrained(folder).eval()
-    ids, mask = ours.fusion_ids(TEXTS[:1])
+    ids, mask = ours.qformer_ids(TEXTS[:1])
     every = theirs.get_video_features(
         pixels(frames)[None], qformer_input_ids=ids, qformer_attention_mask=mask
     ).pooler_output  # (1, T * L, W)
@@ -117,7 +117,7 @@ def test_a_video_checkpoint_gives_the_mean_over_frames_of_its_own_tokens(kind, t
 @torch.no_grad()
 def test_loss_of_answers_in_an_unequal_batch(pair, frames):
     ours, theirs = pair
-    ids, mask = ours.fusion_ids(TEXTS)
+    ids, mask = ours.qformer_ids(TEXTS)
     visual = ours.visual_tokens(ours.encode(frames).patches[:, None], TEXTS)
     prompts = [ours.llm.prompt_ids(text) for text in PROMPTS]
     answers = [ours.llm.answer_ids(text) for text in ANSWERS]
@@ -152,7 +152,7 @@ def test_several_answers_of_a_sample_weigh_what_each_weighs_alone(pair):
 @torch.no_grad()
 def test_greedy_answers_are_the_same_tokens(pair, frames, monkeypatch):
     ours, theirs = pair
-    ids, mask = ours.fusion_ids(TEXTS)
+    ids, mask = ours.qformer_ids(TEXTS)
     inputs, visible, _ = placed(ours, theirs)
     told = theirs.generate(
         pixels(frames),

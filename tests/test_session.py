@@ -77,8 +77,8 @@ def test_a_clip_is_encoded_once_and_the_conversation_goes_on(mini, model, clip):
         (("What is it?", first),),
         (("What is it?", first), ("And then?", second)),
     ]
-    assert "What is it?" in model.asked[1].fusion  # the previous turn
-    assert "What is it?" not in model.asked[2].fusion
+    assert "What is it?" in model.asked[1].qformer_text  # the previous turn
+    assert "What is it?" not in model.asked[2].qformer_text
 
 
 def test_clear_forgets_the_conversation_and_keeps_the_clip(mini, model, clip):
@@ -137,7 +137,7 @@ def test_a_time_beyond_the_end_is_an_error_and_not_another_answer(mini, model, c
 def test_the_model_is_asked_without_the_time_that_chose_the_frames(mini, model, clip):
     answer = mini.open(clip).ask("What happens at 0:02?")
     assert answer.text and answer.basis.question == "What happens at 0:02?"
-    assert "0:02" not in model.asked[0].prompt + model.asked[0].fusion
+    assert "0:02" not in model.asked[0].prompt + model.asked[0].qformer_text
     assert "What happens in the video?" in model.asked[0].prompt
 
 
@@ -172,7 +172,7 @@ def test_attributes_reach_both_models_and_the_answer_shows_them(mini, model, cli
     answer = mini.open(clip).ask("What is it?")
     shown = [{"name": thing.name, "probability": thing.probability} for thing in SEEN]
     assert answer.as_dict()["attributes"] == shown
-    assert "Seen: water bottle, cup?" in model.asked[0].fusion
+    assert "Seen: water bottle, cup?" in model.asked[0].qformer_text
     assert "Seen: water bottle, cup?" in model.asked[0].prompt
 
 
@@ -180,7 +180,7 @@ def test_attributes_can_be_left_out(mini, model, clip):
     model.found = SEEN
     answer = mini.open(clip, without=["attributes"]).ask("What is it?")
     assert answer.as_dict()["attributes"] == []
-    assert "Seen" not in model.asked[0].fusion + model.asked[0].prompt
+    assert "Seen" not in model.asked[0].qformer_text + model.asked[0].prompt
     with pytest.raises(InputError, match=r"'sound'.*attributes"):
         mini.open(clip, without=["sound"])
 
@@ -197,7 +197,7 @@ def test_an_answer_no_likelier_than_without_the_clip_is_not_told(mini, model, cl
     assert list(answer) == [CANNOT_TELL]
     assert "a dog" in answer.reason
     assert answer.as_dict()["unsure"] is True and answer.as_dict()["reason"] == answer.reason
-    assert "Seen" not in model.blind[0].prompt and "Hello" not in model.blind[0].fusion
+    assert "Seen" not in model.blind[0].prompt and "Hello" not in model.blind[0].qformer_text
     told = session.ask("What is it?")
     assert told.text == "one two three four five six seven"
     assert told.reason is None and "unsure" not in told.as_dict()
@@ -271,7 +271,9 @@ def test_dialogue_given_wins_over_the_sidecar(mini, model, clip, tmp_path):
     answer = mini.open(copy, dialogue="CAY: Hello.").ask("Who speaks?")
     assert answer.dialogue_source == "given"
     answer.text  # noqa: B018
-    assert "CAY: Hello." in model.asked[-1].fusion and "ANN" not in model.asked[-1].fusion
+    assert (
+        "CAY: Hello." in model.asked[-1].qformer_text and "ANN" not in model.asked[-1].qformer_text
+    )
     answer = mini.open(copy).ask("Who speaks?", dialogue=[{"speaker": "DAN", "text": "Bye."}])
     assert answer.dialogue_source == "given"
     answer = mini.open(copy, dialogue=copy.with_suffix(".srt")).ask("Who speaks?")
@@ -282,9 +284,15 @@ def test_dialogue_is_cut_to_the_range(mini, model, clip, tmp_path):
     (tmp_path / "said.srt").write_text(SRT)
     session = mini.open(clip, dialogue=tmp_path / "said.srt")
     session.ask("What is said?").text  # noqa: B018
-    assert "first line" in model.asked[-1].fusion and "second line" in model.asked[-1].fusion
+    assert (
+        "first line" in model.asked[-1].qformer_text
+        and "second line" in model.asked[-1].qformer_text
+    )
     session.ask("What is said after 0:02?").text  # noqa: B018
-    assert "first line" not in model.asked[-1].fusion and "second line" in model.asked[-1].fusion
+    assert (
+        "first line" not in model.asked[-1].qformer_text
+        and "second line" in model.asked[-1].qformer_text
+    )
     answer = session.ask("What is said between 1.8 and 2.5 seconds?")
     assert answer.dialogue_source == "file:said.srt (no line in the range)"
 
@@ -302,7 +310,7 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
         answer = session.ask(question)
         assert answer.dialogue_source == "speech recognition"
         answer.text  # noqa: B018
-        assert "Hello." in model.asked[-1].fusion
+        assert "Hello." in model.asked[-1].qformer_text
     assert [start for start, _ in heard] == [3.0, None]
 
 
@@ -322,9 +330,11 @@ def test_the_oldest_lines_go_first_and_the_answer_says_so(mini, model, clip):
     answer = mini.open(clip, dialogue=lines).ask("One two three four?")
     assert answer.warnings == ("the oldest 3 dialogue lines did not fit",)
     answer.text  # noqa: B018
-    fusion = model.asked[-1].fusion
-    assert "line2" not in fusion
-    assert fusion.index("line3") < fusion.index("line4")  # still in the order they were said
+    qformer_text = model.asked[-1].qformer_text
+    assert "line2" not in qformer_text
+    assert qformer_text.index("line3") < qformer_text.index(
+        "line4"
+    )  # still in the order they were said
 
 
 def test_a_question_too_long_for_the_model_is_an_error(mini, model, clip):
@@ -428,7 +438,7 @@ def test_a_dialogue_can_be_asked_about_without_a_clip(mini, model, blinded):
     assert (found["frames"], found["start"], found["end"]) == ([], None, None)
     assert (found["range_source"], found["dialogue_source"]) == ("none", "given")
     assert "evidence" not in found and found["warnings"] == []
-    assert "ANN: The meeting is at nine." in model.asked[0].fusion
+    assert "ANN: The meeting is at nine." in model.asked[0].qformer_text
     assert "0:42" in model.asked[0].prompt  # a time of no clip is a part of the question
     session.ask("Why?").text  # noqa: B018
     assert model.asked[1].history == (("When is the meeting at 0:42?", "at nine"),)
@@ -440,7 +450,7 @@ def test_choices_about_a_dialogue_are_told_without_a_clip(mini, model):
     answer = mini.open(None, dialogue=TALK).ask("Is it?", choices=["yes", "no"])
     assert answer.choice == "yes" and answer.reason is None
     assert answer.probabilities["yes"] == pytest.approx(1 / (1 + math.exp(-1)))
-    assert "BOB: I love meetings at nine." in model.blind[0].fusion
+    assert "BOB: I love meetings at nine." in model.blind[0].qformer_text
 
 
 def test_without_a_clip_only_tasks_that_read_dialogue_are_chosen(mini, monkeypatch):

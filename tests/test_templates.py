@@ -46,19 +46,19 @@ def test_every_shipped_prompt_loads_and_renders(name: str) -> None:
     if name in ABOUT_A_LINE:
         assert task.question == f"Is it {ABOUT_A_LINE[name]}?" and task.choices == ("yes", "no")
         return
-    assert "<question>" in task.render_fusion(**full)
+    assert "<question>" in task.render_qformer_text(**full)
     assert "<question>" in task.render_prompt(**full)
     paper = "Pair with the video, " if name == "egoqa" else ""
     assert task.render_prompt(**ALL) == f"{paper}What is it?"
-    assert task.render_fusion(**ALL) == "What is it?"
+    assert task.render_qformer_text(**ALL) == "What is it?"
 
 
 def test_chat_asks_after_the_subtitles() -> None:
     chat = load_prompt("chat")
     said = {"question": "Who?", "previous": "What? A dog.", "dialogue": "ANN: Hi.\nBOB: Ho."}
     said |= {"attributes": ""}
-    assert chat.render_fusion(**said) == "Who?\nWhat? A dog.\nANN: Hi.\nBOB: Ho."
-    assert chat.render_fusion(**said | {"previous": ""}) == "Who?\nANN: Hi.\nBOB: Ho."
+    assert chat.render_qformer_text(**said) == "Who?\nWhat? A dog.\nANN: Hi.\nBOB: Ho."
+    assert chat.render_qformer_text(**said | {"previous": ""}) == "Who?\nANN: Hi.\nBOB: Ho."
     assert chat.render_prompt(**said) == "Subtitles:\nANN: Hi.\nBOB: Ho.\nWho?"
     assert chat.render_prompt(**said | {"dialogue": " \n"}) == "Who?"
     seen = said | {"dialogue": "", "attributes": "cup, plate?"}
@@ -72,7 +72,7 @@ def test_the_dialogue_is_fused_and_the_prompt_names_its_last_line(name: str, ask
     filled = ALL | {"dialogue": said, "target": "SHELDON: It's a privilege."}
     filled["context"] = "LEONARD: Hi."
     marked = "<SHELDON: It's a privilege.>\nLEONARD: Hi."
-    assert task.render_fusion(**filled) == (marked if name == "sarcasm" else said)
+    assert task.render_qformer_text(**filled) == (marked if name == "sarcasm" else said)
     assert task.render_prompt(**filled) == (
         f"Pair with the past dialogue and video, is it {asked} when <SHELDON: It's a privilege.>?"
     )

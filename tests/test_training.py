@@ -298,9 +298,9 @@ def test_without_fusion_the_llm_reads_what_the_qformer_would_have(tmp_path):
 
     model = tiny_assistant()
     item = Item(1, None, "is it?", "yes", choices=("yes", "no"))
-    prompt = replace(PROMPT, fusion="Q: {question}")
+    prompt = replace(PROMPT, qformer_text="Q: {question}")
     (example,) = make_examples([item], prompt, model, None, {}, ablated(RECIPE, ["fusion"]))
-    assert example.shown.fusion == ""
+    assert example.shown.qformer_text == ""
     assert example.shown.prompt == "Q: is it?\nis it?"
 
 

@@ -170,7 +170,7 @@ def told_of(session: Session, answer: Answer) -> Told:
     _, request, _ = answer._asked  # an Answer does not show its request yet
     turns = [f"{question}\n{said}" for question, said in request.history]
     sent = {
-        "Q-Former": request.fusion or "(no text)",
+        "Q-Former": request.qformer_text or "(no text)",
         "LLM": "\n\n".join(["(visual tokens)", *turns, request.prompt]),
     }
     start, end = answer.basis.start, answer.basis.end

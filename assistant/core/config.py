@@ -188,7 +188,8 @@ def from_mapping(kind: type[C], data: Any, where: str) -> C:
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: holds {type(data).__name__}, wanted keys and values")
-    hints = get_type_hints(kind)
+    data = _as_of_today(kind, data, where)
+    hints = {field.name: get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = [str(key) for key in data if key not in hints]
     if unknown:
         raise ConfigError(
@@ -206,6 +207,23 @@ def from_mapping(kind: type[C], data: Any, where: str) -> C:
         raise ConfigError(f"{where}: the key {missing[0]!r} is missing; add it")
     values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
     return kind(**values)
+
+
+def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``data`` of an earlier version, in today's keys.
+
+    ``kind.RENAMED`` has old names of keys; ``kind.RETIRED`` keys that are gone, each with the value
+    by which alone everything is still computed.
+    """
+    renamed: dict[str, str] = getattr(kind, "RENAMED", {})
+    retired: dict[str, Any] = getattr(kind, "RETIRED", {})
+    for key, value in data.items():
+        if key in retired and value != retired[key]:
+            raise ConfigError(
+                f"{where}: {key} is {value!r}; this version only has {retired[key]!r}: "
+                "make it again without that key, or use the version that made it"
+            )
+    return {renamed.get(key, key): value for key, value in data.items() if key not in retired}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -33,9 +33,9 @@ __all__ = ["VideoAssistant"]
 class VideoAssistant(nn.Module):
     """Answers about T frames: encode once, ask many.
 
-    ``fusion`` is the text that the Q-Former reads beside the frames, ``prompt`` and ``history``
-    what the LLM reads after the visual tokens. ``adapter`` is a name that :meth:`load_adapter`
-    gave; None is the image model as it was pretrained, run per frame.
+    ``qformer_text`` is what the Q-Former reads beside the frames, ``prompt`` and ``history`` what
+    the LLM reads after the visual tokens. ``adapter`` is a name that :meth:`load_adapter` gave;
+    None is the image model as it was pretrained, run per frame.
     """
 
     def __init__(
@@ -117,17 +117,17 @@ class VideoAssistant(nn.Module):
         return f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
     def visual_tokens(
-        self, patches: Tensor | None, fusion: Sequence[str], adapter: str | None = None
+        self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None
     ) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
-        ids, mask = self.fusion_ids(fusion)
+        ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
         if adapter is None and "adapters" not in self.__dict__:  # none was ever loaded
             return self.qformer(patches, ids, mask)
         with self.adapters.using(adapter) as qformer:
             return (self.qformer if adapter is None else qformer)(patches, ids, mask)
 
-    def fusion_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def qformer_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
         limit = self.config.qformer.text_positions
         rows = [
@@ -139,7 +139,7 @@ class VideoAssistant(nn.Module):
         lengths = torch.tensor([len(row) for row in rows], device=device)
         return ids, (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long()
 
-    def fit_fusion(self, parts: Sequence[str]) -> tuple[str, int]:
+    def fit_qformer_text(self, parts: Sequence[str]) -> tuple[str, int]:
         """Join ``parts``, the most important first, as far as the Q-Former's positions reach.
 
         Returns:
@@ -160,14 +160,16 @@ class VideoAssistant(nn.Module):
         self,
         patches: Tensor | None,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         history: History = (),
         adapter: str | None = None,
         max_new_tokens: int | None = None,
     ) -> Iterator[str]:
         """Stream the greedy answer about frames ``(T, K, Dv)``; None asks without a picture."""
-        visual = self.visual_tokens(None if patches is None else patches[None], [fusion], adapter)
+        visual = self.visual_tokens(
+            None if patches is None else patches[None], [qformer_text], adapter
+        )
         ids = self.llm.prompt_ids(prompt, history)
         longest = max_new_tokens or self.config.llm.max_new_tokens
         return each_within_memory(self.llm.stream(visual, ids, longest))
@@ -178,7 +180,7 @@ class VideoAssistant(nn.Module):
         self,
         patches: Tensor | None,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         answers: Sequence[str],
         history: History = (),
@@ -186,7 +188,9 @@ class VideoAssistant(nn.Module):
         ended: bool = True,
     ) -> list[float]:
         """Mean log-probability per token of each answer, or, not ``ended``, of its beginning."""
-        visual = self.visual_tokens(None if patches is None else patches[None], [fusion], adapter)
+        visual = self.visual_tokens(
+            None if patches is None else patches[None], [qformer_text], adapter
+        )
         ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
         return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
 
@@ -225,7 +229,7 @@ class VideoAssistant(nn.Module):
 
     @torch.inference_mode()
     def routing(
-        self, patches: Tensor | None, *, fusion: str, adapter: str | None
+        self, patches: Tensor | None, *, qformer_text: str, adapter: str | None
     ) -> list[dict[str, list[float]]]:
         """Per layer the weights of the receptive fields in "space" and "time", widest first.
 
@@ -233,7 +237,7 @@ class VideoAssistant(nn.Module):
         """
         if adapter is None:
             return []
-        ids, mask = self.fusion_ids([fusion])
+        ids, mask = self.qformer_ids([qformer_text])
         with self.adapters.using(adapter) as qformer:
             seen = None if patches is None else patches[None].to(ids.device)
             routes = qformer.states(seen, ids, mask).routes
@@ -246,7 +250,7 @@ class VideoAssistant(nn.Module):
         self,
         patches: Tensor,
         *,
-        fusion: str,
+        qformer_text: str,
         prompt: str,
         answer: str,
         history: History = (),
@@ -259,12 +263,12 @@ class VideoAssistant(nn.Module):
         all pictures.
         """
         count = len(patches)
-        visual = [self.visual_tokens(patches[None], [fusion], adapter)]
+        visual = [self.visual_tokens(patches[None], [qformer_text], adapter)]
         if count == 1:
-            visual.append(self.visual_tokens(None, [fusion], adapter))
+            visual.append(self.visual_tokens(None, [qformer_text], adapter))
         else:
             rest = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
-            visual.append(self.visual_tokens(torch.stack(rest), [fusion] * count, adapter))
+            visual.append(self.visual_tokens(torch.stack(rest), [qformer_text] * count, adapter))
         tokens = torch.cat(visual)  # (T+1, L, W)
         ids = self.llm.answer_ids(answer, ended=ended)
         prompts = [self.llm.prompt_ids(prompt, history)] * len(tokens)

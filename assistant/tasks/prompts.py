@@ -31,6 +31,8 @@ from assistant.errors import ConfigError
 __all__ = ["VARIABLES", "TaskPrompt", "list_prompts", "load_prompt"]
 
 VARIABLES = ("question", "dialogue", "target", "context", "previous", "choices", "attributes")
+TEMPLATES = ("fusion", "prompt")
+KEYS = {"qformer_text": "fusion"}  # fields that a file calls otherwise
 MAX_NEW_TOKENS = 1024
 PATH_LIKE = re.compile(r"[/\\]|\.ya?ml$")
 
@@ -41,7 +43,7 @@ class TaskPrompt:
 
     name: str
     description: str
-    fusion: str
+    qformer_text: str
     prompt: str
     examples: tuple[str, ...]
     max_new_tokens: int
@@ -49,15 +51,15 @@ class TaskPrompt:
     choices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for template in ("fusion", "prompt"):
-            for field in _template_fields(getattr(self, template), f"{self.name}.{template}"):
+        for template in TEMPLATES:
+            for field in _template_fields(self._text(template), f"{self.name}.{template}"):
                 if field not in VARIABLES:
                     raise ConfigError(
                         f"prompt {self.name}: {template} names {{{field}}}: "
                         f"wanted one of {', '.join(VARIABLES)}"
                     )
 
-    def render_fusion(self, **variables: str) -> str:
+    def render_qformer_text(self, **variables: str) -> str:
         """The Q-Former's text. Raises ``ConfigError`` for a missing or an unknown variable."""
         return self._render("fusion", variables)
 
@@ -71,7 +73,7 @@ class TaskPrompt:
 
         path = folder / f"{self.name}.yaml"
         data = {
-            key: list(value) if isinstance(value, tuple) else value
+            KEYS.get(key, key): list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
             if value is not None
         }
@@ -79,6 +81,9 @@ class TaskPrompt:
         part.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), "utf-8")
         part.replace(path)
         return path
+
+    def _text(self, template: str) -> str:
+        return self.qformer_text if template == "fusion" else self.prompt
 
     def _render(self, template: str, variables: dict[str, str]) -> str:
         unknown = sorted(variables.keys() - set(VARIABLES))
@@ -88,7 +93,7 @@ class TaskPrompt:
                 f"wanted some of {', '.join(VARIABLES)}"
             )
         blocks = []
-        for block in _blocks(getattr(self, template)):
+        for block in _blocks(self._text(template)):
             used = _template_fields(block, f"{self.name}.{template}")
             missing = [field for field in used if field not in variables]
             if missing:
@@ -145,7 +150,7 @@ def _read(path: Path) -> Any:
 
 
 def _from_data(data: Any, path: Path) -> TaskPrompt:
-    keys = {field.name: field for field in fields(TaskPrompt)}
+    keys = {KEYS.get(field.name, field.name): field for field in fields(TaskPrompt)}
     if not isinstance(data, dict):
         raise ConfigError(f"prompt file {path}: wanted the keys {', '.join(keys)}")
     unknown = [str(key) for key in data if key not in keys]
@@ -161,7 +166,7 @@ def _from_data(data: Any, path: Path) -> TaskPrompt:
         raise ConfigError(
             f"prompt file {path}: name is '{values['name']}': wanted '{path.stem}', as the file"
         )
-    return TaskPrompt(**values)
+    return TaskPrompt(**{keys[key].name: value for key, value in values.items()})
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:

@@ -117,8 +117,10 @@ class Learner(nn.Module):
 
         ``chosen`` ``(B, T)``: which of the encoded frames.
         """
-        fusion = [a.request.blind_fusion if blind else a.request.fusion for a in part]
-        ids, mask = self.model.fusion_ids(fusion)
+        qformer_text = [
+            a.request.blind_qformer_text if blind else a.request.qformer_text for a in part
+        ]
+        ids, mask = self.model.qformer_ids(qformer_text)
         patches = frames = None
         keys = [asked.example.clip for asked in part]
         if keys[0] is not None and self.table is not None and not blind:

@@ -163,7 +163,9 @@ class Answer:
         widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
         """
         model, request, clip = self._asked
-        return model.routing(_patches(clip), fusion=request.fusion, adapter=request.adapter)
+        return model.routing(
+            _patches(clip), qformer_text=request.qformer_text, adapter=request.adapter
+        )
 
     @property
     def frames(self) -> tuple[float, ...]:
@@ -283,7 +285,7 @@ class Answer:
         scores = model.score(seen, answers=answers, ended=ended, **request.asked())
         blind = model.score(
             None,
-            fusion=request.blind_fusion,
+            qformer_text=request.blind_qformer_text,
             prompt=request.blind_prompt,
             adapter=request.adapter,
             answers=answers,

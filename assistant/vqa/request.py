@@ -34,20 +34,20 @@ MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost ti
 class Request:
     """One question as the model takes it."""
 
-    fusion: str  # text into the Q-Former
+    qformer_text: str  # text into the Q-Former
     prompt: str  # text into the LLM
     history: tuple[tuple[str, str], ...]  # (question, answer), oldest first
-    blind_fusion: str  # both texts again without anything that is from the clip
+    blind_qformer_text: str  # both texts again without anything that is from the clip
     blind_prompt: str
     choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
     max_new_tokens: int
-    dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``fusion``
+    dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``qformer_text``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
 
     def asked(self) -> dict[str, Any]:
         """What the model's methods take beside the frames."""
         return {
-            "fusion": self.fusion,
+            "qformer_text": self.qformer_text,
             "prompt": self.prompt,
             "history": self.history,
             "adapter": self.adapter,
@@ -92,11 +92,11 @@ def compose(
     Raises:
         InputError: unusable choices, or a question that alone is too long.
     """
-    previous = turns[-1].as_text() if turns and "{previous}" in task.fusion else ""
-    spoken = lines if "{dialogue}" in task.fusion or "{context}" in task.fusion else ()
-    shown = attributes if "{attributes}" in task.fusion else ""
+    previous = turns[-1].as_text() if turns and "{previous}" in task.qformer_text else ""
+    spoken = lines if "{dialogue}" in task.qformer_text or "{context}" in task.qformer_text else ()
+    shown = attributes if "{attributes}" in task.qformer_text else ""
     beside = [text for text in (previous, shown) if text]
-    _, dropped = model.fit_fusion([question, *beside, *reversed(spoken)])
+    _, dropped = model.fit_qformer_text([question, *beside, *reversed(spoken)])
     if dropped > len(beside) + len(spoken):
         raise InputError(f"the question has {len(question)} characters, too many; shorten it")
     kept = beside[: len(beside) + len(spoken) - dropped]
@@ -112,17 +112,20 @@ def compose(
     }
     blind = fields | {"previous": "", "dialogue": "", "context": "", "target": NO_TARGET}
     blind["attributes"] = ""
-    fusion = task.render_fusion(**fields, attributes=shown if shown in kept else "")
+    qformer_text = task.render_qformer_text(**fields, attributes=shown if shown in kept else "")
     prompt = task.render_prompt(**fields, attributes=attributes)
-    blind_fusion, blind_prompt = task.render_fusion(**blind), task.render_prompt(**blind)
+    blind_qformer_text, blind_prompt = (
+        task.render_qformer_text(**blind),
+        task.render_prompt(**blind),
+    )
     if not fused:
-        fusion, prompt = "", _prompt_alone(fusion, prompt)
-        blind_fusion, blind_prompt = "", _prompt_alone(blind_fusion, blind_prompt)
+        qformer_text, prompt = "", _prompt_alone(qformer_text, prompt)
+        blind_qformer_text, blind_prompt = "", _prompt_alone(blind_qformer_text, blind_prompt)
     return Request(
-        fusion=fusion,
+        qformer_text=qformer_text,
         prompt=prompt,
         history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
-        blind_fusion=blind_fusion,
+        blind_qformer_text=blind_qformer_text,
         blind_prompt=blind_prompt,
         choices=chosen,
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
@@ -131,17 +134,17 @@ def compose(
     )
 
 
-def _prompt_alone(fusion: str, prompt: str) -> str:
-    """The prompt, with those lines of the fusion text before it that it lacks."""
+def _prompt_alone(qformer_text: str, prompt: str) -> str:
+    """The prompt, with those lines of the Q-Former's text before it that it lacks."""
     there = set(prompt.splitlines())
-    return "\n".join([*(line for line in fusion.splitlines() if line not in there), prompt])
+    return "\n".join([*(line for line in qformer_text.splitlines() if line not in there), prompt])
 
 
 def takes_dialogue(task: TaskPrompt) -> bool:
     """Whether ``task`` looks at what is said."""
-    return any(f"{{{name}}}" in task.fusion + task.prompt for name in SPOKEN)
+    return any(f"{{{name}}}" in task.qformer_text + task.prompt for name in SPOKEN)
 
 
 def takes_attributes(task: TaskPrompt) -> bool:
     """Whether ``task`` reads what the encoder's classifier finds."""
-    return "{attributes}" in task.fusion or "{attributes}" in task.prompt
+    return "{attributes}" in task.qformer_text or "{attributes}" in task.prompt

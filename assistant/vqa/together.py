@@ -51,7 +51,7 @@ def _make(group: Sequence[Answer]) -> None:
     seen = torch.stack(clips) if clips else None  # (B, T, K, Dv)
     prompts, histories = [one.prompt for one in requests], [one.history for one in requests]
     with torch.inference_mode():
-        visual = model.visual_tokens(seen, [one.fusion for one in requests], first.adapter)
+        visual = model.visual_tokens(seen, [one.qformer_text for one in requests], first.adapter)
     pieces: list[list[str]] = [[] for _ in group]
     if first.choices is None:
         pieces = model.write(visual, prompts, histories, first.max_new_tokens)
@@ -64,7 +64,9 @@ def _make(group: Sequence[Answer]) -> None:
     if first.choices is not None or seen is not None:  # else nobody asks
         scores = model.weigh(visual, prompts, histories, claims)
         with torch.inference_mode():
-            dark = model.visual_tokens(None, [one.blind_fusion for one in requests], first.adapter)
+            dark = model.visual_tokens(
+                None, [one.blind_qformer_text for one in requests], first.adapter
+            )
         nothing = [() for _ in group]
         blind = model.weigh(dark, [one.blind_prompt for one in requests], nothing, claims)
     for answer, made in zip(group, map(Made, pieces, scores, blind), strict=True):

@@ -256,8 +256,10 @@ def choice_scores(
 
 def _visual(model: VideoAssistant, table: FeatureTable | None, batch: Sequence[Sample]) -> Tensor:
     if table is None:
-        return model.visual_tokens(None, [s.blind().fusion for s in batch])
-    return model.visual_tokens(table.patches([s.picture for s in batch]), [s.fusion for s in batch])
+        return model.visual_tokens(None, [s.blind().qformer_text for s in batch])
+    return model.visual_tokens(
+        table.patches([s.picture for s in batch]), [s.qformer_text for s in batch]
+    )
 
 
 def free_answers(

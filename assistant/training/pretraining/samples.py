@@ -71,10 +71,10 @@ class Sample:
     seen: str = ""  # attributes for the LLM
 
     @property
-    def fusion(self) -> str:
+    def qformer_text(self) -> str:
         """What the Q-Former reads, as in chat."""
         previous = " ".join(self.history[-1]) if self.history else ""
-        return chat_prompt().render_fusion(
+        return chat_prompt().render_qformer_text(
             question=self.question, previous=previous, attributes=self.fused, dialogue=""
         )
 

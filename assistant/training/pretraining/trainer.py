@@ -203,7 +203,7 @@ class Trainer:
     def _loss(self, phase: Phase, batch: Sequence[Sample], patches: Tensor | None) -> Tensor:
         if patches is not None:
             patches = patches.to(self.device)
-        ids, mask = self.model.fusion_ids([s.fusion for s in batch])
+        ids, mask = self.model.qformer_ids([s.qformer_text for s in batch])
         states = self.model.qformer.layer_states(patches, ids, mask)
         visual = self.model.qformer.projection(states[-1])
         bags = [s.bag for s in batch]
@@ -266,7 +266,7 @@ class Trainer:
             pool = [s for s in asked if s.type == name]
             batch = self._dev_sampler(kind, pool).batch(0, DEV_SAMPLES)
             visual = self.model.visual_tokens(
-                self.data.patches(batch).to(self.device), [s.fusion for s in batch]
+                self.data.patches(batch).to(self.device), [s.qformer_text for s in batch]
             )
             chosen = self.slots.choose(visual, [s.choices for s in batch])
             right = [s.choices[i] == s.answer for s, i in zip(batch, chosen, strict=True)]
@@ -309,6 +309,8 @@ class Trainer:
 
 def _parts(batch: Sequence[Sample], count: int) -> list[list[Sample]]:
     """The batch in ``count`` parts of like lengths, so that little is padded."""
-    ordered = sorted(batch, key=lambda s: sum(map(len, (s.prompt, s.fusion, s.answer, *s.also))))
+    ordered = sorted(
+        batch, key=lambda s: sum(map(len, (s.prompt, s.qformer_text, s.answer, *s.also)))
+    )
     size = -(-len(ordered) // count)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
