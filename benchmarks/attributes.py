@@ -41,7 +41,11 @@ def main() -> None:
         asked += 1
         shown = assistant.open(path).ask(QUESTION)
         bare = assistant.open(path, without=["attributes"]).ask(QUESTION)
-        seen = ", ".join(f"{a.name} {a.probability:.2f}" for a in shown.basis.attributes)
+        seen = ", ".join(
+            f"{item.name} {item.probability:.2f}"
+            for source in shown.basis.sources
+            for item in source.items
+        )
         cells = []
         for system, text in (("classifier", seen), ("with", shown.text), ("without", bare.text)):
             hit = names_one(text, row["things"])

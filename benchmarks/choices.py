@@ -19,7 +19,7 @@ from assistant.model.loading import load_model
 from assistant.training.pretraining.evaluate import choice_scores, show_attributes
 from assistant.training.pretraining.features import FeatureTable, Photos
 from assistant.training.pretraining.samples import Sample, photo_samples, scene_samples
-from assistant.vqa.answer import without_prior
+from assistant.vqa.scoring import without_prior
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 SEED = 13

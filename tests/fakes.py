@@ -17,14 +17,14 @@ import torch
 from clips import number_of
 from torch import Tensor
 
-from assistant.model.encoders.attributes import Attribute
+from assistant.sources import Item
 
 Script = Callable[["Asked"], str]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One call of ``generate`` or ``score``."""
+    """One question of ``generate_batch`` or ``score_batch``."""
 
     numbers: list[int]  # of the frames
     qformer_text: str
@@ -45,7 +45,7 @@ class ScriptedModel:
     script: Script = name_the_frames
     scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of an answer
     blind_scores: Mapping[str, float] = field(default_factory=dict)  # the same without the clip
-    found: tuple[Attribute, ...] = ()
+    found: tuple[Item, ...] = ()  # what the encoder recognises
     choice_prior: float = 0.0
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
@@ -62,43 +62,14 @@ class ScriptedModel:
         numbers = [number_of(frame) for frame in frames]
         self.encoded.append([-1 if number is None else number for number in numbers])
         patches = torch.tensor(self.encoded[-1], dtype=torch.float16)
-        return SimpleNamespace(patches=patches[:, None, None], classes=torch.zeros(len(frames), 5))
+        classes = torch.zeros(len(frames), max(5, len(self.found)))
+        for place, item in enumerate(self.found):
+            classes[:, place] = item.probability
+        return SimpleNamespace(patches=patches[:, None, None], classes=classes)
 
-    def generate(
-        self,
-        patches: Tensor | None,
-        *,
-        qformer_text: str,
-        prompt: str,
-        history: Sequence[tuple[str, str]] = (),
-        adapter: str | None = None,
-        max_new_tokens: int | None = None,
-    ) -> Iterator[str]:
-        asked = Asked(numbers_in(patches), qformer_text, prompt, tuple(history), max_new_tokens)
-        self.asked.append(asked)
-        words = self.script(asked).split()
-        return (word if i == 0 else " " + word for i, word in enumerate(words))
-
-    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
-        return self.found
-
-    def score(
-        self,
-        patches: Tensor | None,
-        *,
-        qformer_text: str,
-        prompt: str,
-        answers: Sequence[str],
-        history: Sequence[tuple[str, str]] = (),
-        adapter: str | None = None,
-        ended: bool = True,
-    ) -> list[float]:
-        if patches is None:
-            self.blind.append(Asked([], qformer_text, prompt, tuple(history)))
-            return [self.blind_scores.get(answer, -9.0) for answer in answers]
-        if len(answers) > 1:
-            self.asked.append(Asked(numbers_in(patches), qformer_text, prompt, tuple(history)))
-        return [self.scores.get(answer, -1.0) for answer in answers]
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(item.name for item in self.found)
 
     def visual_tokens(
         self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None
@@ -107,33 +78,32 @@ class ScriptedModel:
         self.together.append(len(qformer_text))
         return list(zip(rows, qformer_text, strict=True))
 
-    def write(self, visual, prompts, histories, max_new_tokens=None) -> list[list[str]]:
-        rows = zip(visual, prompts, histories, strict=True)
+    def generate_batch(self, visual, prompts, histories, max_new_tokens=None):
         return [
-            list(
-                self.generate(
-                    patches,
-                    qformer_text=qformer_text,
-                    prompt=prompt,
-                    history=history,
-                    max_new_tokens=max_new_tokens,
-                )
-            )
-            for (patches, qformer_text), prompt, history in rows
+            self._words(Asked(numbers_in(patches), text, prompt, tuple(history), max_new_tokens))
+            for (patches, text), prompt, history in zip(visual, prompts, histories, strict=True)
         ]
 
-    def weigh(self, visual, prompts, histories, answers) -> list[list[float]]:
-        rows = zip(visual, prompts, histories, answers, strict=True)
-        return [
-            self.score(
-                patches,
-                qformer_text=qformer_text,
-                prompt=prompt,
-                history=history,
-                answers=[text for text, _ in some],
-            )
-            for (patches, qformer_text), prompt, history, some in rows
-        ]
+    def _words(self, asked: Asked) -> Iterator[str]:
+        self.asked.append(asked)
+        words = self.script(asked).split()
+        return (word if i == 0 else " " + word for i, word in enumerate(words))
+
+    def score_batch(self, visual, prompts, histories, answers) -> list[list[float]]:
+        found = []
+        for (patches, text), prompt, history, some in zip(
+            visual, prompts, histories, answers, strict=True
+        ):
+            texts = [answer for answer, _ in some]
+            asked = Asked(numbers_in(patches), text, prompt, tuple(history))
+            if patches is None:
+                self.blind.append(asked)
+                found.append([self.blind_scores.get(answer, -9.0) for answer in texts])
+                continue
+            if len(texts) > 1:
+                self.asked.append(asked)
+            found.append([self.scores.get(answer, -1.0) for answer in texts])
+        return found
 
     def occlusion(
         self,

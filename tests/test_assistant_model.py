@@ -44,20 +44,25 @@ def test_visual_tokens_do_not_grow_with_frames(model, patches):
 
 
 def test_streams_an_answer(model, patches):
-    pieces = list(model.generate(patches, qformer_text="what", prompt="what"))
+    visual = model.visual_tokens(patches[None], ["what"])
+    (pieces,) = model.generate_batch(visual, ["what"], [()])
     assert "".join(pieces).strip()
 
 
+def scores(model, patches, *answers: tuple[str, bool]) -> list[float]:
+    visual = model.visual_tokens(None if patches is None else patches[None], ["is it"])
+    return model.score_batch(visual, ["is it"], [()], [answers])[0]
+
+
 def test_scores_are_log_probabilities_and_depend_on_the_picture(model, patches):
-    ask = {"qformer_text": "is it", "prompt": "is it", "answers": ["yes", "no"]}
-    seen = model.score(patches, **ask)
+    answers = (("yes", True), ("no", True))
+    seen = scores(model, patches, *answers)
     assert all(score < 0 for score in seen)
-    assert seen != model.score(None, **ask)
+    assert seen != scores(model, None, *answers)
 
 
 def test_a_beginning_is_scored_without_its_end(model, patches):
-    ask = {"qformer_text": "is it", "prompt": "is it", "answers": ["yes"]}
-    (whole,), (begun,) = (model.score(patches, **ask, ended=ended) for ended in (True, False))
+    whole, begun = scores(model, patches, ("yes", True), ("yes", False))
     assert whole != begun
 
 

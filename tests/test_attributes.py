@@ -6,15 +6,9 @@ import pytest
 import torch
 
 from assistant.errors import WeightsError
-from assistant.model.encoders.attributes import (
-    FLOOR,
-    MOST,
-    SURE,
-    Attribute,
-    attribute_text,
-    find_attributes,
-    read_class_names,
-)
+from assistant.model.encoders.imagenet import read_class_names
+from assistant.sources import Item
+from assistant.sources.seen import FLOOR, MOST, SURE, as_text, likeliest
 
 NAMES = [f"thing {i}" for i in range(20)]
 
@@ -30,25 +24,25 @@ def frame(**shares: float) -> torch.Tensor:
 
 
 def test_the_frames_mean_counts_and_the_likeliest_come_first():
-    found = find_attributes(torch.stack([frame(t3=0.6), frame(t7=0.9)]), NAMES)
+    found = likeliest(torch.stack([frame(t3=0.6), frame(t7=0.9)]), NAMES)
     assert [thing.name for thing in found] == ["thing 7", "thing 3"]
     assert found[0].probability == pytest.approx((0.9 + 0.4 / 19) / 2)
 
 
 def test_unlikely_things_are_not_named():
-    assert find_attributes(torch.full((2, 1000), 1e-3), [str(i) for i in range(1000)]) == ()
-    crowd = find_attributes(torch.full((1, 10), 1 / 10), NAMES)
+    assert likeliest(torch.full((2, 1000), 1e-3), [str(i) for i in range(1000)]) == ()
+    crowd = likeliest(torch.full((1, 10), 1 / 10), NAMES)
     assert len(crowd) == MOST and all(thing.probability >= FLOOR for thing in crowd)
 
 
 def test_without_names_there_are_no_attributes():
-    assert find_attributes(torch.full((1, 20), 1 / 20), ()) == ()
+    assert likeliest(torch.full((1, 20), 1 / 20), ()) == ()
 
 
 def test_what_is_not_sure_has_a_question_mark():
-    things = (Attribute("cup", SURE), Attribute("plate", SURE - 0.01))
-    assert attribute_text(things) == "cup, plate?"
-    assert attribute_text(()) == ""
+    things = (Item("cup", SURE), Item("plate", SURE - 0.01))
+    assert as_text(things) == "cup, plate?"
+    assert as_text(()) == ""
 
 
 def test_names_are_the_first_lemmas_in_class_order(tmp_path):

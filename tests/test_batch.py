@@ -11,9 +11,9 @@ import assistant.media.video
 from assistant.core.results import Results
 from assistant.errors import ConfigError, InputError, VideoLimitError
 from assistant.model.features import FeatureStore
+from assistant.vqa.answering import AT_ONCE
 from assistant.vqa.batch import Options, answer_all, read_questions
 from assistant.vqa.session import Assistant
-from assistant.vqa.together import AT_ONCE
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +293,8 @@ def test_an_unknown_task_for_all_is_an_error_before_the_first_question(mini, cli
 def test_questions_of_one_clip_share_passes_of_the_model(mini, model, clips, tmp_path):
     lines = [ask(number, "a.mp4", f"Question {number}?") for number in range(AT_ONCE + 1)]
     alone = run(mini, write(clips / "one.jsonl", lines[0]), tmp_path / "one.jsonl")
-    assert model.together == []
+    assert model.together == [1, 1]  # with the clip, and by the question alone
+    model.together.clear()
     (first, *rest) = run(mini, write(clips / "in.jsonl", *lines), tmp_path / "out.jsonl")
     assert model.together == [AT_ONCE, AT_ONCE]
     assert len(rest) == AT_ONCE

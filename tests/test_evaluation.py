@@ -54,9 +54,9 @@ def test_choice_is_the_likeliest_whatever_the_batch(model, table):
     together = evaluation.choice_scores(model, table, samples, "x")
     for sample, row in zip(samples, together, strict=True):
         patches = table.patches([sample.picture])[0]
-        scores = model.score(
-            patches, qformer_text=sample.question, prompt=sample.question, answers=sample.choices
-        )
+        visual = model.visual_tokens(patches[None], [sample.question])
+        answers = [[(choice, True) for choice in sample.choices]]
+        (scores,) = model.score_batch(visual, [sample.question], [()], answers)
         assert row == pytest.approx(scores, abs=1e-4)
 
 

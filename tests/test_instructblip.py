@@ -179,7 +179,7 @@ def test_greedy_answers_are_the_same_tokens(pair, frames, monkeypatch):
     end = ours.llm.tokenizer.eos_token_id
     for own, other in zip(said[-1].tolist(), told.tolist(), strict=True):
         assert until(own, end) == until(other, end)
-    streamed = "".join(ours.llm.stream(visual[1:2], prompts[1], 12))
+    streamed = "".join(ours.llm.generate_batch(visual[1:2], [prompts[1]], 12)[0])
     assert streamed.strip() == texts[1]
 
 

@@ -24,12 +24,13 @@ PACKAGES = {"assistant": "assistant", "ui": "assistant.ui"}  # folder: package
 # A module may import from its own layer and from those above it in this table.
 LAYERS = (
     "errors core core.*",
+    "sources",
     "weights weights.* media media.* dialogue dialogue.* tasks tasks.* data data.* "
     "evaluation.metrics evaluation.classification evaluation.text evaluation.bootstrap "
     "training.curves training.pretraining.consensus training.pretraining.captions "
     "training.pretraining.captions.*",
     "model model.*",
-    "sources sources.*",
+    "sources.*",
     "vqa vqa.* timeline timeline.* actions actions.* retrieval retrieval.*",
     "training training.* evaluation evaluation.*",
     "cli cli.* __main__ ui ui.*",
@@ -50,7 +51,7 @@ DOORS = {
     "gradio": ("assistant.ui.app",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}
-TORCH_FREE_LAYERS = (0, 1)  # decoding, subtitles, fetching, scenes: no torch, not even lazily
+TORCH_FREE_LAYERS = (0, 1, 2)  # decoding, subtitles, fetching, scenes: no torch, not even lazily
 LIGHT = ("assistant", "assistant.cli.*", "assistant.__main__")  # nothing heavy at the top
 SPEAKERS = ("assistant.cli.*", "assistant.__main__", "assistant.ui*")  # may print and exit
 SPEECH = ("print", "exit", "quit", "sys.exit", "os._exit")
@@ -187,7 +188,7 @@ def _breaches(item: Import) -> Iterator[str]:
     doors = DOORS.get(library, (item.module,))
     if item.module not in doors:
         yield f"{item.where}: only {' and '.join(doors)} may"
-    if library == "torch" and own in TORCH_FREE_LAYERS:
+    if library == "torch" and own in TORCH_FREE_LAYERS and not item.typing_only:
         yield f"{item.where}: layer {TORCH_FREE_LAYERS[-1] + 1} and below do without it"
     is_light = any(fnmatchcase(item.module, pattern) for pattern in LIGHT)
     if library in HEAVY and is_light and not item.lazy and not item.typing_only:

@@ -49,7 +49,9 @@ def test_stream_joins_to_the_batched_answer():
     visual = torch.randn(2, 4, 24)
     prompts = [llm.prompt_ids("short"), llm.prompt_ids("rather longer than that")]
     batched = llm.complete(visual, prompts, 8)
-    streamed = ["".join(llm.stream(visual[i : i + 1], prompts[i], 8)).strip() for i in range(2)]
+    streamed = [
+        "".join(llm.generate_batch(visual[i : i + 1], [prompts[i]], 8)[0]).strip() for i in range(2)
+    ]
     assert batched == streamed
     assert any(batched)
 
@@ -73,7 +75,7 @@ def test_an_answer_ends_with_its_first_sentence(said):
             told[row].endswith((".", "!", "?"))
             or whole[row][len(told[row]) :].lstrip(" ")[0] == "\n"
         )
-    streamed = "".join(llm.stream(visual[cut[0] : cut[0] + 1], prompts[cut[0]], 16))
+    streamed = "".join(llm.generate_batch(visual[cut[0] : cut[0] + 1], [prompts[cut[0]]], 16)[0])
     assert streamed.strip() == told[cut[0]]
 
 
@@ -116,7 +118,7 @@ def test_beam_search_finds_other_answers_than_greedy_and_tells_them_whole():
     greedy = llm.complete(visual, prompts, 5)
     llm.config = replace(llm.config, beams=4)
     found = llm.complete(visual, prompts, 5)
-    assert [list(llm.stream(visual[i : i + 1], prompts[i], 5)) for i in range(12)] == [
+    assert [list(llm.generate_batch(visual[i : i + 1], [prompts[i]], 5)[0]) for i in range(12)] == [
         [text] if text else [] for text in found
     ]
     assert found != greedy
@@ -127,7 +129,7 @@ def test_leaving_a_stream_early_stops_the_work():
     calls = []
     forward = llm.network.forward
     llm.network.forward = lambda *a, **k: calls.append(1) or forward(*a, **k)
-    stream = llm.stream(torch.randn(1, 4, 24), llm.prompt_ids("go on"), 2000)
+    (stream,) = llm.generate_batch(torch.randn(1, 4, 24), [llm.prompt_ids("go on")], 2000)
     next(stream)
     stream.close()
     done = len(calls)
@@ -148,7 +150,8 @@ def test_bf16_does_not_tie_answers_that_fp32_tells_apart():
     llm.network.lm_head.weight.data.mul_(20)
     llm.network.to(torch.bfloat16)
     words = [torch.tensor([token]) for token in range(4, 80)]
-    scores = llm.score(torch.randn(1, 4, 24), llm.prompt_ids("which"), words)
+    (losses,) = llm.answer_losses(torch.randn(1, 4, 24), [llm.prompt_ids("which")], [words])
+    scores = (-losses).tolist()
     assert len(set(scores)) == len(words)
 
 

@@ -18,10 +18,11 @@ import assistant.media.video
 import assistant.vqa.session
 from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
-from assistant.model.encoders.attributes import Attribute
 from assistant.model.features import FeatureStore
+from assistant.sources import Item
 from assistant.tasks.recipes import Calibration, Made, Recipe
-from assistant.vqa.answer import CANNOT_TELL, softmax
+from assistant.vqa.answer import CANNOT_TELL
+from assistant.vqa.scoring import softmax
 from assistant.vqa.session import Assistant, LoadedAdapter
 from assistant.vqa.task_choice import TaskChoice
 
@@ -164,7 +165,7 @@ def test_a_choice_that_is_seldom_said_can_win_over_its_prior(mini, model, clip):
     assert answer.probabilities["blue cube"] == pytest.approx(1 / (1 + math.exp(-1.5)))
 
 
-SEEN = (Attribute("water bottle", 0.62), Attribute("cup", 0.08))
+SEEN = (Item("water bottle", 0.62), Item("cup", 0.09))
 
 
 def test_attributes_reach_both_models_and_the_answer_shows_them(mini, model, clip):

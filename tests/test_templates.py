@@ -10,7 +10,7 @@ import yaml
 from assistant.errors import ConfigError
 from assistant.tasks.prompts import VARIABLES, TaskPrompt, list_prompts, load_prompt
 
-ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "attributes": ""}
+ALL = {"question": "What is it?", "previous": "", "dialogue": "", "choices": "", "sources": ""}
 ALL |= {"target": "...", "context": ""}
 ABOUT_A_LINE = {"sarcasm": "sarcastic", "humor": "humorous"}  # however a person asks
 GOOD = {
@@ -56,12 +56,12 @@ def test_every_shipped_prompt_loads_and_renders(name: str) -> None:
 def test_chat_asks_after_the_subtitles() -> None:
     chat = load_prompt("chat")
     said = {"question": "Who?", "previous": "What? A dog.", "dialogue": "ANN: Hi.\nBOB: Ho."}
-    said |= {"attributes": ""}
+    said |= {"sources": ""}
     assert chat.render_qformer_text(**said) == "Who?\nWhat? A dog.\nANN: Hi.\nBOB: Ho."
     assert chat.render_qformer_text(**said | {"previous": ""}) == "Who?\nANN: Hi.\nBOB: Ho."
     assert chat.render_prompt(**said) == "Subtitles:\nANN: Hi.\nBOB: Ho.\nWho?"
     assert chat.render_prompt(**said | {"dialogue": " \n"}) == "Who?"
-    seen = said | {"dialogue": "", "attributes": "cup, plate?"}
+    seen = said | {"dialogue": "", "sources": "Seen: cup, plate?"}
     assert chat.render_prompt(**seen) == "Seen: cup, plate?\nWho?"
 
 

@@ -51,7 +51,7 @@ def test_a_follow_up_encodes_nothing_again(room, visitor, model, clip):
 def test_settings_hold_from_the_next_question_on(room, visitor, model, clip):
     opened(room, visitor, clip)
     change(room, visitor, "frames", 3)
-    change(room, visitor, "attributes", False)
+    change(room, visitor, "sources", [])
     page = last(asking.ask(room, visitor, "What is it?"))
     assert page["evidence"].count("data-seek") == 3 and "street sign" not in page["evidence"]
     assert change(room, visitor, "task", "motion")["example 0"]["value"].startswith("Which way")

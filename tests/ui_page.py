@@ -18,8 +18,8 @@ from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
 from assistant.core.config import LLMConfig
-from assistant.model.encoders.attributes import Attribute
-from assistant.vqa.answer import HELD_BACK
+from assistant.sources import Item
+from assistant.vqa.answering import HELD_BACK
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WEIGHTS = (0.03, 0.12, 0.31, 0.22, -0.04, 0.06, 0.18, -0.02)
@@ -83,7 +83,7 @@ def page_model(pause: float = 0.0) -> PageModel:
     model = PageModel(
         script=talkative,
         pause=pause,
-        found=(Attribute("street sign", 0.41), Attribute("mountain bike", 0.22)),
+        found=(Item("street sign", 0.41), Item("mountain bike", 0.22)),
         scores={"yes": -0.4, "no": -1.4, "red": -1.0, "blue": -1.1},
         blind_scores={"red": -3.0, "blue": -3.0},
     )

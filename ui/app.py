@@ -21,6 +21,8 @@ from assistant.ui.settings import CHOICES, DECODING, FREE, MOST_FRAMES, PRECISIO
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
 
+from assistant.sources import SOURCES
+
 __all__ = ["build", "launch"]
 
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
@@ -28,7 +30,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one
 LONGEST_QUESTION = 2000  # characters
 SAVE = "(text, name) => vaSave(text, name)"
-SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "attributes")
+SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
@@ -217,7 +219,10 @@ def _settings(parts: dict[str, Any]) -> None:
         parts["longest"] = gr.Slider(
             0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
         )
-        parts["attributes"] = gr.Checkbox(True, label="Name what the image encoder recognises")
+        kinds = [(f"{kind.label}: {kind.about}", name) for name, kind in SOURCES.items()]
+        parts["sources"] = gr.CheckboxGroup(
+            kinds, value=list(SOURCES), label="What the model reads beside the picture"
+        )
         parts["transcribe"] = gr.Checkbox(
             False, label="Listen to the clip", visible=samples.can_listen()
         )

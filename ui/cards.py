@@ -11,6 +11,8 @@ from urllib.parse import quote
 from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
+from assistant.sources import SOURCES
+
 if TYPE_CHECKING:
     from assistant.ui.engine import Loaded
     from assistant.ui.visitor import Asked, OpenClip
@@ -134,11 +136,10 @@ def evidence(turn: Asked | None) -> str:
     if found.get("unsure"):
         parts.append(note(f"Unsure: {found['reason']}.", "info"))
     parts += [note(warning, "info") for warning in found["warnings"]]
-    if found["attributes"]:
-        seen = ", ".join(
-            f"{escape(thing['name'])} {thing['probability']:.0%}" for thing in found["attributes"]
-        )
-        parts.append(f'<p class="va-seen">Seen by the image encoder: {seen}</p>')
+    for name, kind in SOURCES.items():
+        if items := found.get(name):
+            seen = ", ".join(map(_item, items))
+            parts.append(f'<p class="va-seen">{escape(kind.label)}: {seen}</p>')
     if told.sees:
         span = (found["start"], found["end"])
         frames, waiting = found["frames"], turn.live is not None
@@ -149,6 +150,16 @@ def evidence(turn: Asked | None) -> str:
     else:
         parts.append(spoken_line(told.lines))
     return "".join(parts) + "</section>"
+
+
+def _item(item: dict[str, Any]) -> str:
+    """One thing that a source names, and when."""
+    when = ""
+    if "start" in item:
+        at = item["start"]
+        span = clock(at) if item["end"] <= at else f"{clock(at)} to {clock(item['end'])}"
+        when = f', <button type="button" class="va-time" data-seek="{at:.3f}">{span}</button>'
+    return f"{escape(item['name'])} {item['probability']:.0%}{when}"
 
 
 def _chips(turn: Asked) -> list[str]:

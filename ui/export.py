@@ -11,6 +11,7 @@ from typing import Any
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
 
 from assistant.errors import InputError
+from assistant.sources import SOURCES
 
 __all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
 
@@ -22,7 +23,6 @@ TIMES: dict[bool, tuple[type, ...]] = {True: NUMBER, False: (*NUMBER, type(None)
 NEEDED: dict[str, Any] = {
     "frames": list,
     "warnings": list,
-    "attributes": list,
     "seconds": NUMBER,
     "task": str,
     "range_source": str,
@@ -155,17 +155,24 @@ def _is_sound(found: Any) -> bool:
         )
         and all(isinstance(moment, int | float) for moment in found["frames"])
         and all(isinstance(warning, str) for warning in found["warnings"])
-        and all(
-            isinstance(thing, dict)
-            and isinstance(thing.get("name"), str)
-            and isinstance(thing.get("probability"), int | float)
-            for thing in found["attributes"]
-        )
+        and all(_are_items(found.get(name, [])) for name in SOURCES)
         and isinstance(shares, dict)
         and all(isinstance(share, int | float) for share in shares.values())
         and ("probabilities" not in found or found.get("choice") in shares)
         and (not found.get("unsure") or isinstance(found.get("reason"), str))
         and isinstance(found.get("task_score"), int | float | None)
+    )
+
+
+def _are_items(items: Any) -> bool:
+    """Whether it is what a source names."""
+    return isinstance(items, list) and all(
+        isinstance(item, dict)
+        and isinstance(item.get("name"), str)
+        and isinstance(item.get("probability"), NUMBER)
+        and ("start" in item) == ("end" in item)
+        and all(isinstance(item.get(key, 0), NUMBER) for key in ("start", "end"))
+        for item in items
     )
 
 

@@ -11,7 +11,7 @@ from assistant.ui.settings import Options, Settings
 from assistant.errors import AssistantError
 from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, list_models
-from assistant.vqa.request import find_task, takes_dialogue
+from assistant.vqa.request import find_task
 
 __all__ = [
     "ALL",
@@ -76,7 +76,7 @@ def about(task: str, model: str) -> str:
     parts = [prompt.description]
     if adapter and not adapter.recipe.frames:
         parts.append("It reads what is said and does not look at the pictures: add subtitles.")
-    elif takes_dialogue(prompt):
+    elif prompt.takes_dialogue:
         parts.append("It also reads what is said: add subtitles where the clip has none.")
     if adapter is None and task not in ("chat", "describe"):
         parts.append("There is no adapter for it yet: the base weights answer.")

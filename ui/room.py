@@ -30,7 +30,7 @@ __all__ = [
     "measure",
 ]
 
-KEPT = ("precision", "frames", "decoding", "longest", "attributes", "transcribe")
+KEPT = ("precision", "frames", "decoding", "longest", "sources", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from assistant.ui.uploads import Limits
 
 from assistant.errors import InputError
+from assistant.sources import SOURCES
 
 __all__ = [
     "CHOICES",
@@ -53,7 +54,7 @@ class Settings:
     frames: int = 8
     decoding: str = "careful"
     longest: int = 0  # tokens of an answer; 0: the task's own
-    attributes: bool = True  # let the model read what the image encoder's classifier names
+    sources: tuple[str, ...] = tuple(SOURCES)  # what the model may read
     transcribe: bool = False
 
 

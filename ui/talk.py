@@ -167,7 +167,7 @@ def write_subtitles(dialogue: Dialogue, path: Path) -> None:
 
 def told_of(session: Session, answer: Answer) -> Told:
     """What is known about an answer once it is made, with the texts that were sent for it."""
-    _, request, _ = answer._asked  # an Answer does not show its request yet
+    request = answer.request
     turns = [f"{question}\n{said}" for question, said in request.history]
     sent = {
         "Q-Former": request.qformer_text or "(no text)",

@@ -17,6 +17,7 @@ from assistant.ui.uploads import Offer
 
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
+from assistant.sources import SOURCES
 from assistant.vqa.conversation import Conversation, Turn
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Visitor:
     def session(self, clip: OpenClip, engine: Engine, on_load: Any = None) -> Session:
         """The clip's session under the present settings; features are kept over a change."""
         wanted = self.settings
-        key = (wanted.precision, wanted.frames, wanted.attributes, wanted.transcribe, clip.dialogue)
+        key = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe, clip.dialogue)
         assistant = engine.assistant(wanted, self.store, on_load)
         if clip.session is None or clip.model is not assistant.model or clip.opened_with != key:
             clip.session = assistant.open(
@@ -143,7 +144,7 @@ class Visitor:
                 frames=wanted.frames,
                 dialogue=clip.dialogue,
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
-                without=() if wanted.attributes else ("attributes",),
+                without=[name for name in SOURCES if name not in wanted.sources],
             )
             clip.opened_with, clip.model = key, assistant.model
         clip.session.conversation = Conversation(

@@ -17,13 +17,15 @@ from assistant.cli.options import (
     say,
 )
 from assistant.errors import InputError
+from assistant.sources import SOURCES
 from assistant.vqa.conversation import format_time
 
 if TYPE_CHECKING:
     from assistant.core.results import Results
+    from assistant.sources import Item
     from assistant.vqa.answer import Answer, Basis
 
-__all__ = ["add_ask", "add_batch", "basis_line", "stream"]
+__all__ = ["add_ask", "add_batch", "basis_line", "item_text", "stream"]
 
 ASK_EPILOG = """\
 The answer goes to stdout; what it rests on goes to stderr.
@@ -170,10 +172,21 @@ def basis_line(basis: Basis) -> str:
         parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{asked}")
     if basis.dialogue_source != "none":
         parts.append(f"dialogue: {basis.dialogue_source}")
-    if basis.attributes:
-        seen = (f"{thing.name} {thing.probability:.0%}" for thing in basis.attributes)
-        parts.append(f"seen: {', '.join(seen)}")
+    for source in basis.sources:
+        if source.items:
+            found = ", ".join(item_text(item) for item in source.items)
+            parts.append(f"{SOURCES[source.name].label.lower()}: {found}")
     return f"[{'; '.join(parts)}]"
+
+
+def item_text(item: Item) -> str:
+    """``cup 36%``, and when it was there, where that is known."""
+    when = ""
+    if item.start is not None and item.end is not None:
+        when = f" at {format_time(round(item.start, 1))}"
+        if item.end > item.start:
+            when += f"-{format_time(round(item.end, 1))}"
+    return f"{item.name} {item.probability:.0%}{when}"
 
 
 def stream(answer: Answer, quiet: bool) -> None:

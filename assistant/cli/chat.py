@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.ask import basis_line, stream
+from assistant.cli.ask import basis_line, item_text, stream
 from assistant.cli.options import (
     add_clip_options,
     add_model_options,
@@ -25,7 +25,7 @@ __all__ = ["add_chat"]
 
 COMMANDS = """\
   /frames      the times looked at last
-  /seen        things that the image encoder's classifier names
+  /seen        what was perceived, as words: things that the image encoder names ...
   /dialogue    what is said in the clip, and where that is from
   /clear       forget the conversation, keep the clip
   /save FILE   write the conversation to a new text file
@@ -151,11 +151,9 @@ class Chat:
                 seen = self.last.frames if self.last else ()
             print(" ".join(f"{second:.2f}" for second in seen), "s" if seen else "none")
         elif name == "/seen":
-            attributes = self.last.attributes if self.last else ()
-            for thing in attributes:
-                print(f"{thing.probability:4.0%}  {thing.name}")
-            if not attributes:
-                print("nothing yet: ask first")
+            sources = self.last.sources if self.last else ()
+            items = [item for source in sources for item in source.items]
+            print("\n".join(map(item_text, items)) or "nothing yet: ask first")
         elif name == "/dialogue":
             dialogue = self.session.dialogue
             print(f"[{dialogue.source}]")

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from assistant.core.config import PARTS
 from assistant.errors import InputError
+from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
     from assistant.vqa.session import Assistant, Session
@@ -117,10 +117,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--without",
         nargs="+",
-        choices=PARTS,
+        choices=tuple(SOURCES),
         default=(),
-        metavar="PART",
-        help="leave out: attributes (things that the image encoder's classifier names)",
+        metavar="SOURCE",
+        help="leave out: " + ", ".join(f"{name} ({kind.about})" for name, kind in SOURCES.items()),
     )
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 

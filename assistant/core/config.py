@@ -15,7 +15,6 @@ from assistant.errors import ConfigError
 
 __all__ = [
     "MOST_REREADS",
-    "PARTS",
     "POOLINGS",
     "ROUTINGS",
     "EncoderConfig",
@@ -34,7 +33,6 @@ C = TypeVar("C")
 ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks enter attention
 POOLINGS = ("mean", "saliency", "learned")  # over frames
 MOST_REREADS = 2  # by an adapter
-PARTS = ("attributes",)  # of a model, that one can do without
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,8 +31,8 @@ from assistant.tasks.store import adapter_prompt, find_adapter
 from assistant.training.clips import ClipTable, clips_of
 from assistant.training.examples import Asked, Example, make_examples
 from assistant.training.learner import Learner, by_clip
-from assistant.vqa.answer import softmax
 from assistant.vqa.request import find_task
+from assistant.vqa.scoring import softmax
 
 __all__ = [
     "FRAME_ORDERS",

@@ -16,7 +16,6 @@ from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
 from assistant.errors import WeightsError
-from assistant.model.encoders.attributes import Attribute
 from assistant.model.encoders.cnn import FrameFeatures, ImageEncoder
 from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.llm import History, LanguageModel
@@ -61,7 +60,7 @@ class VideoAssistant(nn.Module):
 
     @property
     def choice_prior(self) -> float:
-        """What `assistant.vqa.answer.without_prior` takes off the choices' log-probabilities."""
+        """What `assistant.vqa.scoring.without_prior` takes off the choices' log-probabilities."""
         return self.config.llm.choice_prior
 
     @property
@@ -73,9 +72,10 @@ class VideoAssistant(nn.Module):
         """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and, if it has any, classes."""
         return self.encoder(frames)
 
-    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
-        """Things that the encoder's classifier finds in frames with these classes ``(T, C)``."""
-        return self.encoder.attributes(classes)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the encoder's classifier tells apart; () where it is no classifier."""
+        return self.encoder.names
 
     @cached_property
     def adapters(self) -> Adapters:
@@ -156,69 +156,32 @@ class VideoAssistant(nn.Module):
 
     @within_memory()
     @torch.inference_mode()
-    def generate(
-        self,
-        patches: Tensor | None,
-        *,
-        qformer_text: str,
-        prompt: str,
-        history: History = (),
-        adapter: str | None = None,
-        max_new_tokens: int | None = None,
-    ) -> Iterator[str]:
-        """Stream the greedy answer about frames ``(T, K, Dv)``; None asks without a picture."""
-        visual = self.visual_tokens(
-            None if patches is None else patches[None], [qformer_text], adapter
-        )
-        ids = self.llm.prompt_ids(prompt, history)
-        longest = max_new_tokens or self.config.llm.max_new_tokens
-        return each_within_memory(self.llm.stream(visual, ids, longest))
-
-    @within_memory()
-    @torch.inference_mode()
-    def score(
-        self,
-        patches: Tensor | None,
-        *,
-        qformer_text: str,
-        prompt: str,
-        answers: Sequence[str],
-        history: History = (),
-        adapter: str | None = None,
-        ended: bool = True,
-    ) -> list[float]:
-        """Mean log-probability per token of each answer, or, not ``ended``, of its beginning."""
-        visual = self.visual_tokens(
-            None if patches is None else patches[None], [qformer_text], adapter
-        )
-        ids = [self.llm.answer_ids(answer, ended=ended) for answer in answers]
-        return self.llm.score(visual, self.llm.prompt_ids(prompt, history), ids)
-
-    @within_memory()
-    @torch.inference_mode()
-    def write(
+    def generate_batch(
         self,
         visual: Tensor,
         prompts: Sequence[str],
         histories: Sequence[History],
         max_new_tokens: int | None = None,
-    ) -> list[list[str]]:
-        """Greedy answers, each in the pieces that :meth:`generate` gives, to prompts side by side;
-        ``visual`` ``(B, L, W)`` of :meth:`visual_tokens`."""
+    ) -> list[Iterator[str]]:
+        """Pieces of the greedy answer to each prompt; a single one streams.
+
+        ``visual`` ``(B, L, W)`` of :meth:`visual_tokens`.
+        """
         longest = max_new_tokens or self.config.llm.max_new_tokens
-        return self.llm.write(visual, self._prompt_ids(prompts, histories), longest)
+        answers = self.llm.generate_batch(visual, self._prompt_ids(prompts, histories), longest)
+        return [each_within_memory(answer) for answer in answers]
 
     @within_memory()
-    @torch.inference_mode()
-    def weigh(
+    @torch.no_grad()  # training measures by it, too
+    def score_batch(
         self,
         visual: Tensor,
         prompts: Sequence[str],
         histories: Sequence[History],
         answers: Sequence[Sequence[tuple[str, bool]]],
     ) -> list[list[float]]:
-        """Mean log-probability per token, as :meth:`score` has it, of some answers to each prompt:
-        their texts, and whether they ended."""
+        """Mean log-probability per token of some answers to each prompt: their texts, and whether
+        they ended or are the beginning of more. ``visual`` ``(B, L, W)``."""
         ids = [[self.llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
         losses = self.llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
         return [(-own).tolist() for own in losses]
@@ -267,10 +230,11 @@ class VideoAssistant(nn.Module):
         if count == 1:
             visual.append(self.visual_tokens(None, [qformer_text], adapter))
         else:
-            rest = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
-            visual.append(self.visual_tokens(torch.stack(rest), [qformer_text] * count, adapter))
+            less = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
+            visual.append(self.visual_tokens(torch.stack(less), [qformer_text] * count, adapter))
         tokens = torch.cat(visual)  # (T+1, L, W)
-        ids = self.llm.answer_ids(answer, ended=ended)
-        prompts = [self.llm.prompt_ids(prompt, history)] * len(tokens)
-        losses = torch.cat(self.llm.answer_losses(tokens, prompts, [[ids]] * len(tokens)))
-        return (losses[1:] - losses[0]).tolist()
+        same = [[(answer, ended)]] * len(tokens)
+        (whole,), *rest = self.score_batch(
+            tokens, [prompt] * len(tokens), [history] * len(tokens), same
+        )
+        return [whole - without for (without,) in rest]

@@ -152,12 +152,6 @@ class LanguageModel(nn.Module):
         return losses.new_zeros(len(answers)).index_add(0, owner, losses) / lengths
 
     @torch.inference_mode()
-    def score(self, visual: Tensor, prompt: Tensor, answers: Sequence[Tensor]) -> list[float]:
-        """Mean log-probability per token of each answer; ``visual`` ``(1, L, W)``."""
-        (losses,) = self.answer_losses(visual, [prompt], [answers])
-        return (-losses).tolist()
-
-    @torch.inference_mode()
     def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
         """Answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
         out = self._answer_ids(visual, prompts, max_new_tokens)
@@ -165,16 +159,19 @@ class LanguageModel(nn.Module):
         once = self.config.one_sentence
         return [list_once(text.strip()) if once else text.strip() for text in texts]
 
-    def write(
+    def generate_batch(
         self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int
-    ) -> list[list[str]]:
-        """The pieces of each answer of a batch, as :meth:`stream` gives them.
+    ) -> list[Iterator[str]]:
+        """Pieces of the answer to each prompt; ``visual`` ``(B, L, W)``.
 
-        A row stops at its own end, the batch with its longest row; ``visual`` ``(B, L, W)``.
+        A single answer's pieces come as they are made. Beam search knows its answers only at the
+        end: one piece.
         """
         if self.config.beams > 1:
             whole = self.complete(visual, prompts, max_new_tokens)
-            return [[text] if text else [] for text in whole]
+            return [iter([text] if text else []) for text in whole]
+        if len(prompts) == 1:
+            return [self._stream(visual, prompts[0], max_new_tokens)]
         with torch.inference_mode():
             rows = self._answer_ids(visual, prompts, max_new_tokens)
         return [self._pieces(row) for row in rows]
@@ -189,22 +186,16 @@ class LanguageModel(nn.Module):
             stopping_criteria=self._ends(),
         )
 
-    def _pieces(self, ids: Tensor) -> list[str]:
+    def _pieces(self, ids: Tensor) -> Iterator[str]:
         """An answer in the pieces that it would have been streamed in."""
         streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
         for token in ids.cpu():
             streamer.put(token[None])
         streamer.end()
-        return [said for piece in streamer if (said := piece.strip("\n"))]
+        return (said for piece in streamer if (said := piece.strip("\n")))
 
-    def stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
-        """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work.
-
-        Beam search knows its answer only at the end: one piece.
-        """
-        if self.config.beams > 1:
-            yield from filter(None, self.complete(visual, [prompt], max_new_tokens))
-            return
+    def _stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
+        """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work."""
         x, mask = self._left_padded(visual, [prompt])
         streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
         stop = threading.Event()
@@ -217,7 +208,7 @@ class LanguageModel(nn.Module):
                         inputs_embeds=x,
                         attention_mask=mask,
                         streamer=streamer,
-                        stopping_criteria=StoppingCriteriaList([*self._ends(), _Asked(stop)]),
+                        stopping_criteria=StoppingCriteriaList([*self._ends(), _ReaderLeft(stop)]),
                         **self._options(max_new_tokens),
                     )
             except BaseException as error:
@@ -293,7 +284,7 @@ class _SentenceEnd(StoppingCriteria):
         return torch.tensor(ended, device=input_ids.device)
 
 
-class _Asked(StoppingCriteria):
+class _ReaderLeft(StoppingCriteria):
     """Stops generation when the reader has left."""
 
     def __init__(self, stop: threading.Event) -> None:

@@ -16,9 +16,9 @@ from assistant.core.config import EncoderConfig, ModelConfig, QFormerConfig, ViT
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.attributes import read_class_names
 from assistant.model.encoders.cnn import ImageEncoder
 from assistant.model.encoders.efficientnet import EfficientNetLite, load_checkpoint
+from assistant.model.encoders.imagenet import read_class_names
 from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import PRECISIONS, Tell, choose_device, load_paper_scale

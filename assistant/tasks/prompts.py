@@ -13,8 +13,9 @@
 
 A template is blocks, parted by blank lines and joined by newlines. ``{question}``, ``{dialogue}``,
 ``{target}`` (its last line, "..." where nothing is said), ``{context}`` (the lines before that),
-``{previous}`` (the last turn), ``{choices}`` and ``{attributes}`` (things that the encoder's
-classifier finds) are filled in; a block whose fields are all empty is left out whole.
+``{previous}`` (the last turn), ``{choices}`` and ``{sources}`` (what is perceived, a line a source
+of `assistant.sources`; each may be named alone, too, as ``{attributes}``) are filled in; a block
+whose fields are all empty is left out whole.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ from typing import Any
 
 from assistant.core.resources import prompts_dir
 from assistant.errors import ConfigError
+from assistant.sources import SOURCES
 
 __all__ = ["VARIABLES", "TaskPrompt", "list_prompts", "load_prompt"]
 
-VARIABLES = ("question", "dialogue", "target", "context", "previous", "choices", "attributes")
+VARIABLES = (
+    *("question", "dialogue", "target", "context", "previous", "choices", "sources"),
+    *SOURCES,
+)
+SPOKEN = ("dialogue", "target", "context")  # of what is said
 TEMPLATES = ("fusion", "prompt")
 KEYS = {"qformer_text": "fusion"}  # fields that a file calls otherwise
 MAX_NEW_TOKENS = 1024
@@ -58,6 +64,20 @@ class TaskPrompt:
                         f"prompt {self.name}: {template} names {{{field}}}: "
                         f"wanted one of {', '.join(VARIABLES)}"
                     )
+
+    def takes(self, *names: str) -> bool:
+        """Whether a text of it names one of these variables."""
+        return any(f"{{{name}}}" in self.qformer_text + self.prompt for name in names)
+
+    @property
+    def takes_dialogue(self) -> bool:
+        """Whether it looks at what is said."""
+        return self.takes(*SPOKEN)
+
+    @property
+    def takes_sources(self) -> tuple[str, ...]:
+        """Names of the sources that it reads."""
+        return tuple(name for name in SOURCES if self.takes("sources", name))
 
     def render_qformer_text(self, **variables: str) -> str:
         """The Q-Former's text. Raises ``ConfigError`` for a missing or an unknown variable."""

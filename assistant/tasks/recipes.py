@@ -13,6 +13,7 @@ import yaml
 
 from assistant.core.config import LoraSettings, TransferConfig, from_yaml
 from assistant.errors import ConfigError
+from assistant.sources import SOURCES
 
 __all__ = [
     "ABLATIONS",
@@ -27,7 +28,7 @@ __all__ = [
 
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
-ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "attributes")
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from assistant.errors import InputError
 from assistant.tasks.recipes import Calibration
-from assistant.vqa.answer import softmax
+from assistant.vqa.scoring import softmax
 
 __all__ = ["Bin", "fit", "fit_temperature", "fit_threshold", "reliability", "reliability_error"]
 

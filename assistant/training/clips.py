@@ -22,9 +22,9 @@ from tqdm import tqdm
 from assistant.data.items import Item
 from assistant.errors import InputError, VideoError
 from assistant.media.video import read_clip
-from assistant.model.encoders.attributes import attribute_text
 from assistant.model.encoders.cnn import ImageEncoder
 from assistant.model.encoders.vit import ViTEncoder
+from assistant.sources.seen import as_text, likeliest
 from assistant.training.generated import draw_clip, is_generated
 
 __all__ = ["ClipRef", "ClipTable", "clip_of", "clips_of"]
@@ -119,7 +119,7 @@ class ClipTable:
     def attributes(self, key: str) -> str:
         """What the encoder's classifier finds in a clip, as the models read it."""
         mean = self._row(CLASSES, self.places[key]).astype(np.float32)
-        return attribute_text(self.encoder.attributes(torch.from_numpy(mean[None])))
+        return as_text(likeliest(torch.from_numpy(mean[None]), self.encoder.names))
 
     def _row(self, what: str, place: _Place) -> np.ndarray:
         name = f"{what}-{place.shard}.npy"

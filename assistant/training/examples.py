@@ -10,6 +10,7 @@ import numpy as np
 
 from assistant.data.items import Item
 from assistant.model.assistant import VideoAssistant
+from assistant.sources import Source
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.clips import ClipRef, ClipTable, clip_of
@@ -81,11 +82,11 @@ def make_examples(
                 model,
                 item.question,
                 lines=lines,
-                attributes=attributes,
+                sources=sources,
                 choices=item.choices,
                 fused="fusion" not in recipe.without,
             )
-            for attributes in (seen, "")
+            for sources in ((Source("attributes", text=seen),), ())
         )
         known = None
         if recipe.training.motion and item.video is not None and is_generated(item.video):

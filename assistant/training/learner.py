@@ -16,7 +16,7 @@ from assistant.training.losses.motion import MotionSupervision, Moved
 from assistant.training.losses.naming import NamedChoice
 from assistant.training.losses.slots import WordSlots
 from assistant.training.losses.walking import Walked, WalkSupervision
-from assistant.vqa.answer import without_prior
+from assistant.vqa.scoring import score_answers
 
 __all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
 
@@ -157,26 +157,21 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def choice_scores(self, part: Sequence[Asked], *, blind: bool = False) -> list[list[float]]:
-        """Per example the log-score of each choice, as `assistant.vqa.answer.Answer` has it.
+        """Per example the log-score of each choice, as `assistant.vqa.scoring` has it.
 
         ``blind``: without the clip. The examples all have a clip, or all have none.
         """
         if not part:
             return []
-        visual = self.visual(part, blind=blind)
-        choices = [asked.example.choices for asked in part]
-        llm, share = self.model.llm, self.model.choice_prior * self.recipe.prior
-        ids = [[llm.answer_ids(choice) for choice in some] for some in choices]
-        alone = [llm.prompt_ids(a.request.blind_prompt) for a in part]
-        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-        scores = llm.answer_losses(visual, alone if blind else prompts, ids)
-        dark = [torch.zeros_like(some) for some in scores]
-        if share and not blind:
-            dark = llm.answer_losses(self.visual(part, blind=True), alone, ids)
-        return [
-            without_prior((-losses).tolist(), (-blind_losses).tolist(), share)
-            for losses, blind_losses in zip(scores, dark, strict=True)
-        ]
+        share = self.model.choice_prior * self.recipe.prior
+        answers = [[(choice, True) for choice in asked.example.choices] for asked in part]
+        requests = [asked.request for asked in part]
+        alone = self.visual(part, blind=True) if blind or share else None
+        if blind:
+            prompts, nothing = [one.blind_prompt for one in requests], [()] * len(part)
+            return self.model.score_batch(alone, prompts, nothing, answers)
+        scored = score_answers(self.model, requests, answers, self.visual(part), alone)
+        return [some.without_prior(share) for some in scored]
 
 
 @torch.no_grad()

@@ -6,22 +6,20 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from assistant.sources import SOURCES
+from assistant.vqa.answering import Claim, Draft, Query, batches, draft_answers
+from assistant.vqa.scoring import softmax
 
-    from assistant.model.assistant import VideoAssistant
-    from assistant.model.encoders.attributes import Attribute
-    from assistant.model.features import ClipFeatures
+if TYPE_CHECKING:
+    from assistant.sources import Source
     from assistant.tasks.recipes import Calibration
     from assistant.vqa.request import Request
 
-__all__ = ["CANNOT_TELL", "Answer", "Basis", "Made", "beginning", "softmax", "without_prior"]
+__all__ = ["CANNOT_TELL", "Answer", "Basis", "answer_together"]
 
 CANNOT_TELL = "I cannot tell."
-HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
 
 
 @dataclass(frozen=True)
@@ -39,26 +37,18 @@ class Basis:
     # Who chose it: "clip" (all of it), "session", "question" or "given"; "none": there is no clip.
     range_source: str
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
-    attributes: tuple[Attribute, ...]  # things the encoder's classifier finds, likeliest first
+    sources: tuple[Source, ...]  # what is perceived, as words
     warnings: tuple[str, ...]  # what the person should know, a line each
     task_score: float | None = None  # of the task, where the question chose it
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
-
-
-@dataclass(frozen=True)
-class Made:
-    """What the model made of a question beside others (`assistant.vqa.together`)."""
-
-    pieces: list[str]  # of a free answer
-    scores: list[float]  # log-probability of each choice, or of a free answer's beginning
-    blind: list[float]  # the same without the clip
 
 
 class Answer:
     """Iterate for the pieces of the text as they are made.
 
     ``text``, ``choice``, ``probabilities``, ``reason``, ``seconds`` and ``as_dict()`` first take
-    what is left of the stream. ``close()`` stops the model; the turn is then not remembered.
+    what is left of the stream; where making it failed they raise what it failed with. ``close()``
+    stops the model; the turn is then not remembered.
 
     An answer is unsure where the clip makes it no likelier than the question alone does: then a
     free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Of text alone that
@@ -69,61 +59,62 @@ class Answer:
     def __init__(
         self,
         basis: Basis,
-        model: VideoAssistant,
-        request: Request,
-        clip: ClipFeatures | None,
+        query: Query,
         *,
         calibration: Calibration,
         prior: float,
         began: float,
         on_end: Callable[[str], None],
     ) -> None:
-        """``clip``: None: it rests on text alone. ``calibration``: the adapter's. ``prior``: share
-        of the blind scores in :func:`without_prior`. ``began``: ``time.perf_counter()`` at the
+        """``calibration``: the adapter's. ``prior``: share of the blind scores, see
+        :func:`assistant.vqa.scoring.without_prior`. ``began``: ``time.perf_counter()`` at the
         question. ``on_end`` gets the whole text.
         """
-        self.basis, self._calibration, self._prior = basis, calibration, prior
+        self.basis, self.query = basis, query
+        self._calibration, self._prior = calibration, prior
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
         self._reason: str | None = None
-        self._claim: tuple[str, bool] = ("", True)  # what the model says, and whether to its end
+        self._claim = Claim("", True)  # what the model says
         self._evidence: tuple[float, ...] | None = None
-        self._asked = (model, request, clip)
-        self._made: Made | None = None
         self._seconds = math.nan
         self._began, self._on_end = began, on_end
-        self._stream = self._run(model, request, clip)
+        self._failure: Exception | None = None
+        self._draft: Draft | None = None
+        self._stream = self._run()
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
+        if self._failure is not None:
+            raise self._failure
         return next(self._stream)
 
     def close(self) -> None:
         """Stop the model; ``text`` is then what was made so far, ``seconds`` nan."""
         self._stream.close()
 
-    @property
-    def asked(self) -> tuple[VideoAssistant, Request, ClipFeatures | None]:
-        """The model, what it is asked, and about what; no clip: about text alone."""
-        return self._asked
+    def finish(self) -> None:
+        """Take what is left of the stream."""
+        for _ in self:
+            pass
 
-    def take(self, made: Made) -> None:
-        """Rest on what is made already; before the first piece."""
-        self._made = made
+    @property
+    def request(self) -> Request:
+        """The question as the model takes it."""
+        return self.query.request
 
     @property
     def text(self) -> str:
         """The whole answer: the join of the stream."""
-        for _ in self:
-            pass
+        self.finish()
         return "".join(self._pieces)
 
     @property
     def probabilities(self) -> dict[str, float] | None:
         """Of each choice, in the order given; None without choices."""
-        self.text  # noqa: B018, takes the rest of the stream
+        self.finish()
         return self._probabilities
 
     @property
@@ -134,13 +125,13 @@ class Answer:
     @property
     def reason(self) -> str | None:
         """Why the answer is unsure; None where the clip supports it."""
-        self.text  # noqa: B018, takes the rest of the stream
+        self.finish()
         return self._reason
 
     @property
     def seconds(self) -> float:
         """From the question to the end of its answer."""
-        self.text  # noqa: B018, takes the rest of the stream
+        self.finish()
         return self._seconds
 
     def evidence(self) -> tuple[float, ...]:
@@ -148,13 +139,20 @@ class Answer:
         loses when the frame is left out. Of an unsure answer: of what it would have been. () where
         no frame was looked at.
         """
-        self.text  # noqa: B018, takes the rest of the stream
-        model, request, clip = self._asked
-        if clip is None:
+        self.finish()
+        patches, request = self.query.patches, self.request
+        if patches is None:
             return ()
         if self._evidence is None:
-            claim, ended = self._claim
-            weights = model.occlusion(clip.patches, answer=claim, ended=ended, **request.asked())
+            weights = self.query.model.occlusion(
+                patches,
+                qformer_text=request.qformer_text,
+                prompt=request.prompt,
+                history=request.history,
+                adapter=request.adapter,
+                answer=self._claim.text,
+                ended=self._claim.ended,
+            )
             self._evidence = tuple(weights)
         return self._evidence
 
@@ -162,9 +160,9 @@ class Answer:
         """Per layer of the Q-Former how far it looked: the weight of each receptive field, the
         widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
         """
-        model, request, clip = self._asked
-        return model.routing(
-            _patches(clip), qformer_text=request.qformer_text, adapter=request.adapter
+        request = self.request
+        return self.query.model.routing(
+            self.query.patches, qformer_text=request.qformer_text, adapter=request.adapter
         )
 
     @property
@@ -201,11 +199,11 @@ class Answer:
                 ]
         if self.basis.task_score is not None:
             found["task_score"] = round(self.basis.task_score, 3)
+        perceived = {source.name: source for source in self.basis.sources}
+        for name in SOURCES:
+            items = perceived[name].items if name in perceived else ()
+            found[name] = [item.as_dict() for item in items]
         return found | {
-            "attributes": [
-                {"name": thing.name, "probability": round(thing.probability, 4)}
-                for thing in self.basis.attributes
-            ],
             "frames": [round(seconds, 3) for seconds in self.frames],
             "start": _rounded(self.basis.start),
             "end": _rounded(self.basis.end),
@@ -218,88 +216,54 @@ class Answer:
             "seconds": round(self.seconds, 3),
         }
 
-    def _run(
-        self, model: VideoAssistant, request: Request, clip: ClipFeatures | None
-    ) -> Generator[str, None, None]:
-        asked, seen, made = request.asked(), _patches(clip), self._made
-        if seen is None and self.basis.lacking:
-            self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
-        if request.choices is None:
-            if made is None:
-                stream = model.generate(seen, max_new_tokens=request.max_new_tokens, **asked)
-            else:
-                stream = iter(made.pieces)
-            if seen is not None:
-                stream = self._supported(model, request, seen, stream)
-            elif self._reason is not None:
-                stream = iter([CANNOT_TELL])
-        else:
-            scores, blind = self._scores(model, request, seen, request.choices, ended=True)
-            weighed = without_prior(scores, blind, self._prior)
-            shares = softmax(weighed, self._calibration.temperature)
-            self._probabilities = dict(zip(request.choices, shares, strict=True))
-            place = max(range(len(shares)), key=shares.__getitem__)
-            best = request.choices[place]
-            self._claim = (best, True)
-            if self._calibration.examples:
-                self._check_probability(shares[place], best)
-            elif seen is not None:
-                self._check_support(scores[place], blind[place], best, ended=True)
-            stream = iter([best])
-        for piece in stream:
-            self._pieces.append(piece)
-            yield piece
-        if request.choices is None and self._reason is None:
-            self._claim = ("".join(self._pieces).strip(), True)
+    def _run(self) -> Generator[str, None, None]:
+        try:
+            draft = self._draft or draft_answers([self.query])[0]
+            self._draft = None  # or closing would leave the model at work
+            for piece in self._told(draft):
+                self._pieces.append(piece)
+                yield piece
+        except Exception as error:
+            self._failure = error
+            raise
+        if self.request.choices is None and self._reason is None:
+            self._claim = Claim("".join(self._pieces).strip(), True)
         self._seconds = time.perf_counter() - self._began
         self._on_end("".join(self._pieces))
 
-    def _supported(
-        self, model: VideoAssistant, request: Request, seen: Tensor, stream: Iterator[str]
-    ) -> Iterator[str]:
-        """The stream, once its beginning is known to rest on the clip; else ``CANNOT_TELL``."""
-        held = list(islice(stream, HELD_BACK))
-        begun, ended = beginning(held)
-        if begun:
-            self._claim = (begun, ended)
-            (score,), (blind,) = self._scores(model, request, seen, [begun], ended=ended)
-            self._check_support(score, blind, begun, ended=ended)
-        if self._reason is not None:
-            yield CANNOT_TELL
-            return
-        yield from held
-        yield from stream
+    def _told(self, draft: Draft) -> Iterator[str]:
+        """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""
+        sees = self.query.patches is not None
+        if not sees and self.basis.lacking:
+            self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
+        if self.request.choices is not None:
+            return iter([self._choose(draft, sees)])
+        if draft.claims and draft.claims[0].text:
+            (self._claim,) = draft.claims
+            self._check_support(draft, 0)
+        return draft.pieces if self._reason is None else iter([CANNOT_TELL])
 
-    def _scores(
-        self,
-        model: VideoAssistant,
-        request: Request,
-        seen: Tensor | None,
-        answers: Sequence[str],
-        *,
-        ended: bool,
-    ) -> tuple[list[float], list[float]]:
-        """What the model makes of each answer, and what the question alone makes of it."""
-        if self._made is not None:
-            return self._made.scores, self._made.blind
-        scores = model.score(seen, answers=answers, ended=ended, **request.asked())
-        blind = model.score(
-            None,
-            qformer_text=request.blind_qformer_text,
-            prompt=request.blind_prompt,
-            adapter=request.adapter,
-            answers=answers,
-            ended=ended,
-        )
-        return scores, blind
+    def _choose(self, draft: Draft, sees: bool) -> str:
+        """The likeliest choice; it may turn out unsure."""
+        weighed = draft.scored.without_prior(self._prior)
+        shares = softmax(weighed, self._calibration.temperature)
+        place = max(range(len(shares)), key=shares.__getitem__)
+        self._claim = draft.claims[place]
+        texts = (claim.text for claim in draft.claims)
+        self._probabilities = dict(zip(texts, shares, strict=True))
+        if self._calibration.examples:
+            self._check_probability(shares[place])
+        elif sees:
+            self._check_support(draft, place)
+        return self._claim.text
 
-    def _check_support(self, score: float, blind: float, answer: str, *, ended: bool) -> None:
-        """Give a reason to be unsure where ``answer`` is no likelier than without the clip."""
-        if score <= blind:
-            more = "" if ended else " ..."
-            self._reason = f'the clip makes "{answer}{more}" no likelier than the question alone'
+    def _check_support(self, draft: Draft, place: int) -> None:
+        """Give a reason to be unsure where the claim is no likelier than without the clip."""
+        if draft.scored.scores[place] <= draft.scored.blind[place]:
+            told = self._claim.text + ("" if self._claim.ended else " ...")
+            self._reason = f'the clip makes "{told}" no likelier than the question alone'
 
-    def _check_probability(self, probability: float, answer: str) -> None:
+    def _check_probability(self, probability: float) -> None:
         """Give a reason to be unsure where the adapter is wrong too often at ``probability``."""
         least = self._calibration.unsure_below
         if probability < least:
@@ -307,36 +271,26 @@ class Answer:
                 f"no {thing} is there for it to read; " for thing in self.basis.lacking
             )
             self._reason = (
-                f'{lacking}"{answer}" has {probability:.0%}, '
+                f'{lacking}"{self._claim.text}" has {probability:.0%}, '
                 f"and this adapter is right often enough from {least:.0%} on"
             )
 
 
-def beginning(pieces: Sequence[str]) -> tuple[str, bool]:
-    """The part of a free answer whose support is asked for, and whether it is the whole answer."""
-    return "".join(pieces[:HELD_BACK]).strip(), len(pieces) < HELD_BACK
+def answer_together(answers: Sequence[Answer]) -> None:
+    """Take all of ``answers``, none of them begun, to their ends, some in each pass of the model.
 
+    Each is what it would have been alone, but for rounding (`docs/models.md`).
 
-def _patches(clip: ClipFeatures | None) -> Tensor | None:
-    """``(T, K, Dv)``; None: no frame is looked at."""
-    return None if clip is None else clip.patches
+    Raises:
+        ModelError: the GPU's memory is full.
+    """
+    for places in batches([answer.query for answer in answers]):
+        drafts = draft_answers([answers[place].query for place in places])
+        for place, draft in zip(places, drafts, strict=True):
+            answers[place]._draft = draft
+    for answer in answers:  # in the order of the questions
+        answer.finish()
 
 
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
-
-
-def without_prior(scores: Sequence[float], blind: Sequence[float], share: float) -> list[float]:
-    """Log-probabilities of choices less a share of what each has without the clip.
-
-    What a model seldom says is not wrong for that. Source: Holtzman et al. 2021, Surface Form
-    Competition (share 1).
-    """
-    return [score - share * dark for score, dark in zip(scores, blind, strict=True)]
-
-
-def softmax(scores: Sequence[float], temperature: float = 1.0) -> list[float]:
-    """Probabilities of log-scores."""
-    highest = max(scores)
-    weights = [math.exp((score - highest) / temperature) for score in scores]
-    return [weight / sum(weights) for weight in weights]

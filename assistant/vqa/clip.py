@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from assistant.model.features import (
     content_digest,
     encode_clip,
 )
+from assistant.sources import Look, Source, perceive
 from assistant.vqa.answer import Answer
 from assistant.vqa.evidence import check_frames
 
@@ -52,6 +55,7 @@ class SessionClip:
         self._model, self._store = model, store
         self._digest = "" if path is None else content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
+        self._perceived: dict[tuple[Range, str], Source] = {}
 
     @property
     def duration(self) -> float:
@@ -73,25 +77,44 @@ class SessionClip:
             self._seen[where] = self._load(*where)
         return self._seen[where]
 
+    def perceive(self, where: Range, names: Sequence[str]) -> tuple[Source, ...]:
+        """What these sources say of the range; each is asked once.
+
+        Raises:
+            InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
+        """
+        seen = self.look(where)
+        look = Look(seen.classes, self._model.class_names, partial(self._pictures_of, where))
+        for name in names:
+            if (where, name) not in self._perceived:
+                self._perceived[where, name] = perceive(name, look)
+        return tuple(self._perceived[where, name] for name in names)
+
+    def _pictures_of(
+        self, where: Range, count: int, max_side: int
+    ) -> tuple[np.ndarray, tuple[float, ...]]:
+        """``(N, H, W, 3)`` uint8 RGB spread evenly over the range, and their times in seconds."""
+        from assistant.media.video import read_clip
+
+        start, end = where
+        clip = read_clip(
+            self._there(),
+            frames=count,
+            start=start,
+            end=end,
+            decoder=self._decoder,
+            max_side=max_side,
+        )
+        return clip.frames, clip.seconds
+
     def pictures(self, answer: Answer, max_side: int) -> np.ndarray:
         """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
 
         Raises:
             InputError: it looked at none. VideoError: the clip cannot be read any more.
         """
-        from assistant.media.video import read_clip
-
         check_frames(answer)
-        start, end = answer.basis.window
-        clip = read_clip(
-            self._there(),
-            frames=self._frames,
-            start=start,
-            end=end,
-            decoder=self._decoder,
-            max_side=max_side,
-        )
-        return clip.frames
+        return self._pictures_of(answer.basis.window, self._frames, max_side)[0]
 
     def _there(self) -> Path:
         if self.path is None:

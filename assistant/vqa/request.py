@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_choices
 from assistant.errors import InputError
+from assistant.sources import SOURCES, Source, lines_of
 from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
 
@@ -21,12 +22,9 @@ __all__ = [
     "Request",
     "compose",
     "find_task",
-    "takes_attributes",
-    "takes_dialogue",
 ]
 
 NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
-SPOKEN = ("dialogue", "target", "context")  # fields of what is said
 MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
 
 
@@ -43,15 +41,6 @@ class Request:
     max_new_tokens: int
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``qformer_text``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
-
-    def asked(self) -> dict[str, Any]:
-        """What the model's methods take beside the frames."""
-        return {
-            "qformer_text": self.qformer_text,
-            "prompt": self.prompt,
-            "history": self.history,
-            "adapter": self.adapter,
-        }
 
 
 def find_task(name: str | Path, model: str = "mini") -> TaskPrompt:
@@ -74,7 +63,7 @@ def compose(
     *,
     turns: Sequence[Turn] = (),
     lines: Sequence[str] = (),
-    attributes: str = "",
+    sources: Sequence[Source] = (),
     choices: Sequence[str] | None = None,
     max_new_tokens: int | None = None,
     adapter: str | None = None,
@@ -85,7 +74,7 @@ def compose(
     Args:
         turns: the conversation so far, oldest first.
         lines: dialogue of the asked range, oldest first.
-        attributes: what the encoder's classifier finds.
+        sources: what is perceived.
         choices, max_new_tokens: instead of the task's own.
         adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
             would have read goes into the LLM's prompt, so that nothing is lost.
@@ -94,8 +83,9 @@ def compose(
     """
     previous = turns[-1].as_text() if turns and "{previous}" in task.qformer_text else ""
     spoken = lines if "{dialogue}" in task.qformer_text or "{context}" in task.qformer_text else ()
-    shown = attributes if "{attributes}" in task.qformer_text else ""
-    beside = [text for text in (previous, shown) if text]
+    texts = {source.name: source.text for source in sources if source.text}
+    shown = {name: text for name, text in texts.items() if _names_source(task.qformer_text, name)}
+    beside = [text for text in (previous, *shown.values()) if text]
     _, dropped = model.fit_qformer_text([question, *beside, *reversed(spoken)])
     if dropped > len(beside) + len(spoken):
         raise InputError(f"the question has {len(question)} characters, too many; shorten it")
@@ -111,9 +101,10 @@ def compose(
         "choices": "\n".join(chosen or ()),
     }
     blind = fields | {"previous": "", "dialogue": "", "context": "", "target": NO_TARGET}
-    blind["attributes"] = ""
-    qformer_text = task.render_qformer_text(**fields, attributes=shown if shown in kept else "")
-    prompt = task.render_prompt(**fields, attributes=attributes)
+    blind |= _perceived({source.name: source.blind_text for source in sources})
+    fitting = {name: text for name, text in shown.items() if text in kept}
+    qformer_text = task.render_qformer_text(**fields, **_perceived(fitting))
+    prompt = task.render_prompt(**fields, **_perceived(texts))
     blind_qformer_text, blind_prompt = (
         task.render_qformer_text(**blind),
         task.render_prompt(**blind),
@@ -134,17 +125,16 @@ def compose(
     )
 
 
+def _perceived(texts: dict[str, str]) -> dict[str, str]:
+    """The variables that stand for what sources say."""
+    return dict.fromkeys(SOURCES, "") | texts | {"sources": lines_of(texts)}
+
+
+def _names_source(template: str, name: str) -> bool:
+    return "{sources}" in template or f"{{{name}}}" in template
+
+
 def _prompt_alone(qformer_text: str, prompt: str) -> str:
     """The prompt, with those lines of the Q-Former's text before it that it lacks."""
     there = set(prompt.splitlines())
     return "\n".join([*(line for line in qformer_text.splitlines() if line not in there), prompt])
-
-
-def takes_dialogue(task: TaskPrompt) -> bool:
-    """Whether ``task`` looks at what is said."""
-    return any(f"{{{name}}}" in task.qformer_text + task.prompt for name in SPOKEN)
-
-
-def takes_attributes(task: TaskPrompt) -> bool:
-    """Whether ``task`` reads what the encoder's classifier finds."""
-    return "{attributes}" in task.qformer_text or "{attributes}" in task.prompt

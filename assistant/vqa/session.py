@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_choices, check_question, check_range
-from assistant.core.config import PARTS
 from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, cut
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
-from assistant.model.encoders.attributes import Attribute, attribute_text
 from assistant.model.features import ClipFeatures, FeatureStore
+from assistant.sources import SOURCES
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.recipes import Calibration, Recipe
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
-from assistant.vqa.answer import Answer, Basis
+from assistant.vqa.answer import Answer, Basis, answer_together
+from assistant.vqa.answering import Query
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation, time_range, without_time
-from assistant.vqa.request import compose, find_task, takes_attributes, takes_dialogue
+from assistant.vqa.request import compose, find_task
 from assistant.vqa.task_choice import choose_task
-from assistant.vqa.together import answer_together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,7 +101,7 @@ class Assistant:
             dialogue: a Path is read; text and turns are taken as they are. None: subtitles beside
                 or inside the clip.
             transcribe: listen to the clip instead (needs the ``speech`` extra).
-            without: parts of the model to leave out, of ``config.PARTS``.
+            without: sources to leave out, of ``assistant.sources.SOURCES``.
         Raises:
             InputError: an argument out of its range, or neither a clip nor a dialogue.
             VideoError: no such file. DialogueError: unreadable dialogue.
@@ -137,8 +136,8 @@ class Session:
         without: Collection[str],
     ) -> None:
         for part in without:
-            if part not in PARTS:
-                raise InputError(f"without {part!r}: there is no such part; {', '.join(PARTS)} is")
+            if part not in SOURCES:
+                raise InputError(f"without {part!r}: choose some of {', '.join(SOURCES)}")
         check_range(start, end)
         if path is None and (start, end) != (None, None):
             raise InputError(NO_PART)
@@ -228,23 +227,23 @@ class Session:
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
-        attributes: tuple[Attribute, ...] = ()
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        if clip is not None and takes_attributes(prompt) and "attributes" not in left_out:
-            attributes = model.attributes(clip.classes)
+        wanted = [name for name in prompt.takes_sources if name not in left_out]
+        sources = self._clip.perceive(where, wanted) if clip is not None else ()
         request = compose(
             prompt,
             model,
             without_time(question) if range_source == "question" else question,
             turns=self.conversation.turns,
             lines=[line.as_text() for line in said.lines],
-            attributes=attribute_text(attributes),
+            sources=sources,
             choices=choices,
             max_new_tokens=max_new_tokens,
             adapter=loaded.key if loaded else None,
             fused="fusion" not in left_out,
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
+        warnings += [source.warning for source in sources if source.warning]
         if self.path is not None and not sees:
             warnings.append(TEXT_ALONE.format(task=prompt.name))
         if loaded is None and adapter == "auto" and _wants_adapter(prompt):
@@ -262,16 +261,14 @@ class Session:
             window=where,
             range_source=range_source,
             dialogue_source=said.source,
-            attributes=attributes,
+            sources=sources,
             warnings=tuple(warnings),
             task_score=task_score,
-            lacking=("dialogue",) if takes_dialogue(prompt) and not said else (),
+            lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
         return Answer(
             basis,
-            model,
-            request,
-            clip,
+            Query(model, request, None if clip is None else clip.patches),
             calibration=loaded.recipe.calibration if loaded else Calibration(),
             prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
             began=began,
@@ -314,13 +311,13 @@ class Session:
             return find_task("chat"), None
         chosen = choose_task(question, name, base=self._assistant.model.fingerprint)
         prompt = find_task(chosen.task, name)
-        if self.path is None and not takes_dialogue(prompt):  # it would have nothing to go by
+        if self.path is None and not prompt.takes_dialogue:  # it would have nothing to go by
             return find_task("chat"), None
         return prompt, None if math.isnan(chosen.score) else chosen.score
 
     def _said(self, prompt: TaskPrompt, given: DialogueLike | None, where: Range) -> Dialogue:
         """The dialogue that ``prompt`` takes, of the range. Raises InputError: no clip either."""
-        takes, said = takes_dialogue(prompt), Dialogue()
+        takes, said = prompt.takes_dialogue, Dialogue()
         if takes:
             told = None if given is None else as_dialogue(given)
             said = self._spoken.within(where) if told is None else cut(told, where)

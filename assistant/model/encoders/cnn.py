@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assistant.core.config import EncoderConfig
-from assistant.model.encoders.attributes import Attribute, find_attributes
 from assistant.model.encoders.efficientnet import EfficientNetLite
 
 __all__ = ["FrameFeatures", "ImageEncoder"]
@@ -65,10 +64,6 @@ class ImageEncoder(nn.Module):
     def class_count(self) -> int:
         """Classes that it tells apart: those of ImageNet-1k."""
         return CLASSES
-
-    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
-        """The likeliest things in T frames, from their class probabilities ``(T, 1000)``."""
-        return find_attributes(classes, self.names)
 
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:

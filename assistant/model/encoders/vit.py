@@ -14,7 +14,6 @@ from transformers import InstructBlipVisionModel
 
 from assistant.core.config import ViTConfig
 from assistant.errors import ModelError
-from assistant.model.encoders.attributes import Attribute
 from assistant.model.encoders.cnn import CHUNK, FrameFeatures
 
 __all__ = ["ViTEncoder"]
@@ -56,10 +55,6 @@ class ViTEncoder(nn.Module):
         """All that decides the features of a picture."""
         weight = self.network.encoder.layers[0].self_attn.qkv.weight
         return f"{self.source}-{self.config.size}-{self._dtype}-{weight.dtype}"
-
-    def attributes(self, classes: Tensor) -> tuple[Attribute, ...]:
-        """None: the encoder has no classifier."""
-        return ()
 
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:

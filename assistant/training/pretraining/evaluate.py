@@ -38,7 +38,7 @@ from assistant.training.pretraining.report import (
     ThingRow,
 )
 from assistant.training.pretraining.samples import Sample, photo_samples, scene_samples
-from assistant.vqa.answer import without_prior
+from assistant.vqa.scoring import without_prior
 
 __all__ = ["evaluate_base"]
 

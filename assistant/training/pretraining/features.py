@@ -14,9 +14,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from assistant.errors import InputError
-from assistant.model.encoders.attributes import attribute_text
 from assistant.model.encoders.cnn import CHUNK, ImageEncoder
 from assistant.model.encoders.efficientnet import CLASSES
+from assistant.sources.seen import as_text, likeliest
 from assistant.training.pretraining.captions import read_captions, read_split
 
 __all__ = ["FeatureTable", "Photos", "photo_views", "view_name"]
@@ -67,7 +67,7 @@ class FeatureTable:
     def attributes(self, name: str, encoder: ImageEncoder) -> str:
         """What the encoder's classifier finds in a picture, as the models read it."""
         classes = torch.from_numpy(self.classes[self.rows[name]][None].astype(np.float32))
-        return attribute_text(encoder.attributes(classes))
+        return as_text(likeliest(classes, encoder.names))
 
     def patches(self, names: Sequence[str]) -> torch.Tensor:
         """``(B, 1, K, Dv)``: still pictures are clips of one frame."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assistant.model.encoders.attributes import sure_names
+from assistant.sources.seen import sure_names
 from assistant.training.pretraining.samples import Sample, begun_with
 
 __all__ = ["renamed"]

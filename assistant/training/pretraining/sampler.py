@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from assistant.model.encoders.attributes import sure_names
+from assistant.sources.seen import sure_names
 from assistant.training.pretraining.captions import flip_safe
 from assistant.training.pretraining.features import view_name
 from assistant.training.pretraining.names import renamed

@@ -1,0 +1,85 @@
+"""What is perceived, as words with times (Cross-modal Knowledge Mining, 3.3): a source a file.
+
+A source's file has two functions: ``perceive(look)`` gives items, ``as_text(items)`` the short line
+that the models read. What it says enters the Q-Former's text and the prompt where those name
+``{sources}`` or the source's own name, is shown under the answer, and is left out by
+``--without NAME``. A source costs nothing until a prompt that names it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+__all__ = ["SOURCES", "Item", "Kind", "Look", "Source", "lines_of", "perceive"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A source, before it has perceived anything."""
+
+    module: str
+    label: str  # before its words, for the models and for the person
+    about: str  # what it names
+
+
+SOURCES = {
+    "attributes": Kind("seen", "Seen", "things that the image encoder's classifier names"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that was perceived."""
+
+    name: str
+    probability: float
+    start: float | None = None  # seconds; None: it holds for the whole range
+    end: float | None = None
+    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom; 0 to 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what is not known is left out."""
+        found: dict[str, Any] = {"name": self.name, "probability": round(self.probability, 4)}
+        if self.start is not None and self.end is not None:
+            found |= {"start": round(self.start, 3), "end": round(self.end, 3)}
+        return found if self.box is None else found | {"box": [round(x, 4) for x in self.box]}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one source says of a range of a clip."""
+
+    name: str  # of SOURCES
+    items: tuple[Item, ...] = ()
+    text: str = ""  # as the models read it
+    blind_text: str = ""  # in its place where they must not know the clip
+    warning: str = ""  # what the person should know
+
+
+@dataclass(frozen=True)
+class Look:
+    """A range of a clip, as sources perceive it."""
+
+    classes: Tensor  # (T, C) probabilities, of the frames that are looked at
+    class_names: Sequence[str]  # C; none: the encoder is no classifier
+    # ``pictures(count, longest side)``: frames (N, H, W, 3) uint8 RGB of the range, and their times
+    pictures: Callable[[int, int], tuple[np.ndarray, Sequence[float]]]
+
+
+def perceive(name: str, look: Look) -> Source:
+    """What the source ``name`` says."""
+    module = import_module(f"{__name__}.{SOURCES[name].module}")
+    items = module.perceive(look)
+    return Source(name, items, module.as_text(items))
+
+
+def lines_of(texts: dict[str, str]) -> str:
+    """The texts of sources, by name, a line each, as ``{sources}`` in a prompt stands for them."""
+    return "\n".join(f"{SOURCES[name].label}: {text}" for name, text in texts.items() if text)
