@@ -296,6 +296,6 @@ def test_questions_of_one_clip_share_passes_of_the_model(mini, model, clips, tmp
     assert model.together == [1, 1]  # with the clip, and by the question alone
     model.together.clear()
     (first, *rest) = run(mini, write(clips / "in.jsonl", *lines), tmp_path / "out.jsonl")
-    assert model.together == [AT_ONCE, AT_ONCE]
+    assert model.together == [AT_ONCE, AT_ONCE, 1, 1]
     assert len(rest) == AT_ONCE
     assert {**first, "seconds": 0} == {**alone[0], "seconds": 0}

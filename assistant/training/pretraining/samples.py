@@ -14,6 +14,7 @@ import numpy as np
 
 from assistant.data.scenes import SceneExample, ask, generate
 from assistant.model.encoders.cnn import ImageEncoder
+from assistant.sources import lines_of
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 from assistant.training.losses.cells import SceneObjects, scene_objects
 from assistant.training.pretraining.captions import flip_safe, make_questions, things_in
@@ -75,14 +76,17 @@ class Sample:
         """What the Q-Former reads, as in chat."""
         previous = " ".join(self.history[-1]) if self.history else ""
         return chat_prompt().render_qformer_text(
-            question=self.question, previous=previous, attributes=self.fused, dialogue=""
+            question=self.question,
+            previous=previous,
+            sources=lines_of({"attributes": self.fused}),
+            dialogue="",
         )
 
     @property
     def prompt(self) -> str:
         """What the LLM reads after the visual tokens, as in chat."""
         return chat_prompt().render_prompt(
-            question=self.question, attributes=self.seen, dialogue=""
+            question=self.question, sources=lines_of({"attributes": self.seen}), dialogue=""
         )
 
     def blind(self) -> Sample:
