@@ -10,11 +10,12 @@ for piece in session.ask("What happens?"):
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant
 
@@ -31,6 +32,7 @@ def load(
     frames: int = 8,
     store: FeatureStore | None = None,
     tell: Callable[[str], None] | None = None,
+    now: bool = True,
 ) -> Assistant:
     """The named model, ready to open clips; fetches the weights that the cache lacks.
 
@@ -43,14 +45,19 @@ def load(
         frames: that memory is planned for, at paper scale.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
         tell: gets terms and memory plan of a paper-scale model, a line each.
+        now: False loads the model with the first question, after that was checked.
     Raises:
         InputError: unknown name or option. WeightsError: weights missing or damaged.
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
-    from assistant.model.loading import load_model
-    from assistant.vqa.session import Assistant
+    from functools import partial
 
-    model = load_model(
+    from assistant.model.features import FeatureStore
+    from assistant.vqa.session import Assistant, LaterAssistant
+    from assistant.weights.presets import model_name
+
+    load_named = partial(
+        _load_model,
         name,
         base=base,
         precision=precision,
@@ -59,4 +66,12 @@ def load(
         frames=frames,
         tell=tell,
     )
-    return Assistant(model, store)
+    if now:
+        return Assistant(load_named(), store)
+    return LaterAssistant(model_name(name), load_named, store or FeatureStore())
+
+
+def _load_model(*args: Any, **options: Any) -> VideoAssistant:
+    from assistant.model.loading import load_model  # takes seconds to import
+
+    return load_model(*args, **options)

@@ -26,6 +26,7 @@ from assistant.core.resources import adapters_dir
 from assistant.evaluation.tasks import OrderedLearner, drawn
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
+from assistant.tasks.store import find_task
 from assistant.training.clips import ClipTable, clips_of
 from assistant.training.examples import Asked, make_examples
 from assistant.training.finetune import ADAPTER, CARD, ablated, finetune, generated_examples
@@ -33,7 +34,6 @@ from assistant.training.generated import KIND_OF_TASK, generated_items
 from assistant.training.learner import accuracies
 from assistant.training.loop import CHECKPOINT, LOG
 from assistant.training.losses.slots import WordSlots
-from assistant.vqa.request import find_task
 
 TEST_SEED = 11
 BATCH = 16

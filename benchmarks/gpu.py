@@ -215,9 +215,9 @@ def asked(model: VideoAssistant, frames: list[int], tokens: int, memory: Memory)
     model.llm.network.generation_config.eos_token_id = None  # says as much as it is asked for
     for count in frames:
         pictures = np.random.default_rng(0).integers(0, 255, (count, 256, 256, 3), dtype=np.uint8)
-        encode = memory.seconds(lambda pictures=pictures: model.encode(pictures), 1)
+        encode = memory.seconds(lambda pictures=pictures: model.encoder(pictures), 1)
         row[f"encode {count} frames, s"] = encode
-        patches = model.encode(pictures).patches[None]
+        patches = model.encoder(pictures).patches[None]
         see = memory.seconds(lambda patches=patches: model.visual_tokens(patches, [QUESTION]))
         row[f"visual tokens of {count} frames, s"] = see
     visual = model.visual_tokens(patches, [QUESTION])

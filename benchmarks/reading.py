@@ -20,12 +20,12 @@ from assistant.core.resources import adapters_dir
 from assistant.evaluation.tasks import drawn
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import load_recipe
+from assistant.tasks.store import find_task
 from assistant.training.clips import ClipTable, clips_of
 from assistant.training.examples import Asked, make_examples
 from assistant.training.generated import KIND_OF_TASK, generated_items
 from assistant.training.learner import Learner
 from assistant.training.losses.slots import WordSlots
-from assistant.vqa.request import find_task
 
 CLIP_SEED, SEED, BATCH = 7, 1, 8
 

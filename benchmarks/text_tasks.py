@@ -36,11 +36,11 @@ from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import ABLATIONS, RECIPE, Recipe, load_recipe
+from assistant.tasks.store import find_task
 from assistant.training.examples import Asked, make_examples
 from assistant.training.finetune import ADAPTER, CARD, Examples, ablated, examples_from, finetune
 from assistant.training.learner import Learner
 from assistant.training.loop import CHECKPOINT
-from assistant.vqa.request import find_task
 
 OURS = "adapter"
 BATCH = 16

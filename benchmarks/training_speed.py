@@ -28,11 +28,11 @@ from torch.profiler import ProfilerActivity, profile
 from assistant.core.resources import adapters_dir
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import Recipe, load_recipe
+from assistant.tasks.store import find_task
 from assistant.training.examples import Asked, draw, split_items
 from assistant.training.finetune import generated_examples, prepare
 from assistant.training.generated import KIND_OF_TASK
 from assistant.training.loop import Finetuner
-from assistant.vqa.request import find_task
 
 CLIPS = 24
 BATCH = 32

@@ -57,7 +57,7 @@ class ScriptedModel:
     together: list[int] = field(default_factory=list)  # questions of each pass of the Q-Former
     occluded: list[tuple[str, bool]] = field(default_factory=list)  # answers weighed frame by frame
 
-    def encode(self, frames: np.ndarray) -> SimpleNamespace:
+    def encoder(self, frames: np.ndarray) -> SimpleNamespace:
         assert frames.dtype == np.uint8 and frames.ndim == 4
         numbers = [number_of(frame) for frame in frames]
         self.encoded.append([-1 if number is None else number for number in numbers])

@@ -16,7 +16,7 @@ def model():
 @pytest.fixture(scope="module")
 def patches(model):
     frames = np.random.default_rng(0).integers(0, 255, (3, 48, 80, 3), dtype=np.uint8)
-    return model.encode(frames).patches
+    return model.encoder(frames).patches
 
 
 def test_encodes_frames_of_any_size(model, patches):
@@ -25,15 +25,15 @@ def test_encodes_frames_of_any_size(model, patches):
 
 
 def test_classes_are_probabilities(model):
-    classes = model.encode(np.zeros((2, 30, 30, 3), np.uint8)).classes
+    classes = model.encoder(np.zeros((2, 30, 30, 3), np.uint8)).classes
     assert classes.shape == (2, 1000)
     assert torch.allclose(classes.sum(1), torch.ones(2), atol=1e-4)
 
 
 def test_long_clips_are_encoded_in_chunks_with_the_same_result(model):
     frames = np.random.default_rng(1).integers(0, 255, (18, 40, 40, 3), dtype=np.uint8)
-    together = model.encode(frames).patches
-    alone = torch.cat([model.encode(frame[None]).patches for frame in frames])
+    together = model.encoder(frames).patches
+    alone = torch.cat([model.encoder(frame[None]).patches for frame in frames])
     assert torch.allclose(together.float(), alone.float(), atol=2e-2)
 
 

@@ -11,7 +11,7 @@ import assistant.media.video
 from assistant.core.results import Results
 from assistant.errors import ConfigError, InputError, VideoLimitError
 from assistant.model.features import FeatureStore
-from assistant.vqa.answering import AT_ONCE
+from assistant.vqa.answer import AT_ONCE
 from assistant.vqa.batch import Options, answer_all, read_questions
 from assistant.vqa.session import Assistant
 

@@ -19,8 +19,8 @@ from assistant.dialogue.subtitles import parse_dialogue
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.tasks.recipes import Recipe
+from assistant.tasks.store import find_task
 from assistant.training.examples import make_examples
-from assistant.vqa.request import find_task
 from assistant.vqa.session import Assistant
 
 UTTERANCE = {

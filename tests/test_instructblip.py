@@ -81,7 +81,7 @@ def test_features_of_frames_are_those_of_transformers_in_any_chunks(pair, frames
     assert seen.std() > 0.1 and (seen[0] - seen[1]).abs().max() > 0.1  # it sees
     for chunk in (1, 2, 16):
         ours.encoder.chunk = chunk
-        found = ours.encode(frames)
+        found = ours.encoder(frames)
         assert torch.allclose(found.patches, seen, **CLOSE)
     assert found.patches.shape == (3, ours.encoder.patch_count, ours.encoder.width)
     assert found.classes.shape == (3, 0) and ours.attributes(found.classes) == ()
@@ -94,7 +94,7 @@ def test_visual_tokens_of_pictures_with_unequal_texts(pair, frames):
     theirs_seen = theirs.get_image_features(
         pixels(frames), qformer_input_ids=ids, qformer_attention_mask=mask
     ).pooler_output
-    patches = ours.encode(frames).patches[:, None]  # three clips of one frame
+    patches = ours.encoder(frames).patches[:, None]  # three clips of one frame
     found = ours.visual_tokens(patches, TEXTS)
     assert (found[0] - found[1]).abs().max() > 0.1
     assert torch.allclose(found, theirs_seen, **CLOSE)
@@ -110,7 +110,7 @@ def test_a_video_checkpoint_gives_the_mean_over_frames_of_its_own_tokens(kind, t
     every = theirs.get_video_features(
         pixels(frames)[None], qformer_input_ids=ids, qformer_attention_mask=mask
     ).pooler_output  # (1, T * L, W)
-    found = ours.visual_tokens(ours.encode(frames).patches[None], TEXTS[:1])
+    found = ours.visual_tokens(ours.encoder(frames).patches[None], TEXTS[:1])
     assert torch.allclose(found, every.unflatten(1, (3, 4)).mean(1), **CLOSE)
 
 
@@ -118,7 +118,7 @@ def test_a_video_checkpoint_gives_the_mean_over_frames_of_its_own_tokens(kind, t
 def test_loss_of_answers_in_an_unequal_batch(pair, frames):
     ours, theirs = pair
     ids, mask = ours.qformer_ids(TEXTS)
-    visual = ours.visual_tokens(ours.encode(frames).patches[:, None], TEXTS)
+    visual = ours.visual_tokens(ours.encoder(frames).patches[:, None], TEXTS)
     prompts = [ours.llm.prompt_ids(text) for text in PROMPTS]
     answers = [ours.llm.answer_ids(text) for text in ANSWERS]
     losses = torch.cat(ours.llm.answer_losses(visual, prompts, [[answer] for answer in answers]))
@@ -172,7 +172,7 @@ def test_greedy_answers_are_the_same_tokens(pair, frames, monkeypatch):
         "batch_decode",
         lambda out, **options: said.append(out) or decode(out, **options),
     )
-    visual = ours.visual_tokens(ours.encode(frames).patches[:, None], TEXTS)
+    visual = ours.visual_tokens(ours.encoder(frames).patches[:, None], TEXTS)
     prompts = [ours.llm.prompt_ids(text) for text in PROMPTS]
     texts = ours.llm.complete(visual, prompts, 12)
     assert len(set(texts)) == len(texts)  # the pictures and texts matter

@@ -369,11 +369,11 @@ def test_a_gpu_that_fills_up_takes_frames_in_smaller_chunks(llama, monkeypatch):
     monkeypatch.setattr(model.encoder, "_encode", tight)
     frames = torch.zeros(5, 20, 20, 3, dtype=torch.uint8).numpy()
     model.encoder.chunk = 8
-    assert model.encode(frames).patches.shape[0] == 5
+    assert model.encoder(frames).patches.shape[0] == 5
     assert sizes == [5, 4, 2, 2, 1]
     monkeypatch.setattr(model.encoder, "_encode", lambda _: always_full(None, 0, 0))
     with pytest.raises(ModelError, match="one frame is too many"):
-        model.encode(frames)
+        model.encoder(frames)
 
 
 def test_mini_is_quantized_on_the_same_way(monkeypatch):

@@ -52,7 +52,7 @@ def gradient(model, visual):
 def test_a_quantized_model_is_close_to_the_exact_one(folder, bits):
     exact, small = load(folder), load(folder, bits)
     frames = torch.randint(0, 255, (2, 30, 30, 3), dtype=torch.uint8).numpy()
-    seen, seen_small = exact.encode(frames).patches, small.encode(frames).patches
+    seen, seen_small = exact.encoder(frames).patches, small.encoder(frames).patches
     assert torch.cosine_similarity(seen.flatten(), seen_small.flatten(), 0) > 0.99
     visual = torch.randn(1, 4, exact.llm.width)
     with torch.no_grad():

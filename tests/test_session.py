@@ -222,7 +222,7 @@ def calibrated(unsure_below=0.6, temperature=0.5):
 def adapted(mini, monkeypatch):
     """Every question is answered by an adapter with a threshold of 60 %."""
     loaded = LoadedAdapter("tell", "tell-1", calibrated())
-    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    monkeypatch.setattr(Assistant, "adapter", lambda self, stored: loaded)
     return mini
 
 
@@ -465,7 +465,7 @@ def test_without_a_clip_only_tasks_that_read_dialogue_are_chosen(mini, monkeypat
 
 def test_an_adapter_for_text_does_not_open_the_clip(mini, clip, blinded, monkeypatch):
     loaded = LoadedAdapter("tell", "tell-1", replace(calibrated(), frames=0))
-    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    monkeypatch.setattr(Assistant, "adapter", lambda self, stored: loaded)
     session = mini.open(clip, dialogue=TALK)
     answer = session.ask("Is it?")
     assert answer.frames == () and answer.text == "I see" and answer.reason is None
@@ -477,7 +477,7 @@ def test_an_adapter_for_text_does_not_open_the_clip(mini, clip, blinded, monkeyp
 
 def test_an_adapter_for_text_is_unsure_where_nothing_is_said(mini, clip, monkeypatch):
     loaded = LoadedAdapter("tell", "tell-1", Recipe(task="chat", frames=0))
-    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    monkeypatch.setattr(Assistant, "adapter", lambda self, stored: loaded)
     answer = mini.open(clip, dialogue="").ask("Is it?")
     assert list(answer) == [CANNOT_TELL] and "no dialogue" in answer.reason
 

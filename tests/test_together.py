@@ -60,7 +60,7 @@ def test_together_as_alone_with_an_adapter(tiny, clip, monkeypatch):
             parameter.add_(torch.randn_like(parameter) * 0.3)
     loaded = LoadedAdapter("moved", "moved", Recipe(task="chat"))
     base = one_by_one(tiny, clip, QUESTIONS)
-    monkeypatch.setattr(Assistant, "adapter", lambda self, name, task: loaded)
+    monkeypatch.setattr(Assistant, "adapter", lambda self, stored: loaded)
     alone = one_by_one(tiny, clip, QUESTIONS)
     together = tiny.open(clip, frames=3).ask_many(QUESTIONS)
     assert [without_seconds(answer) for answer in together] == alone

@@ -19,7 +19,7 @@ from fakes import Asked, ScriptedModel
 
 from assistant.core.config import LLMConfig
 from assistant.sources import Item
-from assistant.vqa.answering import HELD_BACK
+from assistant.vqa.answer import HELD_BACK
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WEIGHTS = (0.03, 0.12, 0.31, 0.22, -0.04, 0.06, 0.18, -0.02)
@@ -55,9 +55,9 @@ class PageModel(ScriptedModel):
     most_running: int = 0  # answers made at the same moment
     llm: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(config=LLMConfig()))
 
-    def encode(self, frames: Any) -> SimpleNamespace:
+    def encoder(self, frames: Any) -> SimpleNamespace:
         self.gate.wait(20)
-        return super().encode(frames)
+        return super().encoder(frames)
 
     def generate(self, patches: Any, **options: Any) -> Iterator[str]:
         self.running += 1

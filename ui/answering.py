@@ -15,7 +15,7 @@ from assistant.ui.visitor import Visitor
 
 from assistant.core.checks import check_choices
 from assistant.errors import AssistantError, InputError
-from assistant.vqa.request import find_task
+from assistant.tasks.store import find_task
 
 __all__ = ["answer_once"]
 

@@ -24,7 +24,7 @@ from assistant.ui.view import (
 from assistant.ui.visitor import Asked, Visitor
 
 from assistant.errors import AssistantError
-from assistant.vqa.request import find_task
+from assistant.tasks.store import find_task
 
 __all__ = ["ask", "ask_again", "clear", "edit", "explain", "retry", "select", "stop"]
 

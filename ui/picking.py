@@ -10,8 +10,7 @@ from assistant.ui.settings import Options, Settings
 
 from assistant.errors import AssistantError
 from assistant.tasks.prompts import list_prompts
-from assistant.tasks.store import adapter_folders, find_adapter, list_models
-from assistant.vqa.request import find_task
+from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
 
 __all__ = [
     "ALL",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from assistant.cli.options import (
     add_clip_options,
     add_model_options,
+    clip_options,
     load_assistant,
-    open_session,
     say,
 )
 from assistant.errors import InputError
@@ -23,7 +23,8 @@ from assistant.vqa.conversation import format_time
 if TYPE_CHECKING:
     from assistant.core.results import Results
     from assistant.sources import Item
-    from assistant.vqa.answer import Answer, Basis
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.basis import Basis
 
 __all__ = ["add_ask", "add_batch", "basis_line", "item_text", "stream"]
 
@@ -91,6 +92,7 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
     )
     add_clip_options(parser)
     add_model_options(parser)
+    parser.more = "questions"
     parser.set_defaults(run=run_ask)
 
 
@@ -103,7 +105,7 @@ def run_ask(args: argparse.Namespace) -> int:
         args.video, args.questions = None, [args.video]
     args.video = None if args.video is None else Path(args.video)
     check_questions(args)
-    session = open_session(args)
+    session = load_assistant(args, now=False).open(args.video, **clip_options(args))
     options = {
         "task": args.task,
         "adapter": args.adapter,

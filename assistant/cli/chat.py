@@ -12,13 +12,14 @@ from assistant.cli.ask import basis_line, item_text, stream
 from assistant.cli.options import (
     add_clip_options,
     add_model_options,
-    open_session,
+    clip_options,
+    load_assistant,
     say,
 )
 from assistant.errors import AssistantError, InputError
 
 if TYPE_CHECKING:
-    from assistant.vqa.answer import Basis
+    from assistant.vqa.basis import Basis
     from assistant.vqa.session import Session
 
 __all__ = ["add_chat"]
@@ -60,7 +61,9 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
 
 
 def run_chat(args: argparse.Namespace) -> int:
-    session = open_session(args, start=args.start, end=args.end)
+    assistant = load_assistant(args, now=False)
+    session = assistant.open(args.video, start=args.start, end=args.end, **clip_options(args))
+    session.check(args.task, args.adapter)
     said = len(session.dialogue.lines)
     about = f"{said} lines of dialogue ({session.dialogue.source})"
     if session.path is not None:

@@ -101,8 +101,7 @@ def run_task(args: argparse.Namespace) -> int:
     from assistant.evaluation.report import render_task, save_task
     from assistant.evaluation.tasks import evaluate_task
     from assistant.model.loading import load_model
-    from assistant.tasks.store import find_adapter
-    from assistant.vqa.request import find_task
+    from assistant.tasks.store import find_adapter, find_task
 
     adapters = args.compare or [args.adapter or args.what]
     for name in adapters:  # mistakes show before the model loads

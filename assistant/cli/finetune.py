@@ -113,9 +113,9 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
 def run_finetune(args: argparse.Namespace) -> int:
     from assistant.errors import ConfigError, InputError
     from assistant.tasks.prompts import load_prompt
+    from assistant.tasks.store import find_task
     from assistant.training.finetune import examples_from, generated_examples
     from assistant.training.generated import KIND_OF_TASK
-    from assistant.vqa.request import find_task
 
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")

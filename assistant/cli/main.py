@@ -41,12 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             standard.reconfigure(errors="replace")  # what a terminal cannot show is no error
     debug = "--debug" in arguments or bool(os.environ.get("ASSISTANT_DEBUG"))
     try:
-        parser = build_parser()
-        args, left = parser.parse_known_args(arguments)
-        if left and (not hasattr(args, "questions") or any(word.startswith("-") for word in left)):
-            parser.error(f"unrecognized arguments: {' '.join(left)}")
-        if left:  # argparse ends a row of positional arguments at the first option
-            args.questions += left
+        args = build_parser().parse_args(arguments)
         if args.command is None:
             build_parser().print_help()
             return MENDABLE

@@ -12,7 +12,7 @@ from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
-    from assistant.vqa.session import Assistant, Session
+    from assistant.vqa.session import Assistant
 
 __all__ = [
     "Parser",
@@ -20,10 +20,10 @@ __all__ = [
     "add_clip_options",
     "add_model_options",
     "backend_options",
+    "clip_options",
     "count",
     "first_process",
     "load_assistant",
-    "open_session",
     "say",
     "seconds",
 ]
@@ -32,9 +32,19 @@ __all__ = [
 class Parser(argparse.ArgumentParser):
     """argparse whose complaint is an InputError of one line."""
 
+    more = ""  # name of the last positional argument, whose words may also follow options
+
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """argparse ends a row of positional arguments at the first option; ``more`` goes on."""
+        found, left = super().parse_known_args(args, namespace)
+        if self.more and not any(word.startswith("-") for word in left):
+            getattr(found, self.more).extend(left)
+            left = []
+        return found, left
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
@@ -175,34 +185,19 @@ def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[st
     return options if frames is None else options | {"frames": frames}
 
 
-def load_assistant(args: argparse.Namespace) -> Assistant:
-    """The model that ``args`` names."""
+def load_assistant(args: argparse.Namespace, *, now: bool = True) -> Assistant:
+    """The model that ``args`` names; ``now`` or with the first question."""
     from assistant import load
 
-    return load(args.model, **backend_options(args, quiet=args.quiet))
+    return load(args.model, now=now, **backend_options(args, quiet=args.quiet))
 
 
-def open_session(args: argparse.Namespace, **options: Any) -> Session:
-    """The clip or dialogue that ``args`` names; common mistakes show before the model loads."""
-    from assistant.dialogue.subtitles import read_dialogue
-    from assistant.model.features import check_file
-    from assistant.tasks.store import find_adapter
-    from assistant.vqa.request import find_task
-
-    find_task(args.task, args.model)
-    if args.adapter not in ("auto", "none"):
-        find_adapter(args.adapter, args.model)
-    if args.video is not None:
-        check_file(args.video)
-    elif args.dialogue is None:
-        raise InputError("there is neither a clip nor a dialogue; give VIDEO, --dialogue or both")
-    dialogue = None if args.dialogue is None else read_dialogue(args.dialogue)
-    return load_assistant(args).open(
-        args.video,
-        frames=args.frames,
-        decoder=args.decoder,
-        dialogue=dialogue,
-        transcribe=args.transcribe,
-        without=args.without,
-        **options,
-    )
+def clip_options(args: argparse.Namespace) -> dict[str, Any]:
+    """How ``args`` say that a clip is looked at, as ``Assistant.open`` takes it."""
+    return {
+        "frames": args.frames,
+        "decoder": args.decoder,
+        "dialogue": args.dialogue,
+        "transcribe": args.transcribe,
+        "without": args.without,
+    }

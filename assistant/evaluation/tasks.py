@@ -27,11 +27,10 @@ from assistant.evaluation.figures import Figures, TypeRow, compare, figures_of, 
 from assistant.model.assistant import VideoAssistant
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe
-from assistant.tasks.store import adapter_prompt, find_adapter
+from assistant.tasks.store import adapter_prompt, find_adapter, find_task
 from assistant.training.clips import ClipTable, clips_of
 from assistant.training.examples import Asked, Example, make_examples
 from assistant.training.learner import Learner, by_clip
-from assistant.vqa.request import find_task
 from assistant.vqa.scoring import softmax
 
 __all__ = [

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -16,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
 from assistant.errors import WeightsError
-from assistant.model.encoders.cnn import FrameFeatures, ImageEncoder
+from assistant.model.encoders.cnn import ImageEncoder
 from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
@@ -67,10 +66,6 @@ class VideoAssistant(nn.Module):
     def encoder_fingerprint(self) -> str:
         """Changes whenever cached features are no longer those of this encoder."""
         return self.encoder.fingerprint
-
-    def encode(self, frames: np.ndarray) -> FrameFeatures:
-        """``(T, H, W, 3)`` uint8 RGB -> patches ``(T, K, Dv)`` and, if it has any, classes."""
-        return self.encoder(frames)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -164,7 +164,7 @@ def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatu
     clip = read_clip(path, frames=key.frames, start=key.start, end=key.end, decoder=key.decoder)
     if clip.digest != key.digest:
         raise VideoError(f"{path.name} changed while it was open; open it again")
-    seen = model.encode(clip.frames)
+    seen = model.encoder(clip.frames)
     return ClipFeatures(
         patches=seen.patches.cpu(),
         classes=seen.classes.cpu(),

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from assistant.core.resources import adapters_dir, user_dir
 from assistant.errors import InputError
-from assistant.tasks.prompts import TaskPrompt, load_prompt
+from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
 from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
 from assistant.weights.presets import model_name
 
@@ -18,6 +18,7 @@ __all__ = [
     "adapter_folders",
     "adapter_prompt",
     "find_adapter",
+    "find_task",
     "install_adapter",
     "list_models",
     "user_adapters",
@@ -85,6 +86,19 @@ def adapter_prompt(adapter: StoredAdapter) -> TaskPrompt:
     """
     own = adapter.folder / f"{adapter.recipe.task}.yaml"
     return load_prompt(own if own.is_file() else adapter.recipe.task)
+
+
+def find_task(name: str | Path, model: str = "mini") -> TaskPrompt:
+    """The prompt of a shipped task, of a file, or of an adapter of ``model``; "auto" is chat.
+
+    Raises:
+        ConfigError: unknown or unusable.
+    """
+    if name == "auto":
+        return load_prompt("chat")
+    if str(name) not in list_prompts() and str(name) in adapter_folders(model):
+        return adapter_prompt(find_adapter(name, model))
+    return load_prompt(name)
 
 
 def install_adapter(folder: Path, name: str, model: str = "mini") -> StoredAdapter:

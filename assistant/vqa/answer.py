@@ -1,46 +1,60 @@
-"""The answer to one question: a stream of text, and what it rests on."""
+"""The answer to one question: a stream of text, and what it rests on.
+
+There is one way from questions to what the model makes of them (:func:`draft_answers`); a single
+question is a batch of one.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from assistant.sources import SOURCES
-from assistant.vqa.answering import Claim, Draft, Query, batches, draft_answers
-from assistant.vqa.scoring import softmax
+from assistant.vqa.scoring import Scored, score_answers, softmax
 
 if TYPE_CHECKING:
-    from assistant.sources import Source
+    from torch import Tensor
+
+    from assistant.model.assistant import VideoAssistant
     from assistant.tasks.recipes import Calibration
+    from assistant.vqa.basis import Basis
     from assistant.vqa.request import Request
 
-__all__ = ["CANNOT_TELL", "Answer", "Basis", "answer_together"]
+__all__ = ["AT_ONCE", "CANNOT_TELL", "Answer", "Query", "answer_together"]
 
 CANNOT_TELL = "I cannot tell."
+AT_ONCE = 8  # questions in one pass of the model
+MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
+HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
 
 
 @dataclass(frozen=True)
-class Basis:
-    """What an answer rests on, known before its first word."""
+class Query:
+    """A question as the model takes it, and about which frames."""
 
-    question: str
-    task: str
-    model: str
-    adapter: str | None  # name of the adapter in use; None: the base weights alone
-    frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
-    start: float | None  # the range looked at, seconds; of text alone: as it was asked for
-    end: float | None
-    window: tuple[float | None, float | None]  # as it was asked for; None: where the clip does
-    # Who chose it: "clip" (all of it), "session", "question" or "given"; "none": there is no clip.
-    range_source: str
-    dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
-    sources: tuple[Source, ...]  # what is perceived, as words
-    warnings: tuple[str, ...]  # what the person should know, a line each
-    task_score: float | None = None  # of the task, where the question chose it
-    lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
+    model: VideoAssistant
+    request: Request
+    patches: Tensor | None  # (T, K, Dv); None: it is about text alone
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is scored: an answer, or the beginning of a longer one."""
+
+    text: str
+    ended: bool
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the model makes of one question."""
+
+    pieces: Iterator[str]  # of a free answer; nothing where there are choices
+    claims: tuple[Claim, ...]  # the choices, or how the free answer begins; () where not scored
+    scored: Scored
 
 
 class Answer:
@@ -199,22 +213,7 @@ class Answer:
                 ]
         if self.basis.task_score is not None:
             found["task_score"] = round(self.basis.task_score, 3)
-        perceived = {source.name: source for source in self.basis.sources}
-        for name in SOURCES:
-            items = perceived[name].items if name in perceived else ()
-            found[name] = [item.as_dict() for item in items]
-        return found | {
-            "frames": [round(seconds, 3) for seconds in self.frames],
-            "start": _rounded(self.basis.start),
-            "end": _rounded(self.basis.end),
-            "range_source": self.basis.range_source,
-            "task": self.basis.task,
-            "dialogue_source": self.dialogue_source,
-            "warnings": list(self.warnings),
-            "model": self.basis.model,
-            "adapter": self.basis.adapter,
-            "seconds": round(self.seconds, 3),
-        }
+        return found | self.basis.as_dict() | {"seconds": round(self.seconds, 3)}
 
     def _run(self) -> Generator[str, None, None]:
         try:
@@ -284,13 +283,67 @@ def answer_together(answers: Sequence[Answer]) -> None:
     Raises:
         ModelError: the GPU's memory is full.
     """
-    for places in batches([answer.query for answer in answers]):
-        drafts = draft_answers([answers[place].query for place in places])
-        for place, draft in zip(places, drafts, strict=True):
-            answers[place]._draft = draft
+    for group in _alike(answers):
+        drafts = draft_answers([answer.query for answer in group])
+        for answer, draft in zip(group, drafts, strict=True):
+            answer._draft = draft
     for answer in answers:  # in the order of the questions
         answer.finish()
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
+    """Those that can share a pass: the same adapter, as many frames, the same kind of answer."""
+    alike: dict[Hashable, list[Answer]] = {}
+    for answer in answers:
+        shape = None if answer.query.patches is None else answer.query.patches.shape
+        request = answer.request
+        form = request.max_new_tokens if request.choices is None else "choices"
+        alike.setdefault((request.adapter, shape, form), []).append(answer)
+    for group in alike.values():
+        patches = group[0].query.patches
+        room = AT_ONCE if patches is None else MOST_FRAMES // len(patches)
+        size = max(1, min(AT_ONCE, room))
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def draft_answers(queries: Sequence[Query]) -> list[Draft]:
+    """One pass of the model over questions that are alike: same adapter, as many frames, the
+    same kind of answer. A single one's pieces come as they are made.
+    """
+    import torch
+
+    from assistant.model.memory import within_memory
+
+    model, first = queries[0].model, queries[0].request
+    requests = [query.request for query in queries]
+    frames = [query.patches for query in queries if query.patches is not None]
+    seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
+    with within_memory(), torch.inference_mode():
+        visual = model.visual_tokens(seen, [r.qformer_text for r in requests], first.adapter)
+    if first.choices is None:
+        streams = model.generate_batch(
+            visual,
+            [r.prompt for r in requests],
+            [r.history for r in requests],
+            first.max_new_tokens,
+        )
+        if seen is None:  # nobody asks whether the clip supports it
+            return [Draft(stream, (), Scored([], [])) for stream in streams]
+        held = [list(islice(stream, HELD_BACK)) for stream in streams]
+        pieces = [chain(own, stream) for own, stream in zip(held, streams, strict=True)]
+        claims: list[tuple[Claim, ...]] = [(_beginning(own),) for own in held]
+    else:
+        pieces = [chain[str]() for _ in requests]
+        claims = [tuple(Claim(choice, True) for choice in r.choices or ()) for r in requests]
+    with within_memory(), torch.inference_mode():
+        blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests], first.adapter)
+    answers = [[(claim.text, claim.ended) for claim in own] for own in claims]
+    scored = score_answers(model, requests, answers, visual, blind)
+    return list(map(Draft, pieces, claims, scored))
+
+
+def _beginning(held: Sequence[str]) -> Claim:
+    """The part of a free answer whose support is asked for."""
+    text = "".join(held).strip()
+    return Claim(text, len(held) < HELD_BACK or not text)

@@ -17,9 +17,8 @@ from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_recor
 from assistant.core.results import Results
 from assistant.dialogue.subtitles import Dialogue, parse_dialogue
 from assistant.errors import AssistantError, InputError, VideoLimitError
-from assistant.vqa.answer import answer_together
-from assistant.vqa.answering import AT_ONCE
-from assistant.vqa.request import find_task
+from assistant.tasks.store import find_task
+from assistant.vqa.answer import AT_ONCE, answer_together
 
 if TYPE_CHECKING:
     from assistant.vqa.answer import Answer

@@ -13,7 +13,6 @@ from assistant.errors import InputError
 from assistant.model.features import (
     ClipFeatures,
     FeatureKey,
-    FeatureStore,
     content_digest,
     encode_clip,
 )
@@ -24,7 +23,7 @@ from assistant.vqa.evidence import check_frames
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.model.assistant import VideoAssistant
+    from assistant.vqa.session import Assistant
 
 __all__ = ["SessionClip"]
 
@@ -39,8 +38,7 @@ class SessionClip:
         path: Path | None,
         frames: int,
         decoder: str,
-        model: VideoAssistant,
-        store: FeatureStore,
+        assistant: Assistant,
     ) -> None:
         """``frames``: how many are looked at, whatever the range.
 
@@ -52,7 +50,7 @@ class SessionClip:
         self.path = path
         self.notes: tuple[str, ...] = ()  # for the person who asks
         self._frames, self._decoder = frames, decoder
-        self._model, self._store = model, store
+        self._assistant = assistant
         self._digest = "" if path is None else content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
         self._perceived: dict[tuple[Range, str], Source] = {}
@@ -84,7 +82,9 @@ class SessionClip:
             InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
         seen = self.look(where)
-        look = Look(seen.classes, self._model.class_names, partial(self._pictures_of, where))
+        look = Look(
+            seen.classes, self._assistant.model.class_names, partial(self._pictures_of, where)
+        )
         for name in names:
             if (where, name) not in self._perceived:
                 self._perceived[where, name] = perceive(name, look)
@@ -123,7 +123,8 @@ class SessionClip:
 
     def _load(self, start: float | None, end: float | None) -> ClipFeatures:
         """Features of a range, from the store or from the clip itself."""
-        model, store, path = self._model, self._store, self._there()
+        model, store = self._assistant.model, self._assistant.store
+        path = self._there()
         key = FeatureKey(
             self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
         )

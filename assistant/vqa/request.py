@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_choices
 from assistant.errors import InputError
 from assistant.sources import SOURCES, Source, lines_of
-from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
-from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
+    from assistant.tasks.prompts import TaskPrompt
     from assistant.vqa.conversation import Turn
 
 __all__ = [
     "MAX_TURNS",
     "Request",
     "compose",
-    "find_task",
 ]
 
 NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
@@ -41,19 +38,6 @@ class Request:
     max_new_tokens: int
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``qformer_text``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
-
-
-def find_task(name: str | Path, model: str = "mini") -> TaskPrompt:
-    """The prompt of a shipped task, of a file, or of an adapter of ``model``; "auto" is chat.
-
-    Raises:
-        ConfigError: unknown or unusable.
-    """
-    if name == "auto":
-        return load_prompt("chat")
-    if str(name) not in list_prompts() and str(name) in adapter_folders(model):
-        return adapter_prompt(find_adapter(name, model))
-    return load_prompt(name)
 
 
 def compose(

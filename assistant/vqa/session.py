@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +18,20 @@ from assistant.model.features import ClipFeatures, FeatureStore
 from assistant.sources import SOURCES
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.recipes import Calibration, Recipe
-from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
-from assistant.vqa.answer import Answer, Basis, answer_together
-from assistant.vqa.answering import Query
+from assistant.tasks.store import (
+    StoredAdapter,
+    adapter_folders,
+    adapter_prompt,
+    find_adapter,
+    find_task,
+)
+from assistant.vqa.answer import Answer, Query, answer_together
+from assistant.vqa.basis import Basis
 from assistant.vqa.clip import SessionClip
-from assistant.vqa.conversation import Conversation, time_range, without_time
-from assistant.vqa.request import compose, find_task
+from assistant.vqa.conversation import Conversation
+from assistant.vqa.request import compose
 from assistant.vqa.task_choice import choose_task
+from assistant.vqa.time_ranges import range_of, without_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Assistant", "Session"]
 
-ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
 TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
 NO_ADAPTER = (
@@ -57,25 +63,17 @@ class Assistant:
 
     def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
         self.model = model
+        self.name = model.name
         self.store = store or FeatureStore()
 
-    @property
-    def name(self) -> str:
-        return self.model.name
-
-    def adapter(self, name: str | Path, task: str) -> LoadedAdapter | None:
-        """The adapter ``name`` in memory; "auto" is that of ``task``, if there is one.
+    def adapter(self, stored: StoredAdapter | None) -> LoadedAdapter | None:
+        """An adapter in memory.
 
         Raises:
-            InputError: there is none. WeightsError: it belongs to another base, or is damaged.
+            WeightsError: it belongs to another base, or is damaged.
         """
-        if name == "none":
+        if stored is None:
             return None
-        if name == "auto":
-            if task not in adapter_folders(self.name):
-                return None
-            name = task
-        stored = find_adapter(name, self.name)
         key = self.model.load_adapter(stored.folder, stored.recipe)
         return LoadedAdapter(stored.name, key, stored.recipe)
 
@@ -119,6 +117,17 @@ class Assistant:
         )
 
 
+class LaterAssistant(Assistant):
+    """One whose model is loaded when it is first needed: what is wrong otherwise shows before."""
+
+    def __init__(self, name: str, load: Callable[[], VideoAssistant], store: FeatureStore) -> None:
+        self.name, self._load, self.store = name, load, store
+
+    @cached_property
+    def model(self) -> VideoAssistant:  # type: ignore[override]
+        return self._load()
+
+
 class Session:
     """One clip or dialogue, one conversation. Made by ``Assistant.open``."""
 
@@ -144,7 +153,7 @@ class Session:
         self.conversation = Conversation()
         self._assistant = assistant
         self._range = (start, end)
-        self._clip = SessionClip(path, frames, decoder, assistant.model, assistant.store)
+        self._clip = SessionClip(path, frames, decoder, assistant)
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
 
@@ -215,15 +224,25 @@ class Session:
             ConfigError: unknown task. DialogueError: unreadable dialogue.
             WeightsError: the adapter belongs to another base, or is damaged.
         """
-        began = time.perf_counter()
         if max_new_tokens is not None and max_new_tokens < 1:
             raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
-        model = self._assistant.model
-        prompt, task_score = self._task(task, adapter, question)
-        loaded = self._assistant.adapter(adapter, prompt.name)
-        question = check_question(question or prompt.question or "")
+        if self.path is None and (start, end) != (None, None):
+            raise InputError(NO_PART)
+        check_range(start, end)
         choices = check_choices(choices)
-        where, range_source = self._where((start, end), question)
+        asked = check_question(question) if question else None
+        prompt, stored = self._named(task, adapter)
+        model = self._assistant.model
+        began, task_score = time.perf_counter(), None
+        if prompt is None:
+            prompt, task_score = self._chosen(asked if adapter == "auto" else None)
+        if adapter == "auto" and prompt.name in adapter_folders(model.name):
+            stored = find_adapter(prompt.name, model.name)
+        loaded = self._assistant.adapter(stored)
+        question = asked or check_question(prompt.question or "")
+        where, range_source = (start, end), "none"
+        if self.path is not None:
+            where, range_source = range_of(question, where, self._range, lambda: self.duration)
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
@@ -298,19 +317,27 @@ class Session:
     def _remember(self, question: str, answer: str) -> None:
         self.conversation = self.conversation.add(question, answer)
 
-    def _task(
-        self, task: str | Path, adapter: str | Path, question: str | None
-    ) -> tuple[TaskPrompt, float | None]:
-        """The prompt, and the score that chose it; None where it was not chosen by the question."""
+    def check(self, task: str | Path = "auto", adapter: str | Path = "auto") -> None:
+        """Whether they can be asked for. Raises InputError, ConfigError: there is none."""
+        self._named(task, adapter)
+
+    def _named(
+        self, task: str | Path, adapter: str | Path
+    ) -> tuple[TaskPrompt | None, StoredAdapter | None]:
+        """The prompt and the adapter that were asked for by name; None: they are not."""
         name = self._assistant.name
+        stored = None if adapter in ("auto", "none") else find_adapter(adapter, name)
         if task != "auto":
-            return find_task(task, name), None
-        if adapter not in ("auto", "none"):
-            return adapter_prompt(find_adapter(adapter, name)), None
-        if adapter == "none" or not question:
+            return find_task(task, name), stored
+        return None if stored is None else adapter_prompt(stored), stored
+
+    def _chosen(self, question: str | None) -> tuple[TaskPrompt, float | None]:
+        """The prompt that a question is for, and the score that chose it; None: nothing did."""
+        if not question:
             return find_task("chat"), None
-        chosen = choose_task(question, name, base=self._assistant.model.fingerprint)
-        prompt = find_task(chosen.task, name)
+        model = self._assistant.model
+        chosen = choose_task(question, model.name, base=model.fingerprint)
+        prompt = find_task(chosen.task, model.name)
         if self.path is None and not prompt.takes_dialogue:  # it would have nothing to go by
             return find_task("chat"), None
         return prompt, None if math.isnan(chosen.score) else chosen.score
@@ -325,20 +352,6 @@ class Session:
             lacks = "nothing is said" if takes else "it reads no dialogue"
             raise InputError(f"there is no clip for {prompt.name} to look at, and {lacks}")
         return said
-
-    def _where(self, given: Range, question: str) -> tuple[Range, str]:
-        """The range to look at, and who chose it."""
-        if self.path is None:
-            if given != (None, None):
-                raise InputError(NO_PART)
-            return given, "none"
-        if given != (None, None):
-            return given, "given"
-        if time_range(question, ANY_LENGTH) is not None:  # without opening the clip
-            named = time_range(question, self.duration)
-            if named is not None and named.start < named.end:  # a picture has no range
-                return (named.start, named.end), "question"
-        return self._range, "clip" if self._range == (None, None) else "session"
 
 
 def _wants_adapter(prompt: TaskPrompt) -> bool:

@@ -17,12 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.core.checks import check_question
 from assistant.errors import AssistantError
 from assistant.tasks.prompts import load_prompt
 from assistant.tasks.recipes import RECIPE
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
-from assistant.vqa.conversation import without_time
+from assistant.vqa.time_ranges import without_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,15 +48,14 @@ def choose_task(question: str, model: str = "mini", *, base: str | None = None) 
         base: fingerprint of the loaded base weights: adapters made for others are left out.
             None: all are in.
     Raises:
-        InputError: the question is empty. WeightsError: the sentence encoder cannot be fetched.
+        WeightsError: the sentence encoder cannot be fetched.
     """
-    asked = check_question(question)
     known = _examples_by_task(model, base)
     if not known:
         return TaskChoice(CHAT, math.nan)
     from assistant.model.sentences import sentence_encoder
 
-    (vector,) = sentence_encoder()((without_time(asked),))
+    (vector,) = sentence_encoder()((without_time(question),))
     known[CHAT] = load_prompt(CHAT).examples
     scores = {task: float((_vectors(texts) @ vector).max()) for task, texts in known.items()}
     best = max(scores, key=scores.__getitem__)

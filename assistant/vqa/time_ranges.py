@@ -10,10 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from assistant.dialogue.spoken import Range
 from assistant.errors import InputError
 from assistant.vqa.time_words import SECONDS_OF, TO, format_time, mark_times
 
-__all__ = ["TimeRange", "time_range", "without_time"]
+__all__ = ["TimeRange", "range_of", "time_range", "without_time"]
+
+ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
 
 AT = 1.0  # seconds looked at on either side of "at 0:42"
 AROUND = 2.0  # of "around 0:42"
@@ -68,6 +71,20 @@ def time_range(question: str, duration: float) -> TimeRange | None:
         if match:
             return read(clip, *(group for group in match.groups() if group is not None))
     return None
+
+
+def range_of(
+    question: str, given: Range, own: Range, duration: Callable[[], float]
+) -> tuple[Range, str]:
+    """The range of a clip that a question is about, and who chose it: "given", the "question", else
+    whose ``own`` it is, the "session" or, all of it, the "clip". ``duration`` opens the clip."""
+    if given != (None, None):
+        return given, "given"
+    if time_range(question, ANY_LENGTH) is not None:
+        named = time_range(question, duration())
+        if named is not None and named.start < named.end:  # a picture has no range
+            return (named.start, named.end), "question"
+    return own, "clip" if own == (None, None) else "session"
 
 
 def without_time(question: str) -> str:

@@ -1,0 +1,51 @@
+"""What an answer rests on, known before its first word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.sources import SOURCES, Source
+
+__all__ = ["Basis"]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What was looked at, read and heard for a question."""
+
+    question: str
+    task: str
+    model: str
+    adapter: str | None  # name of the adapter in use; None: the base weights alone
+    frames: tuple[float, ...]  # (T,) the times looked at, seconds on the clip's own clock
+    start: float | None  # the range looked at, seconds; of text alone: as it was asked for
+    end: float | None
+    window: tuple[float | None, float | None]  # as it was asked for; None: where the clip does
+    # Who chose it: "clip" (all of it), "session", "question" or "given"; "none": there is no clip.
+    range_source: str
+    dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
+    sources: tuple[Source, ...]  # what is perceived, as words
+    warnings: tuple[str, ...]  # what the person should know, a line each
+    task_score: float | None = None  # of the task, where the question chose it
+    lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; what each source names lies under the source's name."""
+        perceived = {source.name: source.items for source in self.sources}
+        return {
+            **{name: [item.as_dict() for item in perceived.get(name, ())] for name in SOURCES},
+            "frames": [round(seconds, 3) for seconds in self.frames],
+            "start": _rounded(self.start),
+            "end": _rounded(self.end),
+            "range_source": self.range_source,
+            "task": self.task,
+            "dialogue_source": self.dialogue_source,
+            "warnings": list(self.warnings),
+            "model": self.model,
+            "adapter": self.adapter,
+        }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
