@@ -31,6 +31,7 @@ class Asked:
     prompt: str
     history: tuple[tuple[str, str], ...]
     max_new_tokens: int | None = None
+    beams: int | None = None
 
 
 def name_the_frames(asked: Asked) -> str:
@@ -50,6 +51,7 @@ class ScriptedModel:
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"
+    loaded_adapters: tuple[str, ...] = ()
     encoder_fingerprint: str = "scripted-encoder-1"
     encoded: list[list[int]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -78,9 +80,14 @@ class ScriptedModel:
         self.together.append(len(qformer_text))
         return list(zip(rows, qformer_text, strict=True))
 
-    def generate_batch(self, visual, prompts, histories, max_new_tokens=None):
+    def parameters(self) -> list[Tensor]:
+        return []
+
+    def generate_batch(self, visual, prompts, histories, max_new_tokens=None, beams=None):
         return [
-            self._words(Asked(numbers_in(patches), text, prompt, tuple(history), max_new_tokens))
+            self._words(
+                Asked(numbers_in(patches), text, prompt, tuple(history), max_new_tokens, beams)
+            )
             for (patches, text), prompt, history in zip(visual, prompts, histories, strict=True)
         ]
 

@@ -84,7 +84,7 @@ def test_features_of_frames_are_those_of_transformers_in_any_chunks(pair, frames
         found = ours.encoder(frames)
         assert torch.allclose(found.patches, seen, **CLOSE)
     assert found.patches.shape == (3, ours.encoder.patch_count, ours.encoder.width)
-    assert found.classes.shape == (3, 0) and ours.attributes(found.classes) == ()
+    assert found.classes.shape == (3, 0) and ours.class_names == ()
 
 
 @torch.no_grad()

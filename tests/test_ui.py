@@ -81,15 +81,14 @@ def test_the_model_is_chosen_among_those_that_are_offered(model, clip, tmp_path,
 
 
 def test_quick_answers_are_for_one_question_only(room, visitor, model, clip):
-    beams: list[int] = []
-    model.script = lambda asked: beams.append(model.llm.config.beams) or "Yes."
-    model.llm.config = type(model.llm.config)(beams=3)
+    beams: list[int | None] = []
+    model.script = lambda asked: beams.append(asked.beams) or "Yes."
     opened(room, visitor, clip)
     change(room, visitor, "decoding", "quick")
     last(asking.ask(room, visitor, "What is it?"))
     change(room, visitor, "decoding", "careful")
     last(asking.ask(room, visitor, "What is it?"))
-    assert beams == [1, 3]
+    assert beams == [1, None]
 
 
 def test_choices_show_their_probabilities_and_doubt(room, visitor, clip):

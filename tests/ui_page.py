@@ -17,7 +17,6 @@ from assistant.ui.room import Room
 from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
-from assistant.core.config import LLMConfig
 from assistant.sources import Item
 from assistant.vqa.answer import HELD_BACK
 
@@ -53,17 +52,16 @@ class PageModel(ScriptedModel):
     gate: threading.Event = field(default_factory=threading.Event)
     running: int = 0
     most_running: int = 0  # answers made at the same moment
-    llm: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(config=LLMConfig()))
 
     def encoder(self, frames: Any) -> SimpleNamespace:
         self.gate.wait(20)
         return super().encoder(frames)
 
-    def generate(self, patches: Any, **options: Any) -> Iterator[str]:
+    def _words(self, asked: Any) -> Iterator[str]:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
-            for number, word in enumerate(super().generate(patches, **options)):
+            for number, word in enumerate(super()._words(asked)):
                 time.sleep(self.pause)
                 while number > HELD_BACK and not self.gate.wait(0.1):
                     pass

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assistant.ui import picking
 from assistant.ui.line import Line
-from assistant.ui.settings import DECODING, Options, Settings
+from assistant.ui.settings import Options, Settings
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
@@ -76,20 +75,6 @@ class Engine:
         self._models.move_to_end(key)
         return Assistant(self._models[key].model, store)
 
-    @contextmanager
-    def decoding(self, model: VideoAssistant, settings: Settings) -> Iterator[None]:
-        """The model decodes as ``settings`` say, within the block."""
-        beams, llm = DECODING[settings.decoding], getattr(model, "llm", None)
-        if not beams or llm is None:  # a scripted model has none
-            yield
-            return
-        shipped = llm.config
-        llm.config = replace(shipped, beams=beams)
-        try:
-            yield
-        finally:
-            llm.config = shipped
-
     def loaded(self) -> list[Loaded]:
         """The models in memory, the last used last."""
         return [_describe(key[1], held) for key, held in list(self._models.items())]
@@ -97,8 +82,7 @@ class Engine:
 
 def _describe(precision: str, assistant: Assistant) -> Loaded:
     model = assistant.model
-    weights = list(model.parameters()) if hasattr(model, "parameters") else []
-    names = model.adapters.names if "adapters" in getattr(model, "__dict__", {}) else ()
+    weights = list(model.parameters())
     if weights:  # that of most of them
         precision = str(max(weights, key=lambda weight: weight.nbytes).dtype).split(".")[-1]
     return Loaded(
@@ -106,5 +90,5 @@ def _describe(precision: str, assistant: Assistant) -> Loaded:
         precision=precision,
         parameters=sum(weight.numel() for weight in weights),
         megabytes=sum(weight.nbytes for weight in weights) / 1e6,
-        adapters=tuple(names),
+        adapters=model.loaded_adapters,
     )

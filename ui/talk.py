@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
+from assistant.ui.settings import DECODING
 from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 
 if TYPE_CHECKING:
@@ -77,19 +78,19 @@ def ask(
     def work(job: Job) -> None:
         wanted = visitor.settings
         session = _session(engine, visitor, clip, job)
-        with engine.decoding(clip.model, wanted):
-            answer = session.ask(
-                question,
-                task=wanted.task,
-                adapter=wanted.adapter,
-                choices=choices,
-                max_new_tokens=wanted.longest or None,
-            )
-            for piece in answer:
-                if job.stop.is_set():
-                    answer.close()
-                    return
-                job.put(Piece(piece))
+        answer = session.ask(
+            question,
+            task=wanted.task,
+            adapter=wanted.adapter,
+            choices=choices,
+            max_new_tokens=wanted.longest or None,
+            beams=DECODING[wanted.decoding] or None,
+        )
+        for piece in answer:
+            if job.stop.is_set():
+                answer.close()
+                return
+            job.put(Piece(piece))
         turn = Asked(
             clip.name,
             question,

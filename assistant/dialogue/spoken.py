@@ -34,7 +34,9 @@ class Spoken:
         self._path, self._transcribe = path, transcribe
         self._found = None if given is None else as_dialogue(given)
         if path is None and not self._found:
-            raise InputError("there is neither a clip nor a dialogue; give VIDEO, --dialogue or both")
+            raise InputError(
+                "there is neither a clip nor a dialogue; give VIDEO, --dialogue or both"
+            )
         self._heard: dict[Range, Dialogue] = {}
 
     def within(self, where: Range) -> Dialogue:

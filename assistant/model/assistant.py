@@ -80,6 +80,11 @@ class VideoAssistant(nn.Module):
 
         return Adapters(SpatioTemporalQFormer(self.qformer))
 
+    @property
+    def loaded_adapters(self) -> tuple[str, ...]:
+        """Names of those in memory."""
+        return tuple(self.adapters.names) if "adapters" in self.__dict__ else ()
+
     def load_adapter(self, folder: Path, recipe: Recipe) -> str:
         """Keep the adapter in ``folder`` in memory; returns its name there. Twice is once.
 
@@ -117,7 +122,7 @@ class VideoAssistant(nn.Module):
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
         ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
-        if adapter is None and "adapters" not in self.__dict__:  # none was ever loaded
+        if adapter is None and not self.loaded_adapters:
             return self.qformer(patches, ids, mask)
         with self.adapters.using(adapter) as qformer:
             return (self.qformer if adapter is None else qformer)(patches, ids, mask)
@@ -157,13 +162,16 @@ class VideoAssistant(nn.Module):
         prompts: Sequence[str],
         histories: Sequence[History],
         max_new_tokens: int | None = None,
+        beams: int | None = None,
     ) -> list[Iterator[str]]:
-        """Pieces of the greedy answer to each prompt; a single one streams.
+        """Pieces of the answer to each prompt; a single one streams, unless it is found by beams.
 
         ``visual`` ``(B, L, W)`` of :meth:`visual_tokens`.
         """
         longest = max_new_tokens or self.config.llm.max_new_tokens
-        answers = self.llm.generate_batch(visual, self._prompt_ids(prompts, histories), longest)
+        answers = self.llm.generate_batch(
+            visual, self._prompt_ids(prompts, histories), longest, beams
+        )
         return [each_within_memory(answer) for answer in answers]
 
     @within_memory()

@@ -152,37 +152,52 @@ class LanguageModel(nn.Module):
         return losses.new_zeros(len(answers)).index_add(0, owner, losses) / lengths
 
     @torch.inference_mode()
-    def complete(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> list[str]:
-        """Answers to a batch of prompts; ``visual`` ``(B, L, W)``."""
-        out = self._answer_ids(visual, prompts, max_new_tokens)
+    def complete(
+        self,
+        visual: Tensor,
+        prompts: Sequence[Tensor],
+        max_new_tokens: int,
+        beams: int | None = None,
+    ) -> list[str]:
+        """Answers to a batch of prompts; ``visual`` ``(B, L, W)``; ``beams``: instead of the
+        config's."""
+        out = self._answer_ids(visual, prompts, max_new_tokens, beams or self.config.beams)
         texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
         once = self.config.one_sentence
         return [list_once(text.strip()) if once else text.strip() for text in texts]
 
     def generate_batch(
-        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int
+        self,
+        visual: Tensor,
+        prompts: Sequence[Tensor],
+        max_new_tokens: int,
+        beams: int | None = None,
     ) -> list[Iterator[str]]:
-        """Pieces of the answer to each prompt; ``visual`` ``(B, L, W)``.
+        """Pieces of the answer to each prompt; ``visual`` ``(B, L, W)``; ``beams``: instead of the
+        config's.
 
         A single answer's pieces come as they are made. Beam search knows its answers only at the
         end: one piece.
         """
-        if self.config.beams > 1:
-            whole = self.complete(visual, prompts, max_new_tokens)
+        beams = beams or self.config.beams
+        if beams > 1:
+            whole = self.complete(visual, prompts, max_new_tokens, beams)
             return [iter([text] if text else []) for text in whole]
         if len(prompts) == 1:
             return [self._stream(visual, prompts[0], max_new_tokens)]
         with torch.inference_mode():
-            rows = self._answer_ids(visual, prompts, max_new_tokens)
+            rows = self._answer_ids(visual, prompts, max_new_tokens, beams)
         return [self._pieces(row) for row in rows]
 
-    def _answer_ids(self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int) -> Tensor:
+    def _answer_ids(
+        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int, beams: int
+    ) -> Tensor:
         """``(B, N)``, of shorter answers filled up with end tokens."""
         x, mask = self._left_padded(visual, prompts)
         return self.network.generate(
             inputs_embeds=x,
             attention_mask=mask,
-            **self._options(max_new_tokens),
+            **self._options(max_new_tokens, beams),
             stopping_criteria=self._ends(),
         )
 
@@ -209,7 +224,7 @@ class LanguageModel(nn.Module):
                         attention_mask=mask,
                         streamer=streamer,
                         stopping_criteria=StoppingCriteriaList([*self._ends(), _ReaderLeft(stop)]),
-                        **self._options(max_new_tokens),
+                        **self._options(max_new_tokens, beams=1),
                     )
             except BaseException as error:
                 failed.append(error)
@@ -242,12 +257,12 @@ class LanguageModel(nn.Module):
             [_SentenceEnd(self.tokenizer)] if self.config.one_sentence else []
         )
 
-    def _options(self, max_new_tokens: int) -> dict[str, object]:
+    def _options(self, max_new_tokens: int, beams: int) -> dict[str, object]:
         return {
             "max_new_tokens": max_new_tokens,
             "do_sample": False,
-            "num_beams": self.config.beams,
-            **({"early_stopping": True} if self.config.beams > 1 else {}),
+            "num_beams": beams,
+            **({"early_stopping": True} if beams > 1 else {}),
             "repetition_penalty": self.config.repetition_penalty,
             "no_repeat_ngram_size": self.config.no_repeat,
             "pad_token_id": self.tokenizer.eos_token_id,

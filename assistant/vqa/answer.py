@@ -297,7 +297,7 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
     for answer in answers:
         shape = None if answer.query.patches is None else answer.query.patches.shape
         request = answer.request
-        form = request.max_new_tokens if request.choices is None else "choices"
+        form = (request.max_new_tokens, request.beams) if request.choices is None else "choices"
         alike.setdefault((request.adapter, shape, form), []).append(answer)
     for group in alike.values():
         patches = group[0].query.patches
@@ -327,6 +327,7 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
             [r.prompt for r in requests],
             [r.history for r in requests],
             first.max_new_tokens,
+            first.beams,
         )
         if seen is None:  # nobody asks whether the clip supports it
             return [Draft(stream, (), Scored([], [])) for stream in streams]

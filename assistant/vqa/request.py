@@ -36,6 +36,7 @@ class Request:
     blind_prompt: str
     choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
     max_new_tokens: int
+    beams: int | None  # of beam search; None: the model's own
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``qformer_text``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
 
@@ -50,6 +51,7 @@ def compose(
     sources: Sequence[Source] = (),
     choices: Sequence[str] | None = None,
     max_new_tokens: int | None = None,
+    beams: int | None = None,
     adapter: str | None = None,
     fused: bool = True,
 ) -> Request:
@@ -59,7 +61,7 @@ def compose(
         turns: the conversation so far, oldest first.
         lines: dialogue of the asked range, oldest first.
         sources: what is perceived.
-        choices, max_new_tokens: instead of the task's own.
+        choices, max_new_tokens: instead of the task's own. beams: instead of the model's.
         adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
             would have read goes into the LLM's prompt, so that nothing is lost.
     Raises:
@@ -104,6 +106,7 @@ def compose(
         blind_prompt=blind_prompt,
         choices=chosen,
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
+        beams=beams,
         dropped_lines=dropped_lines,
         adapter=adapter,
     )

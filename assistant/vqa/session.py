@@ -201,6 +201,7 @@ class Session:
         end: float | None = None,
         dialogue: DialogueLike | None = None,
         max_new_tokens: int | None = None,
+        beams: int | None = None,
     ) -> Answer:
         """Ask; iterate the answer for its pieces, or take ``.text``.
 
@@ -218,6 +219,8 @@ class Session:
                 task's own, where it has one.
             choices: answer with the likeliest of these.
             dialogue: instead of the session's, for this question.
+            max_new_tokens: instead of the task's own. beams: of beam search, instead of the
+                model's; 1 streams.
         Raises:
             InputError: an unusable question, range or choices, or nothing that the task takes is
                 there. VideoError: nothing to look at.
@@ -258,6 +261,7 @@ class Session:
             sources=sources,
             choices=choices,
             max_new_tokens=max_new_tokens,
+            beams=beams,
             adapter=loaded.key if loaded else None,
             fused="fusion" not in left_out,
         )
