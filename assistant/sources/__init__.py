@@ -1,9 +1,8 @@
 """What is perceived, as words with times (Cross-modal Knowledge Mining, 3.3): a source a file.
 
-A source's file has two functions: ``perceive(look)`` gives items, ``as_text(items)`` the short line
-that the models read. What it says enters the Q-Former's text and the prompt where those name
-``{sources}`` or the source's own name, is shown under the answer, and is left out by
-``--without NAME``. A source costs nothing until a prompt that names it is asked.
+A source is a `Perceiver` called ``PERCEIVER`` in a file of its own. What it says enters the
+Q-Former's text and the prompt where those name ``{sources}`` or the source's own name, is shown
+under the answer, and is left out by ``--without NAME``. It costs nothing until it is asked.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["SOURCES", "Item", "Kind", "Look", "Source", "lines_of", "perceive"]
+__all__ = ["SOURCES", "Item", "Kind", "Look", "Perceiver", "Source", "lines_of", "perceiver"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +72,40 @@ class Look:
     pictures: Callable[[int, int], tuple[np.ndarray, Sequence[float]]]
 
 
-def perceive(name: str, look: Look) -> Source:
-    """What the source ``name`` says."""
-    module = import_module(f"{__name__}.{SOURCES[name].module}")
-    items = module.perceive(look)
-    return Source(name, items, module.as_text(items))
+class Perceiver:
+    """How a source perceives; those that are there override some of it."""
+
+    def missing(self) -> str:
+        """What is not installed, and how to get it; empty: all is there."""
+        return ""
+
+    def wanted(self, question: str) -> bool:
+        """Whether a question is worth the time that perceiving takes."""
+        return True
+
+    def perceive(self, look: Look) -> tuple[Item, ...]:
+        """What is there."""
+        raise NotImplementedError
+
+    def as_text(self, items: Sequence[Item]) -> str:
+        """The short line that the models read."""
+        raise NotImplementedError
+
+    def propose(self, question: str, items: Sequence[Item]) -> tuple[str, ...]:
+        """Answers to a question that asks for just this; the model weighs which one is said."""
+        return ()
+
+    def look_at(self, name: str, look: Look) -> Source:
+        """What the source called ``name`` says, or why it says nothing."""
+        if missing := self.missing():
+            return Source(name, warning=missing)
+        items = self.perceive(look)
+        return Source(name, items, self.as_text(items))
+
+
+def perceiver(name: str) -> Perceiver:
+    """The source ``name`` at work."""
+    return import_module(f"{__name__}.{SOURCES[name].module}").PERCEIVER
 
 
 def lines_of(texts: dict[str, str]) -> str:

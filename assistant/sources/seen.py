@@ -9,21 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from assistant.sources import Item, Look
+from assistant.sources import Item, Look, Perceiver
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["as_text", "likeliest", "perceive", "sure_names"]
+__all__ = ["PERCEIVER", "as_text", "likeliest", "sure_names"]
 
 MOST = 5  # attributes of a clip
 FLOOR = 0.08  # least probability of an attribute
 SURE = 0.5  # probability from which it is named without a question mark
 
 
-def perceive(look: Look) -> tuple[Item, ...]:
-    """The likeliest things of the frames looked at."""
-    return likeliest(look.classes, look.class_names)
+class Seen(Perceiver):
+    """The encoder as a classifier."""
+
+    def perceive(self, look: Look) -> tuple[Item, ...]:
+        """The likeliest things of the frames looked at."""
+        return likeliest(look.classes, look.class_names)
+
+    def as_text(self, items: Sequence[Item]) -> str:
+        """See :func:`as_text`."""
+        return as_text(items)
+
+
+PERCEIVER = Seen()
 
 
 def likeliest(classes: Tensor, names: Sequence[str]) -> tuple[Item, ...]:

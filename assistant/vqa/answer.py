@@ -52,8 +52,8 @@ class Claim:
 class Draft:
     """What the model makes of one question."""
 
-    pieces: Iterator[str]  # of a free answer; nothing where there are choices
-    claims: tuple[Claim, ...]  # the choices, or how the free answer begins; () where not scored
+    pieces: Iterator[str]  # of a free answer; nothing where there are candidates
+    claims: tuple[Claim, ...]  # the candidates, or how the free answer begins; () where not scored
     scored: Scored
 
 
@@ -237,6 +237,10 @@ class Answer:
             self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if self.request.choices is not None:
             return iter([self._choose(draft, sees)])
+        if self.request.proposals:
+            weighed = draft.scored.without_prior(1.0)
+            self._claim = draft.claims[weighed.index(max(weighed))]
+            return iter([self._claim.text])
         if draft.claims and draft.claims[0].text:
             (self._claim,) = draft.claims
             self._check_support(draft, 0)
@@ -297,7 +301,8 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
     for answer in answers:
         shape = None if answer.query.patches is None else answer.query.patches.shape
         request = answer.request
-        form = (request.max_new_tokens, request.beams) if request.choices is None else "choices"
+        free = not request.candidates
+        form = (request.max_new_tokens, request.beams) if free else "candidates"
         alike.setdefault((request.adapter, shape, form), []).append(answer)
     for group in alike.values():
         patches = group[0].query.patches
@@ -321,7 +326,7 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
     seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
     with within_memory(), torch.inference_mode():
         visual = model.visual_tokens(seen, [r.qformer_text for r in requests], first.adapter)
-    if first.choices is None:
+    if not first.candidates:
         streams = model.generate_batch(
             visual,
             [r.prompt for r in requests],
@@ -336,7 +341,7 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
         claims: list[tuple[Claim, ...]] = [(_beginning(own),) for own in held]
     else:
         pieces = [chain[str]() for _ in requests]
-        claims = [tuple(Claim(choice, True) for choice in r.choices or ()) for r in requests]
+        claims = [tuple(Claim(text, True) for text in r.candidates) for r in requests]
     with within_memory(), torch.inference_mode():
         blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests], first.adapter)
     answers = [[(claim.text, claim.ended) for claim in own] for own in claims]

@@ -16,7 +16,7 @@ from assistant.model.features import (
     content_digest,
     encode_clip,
 )
-from assistant.sources import Look, Source, perceive
+from assistant.sources import Look, Source, perceiver
 from assistant.vqa.answer import Answer
 from assistant.vqa.evidence import check_frames
 
@@ -87,7 +87,7 @@ class SessionClip:
         )
         for name in names:
             if (where, name) not in self._perceived:
-                self._perceived[where, name] = perceive(name, look)
+                self._perceived[where, name] = perceiver(name).look_at(name, look)
         return tuple(self._perceived[where, name] for name in names)
 
     def _pictures_of(

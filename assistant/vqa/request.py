@@ -35,10 +35,16 @@ class Request:
     blind_qformer_text: str  # both texts again without anything that is from the clip
     blind_prompt: str
     choices: tuple[str, ...] | None  # answer by likelihood among these; None: free text
+    proposals: tuple[str, ...]  # free text is the one of these that the clip makes likeliest
     max_new_tokens: int
     beams: int | None  # of beam search; None: the model's own
     dropped_lines: int  # dialogue lines, the oldest, that did not fit into ``qformer_text``
     adapter: str | None = None  # name of the adapter in memory; None: the base weights alone
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The answers that there are to choose from; (): the model writes its own."""
+        return self.choices or self.proposals
 
 
 def compose(
@@ -50,6 +56,7 @@ def compose(
     lines: Sequence[str] = (),
     sources: Sequence[Source] = (),
     choices: Sequence[str] | None = None,
+    proposals: Sequence[str] = (),
     max_new_tokens: int | None = None,
     beams: int | None = None,
     adapter: str | None = None,
@@ -60,7 +67,7 @@ def compose(
     Args:
         turns: the conversation so far, oldest first.
         lines: dialogue of the asked range, oldest first.
-        sources: what is perceived.
+        sources: what is perceived. proposals: what they would answer.
         choices, max_new_tokens: instead of the task's own. beams: instead of the model's.
         adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
             would have read goes into the LLM's prompt, so that nothing is lost.
@@ -105,6 +112,7 @@ def compose(
         blind_qformer_text=blind_qformer_text,
         blind_prompt=blind_prompt,
         choices=chosen,
+        proposals=() if chosen else tuple(proposals),
         max_new_tokens=task.max_new_tokens if max_new_tokens is None else max_new_tokens,
         beams=beams,
         dropped_lines=dropped_lines,

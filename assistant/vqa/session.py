@@ -15,7 +15,7 @@ from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, 
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.model.features import ClipFeatures, FeatureStore
-from assistant.sources import SOURCES
+from assistant.sources import SOURCES, perceiver
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.recipes import Calibration, Recipe
 from assistant.tasks.store import (
@@ -250,8 +250,10 @@ class Session:
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        wanted = [name for name in prompt.takes_sources if name not in left_out]
-        sources = self._clip.perceive(where, wanted) if clip is not None else ()
+        names = [name for name in prompt.takes_sources if name not in left_out]
+        names = [name for name in names if perceiver(name).wanted(question)]
+        sources = self._clip.perceive(where, names) if clip is not None else ()
+        proposals = [a for s in sources for a in perceiver(s.name).propose(question, s.items)]
         request = compose(
             prompt,
             model,
@@ -260,6 +262,7 @@ class Session:
             lines=[line.as_text() for line in said.lines],
             sources=sources,
             choices=choices,
+            proposals=proposals,
             max_new_tokens=max_new_tokens,
             beams=beams,
             adapter=loaded.key if loaded else None,
