@@ -48,6 +48,7 @@ DOORS = {
     "huggingface_hub": ("assistant.weights.downloads",),
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
+    "rapidocr": ("assistant.sources.read",),
     "gradio": ("assistant.ui.app",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}

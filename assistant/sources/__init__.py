@@ -30,6 +30,7 @@ class Kind:
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things that the image encoder's classifier names"),
+    "read": Kind("read", "Written", "text in the picture, where a question asks for it"),
 }
 
 
