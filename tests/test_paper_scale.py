@@ -73,7 +73,7 @@ def written(path, *, batch=4, clips=(), shard=False):
         "task": "mine",
         "frames": 2,
         "lora": {"rank": 2},
-        "transfer": {"layers": 0, "masks": 2, "router_width": 4},
+        "transfer": {"layers": 0},
         "training": {
             "epochs": 2,
             "batch": batch,

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -112,6 +112,8 @@ class LLMConfig:
 class TransferConfig:
     """What an adapter adds to the image Q-Former. Defaults were measured on mini."""
 
+    RETIRED: ClassVar[dict[str, Any]] = {"masks": 3, "router_width": 16, "temperature": 0.1}
+
     frames: int = 8  # length of the learned temporal embedding; 0: frames are not told their time
     windows: bool = True  # each head of the attention over frames has a time that it looks at
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
@@ -120,13 +122,10 @@ class TransferConfig:
     gate: float | None = 1.0  # at the start; 0: the image model; None: 1 for good, as in the paper
     gate_layers: int = 2  # the last layers, that begin with it; those before with 0; 0: all
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
-    masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
-    router_width: int = 16
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
     text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     pooling: str = "mean"  # over frames, one of POOLINGS
-    temperature: float = 0.1  # of saliency pooling
 
     def __post_init__(self) -> None:
         for name, value, known in (
