@@ -18,6 +18,7 @@ __all__ = [
     "PARTS",
     "POOLINGS",
     "ROUTINGS",
+    "EfficientNetConfig",
     "EncoderConfig",
     "LLMConfig",
     "LoraSettings",
@@ -38,9 +39,10 @@ PARTS = ("attributes",)  # of a model, that one can do without
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig:
-    """The frozen image encoder."""
+class EfficientNetConfig:
+    """A frozen EfficientNet-Lite."""
 
+    kind: str = "efficientnet"
     weights: str = "efficientnet-lite0"  # name in the weights lock
     size: int = 224  # side of the square input, pixels
     deep: str = "head"  # the deep map: "last" block, or the classifier's "head" over it
@@ -55,6 +57,8 @@ class EncoderConfig:
 class ViTConfig:
     """InstructBLIP's frozen image encoder, as its checkpoint describes it."""
 
+    kind: str = "vit"
+    weights: str = ""  # hub id or folder with an InstructBlipVisionModel; a whole checkpoint: none
     size: int = 224  # side of the square input, pixels
     patch: int = 14  # side of a patch, pixels
     width: int = 1408
@@ -67,6 +71,9 @@ class ViTConfig:
             raise ConfigError(
                 f"encoder: size {self.size} is not a multiple of patch {self.patch}; change one"
             )
+
+
+EncoderConfig = EfficientNetConfig | ViTConfig  # a file's ``kind`` chooses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +164,7 @@ class ModelConfig:
     """One backend: encoder, Q-Former and LLM."""
 
     name: str
-    encoder: EncoderConfig | ViTConfig = EncoderConfig()
+    encoder: EncoderConfig = EfficientNetConfig()
     qformer: QFormerConfig = QFormerConfig()
     llm: LLMConfig = LLMConfig()
 
@@ -233,7 +240,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in get_args(hint):
             return None
-        return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)
+        members = [member for member in get_args(hint) if member is not type(None)]
+        return _convert(_chosen(members, value, where), value, where)
     if origin is tuple and isinstance(value, list):
         return tuple(
             _convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value)
@@ -251,3 +259,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     wanted = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"{where} is {value!r}, wanted {wanted}")
+
+
+def _chosen(members: list[Any], value: Any, where: str) -> Any:
+    """The member of a union of dataclasses that the ``kind`` in ``value`` names; the first where
+    it names none."""
+    if len(members) == 1 or not isinstance(value, Mapping) or "kind" not in value:
+        return members[0]
+    for member in members:
+        if member.kind == value["kind"]:
+            return member
+    known = ", ".join(member.kind for member in members)
+    raise ConfigError(f"{where}: kind is {value['kind']!r}; choose one of {known}")

@@ -17,8 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from assistant.core.config import ModelConfig
 from assistant.errors import WeightsError
 from assistant.model.encoders.attributes import Attribute
-from assistant.model.encoders.cnn import FrameFeatures, ImageEncoder
-from assistant.model.encoders.vit import ViTEncoder
+from assistant.model.encoders.base import Encoder, FrameFeatures
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
@@ -41,7 +40,7 @@ class VideoAssistant(nn.Module):
     def __init__(
         self,
         config: ModelConfig,
-        encoder: ImageEncoder | ViTEncoder,
+        encoder: Encoder,
         qformer: QFormer,
         qformer_tokenizer: PreTrainedTokenizerBase,
         llm: LanguageModel,

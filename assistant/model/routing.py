@@ -94,8 +94,8 @@ def routed_attention(
             bias, route = bias + field, None
     if route is None and not torch.is_grad_enabled():  # a kernel without gradients
         bias = bias if len(bias) == 1 else bias.repeat_interleave(query.shape[1], dim=0)
-        flat = (x.flatten(0, 1) for x in (query, key, value))
-        return F.scaled_dot_product_attention(*flat, bias).unflatten(0, query.shape[:2])
+        q, k, v = (x.flatten(0, 1) for x in (query, key, value))
+        return F.scaled_dot_product_attention(q, k, v, bias).unflatten(0, query.shape[:2])
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
     bias = bias[:, None]
     if route is None:

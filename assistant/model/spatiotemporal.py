@@ -101,7 +101,8 @@ class SpatioTemporalQFormer(nn.Module):
                 queries, text = run_layer(layer, queries, text, text_bias, seen)  # Eq. 7, 8
 
         queries = queries + self._places(times).to(queries.dtype)  # (B, T, L, D), Eq. 6
-        adapted, routes = [], [{} for _ in range(parts.first)]
+        adapted: list[Tensor] = []
+        routes: list[dict[str, Tensor]] = [{} for _ in range(parts.first)]
         for place, layer in enumerate(layers[parts.first :]):
             heard, last = text, layer is layers[-1] and self.config.pooling != "saliency"
             space = parts.route_in_space(place, queries, frames, text)  # Eq. 12
