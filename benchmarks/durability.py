@@ -37,7 +37,7 @@ FORK = multiprocessing.get_context("fork")
 RECIPE_OF_RUNS = Recipe(
     task="tell",
     lora=LoraSettings(rank=2, dropout=0.1),
-    transfer=TransferConfig(frames=2, masks=2, router_width=4),
+    transfer=TransferConfig(frames=2),
     training=Training(epochs=30, batch=4, rate=1e-2, silent_epochs=10),
 )
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assistant.core.config import EncoderConfig, ModelConfig
+from assistant.core.config import EfficientNetConfig, ModelConfig
 from assistant.data.scenes import generate
-from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.model.loading import choose_precision, load_encoder
 from assistant.training.pretraining.features import Photos
 from assistant.training.pretraining.samples import STOP
@@ -50,7 +50,9 @@ def main() -> None:
     print("| encoder | size | ms/frame | nouns mAP | color | shape | material |")
     print("|---|---|---|---|---|---|---|")
     for weights, size in ENCODERS:
-        config = ModelConfig("probe", encoder=replace(EncoderConfig(), weights=weights, size=size))
+        config = ModelConfig(
+            "probe", encoder=replace(EfficientNetConfig(), weights=weights, size=size)
+        )
         encoder = load_encoder(config, choose_precision("auto"))
         began = time.perf_counter()
         features = torch.stack([pooled(patches) for patches in encode(encoder, pictures)])
@@ -62,7 +64,7 @@ def main() -> None:
         print(f"| {weights} | {size} | {spent:.1f} | {precision:.3f} | {shares} |", flush=True)
 
 
-def encode(encoder: ImageEncoder, pictures: list[np.ndarray]) -> list[Tensor]:
+def encode(encoder: Encoder, pictures: list[np.ndarray]) -> list[Tensor]:
     """Patches ``(K, Dv)`` of each picture, fp32."""
     rows: list[Tensor] = []
     for start in range(0, len(pictures), 16):
@@ -108,7 +110,7 @@ def mean_average_precision(scores: Tensor, truth: Tensor) -> float:
     return float(np.mean(found))
 
 
-def object_accuracies(encoder: ImageEncoder, scenes: list, train: int) -> list[float]:
+def object_accuracies(encoder: Encoder, scenes: list, train: int) -> list[float]:
     """Color, shape and material read from the patch under each object's center."""
     patches = encode(encoder, [scene.image for scene in scenes])
     rows, labels, is_train = [], [], []

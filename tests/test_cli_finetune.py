@@ -22,7 +22,6 @@ PROMPT = {
 RECIPE = {
     "task": "mine",
     "lora": {"rank": 2},
-    "transfer": {"masks": 2, "router_width": 4},
     "training": {"epochs": 2, "batch": 4, "silent_epochs": 1},
 }
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from assistant.core.config import ModelConfig, from_mapping, from_yaml
+from assistant.core.config import ModelConfig, TransferConfig, from_mapping, from_yaml
 from assistant.errors import ConfigError
 
 
@@ -65,3 +65,10 @@ def test_files_of_earlier_versions_load_or_say_why_not():
         from_mapping(Grown, {"reuse": False}, "recipe.yaml")
     with pytest.raises(ConfigError, match="unknown key 'RENAMED'"):
         from_mapping(Grown, {"RENAMED": 1}, "recipe.yaml")
+
+
+def test_recipes_with_routing_keys_of_earlier_versions_load():
+    old = {"masks": 3, "router_width": 16, "temperature": 0.1, "layers": 4}
+    assert from_mapping(TransferConfig, old, "recipe.yaml") == TransferConfig(layers=4)
+    with pytest.raises(ConfigError, match="masks is 2; this version only has 3"):
+        from_mapping(TransferConfig, old | {"masks": 2}, "recipe.yaml")

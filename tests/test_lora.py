@@ -17,8 +17,8 @@ from assistant.model.lora import ADAPTER_WEIGHTS, Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 LORA = LoraSettings(rank=2)
-TRANSFER = TransferConfig(frames=4, masks=2, router_width=4)
-OTHER = TransferConfig(frames=3, routing="mixture", pooling="learned", masks=3, router_width=4)
+TRANSFER = TransferConfig(frames=4)
+OTHER = TransferConfig(frames=3, routing="mixture", pooling="learned")
 
 
 @pytest.fixture

@@ -74,9 +74,7 @@ def test_real_sizes_on_the_meta_device(name, billions, nf4):
     assert Plan(4).need(sizes).total / 1e9 == pytest.approx(nf4, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    "transfer", [TransferConfig(), TransferConfig(layers=0, masks=4, contrast=0)]
-)
+@pytest.mark.parametrize("transfer", [TransferConfig(), TransferConfig(layers=0, contrast=0)])
 def test_an_adapter_at_paper_scale_stays_small(transfer):
     shape, patch_width = shape_of("instructblip-vicuna-7b")
     assert (shape.layers, shape.width, patch_width) == (12, 768, 1408)

@@ -73,7 +73,7 @@ def written(path, *, batch=4, clips=(), shard=False):
         "task": "mine",
         "frames": 2,
         "lora": {"rank": 2},
-        "transfer": {"layers": 0, "masks": 2, "router_width": 4},
+        "transfer": {"layers": 0},
         "training": {
             "epochs": 2,
             "batch": batch,
@@ -358,20 +358,20 @@ def always_full(model, frames, context):
 def test_a_gpu_that_fills_up_takes_frames_in_smaller_chunks(llama, monkeypatch):
     model = load(str(llama)).model
     sizes = []
-    encode = model.encoder._encode
+    encode = model.encoder.encode
 
-    def tight(frames):
-        sizes.append(len(frames))
-        if len(frames) > 2:
+    def tight(pictures):
+        sizes.append(len(pictures))
+        if len(pictures) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return encode(frames)
+        return encode(pictures)
 
-    monkeypatch.setattr(model.encoder, "_encode", tight)
+    monkeypatch.setattr(model.encoder, "encode", tight)
     frames = torch.zeros(5, 20, 20, 3, dtype=torch.uint8).numpy()
     model.encoder.chunk = 8
     assert model.encoder(frames).patches.shape[0] == 5
     assert sizes == [5, 4, 2, 2, 1]
-    monkeypatch.setattr(model.encoder, "_encode", lambda _: always_full(None, 0, 0))
+    monkeypatch.setattr(model.encoder, "encode", lambda _: always_full(None, 0, 0))
     with pytest.raises(ModelError, match="one frame is too many"):
         model.encoder(frames)
 

@@ -242,7 +242,7 @@ def test_padding_changes_nothing(image, seen, form):
 def test_frames_that_fill_a_batch_are_not_seen(image, seen, form, pooling):
     patches, ids, mask = seen
     frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    config = TransferConfig(frames=4, routing=form, pooling=pooling, masks=3)
+    config = TransferConfig(frames=4, routing=form, pooling=pooling)
     model = moved(SpatioTemporalQFormer(image, config))
     other = patches.clone()
     other[1, 3] += 5.0

@@ -34,7 +34,7 @@ RECIPE = Recipe(
     task="tell",
     frames=2,
     lora=LoraSettings(rank=2, dropout=0.1),
-    transfer=TransferConfig(frames=2, masks=2, router_width=4),
+    transfer=TransferConfig(frames=2),
     training=Training(epochs=2, batch=3, rate=1e-2, silent_epochs=1),
 )
 
@@ -116,7 +116,7 @@ def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_pat
     assert base.as_dict()["adapter"] is None
     assert len(told.evidence()) == 2
     routes = told.as_dict()["routing"]
-    assert len(routes) == 3 and len(routes[-1]["time"]) == 2
+    assert len(routes) == 3 and len(routes[-1]["time"]) == 3
     assert sum(routes[0]["space"]) == pytest.approx(1.0, abs=1e-3)
     assert base.routing() == []
 

@@ -8,9 +8,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from assistant.core.config import EncoderConfig, LLMConfig, ModelConfig, QFormerConfig
+from assistant.core.config import EfficientNetConfig, LLMConfig, ModelConfig, QFormerConfig
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.cnn import EfficientNetEncoder
 from assistant.model.encoders.efficientnet import EfficientNetLite
 from assistant.model.llm import LanguageModel
 from assistant.model.qformer import QFormer
@@ -72,7 +72,7 @@ def tiny_llm(seed: int = 0) -> LanguageModel:
 def tiny_assistant(seed: int = 0) -> VideoAssistant:
     """The whole model, tiny; the encoder has its real shape at 64 pixels."""
     torch.manual_seed(seed)
-    encoder = ImageEncoder(EfficientNetLite().fuse(), EncoderConfig(size=64))
+    encoder = EfficientNetEncoder(EfficientNetLite().fuse(), EfficientNetConfig(size=64))
     llm = tiny_llm(seed)
     qformer = tiny_qformer(llm.width, encoder.width, seed)
     config = ModelConfig("tiny", encoder.config, qformer.config, llm.config)

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_REREADS",
     "POOLINGS",
     "ROUTINGS",
+    "EfficientNetConfig",
     "EncoderConfig",
     "LLMConfig",
     "LoraSettings",
@@ -36,9 +37,10 @@ MOST_REREADS = 2  # by an adapter
 
 
 @dataclasses.dataclass(frozen=True)
-class EncoderConfig:
-    """The frozen image encoder."""
+class EfficientNetConfig:
+    """A frozen EfficientNet-Lite."""
 
+    kind: str = "efficientnet"
     weights: str = "efficientnet-lite0"  # name in the weights lock
     size: int = 224  # side of the square input, pixels
     deep: str = "head"  # the deep map: "last" block, or the classifier's "head" over it
@@ -53,6 +55,8 @@ class EncoderConfig:
 class ViTConfig:
     """InstructBLIP's frozen image encoder, as its checkpoint describes it."""
 
+    kind: str = "vit"
+    weights: str = ""  # hub id or folder with an InstructBlipVisionModel; a whole checkpoint: none
     size: int = 224  # side of the square input, pixels
     patch: int = 14  # side of a patch, pixels
     width: int = 1408
@@ -65,6 +69,9 @@ class ViTConfig:
             raise ConfigError(
                 f"encoder: size {self.size} is not a multiple of patch {self.patch}; change one"
             )
+
+
+EncoderConfig = EfficientNetConfig | ViTConfig  # a file's ``kind`` chooses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +117,8 @@ class LLMConfig:
 class TransferConfig:
     """What an adapter adds to the image Q-Former. Defaults were measured on mini."""
 
+    RETIRED: ClassVar[dict[str, Any]] = {"masks": 3, "router_width": 16, "temperature": 0.1}
+
     frames: int = 8  # length of the learned temporal embedding; 0: frames are not told their time
     windows: bool = True  # each head of the attention over frames has a time that it looks at
     temporal: bool = True  # False: frames are seen one by one ("without mqt")
@@ -118,13 +127,10 @@ class TransferConfig:
     gate: float | None = 1.0  # at the start; 0: the image model; None: 1 for good, as in the paper
     gate_layers: int = 2  # the last layers, that begin with it; those before with 0; 0: all
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
-    masks: int = 3  # receptive fields of the deepest layer; the first has one less, at least one
-    router_width: int = 16
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
     text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     pooling: str = "mean"  # over frames, one of POOLINGS
-    temperature: float = 0.1  # of saliency pooling
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -156,7 +162,7 @@ class ModelConfig:
     """One backend: encoder, Q-Former and LLM."""
 
     name: str
-    encoder: EncoderConfig | ViTConfig = EncoderConfig()
+    encoder: EncoderConfig = EfficientNetConfig()
     qformer: QFormerConfig = QFormerConfig()
     llm: LLMConfig = LLMConfig()
 
@@ -232,7 +238,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in get_args(hint):
             return None
-        return _convert(next(a for a in get_args(hint) if a is not type(None)), value, where)
+        members = [member for member in get_args(hint) if member is not type(None)]
+        return _convert(_chosen(members, value, where), value, where)
     if origin is tuple and isinstance(value, list):
         return tuple(
             _convert(get_args(hint)[0], item, f"{where}[{i}]") for i, item in enumerate(value)
@@ -250,3 +257,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     wanted = getattr(hint, "__name__", str(hint))
     raise ConfigError(f"{where} is {value!r}, wanted {wanted}")
+
+
+def _chosen(members: list[Any], value: Any, where: str) -> Any:
+    """The member of a union of dataclasses that the ``kind`` in ``value`` names; the first where
+    it names none."""
+    if len(members) == 1 or not isinstance(value, Mapping) or "kind" not in value:
+        return members[0]
+    for member in members:
+        if member.kind == value["kind"]:
+            return member
+    known = ", ".join(member.kind for member in members)
+    raise ConfigError(f"{where}: kind is {value['kind']!r}; choose one of {known}")

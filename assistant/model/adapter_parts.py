@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerAttention
 
-from assistant.core.config import QFormerConfig, TransferConfig
-from assistant.model.routing import Router
+from assistant.core.config import TransferConfig
+from assistant.model.qformer import QFormer
+from assistant.model.routing import Route, Router
 from assistant.model.temporal import FrameContrast, TimeWindows
 
-__all__ = ["Parts", "masks_of", "mean_token"]
+__all__ = ["AdapterParts", "masks_of", "mean_token"]
+
+MASKS = 3  # receptive fields of the deepest layer; the first has one less, at least one
 
 
-class Parts(nn.Module):
+class AdapterParts(nn.Module):
     """Everything that is learned beside the LoRAs: small, saved whole with each adapter.
 
     Lists have one entry per adapted layer; ``first`` is the first of these in the Q-Former.
     """
 
-    def __init__(self, config: TransferConfig, shape: QFormerConfig) -> None:
+    def __init__(self, config: TransferConfig, image: QFormer) -> None:
         super().__init__()
+        shape = image.config
         layers, width = min(config.layers or shape.layers, shape.layers), shape.width
         self.config = config
         self.first, self.layers = shape.layers - layers, layers
@@ -31,34 +38,49 @@ class Parts(nn.Module):
         self.frame_embedding: nn.Parameter | None = None  # e^t, Eq. 6
         if config.frames:
             self.frame_embedding = nn.Parameter(torch.zeros(config.frames, width))
-        self.windows = nn.ModuleList()
-        if config.temporal and config.windows:
-            self.windows.extend(TimeWindows(shape.heads) for _ in range(layers))
         self.query_embedding = nn.Parameter(torch.zeros(shape.queries, width))  # e^s, Eq. 6
-        routed = config.routing != "none"
-        counts = (
-            [masks_of(config.masks, index, layers) for index in range(layers)] if routed else []
-        )
-
-        def routers() -> nn.ModuleList:
-            make = (Router(width, n, config.router_width, config.routing) for n in counts)
-            return nn.ModuleList(make)
-
-        self.spatial_routers = routers()
-        self.temporal_routers = routers() if config.temporal else nn.ModuleList()
-        self.contrasts = nn.ModuleList()  # after each layer
-        if config.contrast:
-            self.contrasts.extend(FrameContrast(width, config.contrast) for _ in range(layers))
         self.reread_gates: nn.Parameter | None = None
         if config.rereads:
             self.reread_gates = nn.Parameter(torch.ones(config.rereads))
-        self.text_means = nn.ModuleList()  # after each layer
-        if config.text_mean:
-            self.text_means.extend(TextMean(width, config.text_mean) for _ in range(layers))
+
+        def each(wanted: bool, make: Callable[[int], nn.Module]) -> nn.ModuleList:
+            """One for each adapted layer, or none."""
+            return nn.ModuleList(make(place) for place in range(layers if wanted else 0))
+
+        def router(place: int) -> Router:
+            return Router(width, masks_of(MASKS, place, layers), config.routing)
+
+        temporal, routed = config.temporal, config.routing != "none"
+        self.windows = each(temporal and config.windows, lambda _: TimeWindows(shape.heads))
+        self.spatial_routers = each(routed, router)
+        self.temporal_routers = each(temporal and routed, router)
+        self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
+        self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
-        self.fresh = nn.ModuleList()  # attention over frames that shares nothing, if not reused
+        anew = temporal and not config.reuse  # attention over frames that shares nothing
+        self.fresh = each(anew, lambda _: InstructBlipQFormerAttention(image.qformer.config))
+
+    def route_in_space(
+        self, place: int, queries: Tensor, frames: Tensor | None, text: Tensor
+    ) -> Route | None:
+        """Over the queries ``(B, T, L, D)`` and text of each frame; None: without routing."""
+        if not len(self.spatial_routers):
+            return None
+        return self.spatial_routers[place](queries, frames, queries.shape[2], text.shape[2])
+
+    def route_in_time(self, place: int, queries: Tensor, frames: Tensor | None) -> Route | None:
+        """Over the frames of each query ``(B, T, L, D)``; None: without routing, or one frame."""
+        if not len(self.temporal_routers) or queries.shape[1] == 1:
+            return None
+        return self.temporal_routers[place](queries, frames, queries.shape[1])
+
+    def contrast(self, place: int, queries: Tensor, frames: Tensor | None) -> Tensor:
+        return self.contrasts[place](queries, frames) if len(self.contrasts) else queries
+
+    def tell_text(self, place: int, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        return self.text_means[place](queries, text, mask) if len(self.text_means) else queries
 
 
 class TextMean(nn.Module):

@@ -15,8 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
 from assistant.errors import WeightsError
-from assistant.model.encoders.cnn import ImageEncoder
-from assistant.model.encoders.vit import ViTEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
@@ -39,7 +38,7 @@ class VideoAssistant(nn.Module):
     def __init__(
         self,
         config: ModelConfig,
-        encoder: ImageEncoder | ViTEncoder,
+        encoder: Encoder,
         qformer: QFormer,
         qformer_tokenizer: PreTrainedTokenizerBase,
         llm: LanguageModel,

@@ -12,13 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from assistant.core.config import EncoderConfig, ModelConfig, QFormerConfig, ViTConfig, from_yaml
+from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig, from_yaml
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.cnn import ImageEncoder
-from assistant.model.encoders.efficientnet import EfficientNetLite, load_checkpoint
-from assistant.model.encoders.imagenet import read_class_names
+from assistant.model.encoders.base import Encoder, FrameEncoder
+from assistant.model.encoders.cnn import EfficientNetEncoder
+from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import PRECISIONS, Tell, choose_device, load_paper_scale
@@ -42,7 +42,10 @@ __all__ = [
 ]
 
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
-CLASS_NAMES = "imagenet-names"
+ENCODERS: Mapping[str, type[FrameEncoder]] = {  # by the config's kind
+    "efficientnet": EfficientNetEncoder,
+    "vit": ViTEncoder,
+}
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
 
 
@@ -110,15 +113,13 @@ def shape_of(name: str) -> tuple[QFormerConfig, int]:
     """
     if is_shipped(name):
         config = from_yaml(ModelConfig, adapters_dir() / name / "base" / BASE_CONFIG)
-        assert isinstance(config.encoder, EncoderConfig)
-        return config.qformer, ImageEncoder(EfficientNetLite(), config.encoder).width
+        return config.qformer, ENCODERS[config.encoder.kind].width_of(config.encoder)
     if preset_of(name) is not None and not Path(name).is_dir():
         return qformer_config({}), ViTConfig().width
     if not Path(name).is_dir():
         raise InputError(f"model {name!r} is unknown; give a preset or a checkpoint's folder")
     config = model_config(Checkpoint(Path(name)), name)
-    assert isinstance(config.encoder, ViTConfig)
-    return config.qformer, config.encoder.width
+    return config.qformer, ENCODERS[config.encoder.kind].width_of(config.encoder)
 
 
 def build_model(
@@ -138,19 +139,24 @@ def build_model(
 
 
 def weights_folder(source: str, prepare: weights_store.Prepare | None = None) -> Path:
-    """Where the weights named in the lock lie, or those of a hub id ("owner/name")."""
+    """Where the weights named in the lock lie, or those of a hub id ("owner/name"); or ``source``
+    itself, a path with a slash in it.
+
+    Raises:
+        WeightsError: they cannot be fetched. InputError: no source is named.
+    """
+    if not source:
+        raise InputError("the config names no weights; give a folder or a hub id (owner/name)")
     if "/" in source:
-        return weights_store.ensure_hub(source)
+        folder = Path(source).expanduser()
+        return folder if folder.is_dir() else weights_store.ensure_hub(source)
     return weights_store.ensure(source, prepare=prepare)
 
 
-def load_encoder(config: ModelConfig, dtype: torch.dtype) -> ImageEncoder:
-    """The frozen image encoder alone."""
-    assert isinstance(config.encoder, EncoderConfig)
-    folder = weights_store.ensure(config.encoder.weights)
-    network = load_checkpoint(config.encoder.weights, next(folder.rglob("*.pth")))
-    names = read_class_names(weights_store.ensure(CLASS_NAMES))
-    return ImageEncoder(network.to(dtype), config.encoder, names)
+def load_encoder(config: ModelConfig, dtype: torch.dtype) -> Encoder:
+    """The frozen image encoder alone, of the config's kind."""
+    encoder = config.encoder
+    return ENCODERS[encoder.kind].load(encoder, weights_folder(encoder.weights), dtype)
 
 
 def choose_precision(precision: str) -> torch.dtype:

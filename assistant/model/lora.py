@@ -28,12 +28,14 @@ from torch import Tensor, nn
 
 from assistant.core.config import LoraSettings, QFormerConfig, TransferConfig
 from assistant.errors import WeightsError
+from assistant.model.adapter_parts import AdapterParts
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 __all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters", "adapter_size"]
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
 
 
 class Adapters:
@@ -51,7 +53,7 @@ class Adapters:
 
     def add(self, name: str, lora: LoraSettings, transfer: TransferConfig) -> None:
         """A fresh adapter: the LoRAs change nothing yet."""
-        parts = self.qformer.new_parts(transfer).to(self.qformer.image.queries.device)
+        parts = AdapterParts(transfer, self.qformer.image).to(self.qformer.image.queries.device)
         layers = range(parts.first, parts.first + parts.layers)
         config = LoraConfig(
             r=lora.rank,
@@ -149,7 +151,8 @@ class Adapters:
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
         if grow:
-            state = {key: wanted[key] for key in missing if "reread" in key} | state
+            whole = tuple(f"base_model.model.{name}" for name in REREADING)
+            state |= {key: wanted[key] for key in missing if key.startswith(whole)}
             missing -= state.keys()
         wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
         if missing or unknown or wrong:

@@ -15,8 +15,17 @@ from transformers import InstructBlipQFormerConfig, InstructBlipQFormerModel
 
 from assistant.core.config import QFormerConfig
 from assistant.errors import WeightsError
+from assistant.model.routing import Route, routed_attention
 
-__all__ = ["QFormer", "initialise_from_bert"]
+__all__ = [
+    "QFormer",
+    "attend",
+    "attend_in_space",
+    "attend_to_patches",
+    "hide",
+    "initialise_from_bert",
+    "run_layer",
+]
 
 
 class QFormer(nn.Module):
@@ -69,43 +78,98 @@ class QFormer(nn.Module):
 
         The last layer has queries only: nothing reads its text.
         """
-        batch, frames = (len(ids), 1) if patches is None else patches.shape[:2]
-        x = self.qformer.embeddings(input_ids=ids, query_embeds=self.queries.expand(batch, -1, -1))
-        bias = self._bias(mask, x.dtype)  # (B, 1, 1, L+Kt)
-        seen = None if patches is None else patches.flatten(0, 1).to(x.dtype)  # (B*T, K, Dv)
+        queries, text = self.embed(ids)  # (B, 1, L, D), (B, 1, Kt, D)
+        bias = hide(mask, self.config.queries, queries.dtype)  # (B, 1, 1, L+Kt)
+        seen = None if patches is None else patches.to(queries.dtype)  # (B, T, K, Dv)
         states: list[Tensor] = []
-        for layer in self.qformer.encoder.layer:
-            x, text = self._layer(layer, x, bias, seen)
-            if layer is self.qformer.encoder.layer[0]:  # before it all frames are one
-                bias = bias.repeat_interleave(frames, dim=0)  # (B*T, 1, 1, L+Kt)
-            if layer is not self.qformer.encoder.layer[-1]:
-                x = torch.cat([x, spread(layer.feed_forward_chunk(text), len(x))], dim=1)
-            states.append(x.unflatten(0, (batch, frames)).mean(1))
+        for layer in self.layers:
+            last = layer is self.layers[-1]
+            queries, text = run_layer(layer, queries, text, bias, seen, last)
+            states.append(torch.cat([queries.mean(1), text.mean(1)], dim=1))
         return states
 
-    def _layer(
-        self, layer: nn.Module, x: Tensor, bias: Tensor, seen: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Queries ``(B*T, L, D)`` and, before its feed-forward, text ``(B*T, Kt, D)``; where ``x``
-        is ``(B, L+Kt, D)``, of all frames the same, so is the text."""
-        x = layer.attention(x, attention_mask=bias)
-        queries = x[:, : self.config.queries].contiguous()
-        text = x[:, self.config.queries :].contiguous()
-        if layer.has_cross_attention and seen is not None:
-            queries = spread(queries, len(seen))
-            queries = layer.crossattention(queries, encoder_hidden_states=seen)
-        return layer.feed_forward_chunk_query(queries), text
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.qformer.encoder.layer
 
-    def _bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
-        """Additive self-attention bias over ``[queries; text]``: text padding is never seen."""
-        queries = mask.new_ones(len(mask), self.config.queries)
-        visible = torch.cat([queries, mask], dim=1)[:, None, None]
-        return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
+    def embed(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries ``(B, 1, L, D)`` and text ``(B, 1, Kt, D)``: one for all frames, as long as
+        nothing tells these apart."""
+        start = self.queries.expand(len(ids), -1, -1)
+        x = self.qformer.embeddings(input_ids=ids, query_embeds=start)[:, None]
+        return x[:, :, : self.config.queries], x[:, :, self.config.queries :]
 
 
-def spread(x: Tensor, rows: int) -> Tensor:
-    """``(B, N, D)`` to ``(rows, N, D)``: each of B as often as it takes."""
-    return x if len(x) == rows else x.repeat_interleave(rows // len(x), dim=0)
+def run_layer(
+    layer: nn.Module,
+    queries: Tensor,
+    text: Tensor,
+    bias: Tensor,
+    seen: Tensor | None,
+    last: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """One layer of the image model over each frame: queries and text after it."""
+    queries, text = attend_in_space(layer.attention, queries, text, bias, last=last)  # Eq. 7
+    queries = attend_to_patches(layer, queries, seen)  # (B, T, L, D), Eq. 8
+    return layer.feed_forward_chunk_query(queries), layer.feed_forward_chunk(text)
+
+
+def attend_in_space(
+    block: nn.Module,
+    queries: Tensor,
+    text: Tensor,
+    bias: Tensor,
+    route: Route | None = None,
+    *,
+    last: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Self-attention over queries ``(B, T, L, D)`` and text ``(B, 1 or T, Kt, D)`` of each frame.
+
+    Args:
+        last: nobody reads the text after it, of which none is returned.
+    """
+    length = queries.shape[2]
+    x = torch.cat([queries, text.expand(-1, queries.shape[1], -1, -1)], dim=2)  # (B, T, L+Kt, D)
+    x = attend(block, x, bias, route, length if last else None)
+    queries, text = x[:, :, :length], x[:, :, length:]
+    return queries.contiguous(), text.contiguous()  # feed-forward of a slice takes 20 times as long
+
+
+def attend_to_patches(layer: nn.Module, queries: Tensor, seen: Tensor | None) -> Tensor:
+    """Cross-attention of queries ``(B, 1 or T, L, D)`` to their frame's patches
+    ``(B, T, K, Dv)``, where the layer has it."""
+    if seen is None or not layer.has_cross_attention:
+        return queries
+    flat = queries.expand(-1, seen.shape[1], -1, -1).flatten(0, 1)  # (B*T, L, D)
+    flat = layer.crossattention(flat, encoder_hidden_states=seen.flatten(0, 1))
+    return flat.unflatten(0, seen.shape[:2])
+
+
+def attend(
+    block: nn.Module, x: Tensor, bias: Tensor, route: Route | None = None, read: int | None = None
+) -> Tensor:
+    """One whole attention block (post-LN) inside each of G groups, ``(B, G, S, D)``.
+
+    Args:
+        bias: additive, ``(B or 1, 1 or H, 1, S)``.
+        read: how many of the S, from the first, are wanted; None: all.
+    """
+    inner = block.attention
+    heads = inner.num_attention_heads
+
+    def split(projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (heads, -1)).transpose(2, 3)  # (B, G, H, S, Dh)
+
+    wanted = x[:, :, :read].contiguous()
+    query, key, value = split(inner.query(wanted)), split(inner.key(x)), split(inner.value(x))
+    mixed = routed_attention(query, key, value, bias.to(x.dtype), route)
+    return block.output(mixed.transpose(2, 3).flatten(3), wanted)
+
+
+def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:
+    """Additive bias ``(B, 1, 1, before + N)`` that hides where ``mask`` ``(B, N)`` is 0."""
+    visible = torch.cat([mask.new_ones(len(mask), before), mask], dim=1)[:, None, None]
+    return (1.0 - visible.to(dtype)) * torch.finfo(dtype).min
 
 
 def initialise_from_bert(model: QFormer, folder: Path, seed: int) -> None:

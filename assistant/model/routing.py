@@ -6,11 +6,17 @@ our reading; the paper leaves both open.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-__all__ = ["Router", "receptive_fields", "routed_attention"]
+from assistant.model.temporal import mean_over_frames
 
+__all__ = ["Route", "Router", "receptive_fields", "routed_attention"]
+
+HIDDEN = 16  # width of a router; 192 would be more than the LoRAs at paper scale
 STRONGEST = 0.99  # of the bias's strength: nothing is hidden wholly
 OPEN = 4.0  # logit of "everything" at the start, where the form is no identity by itself
 
@@ -23,14 +29,23 @@ def receptive_fields(count: int, length: int) -> Tensor:
     return torch.stack([(distance <= width).float() for width in widths])
 
 
+@dataclass(frozen=True)
+class Route:
+    """The receptive fields of one attention, and how they are mixed."""
+
+    form: str  # one of `assistant.core.config.ROUTINGS`, not "none"
+    alpha: Tensor  # (B, p), the weights of the fields, widest first
+    field: Tensor  # (B, 1, N, N), mixed as the form takes it; (1, p, N, N) of the mixture
+
+
 class Router(nn.Module):
     """Which receptive fields one attention uses: ``alpha = softmax(MLP(APool(q)))``, Eq. 12."""
 
-    def __init__(self, width: int, masks: int, hidden: int, form: str) -> None:
+    def __init__(self, width: int, masks: int, form: str) -> None:
         super().__init__()
         self.form, self.masks = form, masks
-        self.down = nn.Linear(width, hidden)
-        self.up = nn.Linear(hidden, masks)
+        self.down = nn.Linear(width, HIDDEN)
+        self.up = nn.Linear(HIDDEN, masks)
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
         if form == "log_bias":
@@ -39,28 +54,22 @@ class Router(nn.Module):
             with torch.no_grad():
                 self.up.bias[0] = OPEN
 
-    def forward(self, queries: Tensor, frames: Tensor | None = None) -> Tensor:
-        """``(B, T, L, D)`` -> alpha ``(B, masks)``; ``frames`` ``(B, T)``: 1 where there is one."""
-        pooled = queries.mean(2).to(self.down.weight.dtype)  # (B, T, D)
-        if frames is None:
-            pooled = pooled.mean(1)
-        else:
-            there = frames.to(pooled.dtype)[..., None]
-            pooled = (pooled * there).sum(1) / there.sum(1)
-        return self.up(nn.functional.gelu(self.down(pooled))).softmax(-1)
+    def forward(self, queries: Tensor, frames: Tensor | None, length: int, text: int = 0) -> Route:
+        """The route of an attention over ``length`` places and ``text`` tokens after them.
 
-    def field(self, alpha: Tensor, length: int, text: int = 0) -> Tensor:
-        """What :func:`routed_attention` takes, for ``length`` queries and ``text`` tokens after.
-
-        Returns:
-            ``(B, 1, N, N)``; for the mixture ``(B, masks, N, N)``, already weighed by nothing.
-            Text is always visible and sees everything.
+        Args:
+            queries: ``(B, T, L, D)``. frames: ``(B, T)``, 1 where there is one; None: all.
         """
-        fields = receptive_fields(self.masks, length).to(alpha)
-        if text:
-            fields = nn.functional.pad(fields, (0, text, 0, text), value=1.0)
+        pooled = queries.mean(2).to(self.down.weight.dtype)  # (B, T, D)
+        pooled = mean_over_frames(pooled[:, :, None], frames)[:, 0]  # (B, D)
+        alpha = self.up(F.gelu(self.down(pooled))).softmax(-1)  # (B, p)
+        fields = receptive_fields(self.masks, length).to(alpha)  # (p, length, length)
+        fields = F.pad(fields, (0, text, 0, text), value=1.0)  # text is seen and sees everything
+        return Route(self.form, alpha, self._mixed(alpha, fields))
+
+    def _mixed(self, alpha: Tensor, fields: Tensor) -> Tensor:
         if self.form == "mixture":
-            return fields.expand(len(alpha), -1, -1, -1)
+            return fields[None]
         mixed = torch.einsum("bp,pij->bij", alpha, fields)[:, None]
         if self.form == "logit":
             return mixed
@@ -69,33 +78,31 @@ class Router(nn.Module):
 
 
 def routed_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    bias: Tensor,
-    form: str = "none",
-    field: Tensor | None = None,
-    alpha: Tensor | None = None,
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor, route: Route | None = None
 ) -> Tensor:
-    """Attention ``(B, H, N, Dh)`` with the receptive fields mixed as ``form`` says.
+    """Attention ``(B, G, H, N, Dh)`` inside each of G groups, over the fields of ``route``.
+
+    ``logit``: scores times the mixed field, as Eq. 11 is printed. ``log_bias``: the mixed field as
+    a bias. ``mixture``: one softmax per field, averaged (TRAR).
 
     Args:
-        bias: additive, ``(B or 1, 1 or H, N or 1, N)``. field, alpha: of a :class:`Router`.
-            ``logit``: scores times the mixed field, as Eq. 11 is printed.
-            ``log_bias``: the mixed field as a bias. ``mixture``: one softmax per field, averaged
-            (TRAR).
+        bias: additive, ``(B or 1, 1 or H, 1, S)``. query: of the first N of S places.
     """
-    if form in ("none", "log_bias") and not torch.is_grad_enabled():  # a kernel without gradients
-        mask = bias if field is None else bias + field.to(bias.dtype)
-        return nn.functional.scaled_dot_product_attention(query, key, value, mask.to(query.dtype))
+    if route is not None:
+        field = route.field[:, :, : query.shape[-2]].to(query.dtype)
+        if route.form == "log_bias":  # a bias like any other from here on
+            bias, route = bias + field, None
+    if route is None and not torch.is_grad_enabled():  # a kernel without gradients
+        bias = bias if len(bias) == 1 else bias.repeat_interleave(query.shape[1], dim=0)
+        q, k, v = (x.flatten(0, 1) for x in (query, key, value))
+        return F.scaled_dot_product_attention(q, k, v, bias).unflatten(0, query.shape[:2])
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    if form == "mixture" and field is not None and alpha is not None:
-        hidden = (1.0 - field.to(scores.dtype)) * torch.finfo(scores.dtype).min  # (B, p, N, N)
-        parts = [(scores + bias + h[:, None]).softmax(-1) for h in hidden.unbind(1)]
-        weights = alpha.to(scores.dtype).unbind(1)
-        seen = sum(w[:, None, None, None] * part for w, part in zip(weights, parts, strict=True))
-        return seen @ value
-    if field is not None:
-        field = field.to(scores.dtype)
-        scores = scores * field if form == "logit" else scores + field
-    return (scores + bias).softmax(-1) @ value
+    bias = bias[:, None]
+    if route is None:
+        return (scores + bias).softmax(-1) @ value
+    if route.form == "logit":
+        return (scores * field[:, None] + bias).softmax(-1) @ value
+    hidden = (1.0 - field[0]) * torch.finfo(scores.dtype).min  # (p, N, S)
+    weights = route.alpha.to(scores.dtype)[..., None, None, None, None].unbind(1)
+    parts = [(scores + bias + one).softmax(-1) for one in hidden]
+    return sum(w * part for w, part in zip(weights, parts, strict=True)) @ value

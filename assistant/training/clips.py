@@ -22,8 +22,7 @@ from tqdm import tqdm
 from assistant.data.items import Item
 from assistant.errors import InputError, VideoError
 from assistant.media.video import read_clip
-from assistant.model.encoders.cnn import ImageEncoder
-from assistant.model.encoders.vit import ViTEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.sources.seen import as_text, likeliest
 from assistant.training.generated import draw_clip, is_generated
 
@@ -85,7 +84,7 @@ class ClipTable:
     ones has added a shard of them. A clip with fewer than T frames leaves the last ones empty.
     """
 
-    def __init__(self, folder: Path, encoder: ImageEncoder | ViTEncoder) -> None:
+    def __init__(self, folder: Path, encoder: Encoder) -> None:
         """What ``folder`` holds, whole or not."""
         self.folder, self.encoder = folder, encoder
         self.places: dict[str, _Place] = {}
@@ -129,7 +128,7 @@ class ClipTable:
 
     @classmethod
     def open(
-        cls, root: Path, encoder: ImageEncoder | ViTEncoder, clips: dict[ClipRef, str], frames: int
+        cls, root: Path, encoder: Encoder, clips: dict[ClipRef, str], frames: int
     ) -> ClipTable:
         """The table under ``root`` with these clips in it; those it lacks are encoded now.
 

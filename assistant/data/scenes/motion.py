@@ -62,9 +62,6 @@ class MovingScene:
     collisions: tuple[Collision, ...] = ()
     parted: tuple[tuple[int, int], ...] = ()  # objects that touch at first and do not collide
 
-    def move_of(self, index: int) -> Move | None:
-        return next((move for move in self.moves if move.index == index), None)
-
     def places(self, moments: np.ndarray) -> np.ndarray:
         """Where on the ground each of M objects is at each moment, (N, M, 2)."""
         first = np.array([(thing.x, thing.y) for thing in self.scene.objects])

@@ -1,34 +1,26 @@
-"""The frozen image encoder: frames to patch features and, in the same pass, ImageNet classes."""
+"""EfficientNet-Lite as the image encoder: patch features and ImageNet classes in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from assistant.core.config import EncoderConfig
-from assistant.model.encoders.efficientnet import EfficientNetLite
+from assistant.core.config import EfficientNetConfig
+from assistant.model.encoders.base import FrameEncoder, FrameFeatures
+from assistant.model.encoders.efficientnet import CLASSES, EfficientNetLite, load_checkpoint
+from assistant.model.encoders.imagenet import read_class_names
+from assistant.weights import store as weights_store
 
-__all__ = ["FrameFeatures", "ImageEncoder"]
+__all__ = ["EfficientNetEncoder"]
 
-CLASSES = 1000
-CHUNK = 16  # frames encoded at once: bounds the memory of long clips
-
-
-@dataclass(frozen=True, eq=False)
-class FrameFeatures:
-    """What the encoder saw in T frames."""
-
-    patches: Tensor  # (T, K, Dv) fp16
-    classes: Tensor  # (T, 1000) fp32, ImageNet-1k probabilities
+CLASS_NAMES = "imagenet-names"  # in the weights lock
 
 
-class ImageEncoder(nn.Module):
+class EfficientNetEncoder(FrameEncoder):
     """EfficientNet-Lite, read at two depths.
 
     A patch holds the stride-16 map (2 x 2 cells unshuffled), the deep map (each normalised over
@@ -37,61 +29,50 @@ class ImageEncoder(nn.Module):
     """
 
     def __init__(
-        self, network: EfficientNetLite, config: EncoderConfig, names: Sequence[str] = ()
+        self, network: EfficientNetLite, config: EfficientNetConfig, names: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.config = config
         self.names = tuple(names)
         self.side = config.size // 32
-        deep = network.head_width if config.deep == "head" else network.last_width
-        self.width = 4 * network.mid_width + deep + config.position_width
+        self.width = _width(network, config)
         self.register_buffer("position", sine_position(self.side, config.position_width))
         self.requires_grad_(False).eval()
 
+    @classmethod
+    def load(
+        cls, config: EfficientNetConfig, folder: Path, dtype: torch.dtype
+    ) -> EfficientNetEncoder:
+        network = load_checkpoint(config.weights, next(folder.rglob("*.pth")))
+        return cls(network.to(dtype), config, read_class_names(weights_store.ensure(CLASS_NAMES)))
+
+    @staticmethod
+    def width_of(config: EfficientNetConfig) -> int:
+        with torch.device("meta"):
+            return _width(EfficientNetLite(config.weights), config)
+
     @property
     def patch_count(self) -> int:
-        """K, the patches of one frame."""
         return self.side**2
 
     @property
+    def class_count(self) -> int:
+        return CLASSES
+
+    @property
     def fingerprint(self) -> str:
-        """All that decides the features of a picture."""
         config, dtype = self.config, self.network._conv_stem.weight.dtype
         return f"{config.weights}-{config.size}-{config.deep}-{config.position_width}-{dtype}"
 
-    @property
-    def class_count(self) -> int:
-        """Classes that it tells apart: those of ImageNet-1k."""
-        return CLASSES
-
-    @torch.inference_mode()
-    def forward(self, frames: np.ndarray) -> FrameFeatures:
-        """``frames`` ``(T, H, W, 3)`` uint8 RGB of any size -> :class:`FrameFeatures`."""
-        parts = [self._encode(batch) for batch in self._batches(frames)]
-        return FrameFeatures(
-            patches=torch.cat([patches for patches, _ in parts]),
-            classes=torch.cat([classes for _, classes in parts]),
-        )
-
-    def _batches(self, frames: np.ndarray) -> Iterator[Tensor]:
-        """Square uint8 pictures ``(n <= CHUNK, 3, S, S)``; the whole frame, never a crop."""
-        square = (self.config.size, self.config.size)
-        for start in range(0, len(frames), CHUNK):
-            pictures = [
-                np.asarray(Image.fromarray(frame).resize(square, Image.Resampling.BICUBIC))
-                for frame in frames[start : start + CHUNK]
-            ]
-            yield torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-
-    def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, pictures: Tensor) -> FrameFeatures:
         weight = self.network._conv_stem.weight
-        x = self.network.normalise(pixels.to(weight.device, torch.float32)).to(weight.dtype)
+        x = self.network.normalise(pictures.to(weight.device, torch.float32)).to(weight.dtype)
         mid, last = self.network.features(x.contiguous(memory_format=torch.channels_last))
         head = self.network.head(last)
         classes = self.network.classify(head).float().softmax(-1)
         deep = head if self.config.deep == "head" else last
-        return self._patches(mid.float(), deep.float()), classes
+        return FrameFeatures(self._patches(mid.float(), deep.float()), classes)
 
     def _patches(self, mid: Tensor, deep: Tensor) -> Tensor:
         fine = F.pixel_unshuffle(mid, 2).flatten(2).transpose(1, 2)  # (n, K, 4 Cm)
@@ -100,6 +81,11 @@ class ImageEncoder(nn.Module):
         coarse = F.layer_norm(coarse, coarse.shape[-1:])
         position = self.position.expand(len(fine), -1, -1)
         return torch.cat([fine, coarse, position], dim=-1).half()  # (n, K, Dv)
+
+
+def _width(network: EfficientNetLite, config: EfficientNetConfig) -> int:
+    deep = network.head_width if config.deep == "head" else network.last_width
+    return 4 * network.mid_width + deep + config.position_width
 
 
 def sine_position(side: int, width: int) -> Tensor:

@@ -5,7 +5,6 @@ The classes are those of mini; only sizes and weights differ, and the image enco
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from transformers import (
 from assistant.core.config import LLMConfig, ModelConfig, QFormerConfig, ViTConfig
 from assistant.errors import WeightsError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.encoders.base import weights_digest
 from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import Checkpoint, read_json
 from assistant.model.large.encoder_decoder import EncoderDecoder
@@ -69,21 +69,20 @@ def build(
         WeightsError: a tensor is missing, has another shape, or has no place in the model.
         torch.OutOfMemoryError: it does not fit after all.
     """
-    config = model_config(checkpoint, name)
-    assert isinstance(config.encoder, ViTConfig)
+    config, seen = model_config(checkpoint, name), vit_config(checkpoint)
     with init_empty_weights():
         network = _vision(checkpoint.config["vision_config"])
     checkpoint.fill(
         network, "vision_model.{}".format, dtype=dtype, device=device, bits=plan.encoder_bits
     )
     llm = _language_model(checkpoint, config.llm, plan, dtype, device, attention)
-    qformer = _qformer(checkpoint, config, llm.width, device, attention)
+    qformer = _qformer(checkpoint, config.qformer, seen.width, llm.width, device, attention)
     checkpoint.finish()
-    encoder = ViTEncoder(network, config.encoder, f"vit-{_digest(network.embeddings)}")
+    encoder = ViTEncoder(network, seen, f"vit-{weights_digest(network.embeddings)}")
     encoder.to(device)
     encoder.chunk = plan.chunk
     tokenizer = _tokenizer(checkpoint.folder, TOKENIZER)
-    fingerprint = f"instructblip-{_digest(qformer)}"  # whatever its folder is called
+    fingerprint = f"instructblip-{weights_digest(qformer)}"  # whatever its folder is called
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint).eval()
 
 
@@ -101,10 +100,17 @@ def model_config(checkpoint: Checkpoint, name: str) -> ModelConfig:
                 "give an InstructBLIP checkpoint"
             )
     own = qformer_config(shape, checkpoint.config.get("num_query_tokens", QUERIES))
+    family = read_presets().families[checkpoint.config["text_config"]["model_type"]]
+    own, llm = replace(own, weights=name), replace(family, weights=name)
+    return ModelConfig(name, vit_config(checkpoint), own, llm)
+
+
+def vit_config(checkpoint: Checkpoint) -> ViTConfig:
+    """The image encoder's config as ours. Raises WeightsError: no file says how it sees colors."""
     vision = InstructBlipVisionConfig(**_plain(checkpoint.config["vision_config"]))
     mean, std = _normalisation(checkpoint.folder)
     assert isinstance(vision.image_size, int) and isinstance(vision.patch_size, int)
-    encoder = ViTConfig(
+    return ViTConfig(
         size=vision.image_size,
         patch=vision.patch_size,
         width=vision.hidden_size,
@@ -112,8 +118,6 @@ def model_config(checkpoint: Checkpoint, name: str) -> ModelConfig:
         mean=mean,
         std=std,
     )
-    family = read_presets().families[checkpoint.config["text_config"]["model_type"]]
-    return ModelConfig(name, encoder, replace(own, weights=name), replace(family, weights=name))
 
 
 def qformer_config(shape: Mapping[str, Any], queries: int = QUERIES) -> QFormerConfig:
@@ -251,14 +255,14 @@ def _language_model(
 
 def _qformer(
     checkpoint: Checkpoint,
-    config: ModelConfig,
+    config: QFormerConfig,
+    patch_width: int,
     token_width: int,
     device: torch.device,
     attention: str,
 ) -> QFormer:
-    assert isinstance(config.encoder, ViTConfig)
     with init_empty_weights():
-        qformer = QFormer(config.qformer, config.encoder.width, token_width, attention)
+        qformer = QFormer(config, patch_width, token_width, attention)
     checkpoint.fill(qformer, _hub_name, dtype=torch.float32, device=device)
     return qformer.to(device)
 
@@ -304,13 +308,3 @@ def _tokenizer(folder: Path, subfolder: str = "") -> Any:
         raise WeightsError(
             f"{place}: holds no usable tokenizer ({told}); get the whole checkpoint"
         ) from error
-
-
-@torch.no_grad()
-def _digest(module: nn.Module) -> str:
-    """16 hex digits that change with any weight, and not with the precision it is stored in."""
-    total = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        total.update(name.encode())
-        total.update(value.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
-    return total.hexdigest()[:16]

@@ -14,8 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from assistant.errors import InputError
-from assistant.model.encoders.cnn import CHUNK, ImageEncoder
-from assistant.model.encoders.efficientnet import CLASSES
+from assistant.model.encoders.base import CHUNK, Encoder
 from assistant.sources.seen import as_text, likeliest
 from assistant.training.pretraining.captions import read_captions, read_split
 
@@ -56,7 +55,7 @@ class Photos:
 
 
 class FeatureTable:
-    """Patches ``(N, K, Dv)`` and classes ``(N, 1000)`` of many pictures, fp16, memory-mapped."""
+    """Patches ``(N, K, Dv)`` and classes ``(N, C)`` of many pictures, fp16, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
         self.names: list[str] = json.loads(path.with_suffix(".json").read_text())
@@ -64,7 +63,7 @@ class FeatureTable:
         self.array = np.load(path, mmap_mode="r")
         self.classes = np.load(path.with_suffix(".classes.npy"), mmap_mode="r")
 
-    def attributes(self, name: str, encoder: ImageEncoder) -> str:
+    def attributes(self, name: str, encoder: Encoder) -> str:
         """What the encoder's classifier finds in a picture, as the models read it."""
         classes = torch.from_numpy(self.classes[self.rows[name]][None].astype(np.float32))
         return as_text(likeliest(classes, encoder.names))
@@ -77,7 +76,7 @@ class FeatureTable:
     def open(
         cls,
         path: Path,
-        encoder: ImageEncoder,
+        encoder: Encoder,
         pictures: Iterable[tuple[str, np.ndarray]],
         count: int,
         what: str,
@@ -87,7 +86,7 @@ class FeatureTable:
             path.parent.mkdir(parents=True, exist_ok=True)
             shape = (count, encoder.patch_count, encoder.width)
             array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-            classes = np.zeros((count, CLASSES), np.float16)
+            classes = np.zeros((count, encoder.class_count), np.float16)
             names: list[str] = []
             with tqdm(total=count, desc=f"encoding {what}", unit="picture") as bar:
                 for batch in _batched(pictures, CHUNK):

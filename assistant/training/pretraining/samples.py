@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from assistant.data.scenes import SceneExample, ask, generate
-from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.sources import lines_of
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 from assistant.training.losses.cells import SceneObjects, scene_objects
@@ -195,7 +195,7 @@ def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
 
 
 def scene_samples(
-    path: Path, encoder: ImageEncoder, count: int, seed: int, split: str, rounds: int = 1
+    path: Path, encoder: Encoder, count: int, seed: int, split: str, rounds: int = 1
 ) -> tuple[FeatureTable, list[Sample], dict[str, SceneObjects]]:
     """Generate ``count`` scenes; keep their features at ``path``, samples and objects beside it."""
     kept = path.with_suffix(".objects.json")

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.cnn import ImageEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.model.loading import trained_names
 from assistant.training.losses.cells import SceneObjects
 from assistant.training.losses.dense import DenseSupervision, Known
@@ -43,7 +43,7 @@ class Data:
     train: dict[str, list[Sample]]
     dev: dict[str, list[Sample]]
     objects: dict[str, SceneObjects]
-    encoder: ImageEncoder
+    encoder: Encoder
     truths: WordTruths
 
     def patches(self, samples: Sequence[Sample]) -> Tensor:
