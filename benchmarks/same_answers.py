@@ -30,6 +30,7 @@ from assistant import load
 
 TOLERANCE = 1e-4  # of a probability
 ROUNDED = 1e-3  # of a number that is told with three or four digits
+EXPLAINED = 3  # one answer in so many is asked for its evidence, which costs more than itself
 
 SAMPLE = "sample"
 MADE = {"clips": 6, "ego": 6, "images": 5}  # kind: how many
@@ -178,43 +179,43 @@ def write(out: Path, threads: int, precision: str) -> None:
         number = 0
         for talk in talks(made):
             path = {None: None, SAMPLE: sample}.get(talk.about, folder / str(talk.about))
-            for line in answers(mini, path, talk):
-                print(
-                    json.dumps({"number": number, "talk": talk.name} | line), file=lines, flush=True
-                )
+            for answer in answers(mini, path, talk):
+                line = {"number": number, "talk": talk.name}
+                line |= described(answer, path, explained=number % EXPLAINED == 0)
+                print(json.dumps(line), file=lines, flush=True)
                 number += 1
                 if number % 25 == 0:
                     print(f"{number} answers", flush=True)
     print(f"{number} answers: {out}")
 
 
-def answers(mini: Any, path: Path | None, talk: Talk) -> Iterator[dict[str, Any]]:
-    """What ``talk`` gives, an answer a line, evidence included."""
+def answers(mini: Any, path: Path | None, talk: Talk) -> Iterator[Any]:
+    """What ``talk`` gives."""
     session = mini.open(path, **talk.opened)
     if talk.way == "together":
-        found = session.ask_many(talk.questions, **talk.asked)
-    else:
-        found = []
-        for question in talk.questions:
-            if talk.way == "apart":
-                session.clear()
-            answer = session.ask(question, **talk.asked)
-            pieces = "".join(answer)
-            assert pieces == answer.text
-            found.append(answer)
-    media = None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    for answer in found:
-        evidence = list(answer.evidence())
-        details = answer.as_dict()
-        details.pop("seconds")
-        yield {
-            "question": answer.basis.question,
-            "media": media,
-            "text": answer.text,
-            "probabilities": answer.probabilities,
-            "evidence": evidence,
-            "details": details,
-        }
+        yield from session.ask_many(talk.questions, **talk.asked)
+        return
+    for question in talk.questions:
+        if talk.way == "apart":
+            session.clear()
+        yield session.ask(question, **talk.asked)
+
+
+def described(answer: Any, path: Path | None, *, explained: bool) -> dict[str, Any]:
+    """All that an answer says, unrounded where it matters."""
+    streamed = "".join(answer)
+    evidence = list(answer.evidence()) if explained else None
+    details = answer.as_dict()
+    details.pop("seconds")
+    return {
+        "question": answer.basis.question,
+        "media": None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()[:16],
+        "text": answer.text,
+        "streamed": streamed,  # "" where several were asked at once
+        "probabilities": answer.probabilities,
+        "evidence": evidence,
+        "details": details,
+    }
 
 
 def generate(folder: Path, kind: str, count: int) -> list[dict[str, Any]]:
@@ -242,7 +243,7 @@ def compare(before: Path, after: Path) -> int:
     texts, chance, weight, details = 0, 0.0, 0.0, 0
     for one, other in zip(old, new, strict=False):
         told = []
-        for key in ("talk", "question", "media", "text"):
+        for key in ("talk", "question", "media", "text", "streamed"):
             if one[key] != other[key]:
                 told.append(f"{key}: {one[key]!r} | {other[key]!r}")
         probability = gap(one["probabilities"], other["probabilities"])
