@@ -1,4 +1,4 @@
-"""Whether two checkouts give the same answers: some 250 questions, asked in each and compared.
+"""Whether two checkouts give the same answers: some 300 questions, asked in each and compared.
 
     python benchmarks/same_answers.py write OUT.jsonl [--threads 1] [--precision auto]
     python benchmarks/same_answers.py compare BEFORE.jsonl AFTER.jsonl
