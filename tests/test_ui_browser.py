@@ -19,6 +19,23 @@ from assistant.ui.room import Room
 from assistant.ui.settings import Options
 from assistant.ui.uploads import Limits
 from clips import ffmpeg, make_clip
+from ui_browser import (  # noqa: F401, some are fixtures
+    ASK,
+    CHAT,
+    DESK,
+    EVIDENCE,
+    PATIENCE,
+    PHONE,
+    answered,
+    ask,
+    browser,
+    expect,
+    give,
+    open_clips,
+    opened,
+    playwright,
+    shoot,
+)
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
 
 from assistant.data.items import read_items
@@ -28,10 +45,6 @@ pytestmark = pytest.mark.skipif(
     browser_path() is None and not in_ci(),
     reason="no Chromium on this machine (apt install chromium)",
 )
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
-PATIENCE = 60_000  # milliseconds; a busy machine is slow
-DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 SRT = """1
 00:00:00,500 --> 00:00:02,200
 ANN: Look, a bike.
@@ -40,7 +53,6 @@ ANN: Look, a bike.
 00:00:02,400 --> 00:00:04,600
 BOB: Somebody left it here.
 """
-ASK, CHAT, EVIDENCE = "#va-question textarea", "#va-chat", "#va-evidence"
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +86,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     patch.undo()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as started:
-        path = browser_path()
-        assert path, "no Chromium; .ci/run installs it"
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(browser, served: Served) -> Iterator[Callable]:
     """Opens the page as another visitor; nothing may be asked of another machine."""
@@ -105,41 +107,6 @@ def visit(browser, served: Served) -> Iterator[Callable]:
         context.close()
     local = (served.address, "data:", "blob:")
     assert [url for url in outside if not url.startswith(local)] == []
-
-
-@pytest.fixture
-def shoot(tmp_path: Path) -> Callable:
-    folder = Path(os.environ.get("ASSISTANT_SHOTS", tmp_path))
-
-    def shoot(page, name: str) -> None:
-        page.screenshot(path=folder / f"ui-{name}.png", full_page=True)
-
-    return shoot
-
-
-def give(page, *paths: Path) -> None:
-    page.set_input_files("#va-drop input[type=file]", [str(path) for path in paths])
-
-
-def open_clips(page, *paths: Path) -> None:
-    give(page, *paths)
-    opened(page)
-
-
-def opened(page) -> None:
-    expect(page.locator("#va-said p")).to_be_visible()
-    expect(page.locator("#va-status .va-bar")).to_have_count(0)
-    expect(page.locator("video.va-player")).to_be_visible()
-
-
-def ask(page, question: str) -> None:
-    page.fill(ASK, question)
-    page.press(ASK, "Enter")
-
-
-def answered(page, text: str) -> None:
-    expect(page.locator(f"{CHAT} .bot").last).to_contain_text(text)
-    expect(page.locator("#va-question .submit-button")).to_be_visible()
 
 
 def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, served, shoot):
@@ -171,7 +138,6 @@ def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, se
         arg=moment,
     )
     assert moment > 3
-    shoot(page, "chat")
     page.get_by_text("Inside: how far").click()
     expect(page.locator(".va-routing svg")).to_be_visible()
     expect(page.locator("#va-inside")).to_contain_text("Sent to the LLM")

@@ -138,7 +138,8 @@ def evidence(turn: Asked | None) -> str:
     parts += [note(warning, "info") for warning in found["warnings"]]
     for name, kind in SOURCES.items():
         if items := found.get(name):
-            seen = ", ".join(map(_item, items))
+            still = is_still((found["start"], found["end"]))
+            seen = ", ".join(_item(item, still) for item in items)
             parts.append(f'<p class="va-seen">{escape(kind.label)}: {seen}</p>')
     if told.sees:
         span = (found["start"], found["end"])
@@ -152,10 +153,10 @@ def evidence(turn: Asked | None) -> str:
     return "".join(parts) + "</section>"
 
 
-def _item(item: dict[str, Any]) -> str:
-    """One thing that a source names, and when."""
+def _item(item: dict[str, Any], still: bool) -> str:
+    """One thing that a source names, and when; a ``still`` picture has no times."""
     when = ""
-    if "start" in item:
+    if "start" in item and not still:
         at = item["start"]
         span = clock(at) if item["end"] <= at else f"{clock(at)} to {clock(item['end'])}"
         when = f', <button type="button" class="va-time" data-seek="{at:.3f}">{span}</button>'
