@@ -17,11 +17,17 @@ from tiny import letter_tokenizer, tiny_assistant
 from assistant.core.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
+from assistant.training.loop import Loop
 from assistant.training.pretraining import run as pretraining
 from assistant.training.pretraining.captions import thing_words
-from assistant.training.pretraining.features import Photos
+from assistant.training.pretraining.examples import (
+    PretrainExample,
+    content_words,
+    match_samples,
+    tidy,
+)
+from assistant.training.pretraining.photos import Photos
 from assistant.training.pretraining.sampler import Sampler
-from assistant.training.pretraining.samples import Sample, content_words, match_samples, tidy
 from assistant.training.pretraining.words import WordTruths
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
@@ -44,7 +50,6 @@ CONFIG = {
             "horizon": 48,
             "parts": 2,
             "mix": {"caption": 1.0, "list": 0.5, "scene": 1.0, "reasoning": 0.5, "match": 0.5},
-            "blind": 0.2,
         },
         {
             "samples": 16,
@@ -55,7 +60,6 @@ CONFIG = {
             "silent": 3,
             "silent_mix": {"reasoning": 1.0},
             "mix": {"caption": 1.0, "question": 0.5},
-            "follow_ups": 0.5,
         },
     ],
 }
@@ -95,19 +99,17 @@ def test_interrupted_and_resumed_run_ends_in_the_same_weights(
     tmp_path, photos, config_file, monkeypatch
 ):
     whole = pretraining.run(config_file, photos, tmp_path / "whole")
-    train_step = pretraining.Trainer._train_step
-    seen = []
+    step = Loop.step
 
-    def interrupted(self, phase, sampler, silent):
-        seen.append((self.phase, self.step))
-        if seen[-1] == (1, 2):
+    def interrupted(self, batch):
+        if (self.progress.phase, self.progress.step) == (1, 2):
             raise KeyboardInterrupt
-        return train_step(self, phase, sampler, silent)
+        return step(self, batch)
 
-    monkeypatch.setattr(pretraining.Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(Loop, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretraining.run(config_file, photos, tmp_path / "parts")
-    monkeypatch.setattr(pretraining.Trainer, "_train_step", train_step)
+    monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(InputError, match="--resume"):
         pretraining.run(config_file, photos, tmp_path / "parts")
     parts = pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
@@ -144,7 +146,7 @@ def test_changes_what_it_names_and_leaves_the_rest(tmp_path, photos, config_file
 def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, monkeypatch):
     first = pretraining.run(config_file, photos, tmp_path / "first")
     begun = []
-    monkeypatch.setattr(pretraining.Trainer, "run", lambda self: begun.append(self.phase))
+    monkeypatch.setattr(Loop, "run", lambda self: begun.append(self.progress.phase))
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "log.jsonl").write_text((tmp_path / "first" / "log.jsonl").read_text())
     more = pretraining.run(config_file, photos, tmp_path / "more", start=first, phase=2)
@@ -165,7 +167,8 @@ def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
 
 def samples(kind):
     return [
-        Sample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True) for i in range(40)
+        PretrainExample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True)
+        for i in range(40)
     ]
 
 
@@ -198,7 +201,7 @@ def test_mix_follow_ups_and_mirrors_have_their_shares():
 
 
 def test_a_list_begins_with_what_the_classifier_is_sure_of_where_the_llm_reads_it():
-    pool = [Sample("p", "What is in the picture?", "dog, ball", "list")]
+    pool = [PretrainExample("p", "What is in the picture?", "dog, ball", "list")]
     sampler = Sampler(
         {"list": pool},
         {"list": 1},
@@ -212,7 +215,9 @@ def test_a_list_begins_with_what_the_classifier_is_sure_of_where_the_llm_reads_i
 
 def test_other_captions_of_a_mirrored_photo_hold_in_the_mirror():
     also = ("A dog on the left.", "A brown dog.")
-    pool = [Sample("p", "Describe the picture.", "A dog.", "caption", flips=True, also=also)]
+    pool = [
+        PretrainExample("p", "Describe the picture.", "A dog.", "caption", flips=True, also=also)
+    ]
     batch = Sampler({"caption": pool}, {"caption": 1}, seed=1, views=True).batch(0, 40)
     assert {("mirror" in s.picture, s.also) for s in batch} == {(False, also), (True, also[1:])}
 
