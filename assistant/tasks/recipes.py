@@ -61,7 +61,11 @@ class Training:
         "rate": "lr",
         "llm_rate": "llm_lr",
         "motion": ("losses.motion", "losses.walking"),
-    } | {name: f"losses.{name}" for name in ("naming", "slots", "llm", "choices")}
+        "naming": "losses.naming",
+        "slots": "losses.slots",
+        "llm": "losses.llm",
+        "choices": "losses.choices",
+    }
     RETIRED: ClassVar[dict[str, Any]] = {
         "warmup": 0.05,
         "clip_norm": 1.0,

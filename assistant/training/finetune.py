@@ -165,10 +165,10 @@ def prepare(
     keys = clips_of([*train, *dev]) if recipe.frames else {}
     encoded = recipe.frames * recipe.training.jitter
     table = clip_table(out / "features", model.encoder, keys, encoded) if keys else None
-    sets = [
+    learned, measured = (
         make_examples(items, prompt, model, table, keys, recipe, losses) for items in (train, dev)
-    ]
-    return Finetuner(recipe, model, table, *sets, digest, new_accelerator(out))
+    )
+    return Finetuner(recipe, model, table, learned, measured, digest, new_accelerator(out))
 
 
 def calibrate(run: Finetuner, folder: Path) -> None:

@@ -55,6 +55,7 @@ class Trainable(Generic[B]):
     phases: int  # stretches of training, one after the other
     unit = "epoch"  # what a phase is called
     restarts = False  # each phase begins with a new optimizer
+    fused = False  # the optimizer moves all that learns at once: faster where that is much
     trained: dict[str, Tensor]  # what the optimizer moves
     identity: dict[str, str]  # what a run must have in common with the one that it goes on with
 
@@ -117,12 +118,13 @@ class Loop(Generic[B]):
         self._moving = False  # between two whole states
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        settings, moved = self.trainable.settings, self.trainable.trained.values()
+        run = self.trainable
+        settings, moved = run.settings, run.trained.values()
         groups = [
             {"params": [p for p in moved if p.ndim > 1], "weight_decay": settings.weight_decay},
             {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, betas=tuple(settings.betas), fused=True)
+        return torch.optim.AdamW(groups, betas=tuple(settings.betas), fused=run.fused or None)
 
     def run(self) -> None:
         """Train to the end; Ctrl-C saves first. Then :meth:`end`."""

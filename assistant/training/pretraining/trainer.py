@@ -73,7 +73,7 @@ class Seen:
 class Pretrainer(Trainable[Batch]):
     """The phases of a recipe; each begins with a new optimizer."""
 
-    unit, restarts = "phase", True
+    unit, restarts, fused = "phase", True, True
 
     def __init__(
         self, config: PretrainConfig, model: VideoAssistant, data: Data, accelerator: Accelerator
