@@ -20,13 +20,14 @@ from assistant.model.loading import trained_names
 from assistant.training.loop import Loop
 from assistant.training.pretraining import run as pretraining
 from assistant.training.pretraining.captions import thing_words
+from assistant.training.pretraining.config import Phase
 from assistant.training.pretraining.examples import (
     PretrainExample,
     content_words,
     match_samples,
     tidy,
 )
-from assistant.training.pretraining.photos import Photos
+from assistant.training.pretraining.photos import VIEWS, Photos, photo_table, view_name
 from assistant.training.pretraining.sampler import Sampler
 from assistant.training.pretraining.words import WordTruths
 
@@ -41,11 +42,8 @@ CONFIG = {
         {
             "samples": 24,
             "batch": 4,
-            "rate": 1e-3,
-            "slots": 1.0,
-            "llm": 0.0,
-            "dense": 0.5,
-            "binding": 0.5,
+            "lr": 1e-3,
+            "losses": {"slots": 1.0, "contents": 0.5, "binding": 0.5},
             "focus": 3.0,
             "horizon": 48,
             "parts": 2,
@@ -54,9 +52,8 @@ CONFIG = {
         {
             "samples": 16,
             "batch": 4,
-            "rate": 1e-3,
-            "slots": 0.1,
-            "llm": 1.0,
+            "lr": 1e-3,
+            "losses": {"slots": 0.1, "llm": 1.0},
             "silent": 3,
             "silent_mix": {"reasoning": 1.0},
             "mix": {"caption": 1.0, "question": 0.5},
@@ -160,9 +157,71 @@ def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, mon
 
 
 def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
-    config_file.write_text(yaml.safe_dump({**CONFIG, "rat": 1}))
-    with pytest.raises(ConfigError, match="'rat'"):
-        pretraining.run(config_file, photos, tmp_path / "run")
+    wrong = {**CONFIG["phases"][0], "losses": {"contour": 1.0}}
+    for change, named in (({"rat": 1}, "'rat'"), ({"phases": [wrong]}, "'contour'")):
+        config_file.write_text(yaml.safe_dump({**CONFIG, **change}))
+        with pytest.raises(ConfigError, match=named):
+            pretraining.run(config_file, photos, tmp_path / "run")
+
+
+def test_keys_of_earlier_versions_are_read():
+    from assistant.core.config import from_mapping
+
+    old = {"rate": 0.1, "slots": 1.0, "dense": 0.5, "binding": 2.0, "llm": 0.0, "warmup": 0.05}
+    rest = {"samples": 8, "batch": 4, "mix": {"caption": 1.0}}
+    weights = {"slots": 1.0, "contents": 0.5, "binding": 2.0, "llm": 0.0}
+    assert from_mapping(Phase, old | rest, "x") == Phase(**rest, lr=0.1, losses=weights)
+    with pytest.raises(ConfigError, match="blind"):
+        from_mapping(Phase, old | rest | {"blind": 0.5}, "x")
+
+
+def test_pictures_encoded_before_a_stop_are_kept_and_another_archive_is_another_table(
+    tmp_path, photos
+):
+    encoder, source = tiny_assistant().encoder, Photos(photos)
+    names, encoded = source.splits["train"], []
+
+    def counting(pictures, most=99):
+        encoded.extend(pictures)
+        if len(encoded) > most:
+            raise KeyboardInterrupt
+        return encoder(pictures)
+
+    def table(most=99):
+        return photo_table(
+            tmp_path / "work",
+            Counted(encoder, counting, most),
+            source,
+            names[:1],
+            viewed=names,
+            seed=3,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        table(most=20)  # of 4 views of 8 photos, 16 at a time
+    encoded.clear()
+    whole = table()
+    assert len(encoded) == 16
+    views = [view_name(names[0], cropped, turned) for cropped, turned in VIEWS]
+    assert whole.stills(views).shape[:2] == (4, 1)
+    assert torch.equal(whole.stills(views[:1]), whole.stills(names[:1]))
+    source.archive.touch()
+    encoded.clear()
+    table()
+    assert len(encoded) == 32
+
+
+class Counted:
+    """An encoder that tells what it is given."""
+
+    def __init__(self, encoder, call, most):
+        self.encoder, self.call, self.most = encoder, call, most
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def __call__(self, pictures):
+        return self.call(pictures, self.most)
 
 
 def samples(kind):

@@ -32,6 +32,8 @@ from assistant.training.finetune import (
     prepare,
 )
 from assistant.training.loop import CHECKPOINT, LOG, Loop
+from assistant.training.losses import LOSSES
+from assistant.training.losses.base import Loss
 from assistant.vqa.session import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
@@ -319,6 +321,56 @@ def test_choices_learns_what_makes_the_right_one_likelier(data, tmp_path):
     right = [one.example.choices.index(one.example.answer) for one in asked]
     wanted = -2.0 * shares[range(len(asked)), right].mean()
     assert learner(asked, False).item() == pytest.approx(float(wanted), rel=1e-4)
+
+
+class Still(Loss):
+    """Its head reads the length of the answer off the query that begins it."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.length = torch.nn.Linear(width, 1)
+
+    @classmethod
+    def build(cls, setting):
+        return cls(setting.model.qformer.config.width)
+
+    @classmethod
+    def known(cls, item, frames):
+        return len(item.answer) if item.video else None
+
+    def forward(self, seen, known):
+        rows = [row for row, length in enumerate(known) if length is not None]
+        told = self.length(seen.states.pooled[rows, 0].float())
+        wanted = torch.tensor([known[row] for row in rows], dtype=torch.float32)
+        return (told[:, 0] - wanted).abs().sum()
+
+
+def test_a_new_loss_is_a_class_and_a_key_of_a_recipe(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(LOSSES, "length", Still)
+    alone = {"length": 1.0, "slots": 0.0, "llm": 0.0}
+    training = replace(RECIPE.training, epochs=8, silent_epochs=0, losses=alone)
+    recipe = replace(RECIPE, training=training)
+    done = finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.7 * losses[0]
+    trained = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["trained"]
+    assert trained["heads.length.length.weight"].abs().sum() > 0
+    assert load_recipe(done.folder).training.losses == alone
+    items = [item for item in examples_from(data).items if item.video is None]
+    with pytest.raises(InputError, match="length"):  # no example concerns it
+        prepare(recipe, PROMPT, tiny_assistant(), items, items, "0", tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(data, tmp_path):
+    out = tmp_path / "run"
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    state = torch.load(out / CHECKPOINT, weights_only=True)
+    trained = state["trained"]
+    trained["heads.old"] = trained.pop(next(iter(trained)))
+    torch.save(state, out / CHECKPOINT)
+    with pytest.raises(InputError, match="another version"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
 
 
 @pytest.mark.parametrize(("balance", "rare"), [(0.0, 4), (0.5, 8), (1.0, 20)])

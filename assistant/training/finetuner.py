@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import count_trainable
 from assistant.tasks.recipes import Recipe, Training
@@ -61,6 +61,9 @@ class Finetuner(Trainable[list[DrawnExample]]):
             for name, kind in losses_of(recipe.training).items()
             if any(name in example.known for example in train)
         }
+        if not losses:
+            known = ", ".join(losses_of(recipe.training))
+            raise InputError(f"no example concerns the losses {known}; weigh others in the recipe")
         learner = self.learner = Learner(model, recipe, table, self.name, losses)
         heads = {HEADS + name: p for name, p in learner.heads.named_parameters()}
         self.trained = {**own, **heads}

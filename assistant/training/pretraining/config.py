@@ -6,8 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from assistant.core.config import ModelConfig
+from assistant.errors import ConfigError
 
 __all__ = ["Phase", "PretrainConfig"]
+
+# The answer and the picture's words in the visual tokens; what is there, what of it is asked, and
+# where it is (`assistant.training.losses.dense`), on the way up; the answer through the LLM.
+LOSSES = ("slots", "contents", "binding", "places", "llm")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Phase:
     batch: int
     lr: float
     mix: dict[str, float]  # kind of example: weight
-    losses: dict[str, float]  # weights of `assistant.training.pretraining.trainer.LOSSES`
+    losses: dict[str, float]  # weights, of LOSSES
     focus: float = 1.0  # weight of answers that are one of few choices: they have little entropy
     parts: int = 1  # a batch goes through in so many parts, sorted by length
     silent: int = 0  # further samples of each batch, drawn by silent_mix, that skip the LLM
@@ -36,6 +41,10 @@ class Phase:
         "llm": "losses.llm",
     }
     RETIRED: ClassVar[dict[str, Any]] = {"warmup": 0.05, "blind": 0.06, "follow_ups": 0.1}
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.losses if name not in LOSSES]:
+            raise ConfigError(f"losses: unknown key {unknown[0]!r}; known are {', '.join(LOSSES)}")
 
     @property
     def steps(self) -> int:

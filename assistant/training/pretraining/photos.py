@@ -70,7 +70,10 @@ def photo_table(
 
     def read(keys: list[str]) -> Iterator[np.ndarray]:
         wanted = set(keys)
-        return (picture[None] for name, picture in pictures() if name in wanted)
+        for name, picture in pictures():
+            if name in wanted:
+                wanted.remove(name)
+                yield picture[None]
 
     told = [view_name(name, *view) for name in viewed for view in VIEWS]
     found = photos.archive.stat()

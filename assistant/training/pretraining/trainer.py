@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from assistant.errors import ConfigError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import trained_names
 from assistant.training.features import FeatureTable
@@ -59,17 +59,6 @@ class Data:
         return next(table for table in self.tables if name in table)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What one forward pass made of B examples."""
-
-    batch: Sequence[PretrainExample]
-    states: Sequence[Tensor]  # (B, L+Kt, D) after every layer; of the last one the queries alone
-    visual: Tensor  # (B, L, W), the visual tokens
-    weights: Sequence[float]  # of their answers
-    known: Known | None  # None: without a picture
-
-
 class Pretrainer(Trainable[Batch]):
     """The phases of a recipe; each begins with a new optimizer."""
 
@@ -78,10 +67,6 @@ class Pretrainer(Trainable[Batch]):
     def __init__(
         self, config: PretrainConfig, model: VideoAssistant, data: Data, accelerator: Accelerator
     ) -> None:
-        """
-        Raises:
-            ConfigError: a phase weighs a loss that there is not.
-        """
         self.config, self.settings, self.data = config, config, data
         self.identity, self.phases = {"recipe": repr(config)}, len(config.phases)
         self.device = accelerator.device
@@ -100,15 +85,6 @@ class Pretrainer(Trainable[Batch]):
                 "places": Places(shape.width, shape.layers),
             }
         ).to(self.device)
-        self.part_losses: dict[str, Callable[[Seen], Tensor]] = {
-            "slots": self._spelled,
-            **{name: self._dense(head) for name, head in self.dense.items()},
-            "llm": self._answered,
-        }
-        for name in {name for phase in config.phases for name in phase.losses}:
-            if name not in self.part_losses:
-                known = ", ".join(self.part_losses)
-                raise ConfigError(f"losses: unknown key {name!r}; known are {known}")
         photos = {s.picture: (s.answer, *s.also) for s in data.train["caption"]}
         self.consensus = Consensus(photos.values())
         names = set(trained_names(model.qformer))
@@ -201,54 +177,41 @@ class Pretrainer(Trainable[Batch]):
         self, phase: Phase, batch: Sequence[PretrainExample], patches: Tensor | None
     ) -> Tensor:
         ids, mask = self.model.qformer_ids([s.qformer_text for s in batch])
-        known = None
         if patches is not None:
             patches = patches.to(self.device)
+        states = self.model.qformer.layer_states(patches, ids, mask)
+        visual = self.model.qformer.projection(states[-1])
+        answers, bags = [s.answer for s in batch], [s.bag for s in batch]
+        weights = [phase.focus if s.choices else 1.0 for s in batch]
+        losses = {"slots": partial(self.slots, visual, answers, bags, weights)}
+        if patches is not None:
             pictures = [s.picture for s in batch]
             known = Known(
-                bags=[s.bag for s in batch],
+                bags=bags,
                 scenes=[self.data.objects.get(picture) for picture in pictures],
                 about=[s.about for s in batch],
                 truths=self.data.truths.labels(pictures, ids),
             )
-        states = self.model.qformer.layer_states(patches, ids, mask)
-        seen = Seen(
-            batch=batch,
-            states=states,
-            visual=self.model.qformer.projection(states[-1]),
-            weights=[phase.focus if s.choices else 1.0 for s in batch],
-            known=known,
-        )
-        loss = seen.visual.new_zeros((), dtype=torch.float32)
-        for name, part_loss in self.part_losses.items():
-            if weight := phase.losses.get(name, 0.0):
-                loss = loss + weight * part_loss(seen)
+            losses |= {name: partial(head, states, known) for name, head in self.dense.items()}
+        losses["llm"] = partial(self._answered, batch, visual, weights)
+        loss = visual.new_zeros((), dtype=torch.float32)
+        for name, found in losses.items():
+            if phase.losses.get(name):
+                loss = loss + phase.losses[name] * found()
         return loss
 
-    def _spelled(self, seen: Seen) -> Tensor:
-        answers, bags = [s.answer for s in seen.batch], [s.bag for s in seen.batch]
-        return self.slots(seen.visual, answers, bags, seen.weights)
-
-    def _dense(self, head: nn.Module) -> Callable[[Seen], Tensor]:
-        def loss(seen: Seen) -> Tensor:
-            if seen.known is None:
-                return seen.visual.new_zeros((), dtype=torch.float32)
-            return head(seen.states, seen.known)
-
-        return loss
-
-    def _answered(self, seen: Seen) -> Tensor:
+    def _answered(
+        self, batch: Sequence[PretrainExample], visual: Tensor, weights: Sequence[float]
+    ) -> Tensor:
         """Cross-entropy of each example's answers; captions count by their consensus."""
         llm = self.model.llm
-        prompts = [llm.prompt_ids(s.prompt, s.history) for s in seen.batch]
-        told = [(s.answer, *s.also) for s in seen.batch]
+        prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
+        told = [(s.answer, *s.also) for s in batch]
         answers = [[llm.answer_ids(text) for text in texts] for texts in told]
-        found = llm.answer_losses(seen.visual, prompts, answers)
-        weights = [torch.tensor(self.consensus.weights(texts)) for texts in told]
-        losses = torch.stack(
-            [(part * w.to(part)).mean() for part, w in zip(found, weights, strict=True)]
-        )
-        return (losses * torch.tensor(seen.weights).to(losses)).mean()
+        found = llm.answer_losses(visual, prompts, answers)
+        shares = [torch.tensor(self.consensus.weights(texts)) for texts in told]
+        losses = [(part * some.to(part)).mean() for part, some in zip(found, shares, strict=True)]
+        return (torch.stack(losses) * torch.tensor(weights).to(visual.device)).mean()
 
     @torch.no_grad()
     def dev_figures(self, phase: int) -> dict[str, float]:
