@@ -241,7 +241,8 @@ class Loop(Generic[B]):
         path = self.out / CHECKPOINT
         state, run = torch.load(path, weights_only=True), self.trainable
         parts = (("trained", run.trained), ("beside", run.beside()))
-        if any(state.get(part, {}).keys() != own.keys() for part, own in parts):
+        same = all(state.get(part, {}).keys() == own.keys() for part, own in parts)
+        if not same or "identity" not in state:
             raise InputError(f"{path}: is of another version; take that one, or another --out")
         for what, own in run.identity.items():
             if state["identity"][what] != own:
