@@ -27,13 +27,13 @@ from assistant.evaluation.tasks import OrderedLearner, drawn
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
 from assistant.tasks.store import find_task
-from assistant.training.clips import ClipTable, clips_of
-from assistant.training.examples import Asked, make_examples
+from assistant.training.clips import clip_table, clips_of
+from assistant.training.examples import DrawnExample, make_examples
 from assistant.training.finetune import ADAPTER, CARD, ablated, finetune, generated_examples
 from assistant.training.generated import KIND_OF_TASK, generated_items
 from assistant.training.learner import accuracies
 from assistant.training.loop import CHECKPOINT, LOG
-from assistant.training.losses.slots import WordSlots
+from assistant.training.losses.slots import SpelledAnswer, WordSlots
 
 TEST_SEED = 11
 BATCH = 16
@@ -122,15 +122,16 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
     items = generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task])
     items = drawn([item for item in items if item.type in types], args.per_type, TEST_SEED)
     clips = clips_of(items)
-    table = ClipTable.open(args.out / "features", model.encoder, clips, recipe.frames)
+    table = clip_table(args.out / "features", model.encoder, clips, recipe.frames)
     examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
     learner = OrderedLearner(model, recipe, table, key, order, TEST_SEED).eval()
     silent = recipe.training.silent_epochs == recipe.training.epochs
     if silent:
         texts = {choice for example in examples for choice in example.choices}
         repeated = recipe.training.repeated
-        learner.slots = WordSlots(model.llm, texts, (), repeated=repeated)
-    asked = [Asked(example, example.shown) for example in examples]
+        words = WordSlots(model.llm, texts, (), repeated=repeated)
+        learner.losses["slots"] = SpelledAnswer(words)
+    asked = [DrawnExample(example, example.shown) for example in examples]
     lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
     return {
         "parameters": model.adapters.size(key),

@@ -20,11 +20,12 @@ import torch
 from assistant.evaluation.metrics import caption_scores, noun_precision_recall
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
+from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
 from assistant.training.pretraining.evaluate import BATCH, DESCRIBE, fault_row, show_attributes
-from assistant.training.pretraining.features import FeatureTable, Photos
+from assistant.training.pretraining.examples import PretrainExample
+from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.report import NAME
-from assistant.training.pretraining.samples import Sample
 
 SETTINGS: dict[str, dict[str, float]] = {
     "greedy": {"beams": 1},
@@ -47,9 +48,7 @@ def main() -> None:
     model = load_model("mini", base=args.base)
     source = Photos(args.photos)
     names = source.splits["dev"]
-    table = FeatureTable.open(
-        args.work / "photos-dev.npy", model.encoder, source.pictures(names), len(names), "photos"
-    )
+    table = photo_table(args.work, model.encoder, source, names)
     names = names[: args.count]
     references = [list(source.captions[name]) for name in names]
     print(f"model {model.fingerprint}, {len(names)} dev photos\n")
@@ -78,7 +77,7 @@ def ask(
     model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
 ) -> list[str]:
     """The answer about each photo, with attributes."""
-    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    plain = [PretrainExample(picture=name, question=question, answer="", type="") for name in names]
     samples = show_attributes(model, table, plain)
     told: list[str] = []
     for start in range(0, len(samples), BATCH):

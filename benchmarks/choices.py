@@ -16,9 +16,10 @@ import numpy as np
 
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
+from assistant.training.features import FeatureTable
 from assistant.training.pretraining.evaluate import choice_scores, show_attributes
-from assistant.training.pretraining.features import FeatureTable, Photos
-from assistant.training.pretraining.samples import Sample, photo_samples, scene_samples
+from assistant.training.pretraining.examples import PretrainExample, photo_samples, scene_samples
+from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.vqa.scoring import without_prior
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -48,13 +49,9 @@ def measured(model: VideoAssistant, args: argparse.Namespace) -> Iterator[tuple[
     """Per type the accuracy at each of ``SHARES``."""
     source = Photos(args.photos)
     names = source.splits["dev"]
-    photos = FeatureTable.open(
-        args.work / "photos-dev.npy", model.encoder, source.pictures(names), len(names), "photos"
-    )
+    photos = photo_table(args.work, model.encoder, source, names)
     kinds = photo_samples(source, "dev", ["?"], SEED, args.work / f"photos-dev-{SEED}.jsonl")
-    scenes, scene_set, _ = scene_samples(
-        args.work / f"scenes-dev-{SEED}.npy", model.encoder, args.scenes, SEED, "dev"
-    )
+    scenes, scene_set, _ = scene_samples(args.work, model.encoder, args.scenes, SEED, "dev")
     rng = np.random.default_rng(SEED)
     for table, pool in ((photos, kinds["question"] + kinds["yes/no"]), (scenes, scene_set)):
         for kind in sorted({s.type for s in pool}):
@@ -66,7 +63,7 @@ def measured(model: VideoAssistant, args: argparse.Namespace) -> Iterator[tuple[
 
 
 def accuracies(
-    model: VideoAssistant, table: FeatureTable, samples: list[Sample], kind: str
+    model: VideoAssistant, table: FeatureTable, samples: list[PretrainExample], kind: str
 ) -> list[float]:
     """Share of right answers in % at each of ``SHARES``."""
     seen = choice_scores(model, table, samples, kind)

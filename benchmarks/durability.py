@@ -37,8 +37,8 @@ FORK = multiprocessing.get_context("fork")
 RECIPE_OF_RUNS = Recipe(
     task="tell",
     lora=LoraSettings(rank=2, dropout=0.1),
-    transfer=TransferConfig(frames=2),
-    training=Training(epochs=30, batch=4, rate=1e-2, silent_epochs=10),
+    transfer=TransferConfig(frames=2, masks=2, router_width=4),
+    training=Training(epochs=30, batch=4, lr=1e-2, silent_epochs=10),
 )
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
 NO_ADAPTER, WHOLE = 3, 0  # exit codes

@@ -24,8 +24,8 @@ from assistant.core.config import EfficientNetConfig, ModelConfig
 from assistant.data.scenes import generate
 from assistant.model.encoders.base import Encoder
 from assistant.model.loading import choose_precision, load_encoder
-from assistant.training.pretraining.features import Photos
-from assistant.training.pretraining.samples import STOP
+from assistant.training.pretraining.examples import STOP
+from assistant.training.pretraining.photos import Photos
 
 WORDS, RIDGE = 200, 30.0
 ENCODERS = (

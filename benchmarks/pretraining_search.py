@@ -50,7 +50,7 @@ def merged(recipe: dict, *changes: dict[str, Any] | None) -> dict:
     for change in changes:
         for key, value in (change or {}).items():
             if key == "phase":
-                whole["phases"][0].update(value)
+                whole["phases"][0] = merged(whole["phases"][0], value)
             elif isinstance(value, dict):
                 whole[key] = {**whole.get(key, {}), **value}
             else:

@@ -21,8 +21,8 @@ from assistant.evaluation.tasks import drawn
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import load_recipe
 from assistant.tasks.store import find_task
-from assistant.training.clips import ClipTable, clips_of
-from assistant.training.examples import Asked, make_examples
+from assistant.training.clips import clip_table, clips_of
+from assistant.training.examples import DrawnExample, make_examples
 from assistant.training.generated import KIND_OF_TASK, generated_items
 from assistant.training.learner import Learner
 from assistant.training.losses.slots import WordSlots
@@ -62,7 +62,7 @@ def main() -> None:
     items = drawn([item for item in items if item.type in args.types], args.per_type, SEED)
     clips = clips_of(items)
     encoded = recipe.frames * recipe.training.jitter
-    table = ClipTable.open(args.out / "features", model.encoder, clips, encoded)
+    table = clip_table(args.out / "features", model.encoder, clips, encoded)
     learner = Learner(model, recipe, table, model.load_adapter(folder, recipe)).eval()
     examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
     llm, slots = model.llm, WordSlots(model.llm, {e.answer for e in examples}, ())
@@ -70,7 +70,7 @@ def main() -> None:
     stop, end = words(torch.tensor(slots.stop)), words(torch.tensor([slots.end]))
     right: dict[str, dict[str, list[bool]]] = {}
     for start in tqdm(range(0, len(examples), BATCH), unit="batch"):
-        part = [Asked(example, example.shown) for example in examples[start : start + BATCH]]
+        part = [DrawnExample(example, example.shown) for example in examples[start : start + BATCH]]
         written = [
             layouts(own, words(torch.tensor(slots.ids(asked.example.answer))), stop, end)
             for own, asked in zip(learner.visual(part), part, strict=True)

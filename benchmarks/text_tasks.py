@@ -37,7 +37,7 @@ from assistant.model.loading import load_model
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import ABLATIONS, RECIPE, Recipe, load_recipe
 from assistant.tasks.store import find_task
-from assistant.training.examples import Asked, make_examples
+from assistant.training.examples import DrawnExample, make_examples
 from assistant.training.finetune import ADAPTER, CARD, Examples, ablated, examples_from, finetune
 from assistant.training.learner import Learner
 from assistant.training.loop import CHECKPOINT
@@ -152,7 +152,7 @@ def answers(
     model: VideoAssistant, prompt: TaskPrompt, recipe: Recipe, key: str, test: Sequence[Item]
 ) -> list[str]:
     examples = make_examples(test, prompt, model, None, {}, recipe)
-    asked = [Asked(example, example.shown) for example in examples]
+    asked = [DrawnExample(example, example.shown) for example in examples]
     learner = Learner(model, recipe, None, key).eval()
     told: list[str] = []
     for start in tqdm(range(0, len(asked), BATCH), desc=OURS, unit="batch"):

@@ -29,10 +29,11 @@ from assistant.core.resources import adapters_dir
 from assistant.model.loading import load_model
 from assistant.tasks.recipes import Recipe, load_recipe
 from assistant.tasks.store import find_task
-from assistant.training.examples import Asked, draw, split_items
+from assistant.training.examples import DrawnExample, draw, split_items
 from assistant.training.finetune import generated_examples, prepare
+from assistant.training.finetuner import Finetuner
 from assistant.training.generated import KIND_OF_TASK
-from assistant.training.loop import Finetuner
+from assistant.training.loop import Loop
 
 CLIPS = 24
 BATCH = 32
@@ -70,11 +71,11 @@ def main() -> None:
 class Run:
     """One way to train, a few steps at a time."""
 
-    def __init__(self, finetuner: Finetuner, *, exact: bool = False) -> None:
-        self.finetuner = finetuner
+    def __init__(self, finetuner: Finetuner, out: Path, *, exact: bool = False) -> None:
+        self.loop = Loop(finetuner, out, finetuner.accelerator)
         if exact:  # what learns is computed with in fp32
             finetuner._precision = nullcontext  # type: ignore[assignment,method-assign]
-        self.batches: Iterator[list[Asked]] = cycle(
+        self.batches: Iterator[list[DrawnExample]] = cycle(
             list(draw(finetuner.train_set, finetuner.recipe, BATCH, 0))
         )
 
@@ -84,24 +85,20 @@ class Run:
         taken = 0
         for _ in range(steps):
             batch = next(self.batches)
-            self.finetuner._step(batch)
+            self.loop.step(batch)
             taken += len(batch)
         return taken / (time.perf_counter() - began)
 
 
 def runs(shipped: Recipe, task: str, scratch: Path, *, alone: bool) -> dict[str, Run]:
     """Every row's run, over the same clips."""
-    training = replace(
-        shipped.training, epochs=9, silent_epochs=9, sparse_epochs=0, batch=BATCH, epoch_examples=0
-    )
+    training = replace(shipped.training, epochs=9, silent_epochs=9, batch=BATCH, epoch_examples=0)
     silent = replace(shipped, training=training)
-    sparse = replace(silent, training=replace(training, sparse_epochs=9))
     whole = replace(silent, transfer=replace(silent.transfer, layers=0))
     plain = replace(silent, transfer=replace(silent.transfer, contrast=0))
     spoken = replace(silent, training=replace(training, silent_epochs=0))
     planned = {
         SILENT: (silent, False),
-        "every second frame": (sparse, False),
         "all layers adapted": (whole, False),
         "without frame contrast": (plain, False),
         "LoRAs computed in fp32": (silent, True),
@@ -115,7 +112,7 @@ def runs(shipped: Recipe, task: str, scratch: Path, *, alone: bool) -> dict[str,
         train, dev = split_items(examples.items, recipe)
         model = load_model("mini", attention="eager")
         finetuner = prepare(recipe, find_task(task), model, train, dev, examples.digest, scratch)
-        made[name] = Run(finetuner, exact=exact)
+        made[name] = Run(finetuner, scratch, exact=exact)
     return made
 
 

@@ -120,7 +120,7 @@ def test_a_damaged_recipe_of_ones_own_does_not_hide_the_rest(folder, capsys):
         (("evaluate", "base", "--out", "y"), "--photos"),
         (("evaluate", "chat", "--out", "y"), "--data"),
         (("evaluate", "chat", "--data", "x", "--out", "y"), "'chat'"),
-        (("ask", "clip.mp4", "What?", "--adapter", "nobody"), "'nobody'"),
+        (("ask", "README.md", "What?", "--adapter", "nobody"), "'nobody'"),
     ],
 )
 def test_a_mistake_is_one_line(folder, capsys, arguments, named):

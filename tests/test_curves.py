@@ -14,7 +14,7 @@ def test_every_figure_of_the_log_is_drawn_over_all_phases(tmp_path):
     lines = [
         {"phase": 1, "step": 50, "time": 1, "loss": 3.0},
         {"phase": 1, "step": 100, "time": 2, "loss": 2.0, "dev scene": 2.1, "scene: color": 0.5},
-        {"phase": 2, "step": 50, "time": 3, "loss": 1.0, "dev scene": 1.1, "scene: color": 0.9},
+        {"phase": 2, "step": 150, "time": 3, "loss": 1.0, "dev scene": 1.1, "scene: color": 0.9},
     ]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     picture = Image.open(draw_curves(log, tmp_path / "curves.png"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from tiny import tiny_llm
 
 from assistant.data.scenes import COLORS, MATERIALS, SHAPES, example
 from assistant.training.losses.cells import PLACE_WEIGHT, SIZES, SceneCells, scene_objects
-from assistant.training.losses.dense import DenseSupervision, Known
+from assistant.training.losses.dense import Binding, Contents, Known, Places
 from assistant.training.losses.slots import WordSlots
 
 SCENES = [[(0.1, 0.2, 3, 1, 0), (0.8, 0.9, 5, 2, 1)], [(0.4, 0.4, 0, 0, 1)]]
@@ -60,10 +62,14 @@ def dense():
     """Six layers, four queries (one cell), three tokens of text, three samples."""
     torch.manual_seed(0)
     slots = WordSlots(tiny_llm(), ["ab"], ["xyz"])
-    heads = DenseSupervision(queries=4, width=16, layers=6, slots=slots)
+    heads = SimpleNamespace(
+        contents=Contents(queries=4, width=16, layers=6, slots=slots),
+        binding=Binding(queries=4, width=16, layers=6),
+        places=Places(width=16, layers=6),
+    )
     states = [torch.randn(3, 7, 16, requires_grad=True) for _ in range(5)]
     states.append(torch.randn(3, 4, 16, requires_grad=True))
-    return heads, slots, states
+    return heads, states
 
 
 def known(**changes):
@@ -88,14 +94,14 @@ def touched(states):
 
 
 def test_contents_are_asked_halfway_and_objects_at_the_end_again(dense):
-    heads, slots, states = dense
+    heads, states = dense
     bags, scenes = [("xyz",), (), ("xyz",)], [None, SCENES[0], None]
-    heads.contents(states, slots, known(bags=bags, scenes=scenes)).backward()
+    heads.contents(states, known(bags=bags, scenes=scenes)).backward()
     assert touched(states) == [(2, 0), (2, 1), (2, 2), (5, 1)]
 
 
 def test_binding_is_asked_where_something_is_known(dense):
-    heads, _, states = dense
+    heads, states = dense
     truths = torch.full((3, 3), -1.0)
     truths[2, 1] = 0.0
     about = [(), ((0,), (1,)), ()]
@@ -107,27 +113,27 @@ def test_binding_is_asked_where_something_is_known(dense):
 
 
 def test_nothing_known_costs_nothing(dense):
-    heads, slots, states = dense
-    assert heads.contents(states, slots, known()) == 0
+    heads, states = dense
+    assert heads.contents(states, known()) == 0
     assert heads.binding(states, known()) == heads.places(states, known()) == 0
 
 
 def test_a_phrase_that_names_nothing_wants_no_cell(dense):
     """ "Is there a red cube?" where there is none."""
-    heads, _, states = dense
+    heads, states = dense
     with torch.no_grad():
-        heads.named.weight.zero_()
-        heads.named.bias.fill_(-9.0)
+        heads.binding.named.weight.zero_()
+        heads.binding.named.bias.fill_(-9.0)
     scenes = [SCENES[0], None, None]
     assert heads.binding(states, known(scenes=scenes, about=[((),), (), ()])) < 1e-3
     assert heads.binding(states, known(scenes=scenes, about=[((0,),), (), ()])) > 9
 
 
 def test_the_first_query_places_the_only_object_of_a_phrase(dense):
-    heads, _, states = dense
+    heads, states = dense
     with torch.no_grad():
-        heads.placed.weight.zero_()
-        heads.placed.bias.copy_(torch.logit(torch.tensor([0.1, 0.2, 0.8, 0.9])))
+        heads.places.placed.weight.zero_()
+        heads.places.placed.bias.copy_(torch.logit(torch.tensor([0.1, 0.2, 0.8, 0.9])))
     asked = known(scenes=[SCENES[0], None, None], about=[((0,), (1,)), (), ()])
     turned = known(scenes=[SCENES[0], None, None], about=[((1,), (0,)), (), ()])
     with torch.no_grad():

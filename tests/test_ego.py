@@ -27,7 +27,8 @@ from assistant.data.scenes.world import COLORS, MATERIALS, SHAPES
 from assistant.errors import InputError
 from assistant.media.sampling import centres
 from assistant.media.video import read_clip
-from assistant.training.generated import draw_clip, generated_items, is_generated, known_of
+from assistant.training.generated import draw_clip, generated_items, is_generated
+from assistant.training.losses.walked import walked_of
 
 COUNT = 160
 FRAMES = centres(0.0, SECONDS, 8)
@@ -337,6 +338,6 @@ def test_training_draws_the_kind_that_is_wanted() -> None:
     frames = draw_clip(ego[0].video, 2)
     walk = ego_example(0, 3, 0, "train").clip
     assert np.array_equal(frames[1], render(walk.at(6.0)))
-    assert set(known_of(ego[0].video, 2)) == {item.question for item in ego}
+    assert set(walked_of(ego[0].video, 2)) == {item.question for item in ego}
     with pytest.raises(InputError, match="films"):
         list(generated_items(1, 3, "train", kind="films"))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from tiny import tiny_assistant
 
+from assistant.training.features import FeatureTable
 from assistant.training.pretraining import evaluate as evaluation
 from assistant.training.pretraining import report as evaluation_report
-from assistant.training.pretraining.features import FeatureTable
-from assistant.training.pretraining.samples import Sample
+from assistant.training.pretraining.examples import PretrainExample
 
 EXAMPLE = {
     "photo": "12_ab.jpg",
@@ -31,29 +31,32 @@ def model():
 @pytest.fixture
 def table(model, tmp_path):
     rng = np.random.default_rng(0)
-    pictures = [(f"p{i}", rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for i in range(6)]
-    return FeatureTable.open(tmp_path / "t.npy", model.encoder, iter(pictures), 6, "test")
+    pictures = {f"p{i}": rng.integers(0, 255, (1, 64, 64, 3), dtype=np.uint8) for i in range(6)}
+    return FeatureTable.open(
+        tmp_path, model.encoder, 1, pictures, lambda keys: [pictures[key] for key in keys]
+    )
 
 
 def questions(answer="yes"):
     return [
-        Sample(f"p{i}", "Is it?", answer, "yes/no", choices=("yes", "no", "maybe so"))
+        PretrainExample(f"p{i}", "Is it?", answer, "yes/no", choices=("yes", "no", "maybe so"))
         for i in range(6)
     ]
 
 
-def test_a_finished_table_is_read_and_not_encoded_again(model, table, tmp_path):
-    again = FeatureTable.open(tmp_path / "t.npy", None, iter([]), 0, "test")
+def test_pictures_are_clips_of_one_frame(model, table, tmp_path):
+    again = FeatureTable.open(tmp_path, model.encoder, 1, ["p3"], lambda keys: [])
     names = ["p3", "p0"]
-    assert torch.equal(again.patches(names), table.patches(names))
-    assert table.patches(names).shape == (2, 1, model.encoder.patch_count, model.encoder.width)
+    assert torch.equal(again.stills(names), table.stills(names))
+    assert table.stills(names).shape == (2, 1, model.encoder.patch_count, model.encoder.width)
+    assert torch.equal(again.patches(names, torch.zeros(2, 1, dtype=int))[0], table.stills(names))
 
 
 def test_choice_is_the_likeliest_whatever_the_batch(model, table):
     samples = questions()
     together = evaluation.choice_scores(model, table, samples, "x")
     for sample, row in zip(samples, together, strict=True):
-        patches = table.patches([sample.picture])[0]
+        patches = table.stills([sample.picture])[0]
         visual = model.visual_tokens(patches[None], [sample.question])
         answers = [[(choice, True) for choice in sample.choices]]
         (scores,) = model.score_batch(visual, [sample.question], [()], answers)

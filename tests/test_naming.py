@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from assistant.model.spatiotemporal import States
+from assistant.training.losses.base import Seen
 from assistant.training.losses.naming import NamedChoice, named_place
 
 ORDER = "Which moves first, the gray rubber cube or the green cube?"
@@ -33,6 +35,7 @@ def test_a_query_that_tells_the_place_has_no_loss():
     head.second.bias.zero_()
     states = torch.zeros(3, 2, 4)
     states[:, 0, 0] = torch.tensor([1.0, -1.0, 1.0])
-    assert float(head(states, [1, 0, None])) == pytest.approx(0.0, abs=1e-4)
-    assert float(head(states, [0, 0, None])) > 1.0
-    assert float(head(states, [None] * 3)) == 0.0
+    seen = Seen(States([], [states], []), states, [])
+    assert float(head(seen, [1, 0, None])) == pytest.approx(0.0, abs=1e-4)
+    assert float(head(seen, [0, 0, None])) > 1.0
+    assert float(head(seen, [None] * 3)) == 0.0

@@ -77,7 +77,7 @@ def written(path, *, batch=4, clips=(), shard=False):
         "training": {
             "epochs": 2,
             "batch": batch,
-            "rate": 0.02,
+            "lr": 0.02,
             "checkpointing": True,
             "shard": shard,
         },
@@ -192,7 +192,7 @@ def test_what_cannot_be_spread_out_is_one_line(llama, clip, home, capsys):
 def test_the_shipped_configs_are_usable():
     recipe = load_recipe(CONFIGS / "paper.yaml")
     paper = recipe.paper
-    for name in ("epochs", "batch", "rate", "betas", "weight_decay"):
+    for name in ("epochs", "batch", "lr", "betas", "weight_decay"):
         assert getattr(recipe.training, name) == getattr(paper, name), name
     assert recipe.frames == recipe.transfer.frames == paper.frames
     shape, patch_width = shape_of(VICUNA)

@@ -17,11 +17,18 @@ from tiny import letter_tokenizer, tiny_assistant
 from assistant.core.config import ModelConfig, from_yaml
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
+from assistant.training.loop import Loop
 from assistant.training.pretraining import run as pretraining
 from assistant.training.pretraining.captions import thing_words
-from assistant.training.pretraining.features import Photos
+from assistant.training.pretraining.config import Phase
+from assistant.training.pretraining.examples import (
+    PretrainExample,
+    content_words,
+    match_samples,
+    tidy,
+)
+from assistant.training.pretraining.photos import VIEWS, Photos, photo_table, view_name
 from assistant.training.pretraining.sampler import Sampler
-from assistant.training.pretraining.samples import Sample, content_words, match_samples, tidy
 from assistant.training.pretraining.words import WordTruths
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
@@ -35,27 +42,21 @@ CONFIG = {
         {
             "samples": 24,
             "batch": 4,
-            "rate": 1e-3,
-            "slots": 1.0,
-            "llm": 0.0,
-            "dense": 0.5,
-            "binding": 0.5,
+            "lr": 1e-3,
+            "losses": {"slots": 1.0, "contents": 0.5, "binding": 0.5},
             "focus": 3.0,
             "horizon": 48,
             "parts": 2,
             "mix": {"caption": 1.0, "list": 0.5, "scene": 1.0, "reasoning": 0.5, "match": 0.5},
-            "blind": 0.2,
         },
         {
             "samples": 16,
             "batch": 4,
-            "rate": 1e-3,
-            "slots": 0.1,
-            "llm": 1.0,
+            "lr": 1e-3,
+            "losses": {"slots": 0.1, "llm": 1.0},
             "silent": 3,
             "silent_mix": {"reasoning": 1.0},
             "mix": {"caption": 1.0, "question": 0.5},
-            "follow_ups": 0.5,
         },
     ],
 }
@@ -95,19 +96,17 @@ def test_interrupted_and_resumed_run_ends_in_the_same_weights(
     tmp_path, photos, config_file, monkeypatch
 ):
     whole = pretraining.run(config_file, photos, tmp_path / "whole")
-    train_step = pretraining.Trainer._train_step
-    seen = []
+    step = Loop.step
 
-    def interrupted(self, phase, sampler, silent):
-        seen.append((self.phase, self.step))
-        if seen[-1] == (1, 2):
+    def interrupted(self, batch):
+        if (self.progress.phase, self.progress.step) == (1, 2):
             raise KeyboardInterrupt
-        return train_step(self, phase, sampler, silent)
+        return step(self, batch)
 
-    monkeypatch.setattr(pretraining.Trainer, "_train_step", interrupted)
+    monkeypatch.setattr(Loop, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pretraining.run(config_file, photos, tmp_path / "parts")
-    monkeypatch.setattr(pretraining.Trainer, "_train_step", train_step)
+    monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(InputError, match="--resume"):
         pretraining.run(config_file, photos, tmp_path / "parts")
     parts = pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
@@ -144,7 +143,7 @@ def test_changes_what_it_names_and_leaves_the_rest(tmp_path, photos, config_file
 def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, monkeypatch):
     first = pretraining.run(config_file, photos, tmp_path / "first")
     begun = []
-    monkeypatch.setattr(pretraining.Trainer, "run", lambda self: begun.append(self.phase))
+    monkeypatch.setattr(Loop, "run", lambda self: begun.append(self.progress.phase))
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "log.jsonl").write_text((tmp_path / "first" / "log.jsonl").read_text())
     more = pretraining.run(config_file, photos, tmp_path / "more", start=first, phase=2)
@@ -158,14 +157,77 @@ def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, mon
 
 
 def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
-    config_file.write_text(yaml.safe_dump({**CONFIG, "rat": 1}))
-    with pytest.raises(ConfigError, match="'rat'"):
-        pretraining.run(config_file, photos, tmp_path / "run")
+    wrong = {**CONFIG["phases"][0], "losses": {"contour": 1.0}}
+    for change, named in (({"rat": 1}, "'rat'"), ({"phases": [wrong]}, "'contour'")):
+        config_file.write_text(yaml.safe_dump({**CONFIG, **change}))
+        with pytest.raises(ConfigError, match=named):
+            pretraining.run(config_file, photos, tmp_path / "run")
+
+
+def test_keys_of_earlier_versions_are_read():
+    from assistant.core.config import from_mapping
+
+    old = {"rate": 0.1, "slots": 1.0, "dense": 0.5, "binding": 2.0, "llm": 0.0, "warmup": 0.05}
+    rest = {"samples": 8, "batch": 4, "mix": {"caption": 1.0}}
+    weights = {"slots": 1.0, "contents": 0.5, "binding": 2.0, "llm": 0.0}
+    assert from_mapping(Phase, old | rest, "x") == Phase(**rest, lr=0.1, losses=weights)
+    with pytest.raises(ConfigError, match="blind"):
+        from_mapping(Phase, old | rest | {"blind": 0.5}, "x")
+
+
+def test_pictures_encoded_before_a_stop_are_kept_and_another_archive_is_another_table(
+    tmp_path, photos
+):
+    encoder, source = tiny_assistant().encoder, Photos(photos)
+    names, encoded = source.splits["train"], []
+
+    def counting(pictures, most=99):
+        encoded.extend(pictures)
+        if len(encoded) > most:
+            raise KeyboardInterrupt
+        return encoder(pictures)
+
+    def table(most=99):
+        return photo_table(
+            tmp_path / "work",
+            Counted(encoder, counting, most),
+            source,
+            names[:1],
+            viewed=names,
+            seed=3,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        table(most=20)  # of 4 views of 8 photos, 16 at a time
+    encoded.clear()
+    whole = table()
+    assert len(encoded) == 16
+    views = [view_name(names[0], cropped, turned) for cropped, turned in VIEWS]
+    assert whole.stills(views).shape[:2] == (4, 1)
+    assert torch.equal(whole.stills(views[:1]), whole.stills(names[:1]))
+    source.archive.touch()
+    encoded.clear()
+    table()
+    assert len(encoded) == 32
+
+
+class Counted:
+    """An encoder that tells what it is given."""
+
+    def __init__(self, encoder, call, most):
+        self.encoder, self.call, self.most = encoder, call, most
+
+    def __getattr__(self, name):
+        return getattr(self.encoder, name)
+
+    def __call__(self, pictures):
+        return self.call(pictures, self.most)
 
 
 def samples(kind):
     return [
-        Sample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True) for i in range(40)
+        PretrainExample(f"p{i}", f"Is it {i} in the picture?", str(i), kind, flips=True)
+        for i in range(40)
     ]
 
 
@@ -198,7 +260,7 @@ def test_mix_follow_ups_and_mirrors_have_their_shares():
 
 
 def test_a_list_begins_with_what_the_classifier_is_sure_of_where_the_llm_reads_it():
-    pool = [Sample("p", "What is in the picture?", "dog, ball", "list")]
+    pool = [PretrainExample("p", "What is in the picture?", "dog, ball", "list")]
     sampler = Sampler(
         {"list": pool},
         {"list": 1},
@@ -212,7 +274,9 @@ def test_a_list_begins_with_what_the_classifier_is_sure_of_where_the_llm_reads_i
 
 def test_other_captions_of_a_mirrored_photo_hold_in_the_mirror():
     also = ("A dog on the left.", "A brown dog.")
-    pool = [Sample("p", "Describe the picture.", "A dog.", "caption", flips=True, also=also)]
+    pool = [
+        PretrainExample("p", "Describe the picture.", "A dog.", "caption", flips=True, also=also)
+    ]
     batch = Sampler({"caption": pool}, {"caption": 1}, seed=1, views=True).batch(0, 40)
     assert {("mirror" in s.picture, s.also) for s in batch} == {(False, also), (True, also[1:])}
 

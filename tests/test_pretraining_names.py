@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from assistant.training.pretraining.examples import PretrainExample
 from assistant.training.pretraining.names import DOG, renamed
-from assistant.training.pretraining.samples import Sample
 
 NAMES = tuple(f"breed{n}" if 151 <= n < 269 else f"class{n}" for n in range(1000))
 
 
 def sample(kind, answer, also=()):
-    return Sample(picture="p", question="?", answer=answer, type=kind, also=tuple(also))
+    return PretrainExample(picture="p", question="?", answer=answer, type=kind, also=tuple(also))
 
 
 def rng(seed=0):

@@ -7,9 +7,9 @@ import yaml
 
 from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import ConfigError
-from assistant.tasks.recipes import RECIPE, Calibration, Made, Recipe, Training, load_recipe
+from assistant.tasks.recipes import RECIPE, Calibration, Provenance, Recipe, Training, load_recipe
 
-MADE = Made(
+MADE = Provenance(
     "mini-1",
     "abc",
     12,
@@ -45,6 +45,15 @@ def test_a_few_keys_are_enough(tmp_path):
     assert recipe.paper.batch == 2 and recipe.made is None
 
 
+def test_keys_of_earlier_versions_are_read(tmp_path):
+    old = "{rate: 0.1, llm_rate: 0.5, slots: 0.0, motion: 2.0, naming: 0.0, patience: 0}"
+    (tmp_path / RECIPE).write_text(f"task: mine\ntraining: {old}\npaper: {{rate: 0.2}}\n")
+    recipe = load_recipe(tmp_path)
+    weights = {"slots": 0.0, "llm": 1.0, "motion": 2.0, "walking": 2.0}
+    assert recipe.training == Training(lr=0.1, llm_lr=0.5, losses=weights)
+    assert recipe.paper.lr == 0.2
+
+
 def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
     text = "task: mine\nmade: {base: mini-1, data: abc, examples: 12, epoch: 3}\n"
     (tmp_path / RECIPE).write_text(text)
@@ -68,7 +77,8 @@ def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
         ({"training": {"epochs": 0}}, "epochs is 0"),
         ({"training": {"epochs": 2, "silent_epochs": 3}}, "silent_epochs is 3"),
         ({"training": {"slots": 0.0, "llm": 0.0}}, "nothing to learn"),
-        ({"training": {"dev_share": 1.0}}, "dev_share"),
+        ({"training": {"slots": 0.0, "silent_epochs": 1}}, "slots is 0"),
+        ({"training": {"dev_share": 0.2}}, "dev_share"),
         ({"transfer": {"routing": "dynamic"}}, "'dynamic'"),
     ],
 )

@@ -20,9 +20,8 @@ from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
 from assistant.model.features import FeatureStore
 from assistant.sources import Item
-from assistant.tasks.recipes import Calibration, Made, Recipe
-from assistant.vqa.answer import CANNOT_TELL
-from assistant.vqa.scoring import softmax
+from assistant.tasks.recipes import Calibration, Provenance, Recipe
+from assistant.vqa.answer import CANNOT_TELL, softmax
 from assistant.vqa.session import Assistant, LoadedAdapter
 from assistant.vqa.task_choice import TaskChoice
 
@@ -214,7 +213,9 @@ def test_an_unsupported_choice_is_chosen_all_the_same(mini, model, clip):
 
 
 def calibrated(unsure_below=0.6, temperature=0.5):
-    made = Made("scripted-1", "0", 9, 1, calibration=Calibration(temperature, unsure_below, 50))
+    made = Provenance(
+        "scripted-1", "0", 9, 1, calibration=Calibration(temperature, unsure_below, 50)
+    )
     return Recipe(task="chat", made=made)
 
 

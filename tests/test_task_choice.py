@@ -17,7 +17,7 @@ import assistant.model.sentences
 from assistant.model.features import FeatureStore
 from assistant.model.sentences import SentenceEncoder
 from assistant.tasks.prompts import TaskPrompt, load_prompt
-from assistant.tasks.recipes import RECIPE, Made, Recipe
+from assistant.tasks.recipes import RECIPE, Provenance, Recipe
 from assistant.vqa import task_choice
 from assistant.vqa.session import Assistant
 from assistant.vqa.task_choice import CHAT, TaskChoice, choose_task
@@ -52,7 +52,7 @@ def adapters(tmp_path, monkeypatch):
     def add(name, example, base="scripted-1"):
         (folder / name).mkdir(parents=True)
         TaskPrompt(name, "x", "{question}", "{question}", (example,), 8).save(folder / name)
-        Recipe(task=name, made=Made(base, "0", 1, 1)).save(folder / name)
+        Recipe(task=name, made=Provenance(base, "0", 1, 1)).save(folder / name)
         return folder / name
 
     return add

@@ -17,7 +17,7 @@ from assistant.evaluation.figures import compare, figures_of, type_row, type_row
 from assistant.evaluation.report import render_task, save_task
 from assistant.evaluation.tasks import OrderedLearner, drawn, evaluate_task
 from assistant.tasks.recipes import Calibration, Recipe, load_recipe
-from assistant.training.clips import ClipTable, clips_of
+from assistant.training.clips import clip_table, clips_of
 from assistant.training.finetune import examples_from, finetune
 
 
@@ -182,7 +182,7 @@ def test_frames_come_in_the_order_asked_for(tmp_path):
     make_clip(tmp_path / "a.mp4", range(40))
     keys = clips_of([Item(1, tmp_path / "a.mp4", "?", "yes")])
     model = tiny_assistant()
-    table = ClipTable.open(tmp_path / "work", model.encoder, keys, 8)
+    table = clip_table(tmp_path / "work", model.encoder, keys, 8)
     (key,) = keys.values()
 
     def seen(order, seed=0):

@@ -13,12 +13,17 @@ from clips import make_clip
 from tiny import tiny_assistant
 
 from assistant.core.config import LoraSettings, TransferConfig
-from assistant.errors import InputError, WeightsError
-from assistant.model.spatiotemporal import SpatioTemporalQFormer
+from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training, load_recipe
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter, install_adapter
-from assistant.training.examples import Asked, draw, make_examples, split_items, steps_per_epoch
+from assistant.training.examples import (
+    DrawnExample,
+    draw,
+    make_examples,
+    split_items,
+    steps_per_epoch,
+)
 from assistant.training.finetune import (
     ablated,
     examples_from,
@@ -26,7 +31,9 @@ from assistant.training.finetune import (
     generated_examples,
     prepare,
 )
-from assistant.training.loop import CHECKPOINT, LOG, Finetuner
+from assistant.training.loop import CHECKPOINT, LOG, Loop
+from assistant.training.losses import LOSSES
+from assistant.training.losses.base import Loss
 from assistant.vqa.session import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
@@ -35,8 +42,11 @@ RECIPE = Recipe(
     frames=2,
     lora=LoraSettings(rank=2, dropout=0.1),
     transfer=TransferConfig(frames=2),
-    training=Training(epochs=2, batch=3, rate=1e-2, silent_epochs=1),
+    training=Training(epochs=2, batch=3, lr=1e-2, silent_epochs=1),
 )
+
+
+CHOICES_ALONE = {"slots": 0.0, "llm": 0.0, "choices": 2.0}
 
 
 @pytest.fixture
@@ -121,25 +131,9 @@ def test_a_session_uses_the_tasks_adapter_and_nothing_else_changes(data, tmp_pat
     assert base.routing() == []
 
 
-def test_sparse_epochs_look_at_every_second_frame(data, tmp_path, monkeypatch):
-    looked: list[int] = []
-    states = SpatioTemporalQFormer.states
-
-    def counted(self, patches, *args):
-        if torch.is_grad_enabled() and patches is not None:
-            looked.append(patches.shape[1])
-        return states(self, patches, *args)
-
-    monkeypatch.setattr(SpatioTemporalQFormer, "states", counted)
-    recipe = replace(RECIPE, training=replace(RECIPE.training, sparse_epochs=1))
-    finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
-    first = len(looked) // 2
-    assert set(looked[:first]) == {1} and set(looked[first:]) == {2}
-
-
 def test_a_run_goes_on_from_an_adapter(data, tmp_path):
     first = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "first")
-    still = replace(RECIPE, training=replace(RECIPE.training, rate=0.0))
+    still = replace(RECIPE, training=replace(RECIPE.training, lr=0.0))
     examples = examples_from(data)
     run = tmp_path / "second"
     second = finetune(still, PROMPT, tiny_assistant(), examples, run, start=first.folder)
@@ -153,7 +147,7 @@ def test_a_run_goes_on_from_an_adapter(data, tmp_path):
 @pytest.mark.parametrize("stop_at", [1, 3, 4])
 def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, stop_at):
     whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
-    step, taken = Finetuner._step, []
+    step, taken = Loop.step, []
 
     def stopping(self, batch):
         taken.append(batch)
@@ -161,10 +155,10 @@ def test_a_stopped_run_goes_on_to_the_same_weights(data, tmp_path, monkeypatch, 
             raise KeyboardInterrupt
         return step(self, batch)
 
-    monkeypatch.setattr(Finetuner, "_step", stopping)
+    monkeypatch.setattr(Loop, "step", stopping)
     with pytest.raises(KeyboardInterrupt):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped")
-    monkeypatch.setattr(Finetuner, "_step", step)
+    monkeypatch.setattr(Loop, "step", step)
     resumed = finetune(
         RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped", resume=True
     )
@@ -185,15 +179,15 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     finetune(RECIPE, PROMPT, model, examples_from(data), out)
     with pytest.raises(InputError, match="--resume"):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
-    other = replace(RECIPE, training=replace(RECIPE.training, rate=1e-3))
+    other = replace(RECIPE, training=replace(RECIPE.training, lr=1e-3))
     with pytest.raises(InputError, match="another recipe"):
         finetune(other, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
     data.write_text(data.read_text().replace("is it 0?", "is it so?"))
     with pytest.raises(InputError, match="another data"):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
-    nothing = replace(RECIPE, training=replace(RECIPE.training, only="x y"))
-    with pytest.raises(InputError, match="nothing that learns is called so"):
-        finetune(nothing, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "nothing")
+    unknown = replace(RECIPE, training=replace(RECIPE.training, losses={"still": 1.0}))
+    with pytest.raises(ConfigError, match="'still'"):
+        finetune(unknown, PROMPT, model, examples_from(data), tmp_path / "unknown")
 
 
 def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):
@@ -205,17 +199,17 @@ def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):
 
 def test_a_stop_while_the_best_is_written_loses_nothing(data, tmp_path, monkeypatch):
     whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
-    save = Finetuner.save
+    save = Loop.save
 
     def stopping(self):
-        if self.progress.epoch == 2:
+        if self.progress.phase == 2:
             raise KeyboardInterrupt
         save(self)
 
-    monkeypatch.setattr(Finetuner, "save", stopping)
+    monkeypatch.setattr(Loop, "save", stopping)
     with pytest.raises(KeyboardInterrupt):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped")
-    monkeypatch.setattr(Finetuner, "save", save)
+    monkeypatch.setattr(Loop, "save", save)
     resumed = finetune(
         RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "stopped", resume=True
     )
@@ -315,18 +309,68 @@ class Pair:
 
 def test_choices_learns_what_makes_the_right_one_likelier(data, tmp_path):
     """Its loss is the cross-entropy of what choices are taken by; the blind prior is in neither."""
-    training = replace(RECIPE.training, slots=0.0, llm=0.0, choices=2.0, silent_epochs=0)
+    training = replace(RECIPE.training, losses=CHOICES_ALONE, silent_epochs=0)
     recipe = replace(RECIPE, frames=0, training=training)
     items = [item for item in examples_from(data).items if item.video is None]
     model = tiny_assistant()
     model.config = replace(model.config, llm=replace(model.config.llm, choice_prior=0.5))
     run = prepare(recipe, PROMPT, model, items, items, "0", tmp_path)
-    asked = [Asked(example, example.shown) for example in run.train_set]
+    asked = [DrawnExample(example, example.shown) for example in run.train_set]
     learner = run.learner.eval()
     shares = torch.tensor(learner.choice_scores(asked)).log_softmax(-1)
     right = [one.example.choices.index(one.example.answer) for one in asked]
     wanted = -2.0 * shares[range(len(asked)), right].mean()
     assert learner(asked, False).item() == pytest.approx(float(wanted), rel=1e-4)
+
+
+class Still(Loss):
+    """Its head reads the length of the answer off the query that begins it."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.length = torch.nn.Linear(width, 1)
+
+    @classmethod
+    def build(cls, setting):
+        return cls(setting.model.qformer.config.width)
+
+    @classmethod
+    def known(cls, item, frames):
+        return len(item.answer) if item.video else None
+
+    def forward(self, seen, known):
+        rows = [row for row, length in enumerate(known) if length is not None]
+        told = self.length(seen.states.pooled[rows, 0].float())
+        wanted = torch.tensor([known[row] for row in rows], dtype=torch.float32)
+        return (told[:, 0] - wanted).abs().sum()
+
+
+def test_a_new_loss_is_a_class_and_a_key_of_a_recipe(data, tmp_path, monkeypatch):
+    monkeypatch.setitem(LOSSES, "length", Still)
+    alone = {"length": 1.0, "slots": 0.0, "llm": 0.0}
+    training = replace(RECIPE.training, epochs=8, silent_epochs=0, losses=alone)
+    recipe = replace(RECIPE, training=training)
+    done = finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.7 * losses[0]
+    trained = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["trained"]
+    assert trained["heads.length.length.weight"].abs().sum() > 0
+    assert load_recipe(done.folder).training.losses == alone
+    items = [item for item in examples_from(data).items if item.video is None]
+    with pytest.raises(InputError, match="length"):  # no example concerns it
+        prepare(recipe, PROMPT, tiny_assistant(), items, items, "0", tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["identity", "trained"])
+def test_a_checkpoint_of_another_version_is_refused(data, tmp_path, changed):
+    out = tmp_path / "run"
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    state = torch.load(out / CHECKPOINT, weights_only=True)
+    del state[changed]
+    torch.save(state, out / CHECKPOINT)
+    with pytest.raises(InputError, match="another version"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
 
 
 @pytest.mark.parametrize(("balance", "rare"), [(0.0, 4), (0.5, 8), (1.0, 20)])
@@ -377,7 +421,7 @@ def test_clips_set_aside_for_dev_are_not_in_training(data):
     from assistant.data.items import read_items
 
     items = [replace(item, split=None) for item in read_items(data)]
-    train, dev = split_items(items, replace(RECIPE, training=Training(dev_share=0.4)))
+    train, dev = split_items(items, replace(RECIPE, training=Training(seed=1)))
     assert train and dev and len(train) + len(dev) == len(items)
     assert not {i.video for i in train if i.video} & {i.video for i in dev if i.video}
 
@@ -414,14 +458,11 @@ def test_a_generated_clip_is_the_one_that_scenes_writes():
 @pytest.mark.parametrize("silent", [0, 1])
 def test_the_rate_rises_and_falls_without_the_llm_and_again_through_it(data, tmp_path, silent):
     model, training = tiny_assistant(), replace(RECIPE.training, epochs=3, silent_epochs=silent)
-    recipe = replace(RECIPE, training=replace(training, warmup=0.5, epoch_examples=60))
+    recipe = replace(RECIPE, training=replace(training, epoch_examples=180))
     train, dev = split_items(examples_from(data).items, recipe)
     run = prepare(recipe, PROMPT, model, train, dev, "", tmp_path)
-    rates = []
-    for step in range(run.steps * 3):
-        run._set_rate(step)
-        rates.append(run.optimizer.param_groups[0]["lr"])
-    phases = [rates[: run.steps], rates[run.steps :]] if silent else [rates]
+    rates = [run.lr(epoch, step) for epoch in range(3) for step in range(run.per_epoch)]
+    phases = [rates[: run.per_epoch], rates[run.per_epoch :]] if silent else [rates]
     for phase, most in zip(phases, (1e-2, 0.3e-2), strict=False):
         top = phase.index(max(phase))
         assert 0 < top < len(phase) - 1 and most * 0.4 < phase[top] <= most

@@ -16,7 +16,8 @@ from tiny import tiny_assistant
 
 from assistant.data.items import Item
 from assistant.errors import InputError
-from assistant.training.clips import INDEX, ClipTable, clips_of
+from assistant.training.clips import clip_table, clips_of
+from assistant.training.features import INDEX
 
 
 @pytest.fixture
@@ -58,13 +59,13 @@ def seen(table, clips):
 
 def test_new_clips_are_added_and_old_ones_are_not_encoded_again(clips, encoder, tmp_path):
     counting = Counting(encoder)
-    first = ClipTable.open(tmp_path / "work", counting, some(clips, 0, 2), 4)
+    first = clip_table(tmp_path / "work", counting, some(clips, 0, 2), 4)
     assert counting.count == 2
-    both = ClipTable.open(tmp_path / "work", counting, clips, 4)
+    both = clip_table(tmp_path / "work", counting, clips, 4)
     assert counting.count == 3
-    ClipTable.open(tmp_path / "work", counting, some(clips, 1), 4)
+    clip_table(tmp_path / "work", counting, some(clips, 1), 4)
     assert counting.count == 3
-    alone = ClipTable.open(tmp_path / "alone", encoder, clips, 4)
+    alone = clip_table(tmp_path / "alone", encoder, clips, 4)
     patches, there = seen(both, clips)
     assert torch.equal(patches, seen(alone, clips)[0])
     assert there.tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 0]]
@@ -75,21 +76,21 @@ def test_new_clips_are_added_and_old_ones_are_not_encoded_again(clips, encoder, 
 def test_another_number_of_frames_is_another_table(clips, encoder, tmp_path):
     counting = Counting(encoder)
     for frames in (4, 2, 4):
-        ClipTable.open(tmp_path / "work", counting, clips, frames)
+        clip_table(tmp_path / "work", counting, clips, frames)
     assert counting.count == 6
 
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_stop_keeps_what_was_encoded(clips, encoder, tmp_path, cut):
     with pytest.raises(KeyboardInterrupt):
-        ClipTable.open(tmp_path / "work", Counting(encoder, most=2), clips, 4)
+        clip_table(tmp_path / "work", Counting(encoder, most=2), clips, 4)
     (index,) = (tmp_path / "work").glob(f"*/{INDEX}")
     if cut:  # the machine went down in the middle of a line
         index.write_bytes(index.read_bytes()[:-5])
     counting = Counting(encoder)
-    table = ClipTable.open(tmp_path / "work", counting, clips, 4)
+    table = clip_table(tmp_path / "work", counting, clips, 4)
     assert counting.count == (2 if cut else 1)
-    alone = ClipTable.open(tmp_path / "alone", encoder, clips, 4)
+    alone = clip_table(tmp_path / "alone", encoder, clips, 4)
     assert torch.equal(seen(table, clips)[0], seen(alone, clips)[0])
 
 
@@ -99,9 +100,9 @@ def test_clips_that_cannot_be_decoded_are_all_named_and_the_others_kept(clips, e
         path.write_bytes(b"no clip")
     whole = clips | clips_of([Item(path.name, path, "?", "yes") for path in broken])
     with pytest.raises(InputError, match=r"(?s)a\.mp4.*b\.mp4"):
-        ClipTable.open(tmp_path / "work", encoder, whole, 4)
+        clip_table(tmp_path / "work", encoder, whole, 4)
     counting = Counting(encoder)
-    ClipTable.open(tmp_path / "work", counting, clips, 4)
+    clip_table(tmp_path / "work", counting, clips, 4)
     assert counting.count == 0
 
 

@@ -11,8 +11,10 @@ from assistant.data.scenes import ego_questions
 from assistant.data.scenes.furniture import SURFACES
 from assistant.data.scenes.world import COLORS, SHAPES
 from assistant.model.spatiotemporal import States
-from assistant.training.generated import generated_items, known_of
-from assistant.training.losses.walking import BETWEEN, KINDS, SIDES, UNTOLD, Walked, WalkSupervision
+from assistant.training.generated import generated_items
+from assistant.training.losses.base import Seen
+from assistant.training.losses.walked import BETWEEN, KINDS, SIDES, UNTOLD, Walked, walked_of
+from assistant.training.losses.walking import WalkSupervision
 
 WALKED = Walked(
     places=(((0.1, 0.1), (1.4, 0.6)), ((0.3, 0.8), (0.9, 0.8))),  # two frames, two objects
@@ -36,6 +38,10 @@ def states(layers: int = 3) -> States:
     return States(framed, [torch.randn(1, QUERIES, WIDTH, requires_grad=True)], [])
 
 
+def loss(head: WalkSupervision, told: States, walked: Walked) -> torch.Tensor:
+    return head(Seen(told, told.pooled, [range(2)]), [walked])
+
+
 def learned(walked: Walked) -> tuple[WalkSupervision, States]:
     """Heads and queries that have learned it."""
     head, told = WalkSupervision(QUERIES, WIDTH), states()
@@ -44,7 +50,7 @@ def learned(walked: Walked) -> tuple[WalkSupervision, States]:
         optimizer = torch.optim.Adam(everything, lr=rate)
         for _ in range(100):
             optimizer.zero_grad()
-            head(told, [0], [walked]).backward()
+            loss(head, told, walked).backward()
             optimizer.step()
     return head.requires_grad_(False), told
 
@@ -61,7 +67,7 @@ def fitted() -> tuple[WalkSupervision, States]:
 
 def test_queries_that_say_it_have_no_loss(fitted):
     head, told = fitted
-    assert head(told, [0], [WALKED]).item() < 0.2
+    assert loss(head, told, WALKED).item() < 0.2
 
 
 @pytest.mark.parametrize(
@@ -88,12 +94,12 @@ def test_queries_that_say_it_have_no_loss(fitted):
 )
 def test_queries_that_say_something_else_do(fitted, other):
     head, told = fitted
-    assert head(told, [0], [replace(WALKED, **other)]).item() > 0.4
+    assert loss(head, told, replace(WALKED, **other)).item() > 0.4
 
 
 def test_queries_of_the_first_adapted_layers_are_left_alone():
     head, told = WalkSupervision(QUERIES, WIDTH), states(3)
-    head(told, [0], [WALKED]).backward()
+    loss(head, told, WALKED).backward()
     assert told.layers[0].grad is None
     assert all(layer.grad is not None for layer in told.layers[1:])
 
@@ -101,7 +107,7 @@ def test_queries_of_the_first_adapted_layers_are_left_alone():
 def test_what_no_phrase_names_and_no_hand_holds_is_not_asked_for():
     head, told = WalkSupervision(QUERIES, WIDTH), states()
     unnamed = replace(WALKED, about=(), handled=(), right=(), answer=(UNTOLD,) * 4)
-    head(told, [0], [unnamed]).backward()
+    loss(head, told, unnamed).backward()
     assert told.steps[0].grad is None or not told.steps[0].grad.any()
 
 
@@ -116,7 +122,7 @@ def test_generated_walks_tell_the_answers_of_their_questions():
     names = list(SURFACES)
     met = set()
     for item in generated_items(30, 3, "train", kind="ego"):
-        walked = known_of(item.video, 16)[item.question]
+        walked = walked_of(item.video, 16)[item.question]
         assert len(walked.places) == len(walked.held) == len(walked.before) == 16
         if item.type in ("last_seen", "first_seen"):
             ((index,),) = walked.about
@@ -154,7 +160,7 @@ def test_generated_walks_tell_the_answers_of_their_questions():
 
 def test_the_surface_before_the_camera_is_where_its_objects_are_in_view():
     for item in generated_items(4, 5, "train", kind="ego"):
-        walked = known_of(item.video, 16)[item.question]
+        walked = walked_of(item.video, 16)[item.question]
         still = [i for i, lifted in enumerate(walked.lifted) if lifted == 1.0]
         for places, before in zip(walked.places, walked.before, strict=True):
             here = [i for i in still if 0.05 < places[i][0] < 0.95]

@@ -216,10 +216,11 @@ def from_mapping(kind: type[C], data: Any, where: str) -> C:
 def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """``data`` of an earlier version, in today's keys.
 
-    ``kind.RENAMED`` has old names of keys; ``kind.RETIRED`` keys that are gone, each with the value
-    by which alone everything is still computed.
+    ``kind.RENAMED`` has old names of keys, each with the new one, or with several; "losses.llm" is
+    the key ``llm`` in the mapping ``losses``. ``kind.RETIRED`` has keys that are gone, each with
+    the value by which alone everything is still computed.
     """
-    renamed: dict[str, str] = getattr(kind, "RENAMED", {})
+    renamed: dict[str, str | tuple[str, ...]] = getattr(kind, "RENAMED", {})
     retired: dict[str, Any] = getattr(kind, "RETIRED", {})
     for key, value in data.items():
         if key in retired and value != retired[key]:
@@ -227,7 +228,17 @@ def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, A
                 f"{where}: {key} is {value!r}; this version only has {retired[key]!r}: "
                 "make it again without that key, or use the version that made it"
             )
-    return {renamed.get(key, key): value for key, value in data.items() if key not in retired}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in renamed:
+            new = renamed[key]
+            for name in (new,) if isinstance(new, str) else new:
+                into, _, inner = name.rpartition(".")
+                found |= {into: found.get(into, {}) | {inner: value}} if into else {name: value}
+        elif key not in retired:
+            both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
+            found[key] = {**value, **found[key]} if both else value
+    return found
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -28,8 +28,9 @@ from assistant.model.assistant import VideoAssistant
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_prompt, find_adapter, find_task
-from assistant.training.clips import ClipTable, clips_of
-from assistant.training.examples import Asked, Example, make_examples
+from assistant.training.clips import clip_table, clips_of
+from assistant.training.examples import DrawnExample, Example, make_examples
+from assistant.training.features import FeatureTable
 from assistant.training.learner import Learner, by_clip
 from assistant.vqa.scoring import softmax
 
@@ -110,9 +111,7 @@ def evaluate_task(
         training = replace(recipe.training, jitter=1)
         recipe = replace(recipe, frames=looked_at[name], training=training)
         table = (
-            ClipTable.open(work, model.encoder, keys, recipe.frames)
-            if keys and recipe.frames
-            else None
+            clip_table(work, model.encoder, keys, recipe.frames) if keys and recipe.frames else None
         )
         examples = make_examples(items, prompt, model, table, keys, recipe)
         learner = OrderedLearner(model, recipe, table, key, frame_order, seed).eval()
@@ -168,7 +167,7 @@ class OrderedLearner(Learner):
         self,
         model: VideoAssistant,
         recipe: Recipe,
-        table: ClipTable | None,
+        table: FeatureTable | None,
         name: str | None,
         order: str,
         seed: int,
@@ -204,7 +203,7 @@ def report_system(
     """Ask all ``examples`` of one system; ``seed`` is the bootstrap's."""
     answers: list[dict | None] = [None] * len(examples)
     places = {id(example): place for place, example in enumerate(examples)}
-    asked = [Asked(example, example.shown) for example in examples]
+    asked = [DrawnExample(example, example.shown) for example in examples]
     parts = [
         part[start : start + BATCH]
         for part in by_clip(asked)

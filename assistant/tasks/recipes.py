@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import yaml
 
@@ -19,8 +20,8 @@ __all__ = [
     "ABLATIONS",
     "RECIPE",
     "Calibration",
-    "Made",
     "PaperSettings",
+    "Provenance",
     "Recipe",
     "Training",
     "load_recipe",
@@ -29,6 +30,8 @@ __all__ = [
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
+# Weights of losses, unless a recipe says other: the answer, spelled and through the LLM.
+LOSSES = {"slots": 1.0, "llm": 1.0}
 
 
 @dataclass(frozen=True)
@@ -41,31 +44,41 @@ class Training:
     weights: dict[str, float] = field(default_factory=dict)  # of types, times as often; else 1
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
-    rate: float = 2.0e-3
+    lr: float = 2.0e-3
     betas: tuple[float, ...] = (0.9, 0.98)
     weight_decay: float = 0.05
-    warmup: float = 0.05  # share of the steps
-    clip_norm: float = 1.0
-    slots: float = 1.0  # weight of spelling the answer in the visual tokens themselves
-    repeated: bool = False  # spell it over and over, in all visual tokens; else once
-    llm: float = 1.0  # weight of the LLM's cross-entropy
-    choices: float = 0.0  # weight of telling, through the LLM, the right choice from the others
-    motion: float = 0.0  # weight of dense supervision: what generated clips are known to show
-    naming: float = 0.0  # weight of telling which of two choices that the question names is right
+    losses: dict[str, float] = field(default_factory=dict)  # weights, over those of LOSSES
+    repeated: bool = False  # slots: spell it over and over, in all visual tokens; else once
     silent_epochs: int = 0  # epochs, the first, that skip the LLM: much faster
-    llm_rate: float = 0.3  # share of the rate, for the epochs after them
+    llm_lr: float = 0.3  # share of the learning rate, for the epochs after them
     checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory
     shard: bool = False  # spread the LLM's layers over the processes that train together
-    only: str = ""  # what learns, by a part of its name ("reread"); all else stays as it begins
-    sparse_epochs: int = 0  # epochs, the first, that look at one drawn frame of every two
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     attributes_kept: float = 0.5  # share of examples that name the encoder's classes
-    patience: int = 0  # epochs without a better dev figure before it stops; 0: never
-    dev_share: float = 0.1  # of the training examples, where the data have no dev split
     dev_most: int = 512  # dev examples that are measured after each epoch, drawn by the seed
     seed: int = 7
 
+    RENAMED: ClassVar[dict[str, str | tuple[str, ...]]] = {
+        "rate": "lr",
+        "llm_rate": "llm_lr",
+        "motion": ("losses.motion", "losses.walking"),
+        "naming": "losses.naming",
+        "slots": "losses.slots",
+        "llm": "losses.llm",
+        "choices": "losses.choices",
+    }
+    RETIRED: ClassVar[dict[str, Any]] = {
+        "warmup": 0.05,
+        "clip_norm": 1.0,
+        "sparse_epochs": 0,
+        "patience": 0,
+        "dev_share": 0.1,
+        "only": "",
+    }
+
     def __post_init__(self) -> None:
+        given = {n: w for n, w in self.losses.items() if w or n in LOSSES}
+        object.__setattr__(self, "losses", LOSSES | given)
         for name in ("epochs", "batch", "accumulate", "dev_most", "jitter"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
@@ -73,14 +86,15 @@ class Training:
             raise ConfigError(f"epoch_examples is {self.epoch_examples}; give 0 (all) or more")
         if not 0 <= self.silent_epochs <= self.epochs:
             raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
-        if not 0 <= self.sparse_epochs <= self.epochs:
-            raise ConfigError(f"sparse_epochs is {self.sparse_epochs}; give 0 to {self.epochs}")
         if not 0.0 <= self.balance <= 1.0:
             raise ConfigError(f"balance is {self.balance}; give 0 to 1")
-        if not 0.0 < self.dev_share < 1.0:
-            raise ConfigError(f"dev_share is {self.dev_share}; give a share between 0 and 1")
-        if not self.slots and not self.llm and not self.choices:
-            raise ConfigError("slots, llm and choices are 0; then there is nothing to learn from")
+        if not any(self.losses.values()):
+            raise ConfigError("losses: all weights are 0; then there is nothing to learn from")
+        if self.silent_epochs and not self.losses["slots"]:
+            raise ConfigError(
+                "losses: slots is 0, but silent_epochs learn the answer by it alone; give it a "
+                "weight, or no silent_epochs"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,9 +104,11 @@ class PaperSettings:
     epochs: int = 25
     batch: int = 2
     frames: int = 4  # its "window", as we read it
-    rate: float = 1.0e-4
+    lr: float = 1.0e-4
     betas: tuple[float, ...] = (0.9, 0.95)
     weight_decay: float = 0.05
+
+    RENAMED: ClassVar[dict[str, str]] = {"rate": "lr"}
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Made:
+class Provenance:
     """What a finished adapter was made from."""
 
     base: str  # fingerprint of the base weights
@@ -138,7 +154,7 @@ class Recipe:
     transfer: TransferConfig = field(default_factory=TransferConfig)
     training: Training = field(default_factory=Training)
     paper: PaperSettings = field(default_factory=PaperSettings)
-    made: Made | None = None
+    made: Provenance | None = None
 
     def __post_init__(self) -> None:
         for part in self.without:
@@ -146,13 +162,11 @@ class Recipe:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
         if self.frames < 0:
             raise ConfigError(f"frames is {self.frames}; give 0 (text alone) or more")
-        if self.training.sparse_epochs and self.frames % 2:
-            raise ConfigError(f"frames is {self.frames}; sparse_epochs wants an even number")
 
     @property
     def prior(self) -> float:
         """How much of the model's `choice_prior` counts: none where choices were learned."""
-        return 0.0 if self.training.choices else 1.0
+        return 0.0 if self.training.losses.get("choices") else 1.0
 
     @property
     def calibration(self) -> Calibration:

@@ -58,13 +58,10 @@ def draw_curves(log: Path, out: Path) -> Path:
 
 
 def _positions(lines: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
-    """Where each line stands on one axis for all phases, and where each phase starts."""
-    starts = [0]
-    at: list[int] = []
-    phase = lines[0].get("phase", 1) if lines else 1
+    """The step of each line, and that after which each phase starts."""
+    starts: dict[int, int] = {}
+    before = 0
     for line in lines:
-        if line.get("phase", 1) != phase:
-            phase = line["phase"]
-            starts.append(at[-1])
-        at.append(starts[-1] + line["step"])
-    return at, starts
+        starts.setdefault(line.get("phase", 1), before)
+        before = line["step"]
+    return [line["step"] for line in lines], list(starts.values())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,13 @@ from assistant.model.assistant import VideoAssistant
 from assistant.sources import Source
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
-from assistant.training.clips import ClipRef, ClipTable, clip_of
-from assistant.training.generated import is_generated, known_of
-from assistant.training.losses.motion import Moved
-from assistant.training.losses.naming import named_place
-from assistant.training.losses.walking import Walked
+from assistant.training.clips import ClipRef, clip_of
+from assistant.training.features import FeatureTable
+from assistant.training.losses.base import Loss
 from assistant.vqa.request import Request, compose
 
 __all__ = [
-    "Asked",
+    "DrawnExample",
     "Example",
     "draw",
     "drawn",
@@ -29,6 +27,8 @@ __all__ = [
     "split_items",
     "steps_per_epoch",
 ]
+
+DEV_SHARE = 0.1  # of the clips, where the data have no dev split
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,11 @@ class Example:
     answer: str
     choices: tuple[str, ...]
     type: str
-    known: Moved | Walked | None = None  # of generated clips
-    named: int | None = None  # of `assistant.training.losses.naming`
+    known: Mapping[str, Any] = field(default_factory=dict)  # by loss, what it wants to know of it
 
 
 @dataclass(frozen=True)
-class Asked:
+class DrawnExample:
     """An example with the texts that were drawn for it."""
 
     example: Example
@@ -57,17 +56,17 @@ def make_examples(
     items: Sequence[Item],
     prompt: TaskPrompt,
     model: VideoAssistant,
-    table: ClipTable | None,
+    table: FeatureTable | None,
     keys: dict[ClipRef, str],
     recipe: Recipe,
+    losses: Mapping[str, type[Loss]] | None = None,
 ) -> list[Example]:
-    """The examples of ``items``.
+    """The examples of ``items``, with what ``losses`` want to know of them.
 
     Raises:
         InputError: a question that is too long, or choices that cannot be.
     """
     made = []
-    told: dict[Path, dict[str, Moved | Walked]] = {}
     encoded = recipe.frames * recipe.training.jitter
     for item in items:
         ref = clip_of(item) if recipe.frames else None
@@ -88,14 +87,10 @@ def make_examples(
             )
             for sources in ((Source("attributes", text=seen),), ())
         )
-        known = None
-        if recipe.training.motion and item.video is not None and is_generated(item.video):
-            if item.video not in told:
-                told[item.video] = known_of(item.video, encoded)
-            known = told[item.video].get(item.question)
+        facts = {name: kind.known(item, encoded) for name, kind in (losses or {}).items()}
+        known = {name: fact for name, fact in facts.items() if fact is not None}
         choices = item.choices or ()
-        named = named_place(item.question, choices, item.answer)
-        made.append(Example(key, shown, bare, item.answer, choices, item.type, known, named))
+        made.append(Example(key, shown, bare, item.answer, choices, item.type, known))
     return made
 
 
@@ -110,7 +105,7 @@ def split_items(items: Sequence[Item], recipe: Recipe) -> tuple[list[Item], list
         return train, dev
     groups = sorted({_group(item) for item in train})
     rng = np.random.default_rng(recipe.training.seed)
-    count = max(1, round(len(groups) * recipe.training.dev_share))
+    count = max(1, round(len(groups) * DEV_SHARE))
     aside = {groups[place] for place in rng.permutation(len(groups))[:count]}
     if len(aside) == len(groups):
         return train, []
@@ -139,7 +134,7 @@ def steps_per_epoch(count: int, size: int, training: Training) -> int:
 
 def draw(
     examples: Sequence[Example], recipe: Recipe, size: int, epoch: int
-) -> Iterator[list[Asked]]:
+) -> Iterator[list[DrawnExample]]:
     """The batches of an epoch; they depend on nothing but these arguments."""
     seed = recipe.training.seed
     rng = np.random.default_rng((seed, epoch))
@@ -148,7 +143,7 @@ def draw(
     for start in range(0, len(order), size):
         batch = zip(order[start : start + size], shown[start : start + size], strict=True)
         yield [
-            Asked(examples[place], examples[place].shown if named else examples[place].bare)
+            DrawnExample(examples[place], examples[place].shown if named else examples[place].bare)
             for place, named in batch
         ]
 

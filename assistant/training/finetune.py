@@ -16,15 +16,16 @@ from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.tasks.prompts import TaskPrompt
-from assistant.tasks.recipes import Made, Recipe, load_recipe
+from assistant.tasks.recipes import Provenance, Recipe, load_recipe
 from assistant.tasks.store import StoredAdapter, install_adapter
 from assistant.training.calibration import fit
-from assistant.training.clips import ClipTable, clips_of
+from assistant.training.clips import clip_table, clips_of
 from assistant.training.curves import draw_curves
-from assistant.training.examples import Asked, Example, drawn, make_examples, split_items
+from assistant.training.examples import DrawnExample, drawn, make_examples, split_items
+from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
-from assistant.training.loop import CHECKPOINT, LOG, Finetuner
+from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 
 __all__ = ["Examples", "Finished", "ablated", "examples_from", "finetune", "generated_examples"]
 
@@ -67,7 +68,7 @@ class Finished:
     """What a run came to."""
 
     folder: Path  # the adapter
-    made: Made
+    made: Provenance
     parameters: int  # learned
     installed: StoredAdapter | None
 
@@ -114,39 +115,39 @@ def finetune(
         recipe = replace(recipe, frames=0, transfer=still)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
-    finetuner = prepare(recipe, prompt, model, train, dev, examples.digest, out)
-    keeper = _Keeper(finetuner, prompt)
+    run = prepare(recipe, prompt, model, train, dev, examples.digest, out)
+    keeper = _Keeper(run, prompt, out / ADAPTER)
+    loop = Loop(run, out, run.accelerator, keeper)
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
-        model.adapters.fill(finetuner.name, start, grow=True)
-    finetuner.keep_best = keeper  # type: ignore[method-assign]
+        model.adapters.fill(run.name, start, grow=True)
     if resume:
-        finetuner.load()
+        loop.load()
     else:
-        finetuner.save()
+        loop.save()
     try:
         with within_memory(LEARN_LESS):
-            finetuner.run()
-        installed = finish(finetuner, keeper, install)
-        finetuner.accelerator.wait_for_everyone()  # the adapter is whole
+            loop.run()
+        installed = finish(run, keeper, out, install)
+        run.accelerator.wait_for_everyone()  # the adapter is whole
     finally:
-        finetuner.end()
-    return Finished(keeper.folder, load_made(keeper.folder), finetuner.parameters, installed)
+        loop.end()
+    return Finished(keeper.folder, load_made(keeper.folder), run.parameters, installed)
 
 
-def finish(finetuner: Finetuner, keeper: _Keeper, install: bool) -> StoredAdapter | None:
+def finish(run: Finetuner, keeper: _Keeper, out: Path, install: bool) -> StoredAdapter | None:
     """Calibrate and describe the adapter that was kept; one of several processes writes."""
-    finetuner.accelerator.wait_for_everyone()  # the adapter is written
-    calibrate(finetuner, keeper.folder)  # all of them: an LLM may be spread over them
-    if not finetuner.accelerator.is_main_process:
+    run.accelerator.wait_for_everyone()  # the adapter is written
+    calibrate(run, keeper.folder)  # all of them: an LLM may be spread over them
+    if not run.accelerator.is_main_process:
         return None
-    draw_curves(finetuner.out / LOG, finetuner.out / CURVES)
-    draw_curves(finetuner.out / LOG, keeper.folder / CURVES)
-    recipe = replace(finetuner.recipe, made=load_made(keeper.folder))
-    (keeper.folder / CARD).write_text(card(recipe, keeper.prompt, finetuner))
+    draw_curves(out / LOG, out / CURVES)
+    draw_curves(out / LOG, keeper.folder / CURVES)
+    recipe = replace(run.recipe, made=load_made(keeper.folder))
+    (keeper.folder / CARD).write_text(card(recipe, keeper.prompt, run))
     if not install:
         return None
-    return install_adapter(keeper.folder, recipe.task, finetuner.model.name)
+    return install_adapter(keeper.folder, recipe.task, run.model.name)
 
 
 def prepare(
@@ -159,19 +160,22 @@ def prepare(
     out: Path,
 ) -> Finetuner:
     """Encode what was not encoded yet, and make the examples."""
+    losses = losses_of(recipe.training)
     dev = drawn(dev, recipe)
     keys = clips_of([*train, *dev]) if recipe.frames else {}
     encoded = recipe.frames * recipe.training.jitter
-    table = ClipTable.open(out / "features", model.encoder, keys, encoded) if keys else None
-    sets: list[list[Example]] = [
-        make_examples(items, prompt, model, table, keys, recipe) for items in (train, dev)
-    ]
-    return Finetuner(recipe, model, table, sets[0], sets[1], digest, out)
+    table = clip_table(out / "features", model.encoder, keys, encoded) if keys else None
+    learned, measured = (
+        make_examples(items, prompt, model, table, keys, recipe, losses) for items in (train, dev)
+    )
+    return Finetuner(recipe, model, table, learned, measured, digest, new_accelerator(out))
 
 
 def calibrate(run: Finetuner, folder: Path) -> None:
     """Fit how sure the adapter in ``folder`` is to the dev examples, and add that to its recipe."""
-    asked = [Asked(example, example.shown) for example in run.dev_set if len(example.choices) > 1]
+    asked = [
+        DrawnExample(example, example.shown) for example in run.dev_set if len(example.choices) > 1
+    ]
     if not asked:
         return
     recipe = load_recipe(folder)
@@ -208,22 +212,21 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
 class _Keeper:
     """Writes the best epoch's adapter; its recipe comes last, so that a folder is whole or none."""
 
-    def __init__(self, finetuner: Finetuner, prompt: TaskPrompt) -> None:
-        self.finetuner, self.prompt = finetuner, prompt
-        self.folder = finetuner.out / ADAPTER
+    def __init__(self, run: Finetuner, prompt: TaskPrompt, folder: Path) -> None:
+        self.run, self.prompt, self.folder = run, prompt, folder
         self.start = ""
 
-    def __call__(self, figures: dict[str, float]) -> None:
-        run = self.finetuner
+    def __call__(self, epoch: int, figures: dict[str, float]) -> None:
+        run = self.run
         if not run.accelerator.is_main_process:
             return
         run.model.adapters.save(run.name, self.folder)
         replace(self.prompt, name=run.recipe.task).save(self.folder)
-        made = Made(
+        made = Provenance(
             base=run.model.fingerprint,
             data=run.digest,
             examples=len(run.train_set),
-            epoch=run.progress.epoch + 1,
+            epoch=epoch + 1,
             start=self.start,
             figures={name: round(value, 4) for name, value in figures.items()},
             versions={name: version(name) for name in PACKAGES},
@@ -232,7 +235,7 @@ class _Keeper:
         replace(run.recipe, made=made).save(self.folder)
 
 
-def load_made(folder: Path) -> Made:
+def load_made(folder: Path) -> Provenance:
     """What the adapter in ``folder`` says it was made from."""
     made = load_recipe(folder).made
     assert made is not None

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,18 +16,11 @@ from tqdm import tqdm
 from assistant.data.items import Item
 from assistant.data.scenes.clips import ClipExample
 from assistant.data.scenes.dataset import CLIPS, SIZE, SPLITS
-from assistant.data.scenes.ego_questions import neighbors
-from assistant.data.scenes.furniture import SURFACES
-from assistant.data.scenes.questions import Question
 from assistant.data.scenes.render import render
-from assistant.data.scenes.walk import Walk
-from assistant.data.scenes.world import COLORS, SHAPES, SceneObject
 from assistant.errors import InputError
 from assistant.media.sampling import centres
-from assistant.training.losses.motion import Moved
-from assistant.training.losses.walking import BETWEEN, UNTOLD, Walked
 
-__all__ = ["KIND_OF_TASK", "draw_clip", "generated_items", "is_generated", "known_of"]
+__all__ = ["KIND_OF_TASK", "draw_clip", "generated_clip", "generated_items", "is_generated"]
 
 KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
 """What is generated to finetune a task on; for others there is nothing."""
@@ -36,7 +29,6 @@ KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
 # other kind generated/KIND/SEED/SPLIT/INDEX.
 ROOT = "generated"
 PLAIN = "clips"
-NEAR = 1.6  # world units from the middle of a surface that count as before it
 SHOWN_FROM = 200  # clips whose drawing is worth a progress bar
 
 
@@ -52,7 +44,7 @@ def generated_items(count: int, seed: int, split: str, kind: str = PLAIN) -> Ite
     few = count < SHOWN_FROM
     for index in tqdm(range(count), desc=f"{split} clips", unit="clip", disable=few):
         video = folder / str(seed) / split / str(index)
-        example = _example(video)
+        example = generated_clip(video)
         for number, asked in enumerate(example.questions):
             yield Item(
                 id=f"{split}-{index:06d}-{number}",
@@ -74,86 +66,14 @@ def is_generated(video: Path) -> bool:
 
 def draw_clip(video: Path, frames: int) -> np.ndarray:
     """Its frames ``(T, H, W, 3)`` uint8 RGB at the centres of T equal segments."""
-    clip = _example(video).clip
+    clip = generated_clip(video).clip
     times = centres(0.0, clip.seconds, frames)
     return np.stack([render(clip.at(time), SIZE) for time in times])
 
 
-def known_of(video: Path, frames: int) -> dict[str, Moved | Walked]:
-    """By question what is known of those frames of a generated clip."""
-    example = _example(video)
-    times = centres(0.0, example.clip.seconds, frames)
-    places = [[(float(x), float(y)) for x, y in example.clip.at(time).places] for time in times]
-    if isinstance(example.clip, Walk):
-        return _walked(example, times, places)
-    starts = [1.0] * len(example.clip.scene.objects)
-    for move in example.clip.moves:
-        starts[move.index] = move.start / example.clip.seconds
-    return {asked.question: Moved(places, asked.about, starts) for asked in example.questions}
-
-
-def _walked(
-    example: ClipExample[Walk],
-    times: Sequence[float],
-    places: Sequence[Sequence[tuple[float, float]]],
-) -> dict[str, Moved | Walked]:
-    walk = example.clip
-    things = range(len(walk.spots))
-    kinds = [list(SURFACES).index(surface.kind) for surface in walk.surfaces]
-    picks = [walk.pick_of(index) for index in things]
-    looks = [_looks_of(thing) for thing in walk.scene.objects]
-    beside = [neighbors(walk, index) for index in things]
-    handled = [pick.index for pick in walk.picks]
-    held = [
-        [pick is not None and pick.lift <= time <= pick.drop for pick in picks] for time in times
-    ]
-    before = []
-    for time in times:
-        x = walk.camera(time).position[0]
-        away, place = min(
-            (abs(surface.x - x), place) for place, surface in enumerate(walk.surfaces)
-        )
-        before.append(kinds[place] if away < NEAR else BETWEEN)
-    stood = [
-        (kinds[walk.spots[index].surface], kinds[walk.last_spot(index).surface]) for index in things
-    ]
-    lifted = [1.0 if pick is None else pick.lift / walk.seconds for pick in picks]
-    return {
-        asked.question: Walked(
-            places=places,
-            held=held,
-            looks=looks,
-            beside=beside,
-            handled=handled,
-            before=before,
-            stood=stood,
-            lifted=lifted,
-            about=asked.about,
-            right=asked.right,
-            answer=_answer_of(asked, walk),
-        )
-        for asked in example.questions
-    }
-
-
-def _answer_of(asked: Question, walk: Walk) -> tuple[int, int, int, int]:
-    """The place, number, color and shape that an answer says."""
-    places = [f"on the {kind}" for kind in SURFACES]
-    place = places.index(asked.answer) if asked.answer in places else UNTOLD
-    number = int(asked.answer) if asked.type == "count" else UNTOLD
-    color = shape = UNTOLD
-    if asked.type in ("beside", "picked"):
-        color, shape = _looks_of(walk.scene.objects[asked.right[0]])
-    return place, number, color, shape
-
-
-def _looks_of(thing: SceneObject) -> tuple[int, int]:
-    """Numbers of its color and shape."""
-    return list(COLORS).index(thing.color), SHAPES.index(thing.shape)
-
-
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB
-def _example(video: Path) -> ClipExample:
+def generated_clip(video: Path) -> ClipExample:
+    """The clip that a path stands for, with its questions."""
     *kind, seed, split, index = video.parts[1:]
     draw = CLIPS[kind[0] if kind else PLAIN]
     return draw(int(index), int(seed), SPLITS.index(split), split)

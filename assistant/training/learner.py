@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,9 @@ from torch import Tensor, nn
 from assistant.model.assistant import VideoAssistant
 from assistant.model.spatiotemporal import States
 from assistant.tasks.recipes import Recipe
-from assistant.training.clips import ClipTable
-from assistant.training.examples import Asked, Example
-from assistant.training.losses.motion import MotionSupervision, Moved
-from assistant.training.losses.naming import NamedChoice
-from assistant.training.losses.slots import WordSlots
-from assistant.training.losses.walking import Walked, WalkSupervision
+from assistant.training.examples import DrawnExample, Example
+from assistant.training.features import FeatureTable
+from assistant.training.losses.base import Loss, Seen
 from assistant.vqa.scoring import score_answers
 
 __all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
@@ -30,88 +27,66 @@ class Learner(nn.Module):
     """
 
     def __init__(
-        self, model: VideoAssistant, recipe: Recipe, table: ClipTable | None, name: str | None
+        self,
+        model: VideoAssistant,
+        recipe: Recipe,
+        table: FeatureTable | None,
+        name: str | None,
+        losses: Mapping[str, Loss] | None = None,
     ) -> None:
+        """``losses``: by the key that has their weight; none where nothing is learned."""
         super().__init__()
         self.model, self.recipe, self.table, self.name = model, recipe, table, name
-        self.slots: WordSlots | None = None
-        self.motion: MotionSupervision | None = None
-        self.walking: WalkSupervision | None = None
-        self.naming: NamedChoice | None = None
+        self.losses = dict(losses or {})
+        self.heads = nn.ModuleDict(self.losses)
         if name is not None:  # else what is learned in time were no part of this module:
             self.qformer = model.adapters.qformer  # several processes would not share its gradients
 
-    def forward(self, batch: Sequence[Asked], silent: bool, sparse: bool = False) -> Tensor:
-        """Mean loss; ``silent`` skips the LLM, ``sparse`` every second frame."""
+    def forward(self, batch: Sequence[DrawnExample], silent: bool) -> Tensor:
+        """Mean loss; ``silent`` skips the LLM."""
         total = torch.zeros((), device=self.model.qformer.queries.device)
         for part in by_clip(batch):
-            total = total + self._loss(part, silent, sparse) * (len(part) / len(batch))
+            total = total + self._loss(part, silent) * (len(part) / len(batch))
         return total
 
-    def _loss(self, part: Sequence[Asked], silent: bool, sparse: bool) -> Tensor:
-        training = self.recipe.training
-        chosen = self._drawn_frames(len(part), sparse)
+    def _loss(self, part: Sequence[DrawnExample], silent: bool) -> Tensor:
+        chosen = self._drawn_frames(len(part))
         states, visual = self._seen(part, chosen)
-        loss = visual.new_zeros((), dtype=torch.float32)
-        if training.motion:
-            loss = loss + training.motion * self._dense(states, part, chosen.tolist())
-        if self.naming is not None:
-            places = [asked.example.named for asked in part]
-            compared = states.steps[max(0, len(states.steps) - 2)]
-            loss = loss + training.naming * self.naming(compared, places)
-        answers = [asked.example.answer for asked in part]
-        if self.slots is not None and (training.slots or silent):
-            bags: list[tuple[str, ...]] = [()] * len(part)
-            loss = loss + (training.slots or 1.0) * self.slots(visual, answers, bags)
-        if not silent:
-            llm = self.model.llm
-            prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
-            told = [self._right_first(asked.example) for asked in part]
-            ids = [[llm.answer_ids(answer) for answer in some] for some in told]
-            losses = llm.answer_losses(visual, prompts, ids)
-            loss = loss + training.llm * torch.stack([some[0] for some in losses]).mean()
-            if training.choices:
-                shares = torch.stack([(-some).log_softmax(0)[0] for some in losses])
-                loss = loss - training.choices * shares.mean()
-        return loss
+        losses = {n: one for n, one in self.losses.items() if not (silent and one.through_llm)}
+        told: list[Tensor] = []
+        if any(one.through_llm for one in losses.values()):
+            told = self._told(part, visual, any(one.offers for one in losses.values()))
+        seen = Seen(states, visual, chosen.tolist(), told)
+        total = visual.new_zeros((), dtype=torch.float32)
+        for name, one in losses.items():
+            known = [drawn.example.known.get(name) for drawn in part]
+            total = total + self.recipe.training.losses[name] * one(seen, known)
+        return total
 
-    def _dense(
-        self, states: States, part: Sequence[Asked], chosen: Sequence[Sequence[int]]
-    ) -> Tensor:
-        """What is known of generated clips, of the ``chosen`` frames."""
-        loss = states.pooled.new_zeros((), dtype=torch.float32)
-        known = [asked.example.known for asked in part]
-        moved = {row: k.at(chosen[row]) for row, k in enumerate(known) if isinstance(k, Moved)}
-        walked = {row: k.at(chosen[row]) for row, k in enumerate(known) if isinstance(k, Walked)}
-        if self.motion is not None and moved:
-            rows = list(moved)
-            told = self.motion(states.framed[rows], states.steps[0][rows], list(moved.values()))
-            loss = loss + told
-        if self.walking is not None and walked:
-            loss = loss + self.walking(states, list(walked), list(walked.values()))
-        return loss
+    def _told(self, part: Sequence[DrawnExample], visual: Tensor, offered: bool) -> list[Tensor]:
+        """Per example the LLM's loss of the answer and, where they are ``offered``, of the other
+        choices."""
+        llm = self.model.llm
+        prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
+        told = [right_first(drawn.example, offered) for drawn in part]
+        return llm.answer_losses(
+            visual, prompts, [[llm.answer_ids(answer) for answer in some] for some in told]
+        )
 
-    def _right_first(self, example: Example) -> list[str]:
-        """The answer and, where they count, the other choices."""
-        others = example.choices if self.recipe.training.choices else ()
-        return [example.answer, *(choice for choice in others if choice != example.answer)]
-
-    def visual(self, part: Sequence[Asked], *, blind: bool = False) -> Tensor:
+    def visual(self, part: Sequence[DrawnExample], *, blind: bool = False) -> Tensor:
         """Visual tokens of examples that all have a clip, or all have none."""
         return self._seen(part, self._drawn_frames(len(part)), blind=blind)[-1]
 
-    def _drawn_frames(self, count: int, sparse: bool = False) -> Tensor:
+    def _drawn_frames(self, count: int) -> Tensor:
         """Places ``(count, T)`` among the encoded frames: one of each ``jitter`` that follow each
-        other, drawn in training and the middle one else; ``sparse``: of each twice as many."""
+        other, drawn in training and the middle one else."""
         frames, jitter = self.recipe.frames, self.recipe.training.jitter
-        if sparse:
-            frames, jitter = frames // 2, 2 * jitter
         middle = torch.full((count, frames), jitter // 2)
         within = torch.randint(jitter, (count, frames)) if self.training else middle
         return torch.arange(frames) * jitter + within
 
     def _seen(
-        self, part: Sequence[Asked], chosen: Tensor, *, blind: bool = False
+        self, part: Sequence[DrawnExample], chosen: Tensor, *, blind: bool = False
     ) -> tuple[States, Tensor]:
         """Queries on their way, and visual tokens ``(B, L, W)``.
 
@@ -138,7 +113,7 @@ class Learner(nn.Module):
         return self.table.patches(keys, chosen)
 
     @torch.no_grad()
-    def free_answers(self, part: Sequence[Asked], max_new_tokens: int) -> list[str]:
+    def free_answers(self, part: Sequence[DrawnExample], max_new_tokens: int) -> list[str]:
         """As the model decodes them; the examples all have a clip, or all have none."""
         llm = self.model.llm
         prompts = [llm.prompt_ids(a.request.prompt, a.request.history) for a in part]
@@ -146,18 +121,23 @@ class Learner(nn.Module):
 
     @torch.no_grad()
     def choices_told(
-        self, part: Sequence[Asked], silent: bool, *, blind: bool = False
+        self, part: Sequence[DrawnExample], silent: bool, *, blind: bool = False
     ) -> list[int]:
         """Per example the place of the choice that is taken; ``blind``: without the clip."""
-        if silent and self.slots is not None and part:
+        if silent and part:
+            visual = self.visual(part, blind=blind)
             choices = [asked.example.choices for asked in part]
-            return self.slots.choose(self.visual(part, blind=blind), choices)
+            told = (one.choose(visual, choices) for one in self.losses.values())
+            if found := next(filter(None, told), None):
+                return found
         scores = self.choice_scores(part, blind=blind)
         return [max(range(len(some)), key=some.__getitem__) for some in scores]
 
     @torch.no_grad()
-    def choice_scores(self, part: Sequence[Asked], *, blind: bool = False) -> list[list[float]]:
-        """Per example the log-score of each choice, as `assistant.vqa.scoring` has it.
+    def choice_scores(
+        self, part: Sequence[DrawnExample], *, blind: bool = False
+    ) -> list[list[float]]:
+        """Per example the log-score of each choice, as `assistant.vqa.answer.Answer` has it.
 
         ``blind``: without the clip. The examples all have a clip, or all have none.
         """
@@ -174,9 +154,15 @@ class Learner(nn.Module):
         return [some.without_prior(share) for some in scored]
 
 
+def right_first(example: Example, offered: bool) -> list[str]:
+    """The answer and, where they are ``offered``, the other choices."""
+    others = example.choices if offered else ()
+    return [example.answer, *(choice for choice in others if choice != example.answer)]
+
+
 @torch.no_grad()
 def accuracies(
-    learner: Learner, asked: Sequence[Asked], size: int, silent: bool = False
+    learner: Learner, asked: Sequence[DrawnExample], size: int, silent: bool = False
 ) -> dict[str, float]:
     """Share of right choices, "accuracy" overall and "accuracy: TYPE" of each type.
 
@@ -196,7 +182,7 @@ def accuracies(
     return {CHOSEN: sum(every) / len(every)} | by_type
 
 
-def by_clip(batch: Sequence[Asked]) -> Iterator[list[Asked]]:
+def by_clip(batch: Sequence[DrawnExample]) -> Iterator[list[DrawnExample]]:
     """Those with a clip, then those without: a forward pass has one kind."""
     for has_clip in (True, False):
         part = [asked for asked in batch if (asked.example.clip is not None) is has_clip]

@@ -1,1 +1,19 @@
-"""What is learned beside the LLM's own loss; a file each."""
+"""What is learned; a file each. ``LOSSES`` are those of finetuning, by their key in a recipe."""
+
+from assistant.training.losses.answer import AnswerLoss, ChoiceLoss
+from assistant.training.losses.base import Loss
+from assistant.training.losses.motion import MotionSupervision
+from assistant.training.losses.naming import NamedChoice
+from assistant.training.losses.slots import SpelledAnswer
+from assistant.training.losses.walking import WalkSupervision
+
+__all__ = ["LOSSES"]
+
+LOSSES: dict[str, type[Loss]] = {
+    "motion": MotionSupervision,
+    "walking": WalkSupervision,
+    "naming": NamedChoice,
+    "slots": SpelledAnswer,
+    "llm": AnswerLoss,
+    "choices": ChoiceLoss,
+}

@@ -10,16 +10,23 @@ Linear heads, used in training only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assistant.data.items import Item
+from assistant.data.scenes.walk import Walk
+from assistant.media.sampling import centres
+from assistant.training.generated import generated_clip, is_generated
+from assistant.training.losses.base import Loss, Seen, Setting
 from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
 
-__all__ = ["MotionSupervision", "Moved"]
+__all__ = ["MotionSupervision", "Moved", "moved_of"]
 
 PHRASES = 2  # of a question, at most, whose objects are asked for
 
@@ -42,8 +49,25 @@ class Moved:
         return to_x - x, to_y - y
 
 
-class MotionSupervision(nn.Module):
-    """Scalar loss of the last layer's queries."""
+@lru_cache(maxsize=16)  # a clip's questions come one after the other
+def moved_of(video: Path, frames: int) -> Mapping[str, Moved]:
+    """By question what is known of so many frames of a generated clip; nothing of a walk."""
+    example = generated_clip(video)
+    clip = example.clip
+    if isinstance(clip, Walk):
+        return {}
+    places = [
+        [(float(x), float(y)) for x, y in clip.at(time).places]
+        for time in centres(0.0, clip.seconds, frames)
+    ]
+    starts = [1.0] * len(clip.scene.objects)
+    for move in clip.moves:
+        starts[move.index] = move.start / clip.seconds
+    return {asked.question: Moved(places, asked.about, starts) for asked in example.questions}
+
+
+class MotionSupervision(Loss):
+    """Loss of the last layer's queries."""
 
     def __init__(self, queries: int, width: int) -> None:
         super().__init__()
@@ -52,12 +76,24 @@ class MotionSupervision(nn.Module):
         self.cells = nn.Linear(width, 2)  # moves, is asked about
         self.named = nn.Linear(width, 3 * PHRASES)  # across, down, start
 
-    def forward(self, states: Tensor, pooled: Tensor, known: Sequence[Moved]) -> Tensor:
-        """
-        Args:
-            states: ``(B, T, L, D)``. pooled: ``(B, L, D)``. known: one per row.
-        """
-        return self._of_cells(states, known) + self._of_named(pooled, known)
+    @classmethod
+    def build(cls, setting: Setting) -> MotionSupervision:
+        shape = setting.model.qformer.config
+        return cls(shape.queries, shape.width)
+
+    @classmethod
+    def known(cls, item: Item, frames: int) -> Moved | None:
+        if item.video is None or not is_generated(item.video):
+            return None
+        return moved_of(item.video, frames).get(item.question)
+
+    def forward(self, seen: Seen, known: Sequence[Moved | None]) -> Tensor:
+        told = {row: m.at(seen.frames[row]) for row, m in enumerate(known) if m is not None}
+        if not told:
+            return seen.states.pooled.new_zeros((), dtype=torch.float32)
+        rows, moved = list(told), list(told.values())
+        framed, pooled = seen.states.framed[rows], seen.states.steps[0][rows]
+        return self._of_cells(framed, moved) + self._of_named(pooled, moved)
 
     def _of_cells(self, states: Tensor, known: Sequence[Moved]) -> Tensor:
         where: list[tuple[int, int, int]] = []

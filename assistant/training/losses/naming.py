@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assistant.data.items import Item
+from assistant.training.losses.base import Loss, Seen, Setting
+
 __all__ = ["NamedChoice", "named_place"]
 
 
@@ -30,18 +33,27 @@ def named_place(question: str, choices: Sequence[str], answer: str) -> int | Non
     return sorted(places, key=places.__getitem__).index(answer)
 
 
-class NamedChoice(nn.Module):
-    """Scalar loss of the query that begins the answer."""
+class NamedChoice(Loss):
+    """Loss of the query that begins the answer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.second = nn.Linear(width, 1)
 
-    def forward(self, states: Tensor, places: Sequence[int | None]) -> Tensor:
-        """``(B, L, D)``; one of :func:`named_place` per row."""
-        rows = [row for row, place in enumerate(places) if place is not None]
+    @classmethod
+    def build(cls, setting: Setting) -> NamedChoice:
+        return cls(setting.model.qformer.config.width)
+
+    @classmethod
+    def known(cls, item: Item, frames: int) -> int | None:
+        return named_place(item.question, item.choices or (), item.answer)
+
+    def forward(self, seen: Seen, known: Sequence[int | None]) -> Tensor:
+        steps = seen.states.steps
+        compared = steps[max(0, len(steps) - 2)]  # (B, L, D), before the last rereading
+        rows = [row for row, place in enumerate(known) if place is not None]
         if not rows:
-            return states.new_zeros((), dtype=torch.float32)
-        told = self.second(states[rows, 0].float())[:, 0]
-        wanted = torch.tensor([place for place in places if place is not None]).to(told)
+            return compared.new_zeros((), dtype=torch.float32)
+        told = self.second(compared[rows, 0].float())[:, 0]
+        wanted = torch.tensor([place for place in known if place is not None]).to(told)
         return F.binary_cross_entropy_with_logits(told, wanted)

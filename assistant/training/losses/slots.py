@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assistant.data.items import Item
 from assistant.model.llm import LanguageModel
+from assistant.training.losses.base import Loss, Seen, Setting
 
-__all__ = ["WordSlots"]
+__all__ = ["SpelledAnswer", "WordSlots"]
 
 BAG = 12  # words of the picture at most
 SCALE = 20.0  # of the cosine, before the softmax
@@ -138,6 +140,30 @@ class WordSlots(nn.Module):
         free = _log_probabilities(unit[filled], self.word_table)  # (F, N, V'')
         said = free[rows, :, places]
         return -said.logsumexp(-1).mean()
+
+
+class SpelledAnswer(Loss):
+    """The answer in the visual tokens themselves."""
+
+    def __init__(self, words: WordSlots) -> None:
+        super().__init__()
+        self.words = words
+
+    @classmethod
+    def build(cls, setting: Setting) -> SpelledAnswer:
+        repeated = setting.training.repeated
+        return cls(WordSlots(setting.model.llm, setting.texts, (), repeated=repeated))
+
+    @classmethod
+    def known(cls, item: Item, frames: int) -> str:
+        return item.answer
+
+    def forward(self, seen: Seen, known: Sequence[str]) -> Tensor:
+        bags: list[tuple[str, ...]] = [()] * len(known)
+        return self.words(seen.visual, known, bags)
+
+    def choose(self, visual: Tensor, choices: Sequence[Sequence[str]]) -> list[int]:
+        return self.words.choose(visual, choices)
 
 
 def _log_probabilities(unit: Tensor, table: Tensor) -> Tensor:

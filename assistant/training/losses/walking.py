@@ -16,59 +16,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from assistant.data.items import Item
 from assistant.data.scenes.world import COLORS, SHAPES
-from assistant.model.spatiotemporal import States
+from assistant.training.generated import is_generated
+from assistant.training.losses.base import Loss, Seen, Setting
 from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
+from assistant.training.losses.walked import KINDS, SIDES, UNTOLD, Walked, walked_of
 
-__all__ = ["BETWEEN", "KINDS", "SIDES", "UNTOLD", "WalkSupervision", "Walked"]
+__all__ = ["WalkSupervision"]
 
-KINDS = 4  # of surfaces
-BETWEEN = KINDS  # the place of a frame that was taken on the way
 PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
 NUMBERS = 5  # of counts: 0 to 4
 LOOKS = (len(COLORS), len(SHAPES))
-SIDES = 2  # left and right
 CELL = (3, *LOOKS * (1 + SIDES))  # asked, held, right; its looks; those of what is beside it
 NOW = (KINDS + 1, 2 * PHRASES, *LOOKS)  # surface; in view, held; looks of what is held
 ENDS = 2  # what was picked up first, and last
 ANSWERS = (KINDS, NUMBERS, *LOOKS)  # classes of each part of an answer
 ANSWER_WEIGHT, LOOKS_WEIGHT = 3.0, 0.5
-UNTOLD = -1
 
 
-@dataclass(frozen=True)
-class Walked:
-    """What is known about one question on one walk of T frames and M objects."""
-
-    places: Sequence[Sequence[tuple[float, float]]]  # T x M, x and y as shares of the picture
-    held: Sequence[Sequence[bool]]  # T x M, in the hand
-    looks: Sequence[tuple[int, int]]  # M, numbers of color and shape
-    beside: Sequence[Sequence[int | None]]  # M x SIDES, what is left and right of each
-    handled: Sequence[int]  # objects in the order in which they are picked up
-    before: Sequence[int]  # T, kind of surface before the camera, or BETWEEN
-    stood: Sequence[tuple[int, int]]  # M, kind of surface at first and in the end
-    lifted: Sequence[float]  # M, share of the walk after which each is picked up; 1: it never is
-    about: Sequence[Sequence[int]]  # objects that each phrase of the question names
-    right: Sequence[int]  # objects that the answer names
-    answer: Sequence[int]  # of ANSWERS, each the number of its class, or UNTOLD
-
-    def at(self, frames: Sequence[int]) -> Walked:
-        """What is known of those frames alone."""
-        places = [self.places[frame] for frame in frames]
-        held = [self.held[frame] for frame in frames]
-        before = [self.before[frame] for frame in frames]
-        return replace(self, places=places, held=held, before=before)
-
-
-class WalkSupervision(nn.Module):
-    """Scalar loss of the queries."""
+class WalkSupervision(Loss):
+    """Loss of the queries."""
 
     def __init__(self, queries: int, width: int) -> None:
         super().__init__()
@@ -82,14 +56,29 @@ class WalkSupervision(nn.Module):
         self.handled = nn.Linear(width, ENDS * sum(LOOKS))
         self.answer = nn.Linear(width, sum(ANSWERS))
 
-    def forward(self, states: States, rows: Sequence[int], known: Sequence[Walked]) -> Tensor:
-        """``known``: one for each of the ``rows`` of ``states``."""
-        loss = self._of_clip(states.steps[0][rows, 0].float(), known)
+    @classmethod
+    def build(cls, setting: Setting) -> WalkSupervision:
+        shape = setting.model.qformer.config
+        return cls(shape.queries, shape.width)
+
+    @classmethod
+    def known(cls, item: Item, frames: int) -> Walked | None:
+        if item.video is None or not is_generated(item.video):
+            return None
+        return walked_of(item.video, frames).get(item.question)
+
+    def forward(self, seen: Seen, known: Sequence[Walked | None]) -> Tensor:
+        told = {row: w.at(seen.frames[row]) for row, w in enumerate(known) if w is not None}
+        states = seen.states
+        if not told:
+            return states.pooled.new_zeros((), dtype=torch.float32)
+        rows, walked = list(told), list(told.values())
+        loss = self._of_clip(states.steps[0][rows, 0].float(), walked)
         compared = states.steps[max(0, len(states.steps) - 2)]
-        loss = loss + ANSWER_WEIGHT * self._of_answer(compared[rows, 0].float(), known)
+        loss = loss + ANSWER_WEIGHT * self._of_answer(compared[rows, 0].float(), walked)
         layers = [framed[rows].float() for framed in states.layers[-LAYERS:]]
         for framed, cells, now in zip(layers, self.cells, self.now, strict=True):
-            loss = loss + self._of_cells(cells, framed, known) + self._of_now(now, framed, known)
+            loss = loss + self._of_cells(cells, framed, walked) + self._of_now(now, framed, walked)
         return loss
 
     def _of_cells(self, head: nn.Module, framed: Tensor, known: Sequence[Walked]) -> Tensor:

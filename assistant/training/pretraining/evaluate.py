@@ -27,8 +27,10 @@ from assistant.evaluation.metrics import (
     wilson_interval,
 )
 from assistant.model.assistant import VideoAssistant
+from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
-from assistant.training.pretraining.features import FeatureTable, Photos
+from assistant.training.pretraining.examples import PretrainExample, photo_samples, scene_samples
+from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.report import (
     NAME,
     CaptionRow,
@@ -37,7 +39,6 @@ from assistant.training.pretraining.report import (
     Report,
     ThingRow,
 )
-from assistant.training.pretraining.samples import Sample, photo_samples, scene_samples
 from assistant.vqa.scoring import without_prior
 
 __all__ = ["evaluate_base"]
@@ -67,13 +68,9 @@ def evaluate_base(
     """
     source = Photos(folder)
     names = source.splits[split]
-    table = FeatureTable.open(
-        work / f"photos-{split}.npy", model.encoder, source.pictures(names), len(names), "photos"
-    )
+    table = photo_table(work, model.encoder, source, names)
     kinds = photo_samples(source, split, [DESCRIBE], seed, work / f"photos-{split}-{seed}.jsonl")
-    scene_table, scene_set, _ = scene_samples(
-        work / f"scenes-{split}-{seed}.npy", model.encoder, scenes, seed, split
-    )
+    scene_table, scene_set, _ = scene_samples(work, model.encoder, scenes, seed, split)
     names = names[:photos]
     near = nearest_captions(model, source, table, names, work)
     references = [list(source.captions[name]) for name in names]
@@ -104,10 +101,10 @@ def evaluate_base(
 
 
 def show_attributes(
-    model: VideoAssistant, table: FeatureTable, samples: Sequence[Sample]
-) -> list[Sample]:
+    model: VideoAssistant, table: FeatureTable, samples: Sequence[PretrainExample]
+) -> list[PretrainExample]:
     """The samples with their pictures' attributes for both models, as in chat."""
-    texts = {s.picture: table.attributes(s.picture, model.encoder) for s in samples}
+    texts = {s.picture: table.attributes(s.picture) for s in samples}
     return [replace(s, fused=texts[s.picture], seen=texts[s.picture]) for s in samples]
 
 
@@ -115,7 +112,7 @@ def ask_each(
     model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
 ) -> dict[str, list[str]]:
     """The answer about every photo, and the one without any photo."""
-    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    plain = [PretrainExample(picture=name, question=question, answer="", type="") for name in names]
     told = free_answers(model, table, show_attributes(model, table, plain), question)
     blind = free_answers(model, None, plain[:1], f"{question} (blind)")
     return {OURS: told, "same LLM, no picture": blind * len(names)}
@@ -125,7 +122,7 @@ def ask_bare(
     model: VideoAssistant, table: FeatureTable, names: Sequence[str], question: str
 ) -> list[str]:
     """The answer about every photo without attributes."""
-    plain = [Sample(picture=name, question=question, answer="", type="") for name in names]
+    plain = [PretrainExample(picture=name, question=question, answer="", type="") for name in names]
     return free_answers(model, table, plain, f"{question} (no attributes)")
 
 
@@ -168,25 +165,23 @@ def nearest_captions(
 ) -> list[str]:
     """The first caption of the training photo whose mean patch is nearest by cosine."""
     train = source.splits["train"]
-    known = FeatureTable.open(
-        work / "photos-train.npy",
-        model.encoder,
-        source.pictures(train),
-        len(train),
-        "training photos",
-    )
+    known = photo_table(work, model.encoder, source, train)
     keys = _unit_means(known, train)
     nearest = (_unit_means(table, names) @ keys.T).argmax(1)
     return [source.captions[train[index]][0] for index in nearest.tolist()]
 
 
 def _unit_means(table: FeatureTable, names: Sequence[str]) -> Tensor:
-    rows = [torch.tensor(table.array[table.rows[name]]).float().mean(0) for name in names]
+    rows = [table.stills([name])[0, 0].float().mean(0) for name in names]
     return torch.nn.functional.normalize(torch.stack(rows), dim=-1)
 
 
 def question_rows(
-    model: VideoAssistant, table: FeatureTable, samples: Sequence[Sample], per_type: int, seed: int
+    model: VideoAssistant,
+    table: FeatureTable,
+    samples: Sequence[PretrainExample],
+    per_type: int,
+    seed: int,
 ) -> Iterator[QuestionRow]:
     """One row per type, over at most ``per_type`` questions drawn by ``seed``."""
     rng = np.random.default_rng(seed)
@@ -198,7 +193,7 @@ def question_rows(
 
 
 def question_row(
-    model: VideoAssistant, table: FeatureTable, kind: str, samples: Sequence[Sample]
+    model: VideoAssistant, table: FeatureTable, kind: str, samples: Sequence[PretrainExample]
 ) -> QuestionRow:
     """Score one type of question by choices and by free text, with and without the picture."""
     truth = [s.answer for s in samples]
@@ -237,7 +232,7 @@ def question_row(
 
 @torch.inference_mode()
 def choice_scores(
-    model: VideoAssistant, table: FeatureTable | None, samples: Sequence[Sample], what: str
+    model: VideoAssistant, table: FeatureTable | None, samples: Sequence[PretrainExample], what: str
 ) -> list[list[float]]:
     """Mean log-probability per token of each choice; no table asks without the picture."""
     scores: list[list[float]] = []
@@ -254,16 +249,18 @@ def choice_scores(
     return scores
 
 
-def _visual(model: VideoAssistant, table: FeatureTable | None, batch: Sequence[Sample]) -> Tensor:
+def _visual(
+    model: VideoAssistant, table: FeatureTable | None, batch: Sequence[PretrainExample]
+) -> Tensor:
     if table is None:
         return model.visual_tokens(None, [s.blind().qformer_text for s in batch])
     return model.visual_tokens(
-        table.patches([s.picture for s in batch]), [s.qformer_text for s in batch]
+        table.stills([s.picture for s in batch]), [s.qformer_text for s in batch]
     )
 
 
 def free_answers(
-    model: VideoAssistant, table: FeatureTable | None, samples: Sequence[Sample], what: str
+    model: VideoAssistant, table: FeatureTable | None, samples: Sequence[PretrainExample], what: str
 ) -> list[str]:
     """Answers as the model decodes them."""
     told: list[str] = []
@@ -274,7 +271,7 @@ def free_answers(
 
 @torch.inference_mode()
 def _complete(
-    model: VideoAssistant, table: FeatureTable | None, batch: Sequence[Sample]
+    model: VideoAssistant, table: FeatureTable | None, batch: Sequence[PretrainExample]
 ) -> list[str]:
     asked = batch if table is not None else [s.blind() for s in batch]
     prompts = [model.llm.prompt_ids(s.prompt) for s in asked]
@@ -283,7 +280,9 @@ def _complete(
     )
 
 
-def _batches(samples: Sequence[Sample], size: int, what: str) -> Iterator[Sequence[Sample]]:
+def _batches(
+    samples: Sequence[PretrainExample], size: int, what: str
+) -> Iterator[Sequence[PretrainExample]]:
     starts = range(0, len(samples), size)
     for start in tqdm(starts, desc=what, unit="batch", leave=False):
         yield samples[start : start + size]

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from assistant.sources.seen import sure_names
-from assistant.training.pretraining.samples import Sample, begun_with
+from assistant.training.pretraining.examples import PretrainExample, begun_with
 
 __all__ = ["renamed"]
 
@@ -26,8 +26,8 @@ DOG = re.compile(
 
 
 def renamed(
-    sample: Sample, seen: str, names: Sequence[str], rng: np.random.Generator
-) -> tuple[Sample, str]:
+    sample: PretrainExample, seen: str, names: Sequence[str], rng: np.random.Generator
+) -> tuple[PretrainExample, str]:
     """The sample with one more thing in it, and the attributes that are sure of that thing.
 
     A list begins with any class. In a caption an animal takes the place of the dog; a caption

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,20 +22,22 @@ from assistant.model.loading import (
     save_trained,
 )
 from assistant.training.curves import draw_curves
+from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.config import PretrainConfig
-from assistant.training.pretraining.features import FeatureTable, Photos, photo_views
-from assistant.training.pretraining.samples import (
-    Sample,
+from assistant.training.pretraining.examples import (
+    PretrainExample,
     match_samples,
     photo_samples,
     scene_samples,
 )
-from assistant.training.pretraining.trainer import CHECKPOINT, LOG, Data, Trainer
+from assistant.training.pretraining.photos import Photos, photo_table
+from assistant.training.pretraining.trainer import Data, Pretrainer
 from assistant.training.pretraining.words import WordTruths
 
 __all__ = ["run"]
 
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
+SCENE_ROUNDS = 3  # of questions about each scene
 REASONING = ("count", "existence", "position", "relation")  # types of questions about scenes
 
 
@@ -71,11 +72,14 @@ def run(
     if start is not None:
         load_trained(model.qformer, start / BASE_WEIGHTS)
     data = prepare(config, model, photos, out)
-    trainer = Trainer(config, model, data, out)
-    trainer.phase = phase - 1
+    accelerator = new_accelerator(out)
+    trainer = Pretrainer(config, model, data, accelerator)
+    loop = Loop(trainer, out, accelerator)
+    loop.progress.phase = phase - 1
     if checkpoint.exists():
-        trainer.load(checkpoint)
-    trainer.run()
+        loop.load()
+    loop.run()
+    loop.end()
     base = out / "base"
     base.mkdir(exist_ok=True)
     save_trained(trainer.averages, base / BASE_WEIGHTS)
@@ -99,33 +103,22 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     train, dev = photos.splits["train"], photos.splits["dev"]
     seed = config.seed
 
-    def pictures() -> Iterator[tuple[str, np.ndarray]]:
-        yield from photo_views(photos.pictures(train), seed)
-        yield from photos.pictures(dev)
+    photo_features = photo_table(features, model.encoder, photos, dev, viewed=train, seed=seed)
 
-    photo_table = FeatureTable.open(
-        features / "photos.npy", model.encoder, pictures(), 4 * len(train) + len(dev), "photos"
-    )
-
-    def asked(split: str) -> dict[str, list[Sample]]:
+    def asked(split: str) -> dict[str, list[PretrainExample]]:
         return photo_samples(
             photos, split, config.prompts, seed, features / f"photos-{split}.jsonl"
         )
 
     scenes, scene_train, objects = scene_samples(
-        features / "scenes-train.npy",
-        model.encoder,
-        config.scenes,
-        seed,
-        "train",
-        config.scene_rounds,
+        features, model.encoder, config.scenes, seed, "train", SCENE_ROUNDS
     )
     scenes_dev, scene_dev, dev_objects = scene_samples(
-        features / "scenes-dev.npy", model.encoder, config.dev_scenes, seed, "dev"
+        features, model.encoder, config.dev_scenes, seed, "dev"
     )
     objects = {**objects, **dev_objects}
     return Data(
-        tables=(photo_table, scenes, scenes_dev),
+        tables=(photo_features, scenes, scenes_dev),
         train={
             **asked("train"),
             **by_reasoning(scene_train),
@@ -137,7 +130,7 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
             "match": match_samples(photos, "dev", seed),
         },
         objects=objects,
-        encoder=model.encoder,
+        names=tuple(model.encoder.names),
         truths=WordTruths(
             model.qformer_tokenizer,
             {**photos.captions_of("train"), **photos.captions_of("dev")},
@@ -146,6 +139,6 @@ def prepare(config: PretrainConfig, model: VideoAssistant, folder: Path, out: Pa
     )
 
 
-def by_reasoning(scenes: list[Sample]) -> dict[str, list[Sample]]:
+def by_reasoning(scenes: list[PretrainExample]) -> dict[str, list[PretrainExample]]:
     """All samples of scenes, and once more those whose answer is not read off one object."""
     return {"scene": scenes, "reasoning": [s for s in scenes if s.type in REASONING]}

@@ -11,9 +11,9 @@ import numpy as np
 
 from assistant.sources.seen import sure_names
 from assistant.training.pretraining.captions import flip_safe
-from assistant.training.pretraining.features import view_name
+from assistant.training.pretraining.examples import PretrainExample, begun_with
 from assistant.training.pretraining.names import renamed
-from assistant.training.pretraining.samples import Sample, begun_with
+from assistant.training.pretraining.photos import view_name
 
 __all__ = ["Sampler"]
 
@@ -26,7 +26,7 @@ class Sampler:
 
     def __init__(
         self,
-        kinds: Mapping[str, Sequence[Sample]],
+        kinds: Mapping[str, Sequence[PretrainExample]],
         mix: Mapping[str, float],
         seed: int,
         *,
@@ -46,15 +46,15 @@ class Sampler:
                 reads with a name drawn from them (``pretraining_names``).
             views: show mirrored and cropped photos too.
         """
-        self.pools: dict[str, list[list[Sample]]] = {}
+        self.pools: dict[str, list[list[PretrainExample]]] = {}
         self.shares: dict[str, np.ndarray] = {}
-        self.by_picture: dict[str, list[Sample]] = defaultdict(list)
+        self.by_picture: dict[str, list[PretrainExample]] = defaultdict(list)
         asked = [samples for kind, samples in kinds.items() if kind != "match"]
         once = {id(sample): sample for samples in asked for sample in samples}
         for sample in once.values():
             self.by_picture[sample.picture].append(sample)
         for kind, samples in kinds.items():
-            by_type: dict[str, list[Sample]] = {}
+            by_type: dict[str, list[PretrainExample]] = {}
             for sample in samples:
                 by_type.setdefault(sample.type, []).append(sample)
             self.pools[kind] = list(by_type.values())
@@ -68,13 +68,13 @@ class Sampler:
         self.weights = weights / weights.sum()
         self.seed = seed
 
-    def batch(self, step: int, size: int) -> list[Sample]:
+    def batch(self, step: int, size: int) -> list[PretrainExample]:
         """``size`` samples; a type's share of its kind goes with the root of its size."""
         rng = np.random.default_rng((self.seed, step))
         picked = rng.choice(len(self.kinds), size=size, p=self.weights)
         return [self._one(self.kinds[kind], rng) for kind in picked]
 
-    def _one(self, kind: str, rng: np.random.Generator) -> Sample:
+    def _one(self, kind: str, rng: np.random.Generator) -> PretrainExample:
         pools = self.pools[kind]
         pool = pools[rng.choice(len(pools), p=self.shares[kind])]
         sample = pool[rng.integers(len(pool))]

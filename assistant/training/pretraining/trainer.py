@@ -1,38 +1,39 @@
-"""The training loop of pretraining: phases, running average, dev figures, checkpoints."""
+"""What pretraining trains: the image Q-Former, phase by phase, and a running average of it."""
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
-from tqdm import tqdm
+from accelerate import Accelerator
+from torch import Tensor, nn
 
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.base import Encoder
 from assistant.model.loading import trained_names
+from assistant.training.features import FeatureTable
+from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.losses.cells import SceneObjects
-from assistant.training.losses.dense import DenseSupervision, Known
+from assistant.training.losses.dense import Binding, Contents, Known, Places
 from assistant.training.losses.slots import WordSlots
 from assistant.training.pretraining.config import Phase, PretrainConfig
 from assistant.training.pretraining.consensus import Consensus
-from assistant.training.pretraining.features import FeatureTable
+from assistant.training.pretraining.examples import PretrainExample
 from assistant.training.pretraining.sampler import Sampler
-from assistant.training.pretraining.samples import Sample
 from assistant.training.pretraining.words import WordTruths
 
-__all__ = ["CHECKPOINT", "LOG", "Data", "Trainer"]
+__all__ = ["Data", "Pretrainer"]
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
-SAVE_EVERY = 240.0  # seconds
 DEV_SAMPLES = 128  # per kind
 DROPPED = ("crossattention.output.dropout", "output_query.dropout")
+DROPOUT = 0.1
+BLIND = 0.06  # share of batches that see no picture
+FOLLOW_UPS = 0.1  # share of examples with an earlier turn
+HEADS = "heads."  # begins the names of heads that are no part of the Q-Former
+
+Batch = list[tuple[Phase, list[PretrainExample]]]  # parts, each with the weights of its losses
 
 
 @dataclass(frozen=True)
@@ -40,43 +41,50 @@ class Data:
     """Tables of features and what is asked about them."""
 
     tables: tuple[FeatureTable, ...]
-    train: dict[str, list[Sample]]
-    dev: dict[str, list[Sample]]
+    train: dict[str, list[PretrainExample]]
+    dev: dict[str, list[PretrainExample]]
     objects: dict[str, SceneObjects]
-    encoder: Encoder
+    names: tuple[str, ...]  # of the encoder's classes
     truths: WordTruths
 
-    def patches(self, samples: Sequence[Sample]) -> Tensor:
+    def patches(self, samples: Sequence[PretrainExample]) -> Tensor:
         """``(B, 1, K, Dv)``."""
-        rows = [self._table(s.picture).patches([s.picture]) for s in samples]
-        return torch.cat(rows)
+        return torch.cat([self._table(s.picture).stills([s.picture]) for s in samples])
 
     def attributes(self, picture: str) -> str:
         """What the encoder's classifier finds, as the models read it."""
-        return self._table(picture).attributes(picture, self.encoder)
+        return self._table(picture).attributes(picture)
 
     def _table(self, name: str) -> FeatureTable:
-        return next(table for table in self.tables if name in table.rows)
+        return next(table for table in self.tables if name in table)
 
 
-class Trainer:
-    """Runs the phases; can stop and go on at any step."""
+class Pretrainer(Trainable[Batch]):
+    """The phases of a recipe; each begins with a new optimizer."""
+
+    unit, restarts, fused = "phase", True, True
 
     def __init__(
-        self, config: PretrainConfig, model: VideoAssistant, data: Data, out: Path
+        self, config: PretrainConfig, model: VideoAssistant, data: Data, accelerator: Accelerator
     ) -> None:
-        self.config, self.data, self.out = config, data, out
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.config, self.settings, self.data = config, config, data
+        self.identity, self.phases = {"recipe": repr(config)}, len(config.phases)
+        self.device = accelerator.device
         self.model = model.to(self.device)
         samples = [s for kind in (data.train, data.dev) for part in kind.values() for s in part]
         self.slots = WordSlots(
             model.llm,
-            {s.answer for s in samples}.union(data.encoder.names, *(s.choices for s in samples)),
+            {s.answer for s in samples}.union(data.names, *(s.choices for s in samples)),
             {word for s in samples for word in s.bag},
         ).to(self.device)
         shape = model.qformer.config
-        self.dense = DenseSupervision(shape.queries, shape.width, shape.layers, self.slots)
-        self.dense.to(self.device)
+        self.dense = nn.ModuleDict(
+            {
+                "contents": Contents(shape.queries, shape.width, shape.layers, self.slots),
+                "binding": Binding(shape.queries, shape.width, shape.layers),
+                "places": Places(shape.width, shape.layers),
+            }
+        ).to(self.device)
         photos = {s.picture: (s.answer, *s.also) for s in data.train["caption"]}
         self.consensus = Consensus(photos.values())
         names = set(trained_names(model.qformer))
@@ -84,132 +92,99 @@ class Trainer:
             n: p.detach().clone().float() for n, p in model.qformer.named_parameters() if n in names
         }
         self.averages = {n: p.clone() for n, p in self.masters.items()}
+        heads = {HEADS + name: p for name, p in self.dense.named_parameters()}
+        self.trained = {**self.masters, **heads}
         model.qformer.to(torch.bfloat16)
-        self.trained = {n: p for n, p in model.qformer.named_parameters() if n in names}
+        self.shown = {n: p for n, p in model.qformer.named_parameters() if n in names}
         for name, parameter in model.qformer.named_parameters():
             parameter.requires_grad_(name in names)
         for name, module in model.qformer.named_modules():
-            if isinstance(module, torch.nn.Dropout):  # its random numbers are costly: queries only
-                module.p = config.dropout if name.endswith(DROPPED) else 0.0
-        self.phase, self.step = 0, 0
-        self.optimizer = self._optimizer()
+            if isinstance(module, nn.Dropout):  # its random numbers are costly: queries only
+                module.p = DROPOUT if name.endswith(DROPPED) else 0.0
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        moved = [*self.masters.values(), *self.dense.parameters()]
-        groups = [
-            {"params": [p for p in moved if p.ndim > 1], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, betas=tuple(self.config.betas), fused=True)
+    def beside(self) -> dict[str, Tensor]:
+        return self.averages
 
-    def run(self) -> None:
-        """Train from the current step to the end; Ctrl-C saves first."""
-        try:
-            while self.phase < len(self.config.phases):
-                self._run_phase(self.config.phases[self.phase])
-                self.phase, self.step = self.phase + 1, 0
-                self.optimizer = self._optimizer()
-                self.save()
-        except KeyboardInterrupt:
-            self.save()
-            raise
+    def steps(self, phase: int) -> int:
+        return self.config.phases[phase].steps
 
-    def _run_phase(self, phase: Phase) -> None:
-        sampler = self._sampler(phase, phase.mix, 0)
-        silent = self._sampler(phase, phase.silent_mix, 1) if phase.silent else None
-        saved = time.monotonic()
-        title = f"phase {self.phase + 1} of {len(self.config.phases)}"
-        losses: list[float] = []
-        with tqdm(total=phase.steps, initial=self.step, desc=title, unit="step") as bar:
-            while self.step < phase.steps:
-                losses.append(self._train_step(phase, sampler, silent))
-                self.step += 1
-                bar.update()
-                if self.step % 50 == 0:
-                    mean = sum(losses) / len(losses)
-                    bar.set_postfix(loss=f"{mean:.3f}")
-                    self.log(loss=mean)
-                    losses = []
-                if self.step % phase.dev_every == 0 or self.step == phase.steps:
-                    self.log(**self.dev_figures(phase))
-                if time.monotonic() - saved > SAVE_EVERY:
-                    self.save()
-                    saved = time.monotonic()
+    def dev_every(self, phase: int) -> int:
+        return self.config.phases[phase].dev_every
 
-    def _sampler(self, phase: Phase, mix: Mapping[str, float], number: int) -> Sampler:
+    def lr(self, phase: int, step: int) -> float:
+        now = self.config.phases[phase]
+        share = (step + 1) * now.batch / (now.horizon or now.steps * now.batch)
+        return warmup_cosine(now.lr, share)
+
+    def batches(self, phase: int, first: int) -> Iterator[Batch]:
+        now = self.config.phases[phase]
+        sampler = self._sampler(phase, now.mix, 0)
+        silent = self._sampler(phase, now.silent_mix, 1) if now.silent else None
+        quiet = replace(now, losses=now.losses | {"llm": 0.0})
+        for step in range(first, now.steps):
+            parts = [(now, part) for part in _parts(sampler.batch(step, now.batch), now.parts)]
+            if silent is not None:
+                parts += [(quiet, part) for part in _parts(silent.batch(step, now.silent), 1)]
+            yield parts
+
+    def _sampler(self, phase: int, mix: Mapping[str, float], number: int) -> Sampler:
         return Sampler(
             self.data.train,
             mix,
-            self.config.seed + 1000 * self.phase + number,
-            follow_ups=phase.follow_ups,
+            self.config.seed + 1000 * phase + number,
+            follow_ups=FOLLOW_UPS,
             attributes=self.data.attributes,
             attributes_kept=self.config.attributes_kept,
-            names=self.data.encoder.names,
-            renamed=phase.renamed,
+            names=self.data.names,
+            renamed=self.config.phases[phase].renamed,
             views=self.config.views,
         )
 
-    def _train_step(self, phase: Phase, sampler: Sampler, silent: Sampler | None) -> float:
+    def losses(self, batch: Batch, phase: int, rng: np.random.Generator) -> Iterator[Tensor]:
+        """Of each part; then the masters take over the bf16 gradients."""
+        self._show(self.masters)
         self.model.qformer.train()
-        share = (self.step + 1) * phase.batch / (phase.horizon or phase.steps * phase.batch)
-        rise = min(1.0, share / phase.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = phase.rate * rise * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
-        parts = [
-            (phase, part) for part in _parts(sampler.batch(self.step, phase.batch), phase.parts)
-        ]
-        if silent is not None:
-            quiet = replace(phase, llm=0.0)
-            parts += [(quiet, part) for part in _parts(silent.batch(self.step, phase.silent), 1)]
-        rng = np.random.default_rng((self.config.seed, self.phase, self.step))
-        torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
-        total = 0.0
-        for form, part in parts:
-            loss = self._part_loss(form, part, rng) * (len(part) / phase.batch)
-            loss.backward()
-            total += float(loss.detach())
-        self._move()
-        return total
+        for weights, part in batch:
+            loss = self._part_loss(weights, part, rng)
+            yield loss * (len(part) / self.config.phases[phase].batch)
+        for name, parameter in self.shown.items():
+            if parameter.grad is not None:  # cross-attention has none in a blind batch
+                self.masters[name].grad = parameter.grad.float()
+                parameter.grad = None
 
-    def _part_loss(self, phase: Phase, part: list[Sample], rng: np.random.Generator) -> Tensor:
-        if rng.random() < phase.blind:
+    def _part_loss(
+        self, phase: Phase, part: list[PretrainExample], rng: np.random.Generator
+    ) -> Tensor:
+        if rng.random() < BLIND:
             return self._loss(phase, [s.blind() for s in part], None)
         patches = self.data.patches(part)
         count = patches.shape[2]
         kept = np.sort(rng.permutation(count)[: round(count * self.config.patches_kept)])
         return self._loss(phase, part, patches[:, :, torch.from_numpy(kept)])
 
-    def _move(self) -> None:
-        """One step of the optimizer, from the bf16 gradients."""
-        for name, parameter in self.trained.items():
-            if parameter.grad is not None:  # cross-attention has none in a blind batch
-                self.masters[name].grad = parameter.grad.float()
-                parameter.grad = None
-        moved = [p for group in self.optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(moved, self.config.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._show(self.masters)
-        with torch.no_grad():
-            decay = min(self.config.average, (1 + self.step) / (10 + self.step))
-            averages, masters = list(self.averages.values()), list(self.masters.values())
-            torch._foreach_lerp_(averages, masters, 1.0 - decay)
+    @torch.no_grad()
+    def moved(self, step: int) -> None:
+        decay = min(self.config.average, (1 + step) / (10 + step))
+        averages, masters = list(self.averages.values()), list(self.masters.values())
+        torch._foreach_lerp_(averages, masters, 1.0 - decay)
 
     @torch.no_grad()
     def _show(self, weights: Mapping[str, Tensor]) -> None:
         """Let the model compute with these."""
-        torch._foreach_copy_(list(self.trained.values()), [weights[n] for n in self.trained])
+        torch._foreach_copy_(list(self.shown.values()), [weights[n] for n in self.shown])
 
-    def _loss(self, phase: Phase, batch: Sequence[Sample], patches: Tensor | None) -> Tensor:
+    def _loss(
+        self, phase: Phase, batch: Sequence[PretrainExample], patches: Tensor | None
+    ) -> Tensor:
+        ids, mask = self.model.qformer_ids([s.qformer_text for s in batch])
         if patches is not None:
             patches = patches.to(self.device)
-        ids, mask = self.model.qformer_ids([s.qformer_text for s in batch])
         states = self.model.qformer.layer_states(patches, ids, mask)
         visual = self.model.qformer.projection(states[-1])
-        bags = [s.bag for s in batch]
+        answers, bags = [s.answer for s in batch], [s.bag for s in batch]
         weights = [phase.focus if s.choices else 1.0 for s in batch]
-        loss = phase.slots * self.slots(visual, [s.answer for s in batch], bags, weights)
-        if phase.dense and patches is not None:
+        losses = {"slots": partial(self.slots, visual, answers, bags, weights)}
+        if patches is not None:
             pictures = [s.picture for s in batch]
             known = Known(
                 bags=bags,
@@ -217,45 +192,43 @@ class Trainer:
                 about=[s.about for s in batch],
                 truths=self.data.truths.labels(pictures, ids),
             )
-            loss = loss + phase.dense * self.dense.contents(states, self.slots, known)
-            if phase.binding:
-                loss = loss + phase.binding * self.dense.binding(states, known)
-            if phase.places:
-                loss = loss + phase.places * self.dense.places(states, known)
-        if phase.llm:
-            losses = self._llm_losses(batch, visual)
-            loss = loss + phase.llm * (losses * torch.tensor(weights).to(losses)).mean()
+            losses |= {name: partial(head, states, known) for name, head in self.dense.items()}
+        losses["llm"] = partial(self._answered, batch, visual, weights)
+        loss = visual.new_zeros((), dtype=torch.float32)
+        for name, found in losses.items():
+            if phase.losses.get(name):
+                loss = loss + phase.losses[name] * found()
         return loss
 
-    def _llm_losses(self, batch: Sequence[Sample], visual: Tensor) -> Tensor:
-        """Cross-entropy of each sample's answers, ``(B,)``; captions count by their consensus."""
+    def _answered(
+        self, batch: Sequence[PretrainExample], visual: Tensor, weights: Sequence[float]
+    ) -> Tensor:
+        """Cross-entropy of each example's answers; captions count by their consensus."""
         llm = self.model.llm
         prompts = [llm.prompt_ids(s.prompt, s.history) for s in batch]
         told = [(s.answer, *s.also) for s in batch]
         answers = [[llm.answer_ids(text) for text in texts] for texts in told]
         found = llm.answer_losses(visual, prompts, answers)
-        weights = [torch.tensor(self.consensus.weights(texts)) for texts in told]
-        return torch.stack(
-            [(part * w.to(part)).mean() for part, w in zip(found, weights, strict=True)]
-        )
+        shares = [torch.tensor(self.consensus.weights(texts)) for texts in told]
+        losses = [(part * some.to(part)).mean() for part, some in zip(found, shares, strict=True)]
+        return (torch.stack(losses) * torch.tensor(weights).to(visual.device)).mean()
 
     @torch.no_grad()
-    def dev_figures(self, phase: Phase) -> dict[str, float]:
+    def dev_figures(self, phase: int) -> dict[str, float]:
         """Of the averaged weights, on the same dev samples every time: loss per kind, and per type
         the share of choices that the visual tokens spell best."""
         self.model.qformer.eval()
         self._show(self.averages)
-        found = {}
-        for kind in sorted({*phase.mix, *phase.silent_mix}):
+        now, found = self.config.phases[phase], {}
+        for kind in sorted({*now.mix, *now.silent_mix}):
             batch = self._dev_sampler(kind).batch(0, DEV_SAMPLES)
             parts = _parts(batch, DEV_SAMPLES // 32)
-            losses = [self._loss(phase, part, self.data.patches(part)) for part in parts]
+            losses = [self._loss(now, part, self.data.patches(part)) for part in parts]
             found[f"dev {kind}"] = float(torch.stack(losses).mean())
             found.update(self._dev_accuracies(kind))
-        self._show(self.masters)
         return found
 
-    def _dev_sampler(self, kind: str, samples: Sequence[Sample] | None = None) -> Sampler:
+    def _dev_sampler(self, kind: str, samples: Sequence[PretrainExample] | None = None) -> Sampler:
         pool = self.data.dev[kind] if samples is None else samples
         return Sampler({kind: pool}, {kind: 1.0}, self.config.seed, attributes=self.data.attributes)
 
@@ -273,41 +246,8 @@ class Trainer:
             found[f"{kind}: {name}"] = round(sum(right) / len(right), 4)
         return found
 
-    def log(self, **values: float) -> None:
-        """Append one line to ``log.jsonl``."""
-        line = {"phase": self.phase + 1, "step": self.step, "time": round(time.time()), **values}
-        with (self.out / LOG).open("a") as file:
-            file.write(json.dumps(line) + "\n")
 
-    def save(self) -> None:
-        """Write the checkpoint atomically."""
-        part = self.out / (CHECKPOINT + ".part")
-        torch.save(
-            {
-                "phase": self.phase,
-                "step": self.step,
-                "trained": self.masters,
-                "averages": self.averages,
-                "dense": self.dense.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-            part,
-        )
-        part.replace(self.out / CHECKPOINT)
-
-    def load(self, path: Path) -> None:
-        """Go on where the checkpoint stopped."""
-        state = torch.load(path, weights_only=True)
-        for name, master in self.masters.items():
-            master.copy_(state["trained"][name])
-            self.averages[name].copy_(state["averages"][name])
-        self.dense.load_state_dict(state["dense"])
-        self._show(self.masters)
-        self.phase, self.step = state["phase"], state["step"]
-        self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _parts(batch: Sequence[Sample], count: int) -> list[list[Sample]]:
+def _parts(batch: Sequence[PretrainExample], count: int) -> list[list[PretrainExample]]:
     """The batch in ``count`` parts of like lengths, so that little is padded."""
     ordered = sorted(
         batch, key=lambda s: sum(map(len, (s.prompt, s.qformer_text, s.answer, *s.also)))

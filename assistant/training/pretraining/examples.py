@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from assistant.data.scenes import SceneExample, ask, generate
+from assistant.data.scenes import SceneExample, ask, example, generate
 from assistant.model.encoders.base import Encoder
 from assistant.sources import lines_of
 from assistant.tasks.prompts import TaskPrompt, load_prompt
+from assistant.training.features import FeatureTable
 from assistant.training.losses.cells import SceneObjects, scene_objects
 from assistant.training.pretraining.captions import flip_safe, make_questions, things_in
-from assistant.training.pretraining.features import FeatureTable, Photos
+from assistant.training.pretraining.photos import Photos
 
 __all__ = [
     "STOP",
-    "Sample",
+    "PretrainExample",
     "begun_with",
     "content_words",
     "match_samples",
@@ -40,6 +41,7 @@ LIST_PROMPTS = (
     "Name the things in the picture.",
 )
 LISTED_SUPPORT = 2  # captions that name a thing before a list does
+UNSEEN = 8  # pixels, of scenes of which only the objects count
 MATCH_PROMPTS = ("Is this true: {}", "Does the picture show this: {}")
 STOP_WORDS = """
     a an the and or of in on at to with by for from into onto over under up down out off is are was
@@ -50,7 +52,7 @@ STOP = frozenset(STOP_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Sample:
+class PretrainExample:
     """One question about one picture.
 
     ``bag`` holds the words that describe the picture whatever the question is.
@@ -89,7 +91,7 @@ class Sample:
             question=self.question, sources=lines_of({"attributes": self.seen}), dialogue=""
         )
 
-    def blind(self) -> Sample:
+    def blind(self) -> PretrainExample:
         """The question alone."""
         return replace(self, fused="", seen="")
 
@@ -101,23 +103,30 @@ def chat_prompt() -> TaskPrompt:
 
 def photo_samples(
     photos: Photos, split: str, prompts: Sequence[str], seed: int, path: Path
-) -> dict[str, list[Sample]]:
+) -> dict[str, list[PretrainExample]]:
     """Caption and question samples of one split, by kind; kept at ``path``."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_samples(path, _photo_samples(photos, split, prompts, seed))
-    kinds: dict[str, list[Sample]] = {"caption": [], "list": [], "yes/no": [], "question": []}
+    kinds: dict[str, list[PretrainExample]] = {
+        "caption": [],
+        "list": [],
+        "yes/no": [],
+        "question": [],
+    }
     for sample in read_samples(path):
         kinds[KINDS.get(sample.type, "question")].append(sample)
     return kinds
 
 
-def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int) -> list[Sample]:
+def _photo_samples(
+    photos: Photos, split: str, prompts: Sequence[str], seed: int
+) -> list[PretrainExample]:
     captions = photos.captions_of(split)
     bags = {name: content_words(texts) for name, texts in captions.items()}
     rng = np.random.default_rng(seed)
     described = [
-        Sample(
+        PretrainExample(
             picture=name,
             question=prompts[int(rng.integers(len(prompts)))],
             answer=tidy(text),
@@ -131,7 +140,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
         for text in texts
     ]
     listed = [
-        Sample(
+        PretrainExample(
             picture=name,
             question=LIST_PROMPTS[int(rng.integers(len(LIST_PROMPTS)))],
             answer=", ".join(things),
@@ -144,7 +153,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
         if (things := things_in(texts, LISTED_SUPPORT))
     ]
     asked = [
-        Sample(
+        PretrainExample(
             picture=q.photo,
             question=q.question,
             answer=q.answer,
@@ -159,7 +168,7 @@ def _photo_samples(photos: Photos, split: str, prompts: Sequence[str], seed: int
     return described + listed + asked
 
 
-def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
+def match_samples(photos: Photos, split: str, seed: int) -> list[PretrainExample]:
     """Captions to be told from those of other photos, half of which share a word with this one."""
     captions = photos.captions_of(split)
     bags = {name: content_words(texts) for name, texts in captions.items()}
@@ -173,9 +182,9 @@ def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
             if found != name and (rng.random() < 0.05 or words[name] & words[found]):
                 return found
 
-    def sample(name: str, text: str, answer: str) -> Sample:
+    def sample(name: str, text: str, answer: str) -> PretrainExample:
         question = MATCH_PROMPTS[int(rng.integers(len(MATCH_PROMPTS)))].format(tidy(text))
-        return Sample(
+        return PretrainExample(
             picture=name,
             question=question,
             answer=answer,
@@ -185,7 +194,7 @@ def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
             flips=flip_safe(text),
         )
 
-    samples: list[Sample] = []
+    samples: list[PretrainExample] = []
     for name, texts in captions.items():
         for text in texts:
             samples.append(sample(name, text, "yes"))
@@ -195,39 +204,51 @@ def match_samples(photos: Photos, split: str, seed: int) -> list[Sample]:
 
 
 def scene_samples(
-    path: Path, encoder: Encoder, count: int, seed: int, split: str, rounds: int = 1
-) -> tuple[FeatureTable, list[Sample], dict[str, SceneObjects]]:
-    """Generate ``count`` scenes; keep their features at ``path``, samples and objects beside it."""
-    kept = path.with_suffix(".objects.json")
-    if not path.with_suffix(".json").exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples: list[Sample] = []
-        objects: dict[str, SceneObjects] = {}
+    root: Path,
+    encoder: Encoder,
+    count: int,
+    seed: int,
+    split: str,
+    rounds: int = 1,
+) -> tuple[FeatureTable, list[PretrainExample], dict[str, SceneObjects]]:
+    """``count`` generated scenes: encoded, asked about so many times, and their objects.
 
-        def pictures() -> Iterator[tuple[str, np.ndarray]]:
-            for index, example in enumerate(generate(count, seed, split)):
-                name = f"{split}-{index}"
-                objects[name] = scene_objects(example.scene)
-                samples.extend(_asked_about(example, name, split, (seed, index), rounds))
-                yield name, example.image
-            write_samples(path.with_suffix(".jsonl"), samples)
-            kept.write_text(json.dumps(objects))
+    ``root`` keeps them.
+    """
+    kept = root / f"scenes-{split}-{count}-{seed}-{rounds}.jsonl"
+    objects_kept = kept.with_suffix(".objects.json")
+    if not objects_kept.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        found: list[PretrainExample] = []
+        told: dict[str, SceneObjects] = {}
+        for index, scene in enumerate(generate(count, seed, split, size=UNSEEN)):
+            name = f"{split}-{index}"
+            told[name] = scene_objects(scene.scene)
+            found += _asked_about(scene, name, split, (seed, index), rounds)
+        write_samples(kept, found)
+        objects_kept.write_text(json.dumps(told))
+    objects = json.loads(objects_kept.read_text())
 
-        FeatureTable.open(path, encoder, pictures(), count, f"{split} scenes")
-    objects = json.loads(kept.read_text())
-    return FeatureTable(path), read_samples(path.with_suffix(".jsonl")), objects
+    def read(keys: list[str]) -> Iterator[np.ndarray]:
+        places = (int(key.rpartition("-")[2]) for key in keys)
+        return (example(place, seed, split).image[None] for place in places)
+
+    table = FeatureTable.open(
+        root, encoder, 1, objects, read, source=("scenes", seed), what=f"{split} scenes"
+    )
+    return table, read_samples(kept), objects
 
 
 def _asked_about(
     example: SceneExample, name: str, split: str, seed: tuple[int, int], rounds: int
-) -> list[Sample]:
+) -> list[PretrainExample]:
     """The example's own questions, and those of further rounds, each once."""
     rng = np.random.default_rng(seed)
     bag = tuple(dict.fromkeys(word for o in example.scene.objects for word in o.pair))
-    found: dict[str, Sample] = {}
+    found: dict[str, PretrainExample] = {}
     for turn in range(rounds):
         for q in example.questions if turn == 0 else ask(example.scene, rng, split):
-            sample = Sample(
+            sample = PretrainExample(
                 picture=name,
                 question=q.question,
                 answer=q.answer,
@@ -241,16 +262,16 @@ def _asked_about(
     return list(found.values())
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+def write_samples(path: Path, samples: Iterable[PretrainExample]) -> None:
     """One sample a line."""
     path.write_text("".join(json.dumps(asdict(sample)) + "\n" for sample in samples))
 
 
-def read_samples(path: Path) -> list[Sample]:
+def read_samples(path: Path) -> list[PretrainExample]:
     """What :func:`write_samples` wrote (samples without history)."""
     rows = map(json.loads, path.read_text().splitlines())
     return [
-        Sample(
+        PretrainExample(
             **row
             | {key: tuple(row[key]) for key in ("choices", "bag", "also", "history")}
             | {"about": tuple(tuple(indices) for indices in row["about"])}
