@@ -298,10 +298,14 @@ def test_without_fusion_the_llm_reads_what_the_qformer_would_have(tmp_path):
     assert example.shown.prompt == "Q: is it?\nis it?"
 
 
+BOTH = [(False, False), (False, True), (True, False), (True, True)]
+
+
 class Pair:
     """An example of which only the type matters."""
 
-    shown = bare = None
+    sources: frozenset[str] = frozenset()
+    requests = {frozenset(): None}  # noqa: RUF012
 
     def __init__(self, kind: str = "") -> None:
         self.type = kind
@@ -385,6 +389,24 @@ def test_rare_types_are_drawn_more_often_the_more_balance_is_asked_for(balance, 
     seen = {pair for epoch in epochs for pair in epoch if pair.type == "rare"}
     assert len(seen) == 10
     assert epochs[0] == [a.example for batch in draw(pairs, recipe, 8, 0) for a in batch]
+
+
+def test_what_each_source_says_is_left_out_of_some_examples_by_itself():
+    names = ("attributes", "read")
+    sets = [frozenset(n for n, kept in zip(names, both, strict=True) if kept) for both in BOTH]
+    example = Pair("common")
+    example.sources, example.requests = frozenset(names), {some: some for some in sets}
+    training = replace(RECIPE.training, sources_kept=0.5)
+    recipe = replace(RECIPE, training=training)
+    drawn = [one.request for batch in draw([example] * 400, recipe, 8, 0) for one in batch]
+    shares = [drawn.count(some) / len(drawn) for some in sets]
+    assert all(share == pytest.approx(0.25, abs=0.07) for share in shares)
+    again = [one.request for batch in draw([example] * 400, recipe, 8, 0) for one in batch]
+    assert drawn == again
+    everything = replace(recipe, training=replace(training, sources_kept=1.0))
+    assert {one.request for batch in draw([example] * 9, everything, 8, 0) for one in batch} == {
+        frozenset(names)
+    }
 
 
 def test_a_type_is_drawn_as_many_times_as_often_as_its_weight_says():

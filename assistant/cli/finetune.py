@@ -14,6 +14,7 @@ from assistant.cli.options import (
     count,
     first_process,
 )
+from assistant.sources import SOURCES
 from assistant.tasks.recipes import ABLATIONS
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         default=(),
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
-        "(routing), contrast (what changes between frames), lora, attributes",
+        "(routing), contrast (what changes between frames), lora, " + ", ".join(SOURCES),
     )
     parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
     add_backend_options(parser)

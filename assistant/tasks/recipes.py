@@ -54,13 +54,14 @@ class Training:
     checkpointing: bool = False  # compute the LLM's layers twice instead of keeping them in memory
     shard: bool = False  # spread the LLM's layers over the processes that train together
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
-    attributes_kept: float = 0.5  # share of examples that name the encoder's classes
+    sources_kept: float = 0.5  # share of examples that read what a source says, each by itself
     dev_most: int = 512  # dev examples that are measured after each epoch, drawn by the seed
     seed: int = 7
 
     RENAMED: ClassVar[dict[str, str | tuple[str, ...]]] = {
         "rate": "lr",
         "llm_rate": "llm_lr",
+        "attributes_kept": "sources_kept",
         "motion": ("losses.motion", "losses.walking"),
         "naming": "losses.naming",
         "slots": "losses.slots",

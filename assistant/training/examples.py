@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from assistant.data.items import Item
 from assistant.model.assistant import VideoAssistant
-from assistant.sources import Source
+from assistant.sources import SOURCES, Look, Source, perceiver
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.clips import ClipRef, clip_of
@@ -33,15 +35,24 @@ DEV_SHARE = 0.1  # of the clips, where the data have no dev split
 
 @dataclass(frozen=True)
 class Example:
-    """One item: what is asked with and without attributes, and what is right."""
+    """One item: what is asked, with some of what is perceived, and what is right."""
 
     clip: str | None  # key in the table; None: text alone
-    shown: Request
-    bare: Request  # without attributes
+    requests: Mapping[frozenset[str], Request]  # by the sources that it reads, each set of them
     answer: str
     choices: tuple[str, ...]
     type: str
     known: Mapping[str, Any] = field(default_factory=dict)  # by loss, what it wants to know of it
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Names of those that say something of it."""
+        return max(self.requests, key=len)
+
+    @property
+    def shown(self) -> Request:
+        """With all that is perceived."""
+        return self.requests[self.sources]
 
 
 @dataclass(frozen=True)
@@ -67,31 +78,45 @@ def make_examples(
         InputError: a question that is too long, or choices that cannot be.
     """
     made = []
+    perceived: dict[tuple[str, str], Source] = {}
     encoded = recipe.frames * recipe.training.jitter
     for item in items:
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
-        seen = ""
-        if key is not None and table is not None and "attributes" not in recipe.without:
-            seen = table.attributes(key)
-        shown, bare = (
-            compose(
+        sources: list[Source] = []
+        if ref is not None and key is not None and table is not None:
+            look = Look(table.classes(key), model.class_names, partial(_pictures, ref))
+            for name in prompt.takes_sources:
+                if name not in recipe.without and perceiver(name).wanted(item.question):
+                    if (key, name) not in perceived:
+                        perceived[key, name] = perceiver(name).look_at(name, look)
+                    sources.append(perceived[key, name])
+        said = [source for source in sources if source.text]
+        requests = {
+            frozenset(source.name for source in some): compose(
                 prompt,
                 model,
                 item.question,
                 lines=lines,
-                sources=sources,
+                sources=some,
                 choices=item.choices,
                 fused="fusion" not in recipe.without,
             )
-            for sources in ((Source("attributes", text=seen),), ())
-        )
+            for count in range(len(said) + 1)
+            for some in combinations(said, count)
+        }
         facts = {name: kind.known(item, encoded) for name, kind in (losses or {}).items()}
         known = {name: fact for name, fact in facts.items() if fact is not None}
         choices = item.choices or ()
-        made.append(Example(key, shown, bare, item.answer, choices, item.type, known))
+        made.append(Example(key, requests, item.answer, choices, item.type, known))
     return made
+
+
+def _pictures(ref: ClipRef, count: int, max_side: int) -> tuple[np.ndarray, list[float]]:
+    """Frames of an item's clip, and where they stand in it, 0 to 1: training needs no more."""
+    frames = ref.read(count)
+    return frames, [place / len(frames) for place in range(len(frames))]
 
 
 def split_items(items: Sequence[Item], recipe: Recipe) -> tuple[list[Item], list[Item]]:
@@ -139,13 +164,16 @@ def draw(
     seed = recipe.training.seed
     rng = np.random.default_rng((seed, epoch))
     order = _order([example.type for example in examples], recipe.training, epoch)
-    shown = rng.random(len(order)) < recipe.training.attributes_kept
+    said = frozenset[str]().union(*(example.sources for example in examples))
+    share = recipe.training.sources_kept
+    kept = {name: rng.random(len(order)) < share for name in SOURCES if name in said}
     for start in range(0, len(order), size):
-        batch = zip(order[start : start + size], shown[start : start + size], strict=True)
-        yield [
-            DrawnExample(examples[place], examples[place].shown if named else examples[place].bare)
-            for place, named in batch
-        ]
+        batch = []
+        for at, place in enumerate(order[start : start + size], start):
+            example = examples[place]
+            read = frozenset(name for name in example.sources if kept[name][at])
+            batch.append(DrawnExample(example, example.requests[read]))
+        yield batch
 
 
 def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:

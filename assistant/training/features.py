@@ -16,7 +16,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from assistant.model.encoders.base import CHUNK, Encoder
-from assistant.sources.seen import as_text, likeliest
 
 __all__ = ["FeatureTable"]
 
@@ -65,10 +64,10 @@ class FeatureTable:
         """``(B, 1, K, Dv)`` of pictures: clips of one frame."""
         return torch.from_numpy(np.stack([self._row(PATCHES, self.places[key]) for key in keys]))
 
-    def attributes(self, key: str) -> str:
-        """What the encoder's classifier finds in a clip, as the models read it."""
+    def classes(self, key: str) -> Tensor:
+        """``(1, C)``, the frames' mean probabilities of the encoder's own classes."""
         mean = self._row(CLASSES, self.places[key]).astype(np.float32)
-        return as_text(likeliest(torch.from_numpy(mean[None]), self.encoder.names))
+        return torch.from_numpy(mean[None])
 
     def _row(self, what: str, place: _Place) -> np.ndarray:
         name = f"{what}-{place.shard}.npy"

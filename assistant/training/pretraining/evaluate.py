@@ -30,7 +30,7 @@ from assistant.model.assistant import VideoAssistant
 from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
 from assistant.training.pretraining.examples import PretrainExample, photo_samples, scene_samples
-from assistant.training.pretraining.photos import Photos, photo_table
+from assistant.training.pretraining.photos import Photos, photo_table, seen_in
 from assistant.training.pretraining.report import (
     NAME,
     CaptionRow,
@@ -104,7 +104,7 @@ def show_attributes(
     model: VideoAssistant, table: FeatureTable, samples: Sequence[PretrainExample]
 ) -> list[PretrainExample]:
     """The samples with their pictures' attributes for both models, as in chat."""
-    texts = {s.picture: table.attributes(s.picture) for s in samples}
+    texts = {s.picture: seen_in(table, s.picture) for s in samples}
     return [replace(s, fused=texts[s.picture], seen=texts[s.picture]) for s in samples]
 
 

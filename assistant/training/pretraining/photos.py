@@ -12,10 +12,11 @@ from PIL import Image
 
 from assistant.errors import InputError
 from assistant.model.encoders.base import Encoder
+from assistant.sources.seen import as_text, likeliest
 from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import read_captions, read_split
 
-__all__ = ["Photos", "photo_table", "view_name"]
+__all__ = ["Photos", "photo_table", "seen_in", "view_name"]
 
 CROPS = (0.7, 0.95)  # side of a crop as a share of the photo's
 VIEWS = ((False, False), (False, True), (True, False), (True, True))  # cropped, mirrored
@@ -105,3 +106,8 @@ def _random_crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
     part = Image.fromarray(picture[top : top + tall, left : left + wide])
     return np.asarray(part.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def seen_in(table: FeatureTable, picture: str) -> str:
+    """What the encoder's classifier finds in a picture, as the models read it."""
+    return as_text(likeliest(table.classes(picture), table.encoder.names))

@@ -21,6 +21,7 @@ from assistant.training.losses.slots import WordSlots
 from assistant.training.pretraining.config import Phase, PretrainConfig
 from assistant.training.pretraining.consensus import Consensus
 from assistant.training.pretraining.examples import PretrainExample
+from assistant.training.pretraining.photos import seen_in
 from assistant.training.pretraining.sampler import Sampler
 from assistant.training.pretraining.words import WordTruths
 
@@ -53,7 +54,7 @@ class Data:
 
     def attributes(self, picture: str) -> str:
         """What the encoder's classifier finds, as the models read it."""
-        return self._table(picture).attributes(picture)
+        return seen_in(self._table(picture), picture)
 
     def _table(self, name: str) -> FeatureTable:
         return next(table for table in self.tables if name in table)
