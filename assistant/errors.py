@@ -12,17 +12,6 @@
 Every message says what was met, what was wanted and what to do, in one line.
 """
 
-__all__ = [
-    "AssistantError",
-    "ConfigError",
-    "DialogueError",
-    "InputError",
-    "ModelError",
-    "VideoError",
-    "VideoLimitError",
-    "WeightsError",
-]
-
 
 class AssistantError(Exception):
     """Base of every error that its reader can mend."""

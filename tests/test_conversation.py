@@ -7,14 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from assistant.errors import InputError
-from assistant.vqa.conversation import (
-    Conversation,
-    TimeRange,
-    Turn,
-    format_time,
-    time_range,
-    without_time,
-)
+from assistant.vqa.conversation import Conversation, Turn
+from assistant.vqa.time_ranges import TimeRange, time_range, without_time
+from assistant.vqa.time_words import format_time
 
 DURATION = 180.0  # of the clip in every example
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=200)
@@ -24,29 +19,11 @@ texts = st.text(st.characters(exclude_categories=("Cs",)))
 
 @steady
 @given(st.lists(st.tuples(texts, texts)))
-def test_conversation_survives_json(pairs: list[tuple[str, str]]) -> None:
+def test_a_conversation_keeps_its_turns(pairs: list[tuple[str, str]]) -> None:
     conversation = Conversation()
     for question, answer in pairs:
         conversation = conversation.add(question, answer)
     assert conversation.turns == tuple(Turn(*pair) for pair in pairs)
-    assert Conversation.from_json(conversation.as_json()) == conversation
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[{", "not valid JSON"),
-        ("{}", "JSON dict"),
-        ("[1]", "turn 1"),
-        ('[{"question": "a", "answer": "b"}, {"question": "a"}]', "turn 2"),
-        ('[{"question": "a", "answer": 1}]', "turn 1"),
-        ('[{"question": "a", "answer": "b", "when": ""}]', "turn 1"),
-    ],
-)
-def test_what_is_no_conversation_is_refused(text: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
-        Conversation.from_json(text)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -123,16 +123,6 @@ def test_each_rereading_has_its_own_loras(adapters, seen):
     assert all(p.grad is not None for n, p in learned.items() if "reread" in n)
 
 
-def test_a_named_part_alone_learns(adapters, seen):
-    adapters.add("again", LORA, replace(TRANSFER, rereads=1))
-    learned = adapters.trainable("again", only="reread")
-    assert learned and all("reread" in name for name in learned)
-    with adapters.using("again") as qformer:
-        qformer(*seen).square().sum().backward()
-    moved = {name for name, p in adapters.qformer.named_parameters() if p.grad is not None}
-    assert moved == learned.keys()
-
-
 def test_an_adapter_grows_rereadings_and_nothing_else(adapters, seen, tmp_path):
     adapters.add("motion", LORA, TRANSFER)
     taught(adapters, "motion", 1)

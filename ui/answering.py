@@ -17,8 +17,6 @@ from assistant.core.checks import check_choices
 from assistant.errors import AssistantError, InputError
 from assistant.tasks.store import find_task
 
-__all__ = ["answer_once"]
-
 
 def answer_once(
     room: Room,

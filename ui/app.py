@@ -23,8 +23,6 @@ from assistant.ui.visitor import Visitor
 
 from assistant.sources import SOURCES
 
-__all__ = ["build", "launch"]
-
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one

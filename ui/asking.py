@@ -26,8 +26,6 @@ from assistant.ui.visitor import Asked, Visitor
 from assistant.errors import AssistantError
 from assistant.tasks.store import find_task
 
-__all__ = ["ask", "ask_again", "clear", "edit", "explain", "retry", "select", "stop"]
-
 STOPPED = "Stopped. This question is not remembered."
 
 

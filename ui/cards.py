@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
     from assistant.model.doctor import Check
 
-__all__ = [
-    "checks",
-    "evidence",
-    "inside",
-    "loaded",
-    "note",
-    "player",
-    "progress",
-    "quiet",
-    "spoken",
-    "thinking",
-    "welcome",
-]
-
 UNSURE_BELOW = 0.6  # share of the likeliest choice; it is then shown as unsure
 # Shown by page.js where the browser knows the file's format less than we do.
 INSTEAD = (

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from assistant.ui.visitor import Asked
 
-__all__ = ["label_of", "message_places", "messages"]
-
 
 def messages(
     turns: Sequence[Asked],

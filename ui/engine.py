@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant
 
-__all__ = ["Engine", "Loaded"]
-
 MOST_LOADED = 2  # models in memory at once
 
 

@@ -13,8 +13,6 @@ from assistant.ui.visitor import MOST_TURNS, Asked, Told
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
-__all__ = ["as_corrections", "as_json", "as_markdown", "read_conversation"]
-
 FORMAT = "assistant conversation 1"
 KEYS = ("clip", "question", "answer", "correction", "choices", "also", "found")
 NUMBER = (int, float)

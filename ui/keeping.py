@@ -13,8 +13,6 @@ from assistant.ui.visitor import Asked, Visitor
 
 from assistant.errors import InputError
 
-__all__ = ["WRITERS", "load", "save"]
-
 WRITERS: dict[str, tuple[Callable[[Sequence[Asked]], str], str]] = {
     "json": (as_json, "conversation.json"),
     "markdown": (as_markdown, "conversation.md"),

@@ -12,8 +12,6 @@ from typing import Any
 
 from assistant.errors import AssistantError, InputError
 
-__all__ = ["OUR_FAULT", "Failed", "Job", "Line", "Waiting"]
-
 PATIENCE = 10.0  # seconds that a running job has to stop
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # as torch says it
 LOOK = 0.25  # seconds between two looks at the place in line

@@ -17,9 +17,6 @@ from assistant.ui.visitor import Visitor
 
 from assistant.errors import AssistantError, InputError
 
-__all__ = ["choose", "listen", "remove", "take", "take_sample"]
-
-
 LONGEST_TAKE = 600.0  # seconds; after that an upload does not wait for the one before it
 
 

@@ -12,18 +12,6 @@ from assistant.errors import AssistantError
 from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
 
-__all__ = [
-    "ALL",
-    "about",
-    "adapters",
-    "asked_clips",
-    "clip_choices",
-    "example_questions",
-    "model_of",
-    "models",
-    "tasks",
-]
-
 ALL = "All clips"
 SHORTEST_STEM = 3  # characters; a shorter one is seldom meant as a name
 MOST_EXAMPLES = 4

@@ -19,17 +19,6 @@ from assistant.ui.visitor import Visitor, Visitors
 from assistant.errors import AssistantError
 from assistant.model.doctor import examine
 
-__all__ = [
-    "Room",
-    "arrive",
-    "change",
-    "check_machine",
-    "choose_form",
-    "excuse",
-    "failed",
-    "measure",
-]
-
 KEPT = ("precision", "frames", "decoding", "longest", "sources", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
 

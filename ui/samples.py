@@ -10,8 +10,6 @@ from pathlib import Path
 from assistant.errors import InputError
 from assistant.weights import store as weights_store
 
-__all__ = ["can_listen", "make_sample", "samples"]
-
 SEED = 4
 SIDE = 336  # pixels of a generated clip or picture
 

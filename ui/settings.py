@@ -10,18 +10,6 @@ from assistant.ui.uploads import Limits
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
-__all__ = [
-    "CHOICES",
-    "DECODING",
-    "FREE",
-    "MOST_FRAMES",
-    "PRECISIONS",
-    "YES_NO",
-    "Options",
-    "Settings",
-    "choices_of",
-]
-
 PRECISIONS = ("auto", "bf16", "fp32")
 DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
 MOST_FRAMES = 32  # what each of T weighs takes T + 1 looks at T - 1; others wait meanwhile

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Session
 
-__all__ = ["Done", "Piece", "Stage", "add_pictures", "ask", "explain", "open_clip"]
-
 THUMBNAIL, QUALITY = 192, 80  # longer side in pixels, of JPEG
 UNENDING = 3.0  # seconds that a line of subtitles without an end is shown
 

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
 
     from assistant.dialogue.subtitles import Line
 
-__all__ = [
-    "as_svg",
-    "clock",
-    "draw_routing",
-    "draw_weights",
-    "is_still",
-    "place_lines",
-    "spoken_line",
-    "timeline",
-]
-
 MOST_LANES = 3  # of subtitles that are said at the same time
 LINES_WIDE = 8  # frames: how wide dialogue without pictures is
 STILL = 0.05  # seconds: a decoder gives a picture the length of one frame

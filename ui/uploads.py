@@ -7,9 +7,7 @@ from pathlib import Path
 
 from assistant.dialogue.subtitles import FORMATS, read_dialogue
 from assistant.errors import AssistantError, InputError
-from assistant.vqa.conversation import format_time
-
-__all__ = ["Limits", "Offer", "check_clip", "check_dialogue", "is_dialogue", "safe_name"]
+from assistant.vqa.time_words import format_time
 
 LONGEST_NAME = 60  # characters
 MEGABYTE = 2**20

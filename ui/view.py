@@ -12,19 +12,6 @@ from assistant.ui import cards, picking
 from assistant.ui.chat import messages
 from assistant.ui.visitor import Visitor
 
-__all__ = [
-    "READY",
-    "TRIES",
-    "Parts",
-    "Props",
-    "ready",
-    "shown",
-    "shown_answers",
-    "shown_clips",
-    "shown_evidence",
-    "tries",
-]
-
 TRIES = 4  # buttons with questions to try
 Parts = dict[str, Any]
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Session
 
-__all__ = ["MOST_TURNS", "OpenClip", "Told", "Visitor", "Visitors"]
-
 MOST_TURNS = 200  # of a conversation; older ones leave
 TOKEN = re.compile(r"[0-9a-f]{32}")  # see vaToken in page.js
 FEATURES_IN_MEMORY, FEATURES_ON_DISK = 32 * 2**20, 256 * 2**20  # bytes, of one visitor

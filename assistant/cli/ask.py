@@ -18,15 +18,13 @@ from assistant.cli.options import (
 )
 from assistant.errors import InputError
 from assistant.sources import SOURCES
-from assistant.vqa.conversation import format_time
+from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
     from assistant.core.results import Results
     from assistant.sources import Item
     from assistant.vqa.answer import Answer
     from assistant.vqa.basis import Basis
-
-__all__ = ["add_ask", "add_batch", "basis_line", "item_text", "stream"]
 
 ASK_EPILOG = """\
 The answer goes to stdout; what it rests on goes to stderr.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from assistant.vqa.basis import Basis
     from assistant.vqa.session import Session
 
-__all__ = ["add_chat"]
-
 COMMANDS = """\
   /frames      the times looked at last
   /seen        what was perceived, as words: things that the image encoder names ...

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["add_data"]
-
 CHECK_EPILOG = """\
 One JSON object a line:
 

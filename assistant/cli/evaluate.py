@@ -8,8 +8,6 @@ from pathlib import Path
 from assistant.cli.options import add_backend_options, backend_options, count
 from assistant.errors import InputError
 
-__all__ = ["add_evaluate"]
-
 EPILOG = """\
 base: descriptions of photos (a folder as Flickr8k is distributed), questions about them and about
 generated scenes with colors on shapes that training never showed together. Beside them the same

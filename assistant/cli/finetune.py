@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from assistant.tasks.store import StoredAdapter
     from assistant.training.finetune import Examples
 
-__all__ = ["add_adapters", "add_finetune"]
-
 FINETUNE_EPILOG = """\
 Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
 JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the

@@ -17,8 +17,6 @@ from assistant.cli import ask, chat, data, evaluate, finetune, tools, ui
 from assistant.cli.options import Parser
 from assistant.errors import AssistantError
 
-__all__ = ["main"]
-
 DONE, OUR_FAULT, MENDABLE, STOPPED, READER_LEFT = 0, 1, 2, 130, 141
 
 EPILOG = """\

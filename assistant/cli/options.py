@@ -14,20 +14,6 @@ from assistant.sources import SOURCES
 if TYPE_CHECKING:
     from assistant.vqa.session import Assistant
 
-__all__ = [
-    "Parser",
-    "add_backend_options",
-    "add_clip_options",
-    "add_model_options",
-    "backend_options",
-    "clip_options",
-    "count",
-    "first_process",
-    "load_assistant",
-    "say",
-    "seconds",
-]
-
 
 class Parser(argparse.ArgumentParser):
     """argparse whose complaint is an InputError of one line."""

@@ -8,8 +8,6 @@ from pathlib import Path
 from assistant.cli.ask import stream
 from assistant.cli.options import count, say
 
-__all__ = ["add_cache", "add_demo", "add_doctor", "add_fetch", "add_pretrain", "add_scenes"]
-
 FETCHED = {"speech": "whisper-tiny.en", "samples": "samples"}  # besides "mini", a whole model
 
 FETCH_EPILOG = """\

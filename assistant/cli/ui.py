@@ -11,8 +11,6 @@ from pathlib import Path
 from assistant.cli.options import add_backend_options, count, say
 from assistant.errors import InputError, WeightsError
 
-__all__ = ["add_ui"]
-
 EPILOG = """\
 The page is for this machine only, unless --host or --share says otherwise. Clips, conversations and
 features live in a folder of their own and are removed when their page is left. Ctrl-C ends it.

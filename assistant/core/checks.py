@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from assistant.errors import InputError
 
-__all__ = ["check_choices", "check_question", "check_range"]
-
 
 def check_choices(choices: Sequence[str] | None) -> tuple[str, ...] | None:
     """``choices`` stripped, as a tuple.

@@ -13,22 +13,6 @@ import yaml
 
 from assistant.errors import ConfigError
 
-__all__ = [
-    "MOST_REREADS",
-    "POOLINGS",
-    "ROUTINGS",
-    "EfficientNetConfig",
-    "EncoderConfig",
-    "LLMConfig",
-    "LoraSettings",
-    "ModelConfig",
-    "QFormerConfig",
-    "TransferConfig",
-    "ViTConfig",
-    "from_mapping",
-    "from_yaml",
-]
-
 C = TypeVar("C")
 
 ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks enter attention

@@ -9,16 +9,6 @@ from typing import Any, Protocol, TypeVar
 
 from assistant.errors import AssistantError, InputError
 
-__all__ = [
-    "check_keys",
-    "in_seconds",
-    "is_id",
-    "json_object",
-    "lies_beside",
-    "read_records",
-    "text",
-]
-
 MOST_LISTED = 100  # problems named one by one
 
 

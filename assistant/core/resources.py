@@ -6,16 +6,6 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-__all__ = [
-    "adapters_dir",
-    "cache_dir",
-    "caption_lexicon",
-    "presets_file",
-    "prompts_dir",
-    "user_dir",
-    "weights_lock",
-]
-
 
 def prompts_dir() -> Path:
     """Folder of the shipped task prompts (``<task>.yaml``)."""

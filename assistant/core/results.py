@@ -11,8 +11,6 @@ from typing import Any
 from assistant.core.jsonl import is_id, json_object
 from assistant.errors import InputError
 
-__all__ = ["Results"]
-
 
 class Results:
     """The output file, held by one process; use it as a context."""

@@ -21,8 +21,6 @@ from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_recor
 from assistant.dialogue.subtitles import Dialogue, parse_dialogue
 from assistant.errors import InputError
 
-__all__ = ["SPLITS", "Item", "check_item", "describe_items", "read_items"]
-
 SPLITS = ("train", "dev", "test")
 REQUIRED = ("id", "video", "question", "answer")
 OPTIONAL = ("start", "end", "dialogue", "choices", "type", "split", "fold", "held_out")

@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from assistant.errors import DialogueError
 
-__all__ = ["Cue", "decode_text", "holds_cues", "parse_cues", "split_cue", "split_speaker"]
-
 SRT_TIME = r"\d{1,2}:\d{1,2}:\d{1,2}[.,]\d{1,3}"
 VTT_TIME = r"(?:\d{1,4}:)?\d{2}:\d{2}\.\d{3}"
 ASS_TIME = r"\s*\d{1,2}:\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?\s*"

@@ -12,8 +12,6 @@ from assistant.errors import InputError
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
 
-__all__ = ["transcribe"]
-
 WEIGHTS = "whisper-tiny.en"
 SOURCE = "speech recognition"
 RATE = 16000  # samples per second that Whisper hears

@@ -11,8 +11,6 @@ from typing import Any
 from assistant.dialogue.subtitles import Dialogue, find_dialogue, parse_dialogue, read_dialogue
 from assistant.errors import InputError
 
-__all__ = ["DialogueLike", "Range", "Spoken", "as_dialogue", "cut"]
-
 Range = tuple[float | None, float | None]  # start, end, seconds; None: where the clip does
 DialogueLike = Dialogue | Path | str | Sequence[Any]
 

@@ -12,8 +12,6 @@ from typing import Any
 from assistant.dialogue.cues import decode_text, holds_cues, parse_cues, split_cue, split_speaker
 from assistant.errors import DialogueError, VideoError
 
-__all__ = ["Dialogue", "Line", "find_dialogue", "parse_dialogue", "read_dialogue"]
-
 MAX_BYTES = 4 * 2**20  # the subtitles of a film take 0.1 MB
 MAX_SECONDS = 1e7  # 100 days
 SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")

@@ -14,8 +14,6 @@ import numpy as np
 
 from assistant.errors import InputError
 
-__all__ = ["RESAMPLES", "Difference", "Figure", "bootstrap", "difference", "interval", "share"]
-
 RESAMPLES = 10_000
 CHUNK = 4_000_000  # draws at a time: 32 MB
 Figure = Callable[[np.ndarray], np.ndarray]

@@ -9,8 +9,6 @@ import numpy as np
 
 from assistant.errors import InputError
 
-__all__ = ["ClassScores", "check_extra", "class_scores", "class_terms", "confusion", "weighted_f1"]
-
 
 @dataclass(frozen=True)
 class ClassScores:

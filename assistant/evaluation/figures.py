@@ -31,19 +31,6 @@ from assistant.evaluation.text import text_scores
 from assistant.tasks.recipes import Calibration
 from assistant.training.calibration import Bin, reliability, reliability_error
 
-__all__ = [
-    "ClassRow",
-    "Confusion",
-    "Figures",
-    "Sureness",
-    "TextRow",
-    "TypeRow",
-    "compare",
-    "figures_of",
-    "type_row",
-    "type_rows",
-]
-
 CHOICES, STRICT = "choices (official)", "free text (strict)"
 MOST_CLASSES = 12  # more answers than that are no classes
 OTHER = ""  # a free answer that is none of the classes

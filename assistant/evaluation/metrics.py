@@ -9,20 +9,6 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 
 from assistant.errors import InputError
 
-__all__ = [
-    "accuracy",
-    "balanced_accuracy",
-    "caption_scores",
-    "echoes",
-    "exact_match",
-    "most_common_answers",
-    "normalise_answer",
-    "noun_precision_recall",
-    "plain_tokens",
-    "repeats_itself",
-    "wilson_interval",
-]
-
 DIGITS = {
     "zero": "0",
     "one": "1",

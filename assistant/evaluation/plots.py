@@ -7,8 +7,6 @@ from pathlib import Path
 
 from assistant.evaluation.tasks import SystemReport, TaskReport
 
-__all__ = ["draw_accuracy", "draw_confusion", "draw_reliability"]
-
 DPI = 120
 
 

@@ -13,8 +13,6 @@ from assistant.evaluation.figures import Sureness, TypeRow
 from assistant.evaluation.plots import draw_accuracy, draw_confusion, draw_reliability
 from assistant.evaluation.tasks import SystemReport, TaskReport
 
-__all__ = ["render_task", "save_task"]
-
 WORST = 12  # wrong answers shown
 
 

@@ -34,15 +34,6 @@ from assistant.training.features import FeatureTable
 from assistant.training.learner import Learner, by_clip
 from assistant.vqa.scoring import softmax
 
-__all__ = [
-    "FRAME_ORDERS",
-    "OrderedLearner",
-    "SystemReport",
-    "TaskReport",
-    "drawn",
-    "evaluate_task",
-]
-
 FRAME_ORDERS = ("forward", "reversed", "shuffled")
 BATCH = 16
 VERSIONS = ("torch", "transformers", "video-assistant", "scikit-learn", "rouge-score", "nltk")

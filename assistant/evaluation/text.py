@@ -11,8 +11,6 @@ from assistant.errors import InputError
 from assistant.evaluation.classification import check_extra
 from assistant.evaluation.metrics import normalise_answer, plain_tokens
 
-__all__ = ["METEOR", "text_scores"]
-
 METEOR = "METEOR (exact, stem)"
 
 

@@ -16,17 +16,6 @@ from av.stream import Discard, Disposition
 
 from assistant.errors import VideoError
 
-__all__ = [
-    "Picture",
-    "Pictures",
-    "memory_left",
-    "open_container",
-    "origin_of",
-    "packets_of",
-    "pass_on_memory",
-    "read_only",
-]
-
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
 STILL = ("_pipe", "image2")  # ends of the names of formats that hold one picture

@@ -7,8 +7,6 @@ from typing import Any
 
 from assistant.errors import VideoError
 
-__all__ = ["centres", "chosen_range", "fit", "turn_of"]
-
 GRACE = 1.0  # s that the asked end may lie past the clip's: people round up
 
 

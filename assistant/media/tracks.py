@@ -18,8 +18,6 @@ from assistant.media.pictures import (
 )
 from assistant.media.sampling import chosen_range
 
-__all__ = ["read_sound", "read_subtitles", "text_tracks"]
-
 LEAD = 1.0  # s that sound is decoded before the asked start, so that the decoder has settled
 GAP = 0.1  # s without sound from which on silence is filled in
 WIDTH = 2  # bytes of a sample

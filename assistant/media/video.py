@@ -22,16 +22,6 @@ import numpy as np
 
 from assistant.errors import InputError, VideoError, VideoLimitError
 
-__all__ = [
-    "Clip",
-    "Limits",
-    "VideoInfo",
-    "probe",
-    "read_audio",
-    "read_clip",
-    "read_subtitle_track",
-]
-
 DECODERS = {"auto": "pyav", "pyav": "pyav", "decord": "decord"}
 MAGIC = b"VIDEO1\n"
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the package

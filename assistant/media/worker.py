@@ -27,8 +27,6 @@ from assistant.media.pictures import Picture, Pictures, memory_left
 from assistant.media.sampling import centres, chosen_range, fit, turn_of
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
 
-__all__ = ["main"]
-
 MAGIC = b"VIDEO1\n"
 MARGIN = 32 << 20  # bytes: with less left, any failure is for want of memory
 DECORD_LOST = {"mpegts", "mpeg"}  # its seeks land on other pictures there

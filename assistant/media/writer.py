@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["write_clip"]
-
 OPTIONS = {  # one thread and no macroblock tree: the same bytes each time
     "crf": "18",
     "preset": "veryfast",

@@ -13,8 +13,6 @@ from assistant.model.qformer import QFormer
 from assistant.model.routing import Route, Router
 from assistant.model.temporal import FrameContrast, TimeWindows
 
-__all__ = ["AdapterParts", "masks_of", "mean_token"]
-
 MASKS = 3  # receptive fields of the deepest layer; the first has one less, at least one
 
 

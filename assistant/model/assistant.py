@@ -24,8 +24,6 @@ from assistant.tasks.recipes import Recipe
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
 
-__all__ = ["VideoAssistant"]
-
 
 class VideoAssistant(nn.Module):
     """Answers about T frames: encode once, ask many.

@@ -23,8 +23,6 @@ from assistant.weights.store import damaged_files, installed
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["Check", "examine", "render"]
-
 DISTRIBUTION = "video-assistant"
 NEEDED_WEIGHTS = (
     "smollm2-135m-instruct",

@@ -27,15 +27,6 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
 
-__all__ = [
-    "ClipFeatures",
-    "FeatureKey",
-    "FeatureStore",
-    "check_file",
-    "content_digest",
-    "encode_clip",
-]
-
 LAYOUT = 1  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
 _TENSORS = ("patches", "classes")

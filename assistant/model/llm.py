@@ -25,8 +25,6 @@ from assistant.core.config import LLMConfig
 from assistant.errors import ModelError
 from assistant.model.quantization import is_quantized, let_gradients_through
 
-__all__ = ["LanguageModel", "convert_gguf", "load_language_model"]
-
 History = Sequence[tuple[str, str]]
 # A line's end, or a sentence's: not the point of "2.5" or "Dr."
 SENTENCE_END = re.compile(r"\n|(?<![\d\s])(?<!\b[A-Z])(?<!\b[DMS][rst])(?<!\bMrs)[.!?]$")

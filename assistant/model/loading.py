@@ -16,7 +16,7 @@ from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig, from_ya
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.base import Encoder, FrameEncoder
+from assistant.model.encoders.base import Encoder
 from assistant.model.encoders.cnn import EfficientNetEncoder
 from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import Checkpoint
@@ -29,20 +29,8 @@ from assistant.model.quantization import BITS, check_quantization, quantize_netw
 from assistant.weights import store as weights_store
 from assistant.weights.presets import is_shipped, preset_of
 
-__all__ = [
-    "BASE_CONFIG",
-    "BASE_WEIGHTS",
-    "build_model",
-    "load_encoder",
-    "load_model",
-    "load_trained",
-    "save_trained",
-    "shape_of",
-    "trained_names",
-]
-
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
-ENCODERS: Mapping[str, type[FrameEncoder]] = {  # by the config's kind
+ENCODERS: Mapping[str, type[Encoder]] = {  # by the config's kind
     "efficientnet": EfficientNetEncoder,
     "vit": ViTEncoder,
 }

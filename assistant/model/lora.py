@@ -32,8 +32,6 @@ from assistant.model.adapter_parts import AdapterParts
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
-__all__ = ["ADAPTER_CONFIG", "ADAPTER_WEIGHTS", "Adapters", "adapter_size"]
-
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
 
@@ -44,7 +42,7 @@ class Adapters:
     def __init__(self, qformer: SpatioTemporalQFormer) -> None:
         self.qformer = qformer
         self._peft: PeftModel | None = None
-        self._learning: tuple[str, bool, str] | None = None  # an adapter, and what of it learns
+        self._learning: tuple[str, bool] | None = None  # an adapter, and what of it learns
         self._lock = RLock()  # a request keeps its adapter until its visual tokens are made
 
     @property
@@ -87,13 +85,13 @@ class Adapters:
                 self._activate(name)
                 yield self.qformer
 
-    def trainable(self, name: str, *, lora: bool = True, only: str = "") -> dict[str, nn.Parameter]:
+    def trainable(self, name: str, *, lora: bool = True) -> dict[str, nn.Parameter]:
         """What training changes, by name; from now on that has gradients, and nothing else.
 
         Args:
-            lora: False leaves the LoRAs as they are. only: what has this in its name learns.
+            lora: False leaves the LoRAs as they are.
         """
-        self._learning = (name, lora, only)
+        self._learning = (name, lora)
         self._activate(name)
         return {n: p for n, p in self.qformer.named_parameters() if p.requires_grad}
 
@@ -184,10 +182,10 @@ class Adapters:
 
     def _require_grad(self) -> None:
         """Let the adapter that learns learn, and nothing else."""
-        name, lora, only = self._learning or (None, False, "")
+        name, lora = self._learning or (None, False)
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
-            parameter.requires_grad_(own and only in key and (lora or "lora_" not in key))
+            parameter.requires_grad_(own and (lora or "lora_" not in key))
 
 
 def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) -> str:

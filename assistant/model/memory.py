@@ -15,23 +15,6 @@ from torch import nn
 from assistant.errors import ModelError
 from assistant.model.quantization import BITS, quantizable, stored_bytes
 
-__all__ = [
-    "AUTO",
-    "CONTEXT",
-    "LEARN_LESS",
-    "Need",
-    "Part",
-    "Plan",
-    "Sizes",
-    "choose_plan",
-    "each_within_memory",
-    "free_memory",
-    "gigabytes",
-    "part_of",
-    "step_down",
-    "within_memory",
-]
-
 AUTO = "auto"
 CONTEXT = 1024  # tokens of the LLM: visual tokens, prompt, dialogue and answer
 HEADROOM = 0.05  # of the need, for what an allocator cannot use

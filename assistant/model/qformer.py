@@ -17,16 +17,6 @@ from assistant.core.config import QFormerConfig
 from assistant.errors import WeightsError
 from assistant.model.routing import Route, routed_attention
 
-__all__ = [
-    "QFormer",
-    "attend",
-    "attend_in_space",
-    "attend_to_patches",
-    "hide",
-    "initialise_from_bert",
-    "run_layer",
-]
-
 
 class QFormer(nn.Module):
     """Learned queries, text and the patches of each frame in; L visual tokens out.

@@ -13,18 +13,6 @@ from torch import Tensor, nn
 
 from assistant.errors import ModelError
 
-__all__ = [
-    "BITS",
-    "QUANTIZATIONS",
-    "check_quantization",
-    "is_quantized",
-    "let_gradients_through",
-    "quantizable",
-    "quantize_network",
-    "quantized_linear",
-    "stored_bytes",
-]
-
 QUANTIZATIONS = ("none", "8bit", "4bit")
 BITS = {"none": 0, "8bit": 8, "4bit": 4}  # 0: as they are
 BLOCK = 64  # weights that share a scale, NF4

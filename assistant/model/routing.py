@@ -14,8 +14,6 @@ from torch.nn import functional as F
 
 from assistant.model.temporal import mean_over_frames
 
-__all__ = ["Route", "Router", "receptive_fields", "routed_attention"]
-
 HIDDEN = 16  # width of a router; 192 would be more than the LoRAs at paper scale
 STRONGEST = 0.99  # of the bias's strength: nothing is hidden wholly
 OPEN = 4.0  # logit of "everything" at the start, where the form is no identity by itself

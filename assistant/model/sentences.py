@@ -14,8 +14,6 @@ from transformers.utils.logging import disable_progress_bar
 
 from assistant.weights import store as weights_store
 
-__all__ = ["WEIGHTS", "SentenceEncoder", "sentence_encoder"]
-
 WEIGHTS = "all-minilm-l6-v2"
 MOST_TOKENS = 128  # of a sentence; what the encoder was trained with
 

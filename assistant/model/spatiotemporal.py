@@ -29,8 +29,6 @@ from assistant.model.qformer import (
 from assistant.model.routing import Route
 from assistant.model.temporal import mean_over_frames
 
-__all__ = ["IMAGE", "SpatioTemporalQFormer", "States"]
-
 IMAGE = TransferConfig(frames=1, temporal=False, gate=0.0, routing="none", contrast=0)
 """No transfer: the image model run per frame."""
 TEMPERATURE = 0.1  # of saliency

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["FrameContrast", "TimeWindows", "mean_over_frames"]
-
 SHARPNESS = 10.0  # of the heads' windows at the start; the clip is 1 long
 
 

@@ -20,8 +20,6 @@ import numpy as np
 from assistant.errors import InputError
 from assistant.sources import Item, Look, Perceiver
 
-__all__ = ["PERCEIVER", "available", "read_frames"]
-
 FRAMES = 8  # of sixteen, two read 47 % of the words of moving clips, four 55 %, eight 81 %
 MOST = 5  # lines that are proposed as answers
 WANTED = re.compile(

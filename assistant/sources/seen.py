@@ -14,8 +14,6 @@ from assistant.sources import Item, Look, Perceiver
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PERCEIVER", "as_text", "likeliest", "sure_names"]
-
 MOST = 5  # attributes of a clip
 FLOOR = 0.08  # least probability of an attribute
 SURE = 0.5  # probability from which it is named without a question mark

@@ -30,8 +30,6 @@ from assistant.core.resources import prompts_dir
 from assistant.errors import ConfigError
 from assistant.sources import SOURCES
 
-__all__ = ["VARIABLES", "TaskPrompt", "list_prompts", "load_prompt"]
-
 VARIABLES = (
     *("question", "dialogue", "target", "context", "previous", "choices", "sources"),
     *SOURCES,

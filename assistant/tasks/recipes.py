@@ -16,17 +16,6 @@ from assistant.core.config import LoraSettings, TransferConfig, from_yaml
 from assistant.errors import ConfigError
 from assistant.sources import SOURCES
 
-__all__ = [
-    "ABLATIONS",
-    "RECIPE",
-    "Calibration",
-    "PaperSettings",
-    "Provenance",
-    "Recipe",
-    "Training",
-    "load_recipe",
-]
-
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)

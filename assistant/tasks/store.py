@@ -13,17 +13,6 @@ from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
 from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
 from assistant.weights.presets import model_name
 
-__all__ = [
-    "StoredAdapter",
-    "adapter_folders",
-    "adapter_prompt",
-    "find_adapter",
-    "find_task",
-    "install_adapter",
-    "list_models",
-    "user_adapters",
-]
-
 
 @dataclass(frozen=True)
 class StoredAdapter:

@@ -16,8 +16,6 @@ from assistant.errors import InputError
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.scoring import softmax
 
-__all__ = ["Bin", "fit", "fit_temperature", "fit_threshold", "reliability", "reliability_error"]
-
 TEMPERATURES = np.geomspace(0.02, 50.0, 401)  # tried, 2 % apart
 LEAST_ANSWERED = 0.2  # share of the dev examples that a threshold must leave answered
 BINS = 10

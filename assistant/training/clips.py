@@ -21,8 +21,6 @@ from assistant.model.encoders.base import Encoder
 from assistant.training.features import FeatureTable
 from assistant.training.generated import draw_clip, is_generated
 
-__all__ = ["ClipRef", "clip_of", "clip_table", "clips_of"]
-
 READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
 

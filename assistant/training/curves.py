@@ -7,8 +7,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw_curves", "read_log"]
-
 COLUMNS = 3
 PLAIN = ("loss", "accuracy")  # titles that say it all
 KEYS = ("phase", "epoch", "step", "time")

@@ -20,16 +20,6 @@ from assistant.training.features import FeatureTable
 from assistant.training.losses.base import Loss
 from assistant.vqa.request import Request, compose
 
-__all__ = [
-    "DrawnExample",
-    "Example",
-    "draw",
-    "drawn",
-    "make_examples",
-    "split_items",
-    "steps_per_epoch",
-]
-
 DEV_SHARE = 0.1  # of the clips, where the data have no dev split
 
 

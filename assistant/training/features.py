@@ -17,8 +17,6 @@ from tqdm import tqdm
 
 from assistant.model.encoders.base import CHUNK, Encoder
 
-__all__ = ["FeatureTable"]
-
 INDEX, PATCHES, CLASSES = "index.jsonl", "patches", "classes"
 
 

@@ -27,8 +27,6 @@ from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
 from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 
-__all__ = ["Examples", "Finished", "ablated", "examples_from", "finetune", "generated_examples"]
-
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
 DEV_SHARE = 0.04  # of generated clips: as many again are drawn for dev

@@ -23,8 +23,6 @@ from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.losses import LOSSES
 from assistant.training.losses.base import Loss, Setting
 
-__all__ = ["Finetuner", "losses_of"]
-
 HEADS = "heads."  # begins the names of heads that are no part of the adapter
 
 

@@ -20,8 +20,6 @@ from assistant.data.scenes.render import render
 from assistant.errors import InputError
 from assistant.media.sampling import centres
 
-__all__ = ["KIND_OF_TASK", "draw_clip", "generated_clip", "generated_items", "is_generated"]
-
 KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
 """What is generated to finetune a task on; for others there is nothing."""
 

@@ -15,8 +15,6 @@ from assistant.training.features import FeatureTable
 from assistant.training.losses.base import Loss, Seen
 from assistant.vqa.scoring import score_answers
 
-__all__ = ["CHOSEN", "Learner", "accuracies", "by_clip"]
-
 CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
 
 

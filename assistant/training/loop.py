@@ -23,8 +23,6 @@ from tqdm import tqdm
 
 from assistant.errors import InputError
 
-__all__ = ["CHECKPOINT", "LOG", "Loop", "Trainable", "new_accelerator", "warmup_cosine"]
-
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
 SAVE_EVERY = 120.0  # seconds

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from assistant.vqa.basis import Basis
     from assistant.vqa.request import Request
 
-__all__ = ["AT_ONCE", "CANNOT_TELL", "Answer", "Query", "answer_together"]
-
 CANNOT_TELL = "I cannot tell."
 AT_ONCE = 8  # questions in one pass of the model
 MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at

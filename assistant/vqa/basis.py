@@ -7,8 +7,6 @@ from typing import Any
 
 from assistant.sources import SOURCES, Source
 
-__all__ = ["Basis"]
-
 
 @dataclass(frozen=True)
 class Basis:

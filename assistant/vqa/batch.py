@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Assistant, Session
 
-__all__ = ["Options", "Question", "answer_all", "read_questions"]
-
 REQUIRED = ("id", "video", "question")
 OPTIONAL = ("dialogue", "start", "end", "task", "choices")
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from assistant.vqa.session import Assistant
 
-__all__ = ["SessionClip"]
-
 MAX_FRAMES = 256
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Assistant
 
-__all__ = ["run_demo"]
-
 CLIP_QUESTIONS = (
     "What happens in the last 4 seconds?",
     "What is in the video?",

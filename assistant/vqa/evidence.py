@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.errors import InputError
-from assistant.vqa.conversation import format_time
+from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from assistant.vqa.answer import Answer
-
-__all__ = ["FORMATS", "check_frames", "check_picture_path", "draw_evidence", "save_evidence"]
 
 FORMATS = (".png", ".svg", ".pdf")
 FOR, AGAINST = "#2a7f62", "#b5482f"

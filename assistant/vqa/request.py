@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from assistant.tasks.prompts import TaskPrompt
     from assistant.vqa.conversation import Turn
 
-__all__ = [
-    "MAX_TURNS",
-    "Request",
-    "compose",
-]
-
 NO_TARGET = "..."  # where nothing is said: "is it sarcastic when <...>?"
 MAX_TURNS = 8  # earlier turns that the LLM reads again; older ones only cost time
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
     from assistant.vqa.request import Request
 
-__all__ = ["Scored", "score_answers", "softmax", "without_prior"]
-
 
 @dataclass(frozen=True)
 class Scored:

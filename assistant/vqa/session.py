@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
 
-__all__ = ["Assistant", "Session"]
-
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
 TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
 NO_ADAPTER = (

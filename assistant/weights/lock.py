@@ -10,8 +10,6 @@ from assistant.core.config import from_yaml
 from assistant.core.resources import weights_lock
 from assistant.errors import ConfigError, WeightsError
 
-__all__ = ["Lock", "LockedFile", "LockedWheel", "read_lock"]
-
 
 @dataclass(frozen=True)
 class LockedFile:

@@ -13,17 +13,6 @@ from pathlib import Path
 from assistant.core.config import LLMConfig, from_yaml
 from assistant.core.resources import adapters_dir, presets_file, user_dir
 
-__all__ = [
-    "LLMShape",
-    "Preset",
-    "Presets",
-    "is_shipped",
-    "model_name",
-    "preset_of",
-    "read_presets",
-    "terms_once",
-]
-
 TERMS_SHOWN = "terms-shown"  # in the user's folder: names of models whose terms were told
 
 

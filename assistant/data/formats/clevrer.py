@@ -21,8 +21,6 @@ from typing import Any
 from assistant.data.formats.source import Reading, Record, Source, entry, read_json, said
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 FILES = {"train": "train", "validation": "dev"}  # the answers of the test split are not public
 CAUSAL = ("explanatory", "predictive", "counterfactual")
 VOCABULARY = (  # of the descriptive answers: which of these it is follows from the question

@@ -9,8 +9,6 @@ from pathlib import Path
 from assistant.data.formats.source import Record
 from assistant.errors import InputError
 
-__all__ = ["place_clips"]
-
 SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 

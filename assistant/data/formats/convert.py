@@ -16,8 +16,6 @@ from assistant.data.formats.table import FORMATS, MISSING, Format
 from assistant.data.items import SPLITS, Item, check_item, describe_items
 from assistant.errors import AssistantError, InputError
 
-__all__ = ["Converted", "convert", "report"]
-
 DATA = "data.jsonl"
 MOST_LABELS = 6  # of a split, told in a report
 

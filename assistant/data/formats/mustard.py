@@ -24,8 +24,6 @@ from assistant.data.formats.source import (
 )
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 DATA = "sarcasm_data.json"
 FOLDS = ("splits_5fold.json", "split_indices.p")
 KEYS = ("utterance", "speaker", "context", "context_speakers", "show", "sarcasm")

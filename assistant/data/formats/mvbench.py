@@ -12,8 +12,6 @@ from pathlib import Path
 from assistant.data.formats.source import Reading, Source, entry, read_json, said
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 TASKS = ("moving_direction", "moving_count", "moving_attribute", "object_existence")
 KEYS = ("video", "question", "candidates", "answer")
 

@@ -16,8 +16,6 @@ import numpy as np
 
 from assistant.errors import InputError
 
-__all__ = ["read_pickle"]
-
 KIND = re.compile(r"[biuf][1248]")  # of numpy's numbers: i8, f4 ...
 BYTE_ORDERS = "<>=|"
 # What the C unpickler raises on damaged data.

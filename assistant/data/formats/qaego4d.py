@@ -17,8 +17,6 @@ from typing import Any
 from assistant.data.formats.source import Reading, Record, Source, entry, read_json, said
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 KEYS = ("video_id", "sample_id", "question", "answer")
 SPLITS = {"train": "train", "val": "dev", "test": "test"}
 NAMES = ("annotations.{}.json", "annotations.QaEgo4D_{}.json")

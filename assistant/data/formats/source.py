@@ -13,8 +13,6 @@ from typing import Any, TypeVar
 from assistant.errors import InputError
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 
-__all__ = ["Reading", "Record", "Source", "entry", "judged", "read_json", "said", "spread"]
-
 Record = dict[str, Any]  # an example as training_data takes it; "video" is the clip's bare name
 K = TypeVar("K", bound=Hashable)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FORMATS", "MISSING", "Format"]
-
 MISSING = ("null", "drop", "error")  # what becomes of a question whose clip is not there
 
 

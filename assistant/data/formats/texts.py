@@ -18,8 +18,6 @@ from assistant.core.jsonl import json_object
 from assistant.data.formats.source import Reading, Source, judged, said, spread
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 TASKS = ("humor", "sarcasm")
 LABELS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 SHARES = {"test": 0.1, "dev": 0.1, "train": 0.8}

@@ -19,8 +19,6 @@ from assistant.data.formats.source import Reading, Record, Source, entry, judged
 from assistant.data.items import SPLITS
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 LANGUAGE, LABELS, FOLDS = "language_sdk.pkl", "humor_label_sdk.pkl", "data_folds.pkl"
 ITEMS = "items.json"
 

@@ -11,8 +11,6 @@ from __future__ import annotations
 from assistant.data.formats.source import Reading, Source, entry, read_json, said
 from assistant.errors import InputError
 
-__all__ = ["read"]
-
 DATA = "youcookii_annotations_trainval.json"
 SPLITS = {"training": "train", "validation": "test"}  # as the paper tests, MTransLLAMA, Table II
 QUESTION = "What is done in this step of the recipe?"

@@ -28,8 +28,6 @@ from assistant.data.scenes.motion import DIRECTIONS, Collision, Move, MovingScen
 from assistant.data.scenes.render import visibility
 from assistant.data.scenes.world import Camera, Scene, SceneObject
 
-__all__ = ["SECONDS", "sample_moving_scene"]
-
 SECONDS = 4.0
 COUNTS, MOVERS = (3, 4, 5, 6), (0, 1, 2, 3)
 COUNT_SHARES, MOVER_SHARES = (0.3, 0.3, 0.25, 0.15), (0.06, 0.3, 0.36, 0.28)

@@ -16,8 +16,6 @@ from assistant.data.scenes.kinds import ATTRIBUTES, Kind, kind_of, name_of, pick
 from assistant.data.scenes.motion import DIRECTIONS, MovingScene
 from assistant.data.scenes.questions import Question
 
-__all__ = ["QUESTIONS_PER_CLIP", "TYPES", "ask_clip"]
-
 QUESTIONS_PER_CLIP = {
     "direction": 2,
     "moving_count": 2,

@@ -15,8 +15,6 @@ from assistant.data.scenes.questions import Question
 from assistant.data.scenes.render import render
 from assistant.data.scenes.world import Scene
 
-__all__ = ["FRAME_RATE", "Clip", "ClipExample", "clip_example"]
-
 FRAME_RATE = 6  # pictures a second
 STREAM = 7  # keeps clips from repeating the random numbers of pictures
 

@@ -31,17 +31,6 @@ from assistant.data.scenes.world import Scene
 from assistant.errors import InputError
 from assistant.media.writer import write_clip
 
-__all__ = [
-    "CLIPS",
-    "KINDS",
-    "SPLITS",
-    "Dataset",
-    "SceneExample",
-    "example",
-    "generate",
-    "write_dataset",
-]
-
 CLIPS: dict[str, Callable[[int, int, int, str], ClipExample]] = {
     "clips": clip_example,
     "ego": ego_example,

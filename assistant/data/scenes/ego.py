@@ -9,8 +9,6 @@ from assistant.data.scenes.ego_layout import sample_walk
 from assistant.data.scenes.ego_questions import ask_walk
 from assistant.data.scenes.walk import Walk
 
-__all__ = ["ego_example"]
-
 STREAM = 11  # keeps walks from repeating the random numbers of pictures and clips
 
 

@@ -17,8 +17,6 @@ from assistant.data.scenes.layout import TONE, sample_kinds, sample_tone, sample
 from assistant.data.scenes.walk import LIFT, REACH, Pick, Spot, Visit, Walk
 from assistant.data.scenes.world import Camera, Scene, SceneObject
 
-__all__ = ["LAYOUTS", "SECONDS", "sample_walk"]
-
 SECONDS = 8.0
 SPACING = 5.2  # between the middles of two surfaces: an object is seen with its own surface alone
 SLOTS = (-1.3, 0.0, 1.3)

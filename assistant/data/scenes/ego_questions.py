@@ -24,8 +24,6 @@ from assistant.data.scenes.questions import (
 )
 from assistant.data.scenes.walk import Spot, Walk
 
-__all__ = ["QUESTIONS_PER_WALK", "SIDES", "TYPES", "ask_walk", "neighbors"]
-
 QUESTIONS_PER_WALK = {
     "last_seen": 2,
     "first_seen": 1,

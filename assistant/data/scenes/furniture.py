@@ -8,8 +8,6 @@ import numpy as np
 
 from assistant.data.scenes.world import Solid, Vector
 
-__all__ = ["HALF_WIDTH", "PAINTS", "SURFACES", "Surface", "block"]
-
 SURFACES = {"table": 1.45, "shelf": 2.05, "box": 0.85, "rug": 0.08}  # height of the top
 HALF_WIDTH, HALF_DEPTH = 2.0, 0.9
 PAINTS: tuple[Vector, ...] = (  # paler than objects are; no color belongs to a kind

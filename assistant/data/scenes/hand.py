@@ -8,8 +8,6 @@ import numpy as np
 
 from assistant.data.scenes.world import Camera, Solid, Vector
 
-__all__ = ["SKINS", "SLEEVES", "Hand"]
-
 SKINS: tuple[Vector, ...] = (
     (0.94, 0.76, 0.64),
     (0.87, 0.66, 0.52),

@@ -11,8 +11,6 @@ import numpy as np
 
 from assistant.data.scenes.world import HELD_OUT_PAIRS, Scene, SceneObject
 
-__all__ = ["ATTRIBUTES", "OPPOSITES", "Kind", "holds", "kind_of", "name_of", "pick", "unique_kinds"]
-
 T = TypeVar("T")
 
 ATTRIBUTES = ("color", "material", "shape")

@@ -24,22 +24,6 @@ from assistant.data.scenes.world import (
     Vector,
 )
 
-__all__ = [
-    "CHECK_SIZE",
-    "EDGE",
-    "MIN_AREA",
-    "MIN_SEEN",
-    "TONE",
-    "allowed_pairs",
-    "ground_place",
-    "place_objects",
-    "radius_of",
-    "sample_kinds",
-    "sample_scene",
-    "sample_tone",
-    "sample_view",
-]
-
 Pair = tuple[str, str]  # color and shape
 
 COUNTS = (1, 2, 3, 4, 5, 6)

@@ -8,8 +8,6 @@ import numpy as np
 
 from assistant.data.scenes.world import Scene
 
-__all__ = ["DIRECTIONS", "Collision", "Move", "MovingScene"]
-
 DIRECTIONS = {  # on the ground, as the camera sees it
     "left": (-1.0, 0.0),
     "right": (1.0, 0.0),

@@ -25,18 +25,6 @@ from assistant.data.scenes.world import (
     SceneObject,
 )
 
-__all__ = [
-    "EXISTING",
-    "QUESTIONS_PER_PICTURE",
-    "TYPES",
-    "YES_NO",
-    "Question",
-    "absent_kinds",
-    "ask",
-    "object_choices",
-    "pick_denied",
-]
-
 QUESTIONS_PER_PICTURE = {
     "count": 2,
     "color": 1,

@@ -9,8 +9,6 @@ import numpy as np
 from assistant.data.scenes.shapes import enter, normals
 from assistant.data.scenes.world import Scene, SceneObject, Solid
 
-__all__ = ["Visibility", "render", "visibility"]
-
 SUPERSAMPLE = 2  # rays per pixel and axis
 SHADOW = 0.58  # share of the light that a shadow takes from the ground
 LAMP_WIDTH = 0.06  # radius of the lamp as seen from the ground, which softens shadows

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike
 
 from assistant.data.scenes.world import SceneObject, Solid
 
-__all__ = ["enter", "normals"]
-
 BEVEL = 0.06  # width of the slanted edges, as a share of half an extent
 _FLAT = np.float32(1e-7)  # stands in for a zero in a divisor
 

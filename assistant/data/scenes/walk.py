@@ -15,8 +15,6 @@ from assistant.data.scenes.furniture import Surface
 from assistant.data.scenes.hand import Hand
 from assistant.data.scenes.world import Camera, Scene, SceneObject, Vector
 
-__all__ = ["LIFT", "REACH", "Pick", "Spot", "Visit", "Walk"]
-
 REACH, LIFT = 0.3, 0.35  # seconds to reach for an object, and to lift it
 HELD = (0.14, 0.78, 5.6)  # across from the middle and down, shares of the picture, and depth
 REST = (0.3, 1.7, 5.0)  # the same for an idle hand, below the picture

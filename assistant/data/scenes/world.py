@@ -12,23 +12,6 @@ from functools import cached_property
 
 import numpy as np
 
-__all__ = [
-    "COLORS",
-    "HELD_OUT_PAIRS",
-    "MATERIALS",
-    "SHAPES",
-    "SIZES",
-    "TEST_COLORS",
-    "TEST_SHAPES",
-    "Camera",
-    "Light",
-    "Scene",
-    "SceneObject",
-    "Solid",
-    "Surroundings",
-    "Vector",
-]
-
 Vector = tuple[float, float, float]
 
 COLORS: dict[str, Vector] = {

@@ -6,17 +6,14 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from assistant.core.config import EncoderConfig
 from assistant.errors import ModelError
-
-__all__ = ["CHUNK", "Encoder", "FrameEncoder", "FrameFeatures", "weights_digest"]
 
 CHUNK = 16  # frames encoded at once: bounds the memory of long clips
 
@@ -29,33 +26,13 @@ class FrameFeatures:
     classes: Tensor  # (T, C) fp32, probabilities of the encoder's own classes
 
 
-class Encoder(Protocol):
-    """A frozen image encoder, as everything else knows it."""
+class Encoder(nn.Module, ABC):
+    """A frozen image encoder. Frames are made square, whole, and encoded some at a time; fewer
+    where memory ends."""
 
-    config: EncoderConfig
-    names: tuple[str, ...]  # of the classes; () of an encoder that is no classifier
+    config: Any  # of its kind, see `assistant.core.config.EncoderConfig`
+    names: tuple[str, ...] = ()  # of its classes; () of an encoder that is no classifier
     width: int  # Dv
-
-    @property
-    def patch_count(self) -> int:
-        """K, the features of one frame."""
-
-    @property
-    def class_count(self) -> int:
-        """C, the classes that it tells apart; 0: none."""
-
-    @property
-    def fingerprint(self) -> str:
-        """All that decides the features of a picture."""
-
-    def __call__(self, frames: np.ndarray) -> FrameFeatures:
-        """``frames`` ``(T, H, W, 3)`` uint8 RGB of any size -> :class:`FrameFeatures`."""
-
-
-class FrameEncoder(nn.Module, ABC):
-    """What encoders share: whole frames made square, some at a time; fewer where memory ends."""
-
-    names: tuple[str, ...] = ()
     chunk = CHUNK
 
     @classmethod
@@ -68,12 +45,28 @@ class FrameEncoder(nn.Module, ABC):
     def width_of(config: Any) -> int:
         """Dv of an encoder of ``config``; its weights are not needed."""
 
+    @property
+    @abstractmethod
+    def patch_count(self) -> int:
+        """K, the features of one frame."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """All that decides the features of a picture."""
+
+    @property
+    def class_count(self) -> int:
+        """C, the classes that it tells apart; 0: none."""
+        return 0
+
     @abstractmethod
     def encode(self, pictures: Tensor) -> FrameFeatures:
         """Of square uint8 pictures ``(n <= chunk, 3, S, S)``."""
 
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:
+        """``frames`` ``(T, H, W, 3)`` uint8 RGB of any size -> :class:`FrameFeatures`."""
         parts: list[FrameFeatures] = []
         done = 0
         while done < len(frames):

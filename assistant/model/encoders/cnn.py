@@ -10,17 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from assistant.core.config import EfficientNetConfig
-from assistant.model.encoders.base import FrameEncoder, FrameFeatures
+from assistant.model.encoders.base import Encoder, FrameFeatures
 from assistant.model.encoders.efficientnet import CLASSES, EfficientNetLite, load_checkpoint
 from assistant.model.encoders.imagenet import read_class_names
 from assistant.weights import store as weights_store
 
-__all__ = ["EfficientNetEncoder"]
-
 CLASS_NAMES = "imagenet-names"  # in the weights lock
 
 
-class EfficientNetEncoder(FrameEncoder):
+class EfficientNetEncoder(Encoder):
     """EfficientNet-Lite, read at two depths.
 
     A patch holds the stride-16 map (2 x 2 cells unshuffled), the deep map (each normalised over

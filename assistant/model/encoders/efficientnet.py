@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["VARIANTS", "EfficientNetLite", "load_checkpoint"]
-
 
 @dataclass(frozen=True)
 class Stage:

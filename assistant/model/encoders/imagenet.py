@@ -6,8 +6,6 @@ from pathlib import Path
 
 from assistant.errors import WeightsError
 
-__all__ = ["read_class_names"]
-
 SYNSETS, LEMMAS = "imagenet_synsets.txt", "imagenet_synset_to_lemma.txt"
 
 

@@ -15,15 +15,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from assistant.core.config import ViTConfig
 from assistant.errors import WeightsError
-from assistant.model.encoders.base import FrameEncoder, FrameFeatures, weights_digest
-
-__all__ = ["ViTEncoder"]
+from assistant.model.encoders.base import Encoder, FrameFeatures, weights_digest
 
 HUB_NAMES = {"hidden_size": "width", "num_hidden_layers": "layers", "image_size": "size"}
 HUB_NAMES["patch_size"] = "patch"
 
 
-class ViTEncoder(FrameEncoder):
+class ViTEncoder(Encoder):
     """K = (size / patch)^2 + 1 features of a frame: one of the whole picture, then its patches."""
 
     def __init__(self, network: InstructBlipVisionModel, config: ViTConfig, source: str) -> None:
@@ -71,10 +69,6 @@ class ViTEncoder(FrameEncoder):
     @property
     def patch_count(self) -> int:
         return (self.config.size // self.config.patch) ** 2 + 1
-
-    @property
-    def class_count(self) -> int:
-        return 0
 
     @property
     def fingerprint(self) -> str:

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from assistant.errors import WeightsError
 from assistant.model.quantization import quantizable, quantized_linear
 
-__all__ = ["DERIVED", "Checkpoint", "read_json"]
-
 FORMATS = ("instructblip", "instructblipvideo")  # model_type in config.json
 LANGUAGE_MODELS = ("llama", "t5")
 CONFIG = "config.json"

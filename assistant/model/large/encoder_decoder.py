@@ -12,8 +12,6 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from assistant.model.llm import LanguageModel
 
-__all__ = ["EncoderDecoder"]
-
 NO_LABEL = -100  # what a loss leaves out, in transformers
 
 

@@ -39,8 +39,6 @@ from assistant.model.memory import Part, Plan, Sizes, part_of
 from assistant.model.qformer import QFormer
 from assistant.weights.presets import LLMShape, read_presets
 
-__all__ = ["build", "model_config", "qformer_config", "sizes_of_checkpoint", "sizes_of_preset"]
-
 TOKENIZER = "qformer_tokenizer"  # folder of the Q-Former's
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.txt")
 PROCESSORS = (  # file, and the key under which newer ones keep the image processor's settings

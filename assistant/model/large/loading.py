@@ -24,15 +24,6 @@ from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.weights import store as weights_store
 from assistant.weights.presets import model_name, preset_of, read_presets, terms_once
 
-__all__ = [
-    "DEVICES",
-    "PRECISIONS",
-    "Tell",
-    "checkpoint_folder",
-    "choose_device",
-    "load_paper_scale",
-]
-
 Tell = Callable[[str], None]
 """Gets what a person should know, a line each."""
 

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from assistant.training.losses.base import Loss, Seen
 
-__all__ = ["AnswerLoss", "ChoiceLoss"]
-
 
 class AnswerLoss(Loss):
     """Cross-entropy of the right answer."""

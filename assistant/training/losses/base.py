@@ -16,8 +16,6 @@ from assistant.model.assistant import VideoAssistant
 from assistant.model.spatiotemporal import States
 from assistant.tasks.recipes import Training
 
-__all__ = ["Loss", "Seen", "Setting"]
-
 
 @dataclass(frozen=True)
 class Setting:

@@ -16,8 +16,6 @@ from torch.nn import functional as F
 
 from assistant.data.scenes import COLORS, MATERIALS, SHAPES, Scene
 
-__all__ = ["PLACE_WEIGHT", "SceneCells", "SceneObjects", "cell_of", "scene_objects"]
-
 SceneObjects = Sequence[tuple[float, float, int, int, int]]  # x, y (shares), color, shape, material
 SIZES = (1, len(COLORS), len(SHAPES), len(MATERIALS), 2)  # of the heads: present, ..., place
 PLACE_WEIGHT = 4.0

@@ -24,8 +24,6 @@ from torch.nn import functional as F
 from assistant.training.losses.cells import PLACE_WEIGHT, SceneCells, SceneObjects, cell_of
 from assistant.training.losses.slots import WordSlots
 
-__all__ = ["Binding", "Contents", "Known", "Places"]
-
 PHRASES = 2  # of a question, at most, whose objects are asked for
 
 

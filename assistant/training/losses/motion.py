@@ -26,8 +26,6 @@ from assistant.training.generated import generated_clip, is_generated
 from assistant.training.losses.base import Loss, Seen, Setting
 from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
 
-__all__ = ["MotionSupervision", "Moved", "moved_of"]
-
 PHRASES = 2  # of a question, at most, whose objects are asked for
 
 

@@ -16,8 +16,6 @@ from torch.nn import functional as F
 from assistant.data.items import Item
 from assistant.training.losses.base import Loss, Seen, Setting
 
-__all__ = ["NamedChoice", "named_place"]
-
 
 def named_place(question: str, choices: Sequence[str], answer: str) -> int | None:
     """0 or 1: which of the two choices, as the question names them, is right.

@@ -20,8 +20,6 @@ from assistant.data.items import Item
 from assistant.model.llm import LanguageModel
 from assistant.training.losses.base import Loss, Seen, Setting
 
-__all__ = ["SpelledAnswer", "WordSlots"]
-
 BAG = 12  # words of the picture at most
 SCALE = 20.0  # of the cosine, before the softmax
 NORM_WEIGHT = 0.1

@@ -15,8 +15,6 @@ from assistant.data.scenes.world import COLORS, SHAPES, SceneObject
 from assistant.media.sampling import centres
 from assistant.training.generated import generated_clip
 
-__all__ = ["BETWEEN", "KINDS", "SIDES", "UNTOLD", "Walked", "walked_of"]
-
 KINDS = 4  # of surfaces
 BETWEEN = KINDS  # the place of a frame that was taken on the way
 SIDES = 2  # left and right

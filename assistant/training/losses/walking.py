@@ -28,8 +28,6 @@ from assistant.training.losses.base import Loss, Seen, Setting
 from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
 from assistant.training.losses.walked import KINDS, SIDES, UNTOLD, Walked, walked_of
 
-__all__ = ["WalkSupervision"]
-
 PHRASES = 2  # of a question, at most, whose objects are asked for
 LAYERS = 2  # adapted ones, the last, that are asked
 NUMBERS = 5  # of counts: 0 to 4

@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 from assistant.core.config import ModelConfig
 from assistant.errors import ConfigError
 
-__all__ = ["Phase", "PretrainConfig"]
-
 # The answer and the picture's words in the visual tokens; what is there, what of it is asked, and
 # where it is (`assistant.training.losses.dense`), on the way up; the answer through the LLM.
 LOSSES = ("slots", "contents", "binding", "places", "llm")

@@ -13,8 +13,6 @@ from functools import lru_cache
 
 from assistant.evaluation.metrics import plain_tokens
 
-__all__ = ["Consensus"]
-
 ORDERS = 4  # n-grams of 1 to 4 words
 SIGMA = 6.0  # words by which lengths may differ, as in CIDEr-D
 FLOOR = 0.2  # so that a caption like no other still counts

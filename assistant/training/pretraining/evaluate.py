@@ -41,8 +41,6 @@ from assistant.training.pretraining.report import (
 )
 from assistant.vqa.scoring import without_prior
 
-__all__ = ["evaluate_base"]
-
 BATCH = 16  # a batch takes as long as its longest answer
 DESCRIBE = "Describe the picture."
 OURS, BARE = "ours", "ours, without attributes"

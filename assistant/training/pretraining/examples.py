@@ -21,17 +21,6 @@ from assistant.training.losses.cells import SceneObjects, scene_objects
 from assistant.training.pretraining.captions import flip_safe, make_questions, things_in
 from assistant.training.pretraining.photos import Photos
 
-__all__ = [
-    "STOP",
-    "PretrainExample",
-    "begun_with",
-    "content_words",
-    "match_samples",
-    "photo_samples",
-    "scene_samples",
-    "tidy",
-]
-
 KINDS = {"caption": "caption", "list": "list", "yes/no": "yes/no"}  # of types; others: question
 LIST_PROMPTS = (
     "What is in the picture?",

@@ -15,8 +15,6 @@ import numpy as np
 from assistant.sources.seen import sure_names
 from assistant.training.pretraining.examples import PretrainExample, begun_with
 
-__all__ = ["renamed"]
-
 ANIMALS, DOGS = range(398), range(151, 269)  # places among ImageNet's classes
 DOG = re.compile(
     r"\b(?:an?|the|one)\s+(?:(?:black|brown|white|tan|gr[ae]y|golden|yellow|red|dark|light|small|"

@@ -16,8 +16,6 @@ from assistant.sources.seen import as_text, likeliest
 from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import read_captions, read_split
 
-__all__ = ["Photos", "photo_table", "seen_in", "view_name"]
-
 CROPS = (0.7, 0.95)  # side of a crop as a share of the photo's
 VIEWS = ((False, False), (False, True), (True, False), (True, True))  # cropped, mirrored
 

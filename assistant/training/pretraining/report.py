@@ -7,8 +7,6 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["NAME", "CaptionRow", "FaultRow", "QuestionRow", "Report", "ThingRow", "render", "save"]
-
 NAME = "What is in the picture?"
 
 

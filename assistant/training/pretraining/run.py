@@ -34,8 +34,6 @@ from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.trainer import Data, Pretrainer
 from assistant.training.pretraining.words import WordTruths
 
-__all__ = ["run"]
-
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SCENE_ROUNDS = 3  # of questions about each scene
 REASONING = ("count", "existence", "position", "relation")  # types of questions about scenes

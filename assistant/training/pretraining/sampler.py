@@ -15,8 +15,6 @@ from assistant.training.pretraining.examples import PretrainExample, begun_with
 from assistant.training.pretraining.names import renamed
 from assistant.training.pretraining.photos import view_name
 
-__all__ = ["Sampler"]
-
 PICTURE_WORDS = ("picture", "image", "photo", "video", "clip", "scene")
 PICTURE = re.compile(r"\b(picture|image|photo|video|clip)\b")
 

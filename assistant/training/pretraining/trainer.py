@@ -25,8 +25,6 @@ from assistant.training.pretraining.photos import seen_in
 from assistant.training.pretraining.sampler import Sampler
 from assistant.training.pretraining.words import WordTruths
 
-__all__ = ["Data", "Pretrainer"]
-
 DEV_SAMPLES = 128  # per kind
 DROPPED = ("crossattention.output.dropout", "output_query.dropout")
 DROPOUT = 0.1

@@ -12,8 +12,6 @@ from assistant.data.scenes import COLORS, MATERIALS, SHAPES
 from assistant.training.losses.cells import SceneObjects
 from assistant.training.pretraining.captions import PhotoConcepts, photo_concepts, thing_words
 
-__all__ = ["WordTruths"]
-
 UNKNOWN = -1.0
 
 

@@ -13,17 +13,6 @@ from dataclasses import dataclass
 from assistant.training.pretraining.captions.chunks import Phrase
 from assistant.training.pretraining.captions.photo import NAMED_PEOPLE, Entity, Photo, agreed
 
-__all__ = [
-    "COUNTABLE",
-    "ColoredThing",
-    "Deed",
-    "colored_things",
-    "count_of",
-    "deeds",
-    "main_deed",
-    "place_of",
-]
-
 COUNTABLE = range(1, 9)
 _COLORED_KINDS = frozenset({"vehicle", "thing"})
 _UNCOLORED = frozenset({"fish", "animal", "bubbles", "fire", "statue", "log", "stick", "book"})

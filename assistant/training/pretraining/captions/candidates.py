@@ -18,14 +18,6 @@ from assistant.training.pretraining.captions.agreement import (
 from assistant.training.pretraining.captions.lexicon import ing_form
 from assistant.training.pretraining.captions.photo import NAMED_PEOPLE, Entity, Photo, agreed
 
-__all__ = [
-    "Candidate",
-    "candidates",
-    "could_be_true",
-    "deed_phrase",
-    "spare_choices",
-]
-
 _OBJECT_VERBS = (
     *("hold", "carry", "ride", "throw", "kick", "catch", "push", "pull", "chase", "drive", "eat"),
     *("read", "hit", "bite", "chew", "play", "climb", "blow", "lick", "feed", "fetch", "smoke"),

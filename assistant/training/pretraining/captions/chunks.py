@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from assistant.training.pretraining.captions.lexicon import Lexicon
 
-__all__ = ["Chunk", "Phrase", "cut_caption", "split_words"]
-
 _TOKEN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|'s|[.,;!?]")
 _LONGEST_TERM = 4
 _BE = frozenset({"is", "are", "was", "were", "being", "be"})

@@ -15,8 +15,6 @@ from assistant.training.pretraining.captions.agreement import (
 from assistant.training.pretraining.captions.candidates import could_be_true, deed_phrase
 from assistant.training.pretraining.captions.photo import Entity, Photo
 
-__all__ = ["Claim", "claims", "denies"]
-
 _NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _EXISTING_KINDS = frozenset({"animal", "vehicle", "thing"})
 _WIDE = frozenset({"animal", "vehicle"})

@@ -16,8 +16,6 @@ import yaml
 from assistant.core.resources import caption_lexicon
 from assistant.errors import ConfigError
 
-__all__ = ["DRESS", "Lexicon", "Noun", "Place", "Verb", "ing_form", "load_lexicon"]
-
 DRESS = "dress"  # the one verb without questions that facts need: "dressed in red"
 _VOWELS = "aeiou"
 _ONE_CONSONANT = frozenset({"w", "x", "y"})

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from assistant.training.pretraining.captions.chunks import Chunk, Phrase, cut_caption, split_words
 from assistant.training.pretraining.captions.lexicon import DRESS, Lexicon
 
-__all__ = ["Fact", "Reading", "read_caption"]
-
 _WEARING_PREPOSITIONS = frozenset({"in", "with"})
 _ACTING = frozenset({"person", "animal", "vehicle"})
 

@@ -11,8 +11,6 @@ from assistant.training.pretraining.captions.chunks import Phrase
 from assistant.training.pretraining.captions.lexicon import Lexicon
 from assistant.training.pretraining.captions.parsing import Fact, Reading, read_caption
 
-__all__ = ["NAMED_PEOPLE", "Entity", "Photo", "agreed", "read_photo"]
-
 NAMED_PEOPLE = ("man", "woman", "boy", "girl", "baby", "child")
 _GENDER = {"man": "male", "boy": "male", "woman": "female", "girl": "female"}
 _CHILDREN = frozenset({"boy", "girl", "child", "baby"})

@@ -29,15 +29,6 @@ from assistant.training.pretraining.captions.claims import Claim, claims, denies
 from assistant.training.pretraining.captions.lexicon import load_lexicon
 from assistant.training.pretraining.captions.photo import Photo, read_photo
 
-__all__ = [
-    "QUESTION_TYPES",
-    "CaptionQuestion",
-    "flip_safe",
-    "make_questions",
-    "read_captions",
-    "read_split",
-]
-
 QUESTION_TYPES = ("object", "number", "color", "place", "action", "yes/no")
 CHOICES = 4
 ALWAYS_KEPT = 4

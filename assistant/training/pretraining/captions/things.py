@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from assistant.training.pretraining.captions.lexicon import load_lexicon
 from assistant.training.pretraining.captions.photo import read_photo
 
-__all__ = ["THING_SUPPORT", "PhotoConcepts", "photo_concepts", "thing_words", "things_in"]
-
 THING_SUPPORT = 3  # captions that name a thing before it counts
 NO_THING = "other"  # kind of nouns such as "background" and "face"
 
