@@ -25,7 +25,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from assistant import load
-from assistant.model.llm import LanguageModel, convert_gguf
+from assistant.model.llm import LanguageModel
+from assistant.model.llm_weights import convert_gguf
 from assistant.weights import store as weights_store
 
 TOKENS = 32

@@ -1,4 +1,7 @@
-"""The page: its layout, and which action each part of it calls. The only room with Gradio."""
+"""The page: its layout, and which action each part of it calls. The only room with Gradio.
+
+It is longer than other files: the layout reads in the page's own order, from top to bottom.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from assistant.cli import ask, chat, data, evaluate, finetune, tools, ui
+from assistant.cli import adapters, ask, chat, data, evaluate, finetune, tools, ui
 from assistant.cli.options import Parser
 from assistant.errors import AssistantError
 
@@ -89,7 +89,7 @@ def build_parser() -> Parser:
         tools.add_scenes,
         data.add_data,
         finetune.add_finetune,
-        finetune.add_adapters,
+        adapters.add_adapters,
         tools.add_pretrain,
         evaluate.add_evaluate,
         tools.add_doctor,

@@ -5,21 +5,17 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
 )
-from transformers.utils.logging import disable_progress_bar
 
 from assistant.core.config import LLMConfig
 from assistant.errors import ModelError
@@ -157,8 +153,7 @@ class LanguageModel(nn.Module):
         max_new_tokens: int,
         beams: int | None = None,
     ) -> list[str]:
-        """Answers to a batch of prompts; ``visual`` ``(B, L, W)``; ``beams``: instead of the
-        config's."""
+        """Whole answers; arguments as of :meth:`generate_batch`."""
         out = self._answer_ids(visual, prompts, max_new_tokens, beams or self.config.beams)
         texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
         once = self.config.one_sentence
@@ -171,11 +166,9 @@ class LanguageModel(nn.Module):
         max_new_tokens: int,
         beams: int | None = None,
     ) -> list[Iterator[str]]:
-        """Pieces of the answer to each prompt; ``visual`` ``(B, L, W)``; ``beams``: instead of the
-        config's.
+        """Pieces of the answer to each prompt; a single one's come as they are made.
 
-        A single answer's pieces come as they are made. Beam search knows its answers only at the
-        end: one piece.
+        Beam search knows its answers only at the end: one piece. ``visual`` ``(B, L, W)``.
         """
         beams = beams or self.config.beams
         if beams > 1:
@@ -305,35 +298,3 @@ class _ReaderLeft(StoppingCriteria):
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
         return torch.full((len(input_ids),), self.stop.is_set(), device=input_ids.device)
-
-
-def load_language_model(
-    folder: Path, config: LLMConfig, dtype: torch.dtype, attention: str = "sdpa"
-) -> LanguageModel:
-    """The LLM saved in ``folder`` (safetensors), frozen, in ``dtype``."""
-    disable_progress_bar()  # loading takes less than a second
-    network = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation=attention, local_files_only=True
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return LanguageModel(network, tokenizer, config)
-
-
-def convert_gguf(raw: Path, out: Path) -> None:
-    """Turn the one GGUF file in ``raw`` into fp16 safetensors with tokenizer in ``out``.
-
-    Reading GGUF takes tens of seconds, so it is done once.
-    """
-    source = next(raw.rglob("*.gguf"))
-    network = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.float32
-    )
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    config = network.config
-    del config.quantization_config  # the weights below are plain numbers
-    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float16)
-    plain.load_state_dict({name: value.half() for name, value in network.state_dict().items()})
-    plain.tie_weights()
-    plain.generation_config = network.generation_config
-    plain.save_pretrained(out)
-    tokenizer.save_pretrained(out)

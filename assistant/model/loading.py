@@ -22,7 +22,8 @@ from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import PRECISIONS, Tell, choose_device, load_paper_scale
-from assistant.model.llm import LanguageModel, convert_gguf, load_language_model
+from assistant.model.llm import LanguageModel
+from assistant.model.llm_weights import convert_gguf, load_language_model
 from assistant.model.memory import AUTO
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network

@@ -1,7 +1,7 @@
 """The answer to one question: a stream of text, and what it rests on.
 
 There is one way from questions to what the model makes of them (:func:`draft_answers`); a single
-question is a batch of one.
+question is a batch of one. The stream and the batch share their parts: hence one longer file.
 """
 
 from __future__ import annotations

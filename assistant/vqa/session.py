@@ -1,4 +1,8 @@
-"""One clip or dialogue, one conversation: decode and encode once, ask many times."""
+"""One clip or dialogue, one conversation: decode and encode once, ask many times.
+
+Most of this file is what its two public classes promise; they stand together since one makes the
+other.
+"""
 
 from __future__ import annotations
 

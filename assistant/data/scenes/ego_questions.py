@@ -3,7 +3,8 @@
 As in :mod:`assistant.data.scenes.questions` the answer is drawn first. Whatever depends on the
 order of events is as likely in the same walk played backwards, so that frames without their order
 do not tell it. What stood still is asked for where the walk did not end (or, by what was seen
-first, did not begin): no frame's surface is the answer much more often than another's.
+first, did not begin): no frame's surface is the answer much more often than another's. A type of
+question is a function, which makes this file long.
 """
 
 from __future__ import annotations

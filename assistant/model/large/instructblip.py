@@ -1,6 +1,7 @@
 """Paper-scale backends: InstructBLIP with Vicuna or Flan-T5, from a checkpoint in the hub's format.
 
-The classes are those of mini; only sizes and weights differ, and the image encoder is a ViT.
+The classes are those of mini; only sizes and weights differ, and the image encoder is a ViT. What
+a checkpoint calls each of our weights stands here as a whole: hence the length.
 """
 
 from __future__ import annotations

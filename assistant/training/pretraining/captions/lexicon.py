@@ -1,6 +1,7 @@
 """Words of photo captions: nouns with their concepts, verbs with their forms, and how they relate.
 
-The words are data, in ``lexicon.yaml`` beside this file; ``load_lexicon`` checks them.
+The words are data, in ``lexicon.yaml`` beside this file; ``load_lexicon`` checks them, key by key,
+which makes this file long.
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""The frozen language model's weights: a folder of safetensors, or a GGUF file turned into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from assistant.core.config import LLMConfig
+from assistant.model.llm import LanguageModel
+
+
+def load_language_model(
+    folder: Path, config: LLMConfig, dtype: torch.dtype, attention: str = "sdpa"
+) -> LanguageModel:
+    """The LLM saved in ``folder`` (safetensors), frozen, in ``dtype``."""
+    disable_progress_bar()  # loading takes less than a second
+    network = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation=attention, local_files_only=True
+    )
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return LanguageModel(network, tokenizer, config)
+
+
+def convert_gguf(raw: Path, out: Path) -> None:
+    """Turn the one GGUF file in ``raw`` into fp16 safetensors with tokenizer in ``out``.
+
+    Reading GGUF takes tens of seconds, so it is done once.
+    """
+    source = next(raw.rglob("*.gguf"))
+    network = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, dtype=torch.float32
+    )
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    config = network.config
+    del config.quantization_config  # the weights below are plain numbers
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float16)
+    plain.load_state_dict({name: value.half() for name, value in network.state_dict().items()})
+    plain.tie_weights()
+    plain.generation_config = network.generation_config
+    plain.save_pretrained(out)
+    tokenizer.save_pretrained(out)
