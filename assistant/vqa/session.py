@@ -35,7 +35,7 @@ from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.request import compose
 from assistant.vqa.task_choice import choose_task
-from assistant.vqa.time_ranges import range_of, without_time
+from assistant.vqa.time_ranges import range_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -245,9 +245,11 @@ class Session:
             stored = find_adapter(prompt.name, model.name)
         loaded = self._assistant.adapter(stored)
         question = asked or check_question(prompt.question or "")
-        where, range_source = (start, end), "none"
+        where, range_source, plain = (start, end), "none", question
         if self.path is not None:
-            where, range_source = range_of(question, where, self._range, lambda: self.duration)
+            where, range_source, plain = range_of(
+                question, where, self._range, lambda: self.duration
+            )
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
@@ -259,7 +261,7 @@ class Session:
         request = compose(
             prompt,
             model,
-            without_time(question) if range_source == "question" else question,
+            plain,
             turns=self.conversation.turns,
             lines=[line.as_text() for line in said.lines],
             sources=sources,

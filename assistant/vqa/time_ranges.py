@@ -73,16 +73,17 @@ def time_range(question: str, duration: float) -> TimeRange | None:
 
 def range_of(
     question: str, given: Range, own: Range, duration: Callable[[], float]
-) -> tuple[Range, str]:
-    """The range of a clip that a question is about, and who chose it: "given", the "question", else
-    whose ``own`` it is, the "session" or, all of it, the "clip". ``duration`` opens the clip."""
+) -> tuple[Range, str, str]:
+    """The range of a clip that a question is about; who chose it: "given", the "question", else
+    whose ``own`` it is, the "session" or, all of it, the "clip"; and the question as it is then put
+    to the model. ``duration`` opens the clip."""
     if given != (None, None):
-        return given, "given"
+        return given, "given", question
     if time_range(question, ANY_LENGTH) is not None:
         named = time_range(question, duration())
         if named is not None and named.start < named.end:  # a picture has no range
-            return (named.start, named.end), "question"
-    return own, "clip" if own == (None, None) else "session"
+            return (named.start, named.end), "question", without_time(question)
+    return own, "clip" if own == (None, None) else "session", question
 
 
 def without_time(question: str) -> str:
