@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.sources import Item, read
+from assistant.vqa.answer import CANNOT_TELL
 from assistant.vqa.session import Assistant
 
 SIZE = (180, 320)  # height, width
@@ -155,9 +156,10 @@ NOT_ASKING = ["Who says hello?", "What is the man doing?", "Is the sign red?", "
 )
 def test_lines_are_proposed_to_a_question_that_asks_for_the_text(question: str, proposed: bool):
     items = (Item("EXIT", 0.99, 0.0, 1.0), Item("Main Street", 0.95, 0.0, 1.0))
-    answers = ("EXIT", "Main Street", "EXIT, Main Street") if proposed else ()
-    assert read.PERCEIVER.propose(question, items) == answers
-    assert read.PERCEIVER.propose(question, ()) == ()
+    answers = ("EXIT", "Main Street", "EXIT, Main Street")
+    assert read.PERCEIVER.answers(question) is proposed
+    assert read.PERCEIVER.propose(items) == answers
+    assert read.PERCEIVER.propose(()) == ()
 
 
 @pytest.fixture
@@ -182,9 +184,13 @@ def test_what_the_sign_says_is_answered_shown_and_can_be_left_out(reader, sign, 
 def test_no_text_in_the_picture_is_not_mentioned(reader, tmp_path):
     Image.fromarray(picture()).save(tmp_path / "plain.png")
     mini = Assistant(ScriptedModel(), FeatureStore(tmp_path / "features"))
-    answer = mini.open(tmp_path / "plain.png").ask("What does the sign say?")
-    assert answer.text.startswith("I see") and answer.warnings == ()
+    session = mini.open(tmp_path / "plain.png")
+    answer = session.ask("Is there a sign?")
+    assert answer.text.startswith("I see") and answer.warnings == () and answer.reason is None
     assert answer.as_dict()["read"] == [] and "Written" not in answer.request.prompt
+    answer = session.ask("What does the sign say?")
+    assert (answer.text, answer.reason) == (CANNOT_TELL, "no text in the picture was found")
+    assert session.ask("What does the sign say?", choices=["EXIT", "BAKERY"]).choice == "EXIT"
 
 
 def test_a_clip_is_read_only_for_what_asks_and_without_the_extra_it_is_said(

@@ -220,7 +220,9 @@ def _settings(parts: dict[str, Any]) -> None:
         parts["longest"] = gr.Slider(
             0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
         )
-        kinds = [(f"{kind.label}: {kind.about}", name) for name, kind in SOURCES.items()]
+        kinds = [
+            (f"{kind.label}: {kind.thing} {kind.about}", name) for name, kind in SOURCES.items()
+        ]
         parts["sources"] = gr.CheckboxGroup(
             kinds, value=list(SOURCES), label="What the model reads beside the picture"
         )

@@ -116,7 +116,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         choices=tuple(SOURCES),
         default=(),
         metavar="SOURCE",
-        help="leave out: " + ", ".join(f"{name} ({kind.about})" for name, kind in SOURCES.items()),
+        help="leave out: "
+        + ", ".join(f"{name} ({kind.thing} {kind.about})" for name, kind in SOURCES.items()),
     )
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 

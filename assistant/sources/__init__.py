@@ -25,12 +25,13 @@ class Kind:
 
     module: str
     label: str  # before its words, for the models and for the person
-    about: str  # what it names
+    thing: str  # that it finds
+    about: str  # when and how
 
 
 SOURCES = {
-    "attributes": Kind("seen", "Seen", "things that the image encoder's classifier names"),
-    "read": Kind("read", "Written", "text in the picture, where a question asks for it"),
+    "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
+    "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }
 
 
@@ -92,8 +93,12 @@ class Perceiver:
         """The short line that the models read."""
         raise NotImplementedError
 
-    def propose(self, question: str, items: Sequence[Item]) -> tuple[str, ...]:
-        """Answers to a question that asks for just this; the model weighs which one is said."""
+    def answers(self, question: str) -> bool:
+        """Whether a question asks for just what the source names."""
+        return False
+
+    def propose(self, items: Sequence[Item]) -> tuple[str, ...]:
+        """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
 
     def look_at(self, name: str, look: Look) -> Source:

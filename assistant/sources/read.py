@@ -72,12 +72,14 @@ class Read(Perceiver):
         """``"Exit only", "Bakery"``."""
         return ", ".join(f'"{item.name}"' for item in items)
 
-    def propose(self, question: str, items: Sequence[Item]) -> tuple[str, ...]:
-        """The lines, and all of them, where the question asks for the text itself."""
-        if not items or not ASKED.search(question.lower()):
-            return ()
+    def answers(self, question: str) -> bool:
+        """Whether it asks for the text itself."""
+        return ASKED.search(question.lower()) is not None
+
+    def propose(self, items: Sequence[Item]) -> tuple[str, ...]:
+        """The lines, and all of them."""
         lines = [item.name for item in items][:MOST]
-        return tuple(dict.fromkeys([*lines, ", ".join(lines)]))
+        return tuple(filter(None, dict.fromkeys([*lines, ", ".join(lines)])))
 
 
 PERCEIVER = Read()

@@ -235,13 +235,16 @@ class Answer:
             self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if self.request.choices is not None:
             return iter([self._choose(draft, sees)])
+        if self.basis.unfound:
+            self._reason = f"no {' or '.join(self.basis.unfound)} was found"
         if self.request.proposals:
             weighed = draft.scored.without_prior(1.0)
             self._claim = draft.claims[weighed.index(max(weighed))]
             return iter([self._claim.text])
         if draft.claims and draft.claims[0].text:
             (self._claim,) = draft.claims
-            self._check_support(draft, 0)
+            if self._reason is None:
+                self._check_support(draft, 0)
         return draft.pieces if self._reason is None else iter([CANNOT_TELL])
 
     def _choose(self, draft: Draft, sees: bool) -> str:

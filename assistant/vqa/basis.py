@@ -26,6 +26,7 @@ class Basis:
     sources: tuple[Source, ...]  # what is perceived, as words
     warnings: tuple[str, ...]  # what the person should know, a line each
     task_score: float | None = None  # of the task, where the question chose it
+    unfound: tuple[str, ...] = ()  # what the question asks for and no source found
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
 
     def as_dict(self) -> dict[str, Any]:

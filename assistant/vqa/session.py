@@ -257,7 +257,8 @@ class Session:
         names = [name for name in prompt.takes_sources if name not in left_out]
         names = [name for name in names if perceiver(name).wanted(question)]
         sources = self._clip.perceive(where, names) if clip is not None else ()
-        proposals = [a for s in sources for a in perceiver(s.name).propose(question, s.items)]
+        asked_for = [s for s in sources if perceiver(s.name).answers(question) and not s.warning]
+        proposals = [told for s in asked_for for told in perceiver(s.name).propose(s.items)]
         request = compose(
             prompt,
             model,
@@ -294,6 +295,7 @@ class Session:
             sources=sources,
             warnings=tuple(warnings),
             task_score=task_score,
+            unfound=tuple(SOURCES[s.name].thing for s in asked_for if not s.items),
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
         return Answer(
