@@ -1,7 +1,5 @@
 """One question from a program: the page's own steps, without a page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +17,7 @@ from assistant.tasks.store import find_task
 
 
 def answer_once(
-    room: Room,
-    path: Path,
-    question: str,
-    task: str = "auto",
-    choices: Sequence[str] | None = None,
+    room: Room, path: Path, question: str, task: str = "auto", choices: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """The answer as ``assistant ask --json`` prints it, or ``{"error": one line}``.
 

@@ -3,8 +3,6 @@
 It is longer than other files: the layout reads in the page's own order, from top to bottom.
 """
 
-from __future__ import annotations
-
 import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
@@ -134,10 +132,7 @@ def _clip_column(parts: dict[str, Any]) -> None:
         )
     parts["said"] = gr.HTML("", elem_id="va-said")
     parts["drop"] = gr.File(
-        label="Clips and subtitles",
-        file_count="multiple",
-        height=84,
-        elem_id="va-drop",
+        label="Clips and subtitles", file_count="multiple", height=84, elem_id="va-drop"
     )
     parts["status"] = gr.HTML("", elem_id="va-status")
     with gr.Row(elem_id="va-samples"):
@@ -318,10 +313,7 @@ def _door(room: Room) -> Callable[..., dict[str, Any]]:
     """What programs call: over HTTP as ``/answer``, over MCP as the tool ``answer``."""
 
     def answer(
-        video: gr.FileData,
-        question: str,
-        task: str = "auto",
-        choices: list[str] | None = None,
+        video: gr.FileData, question: str, task: str = "auto", choices: list[str] | None = None
     ) -> dict[str, Any]:
         """Answer a question about a video clip or a picture.
 

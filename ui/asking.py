@@ -1,7 +1,5 @@
 """Questions and answers on the page: ask, stop, retry, edit, correct, look at the evidence."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Sequence
 
 from assistant.ui import cards, picking
@@ -12,15 +10,7 @@ from assistant.ui.settings import FREE, choices_of
 from assistant.ui.talk import Done, Piece, Stage, add_pictures
 from assistant.ui.talk import ask as start_asking
 from assistant.ui.talk import explain as start_explaining
-from assistant.ui.view import (
-    READY,
-    Parts,
-    Props,
-    ready,
-    shown_answers,
-    shown_clips,
-    shown_evidence,
-)
+from assistant.ui.view import READY, Parts, Props, ready, shown_answers, shown_clips, shown_evidence
 from assistant.ui.visitor import Asked, Visitor
 
 from assistant.errors import AssistantError

@@ -1,18 +1,12 @@
 """Turns as the messages of a chat, and messages back to turns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from assistant.ui.visitor import Asked
 
 
 def messages(
-    turns: Sequence[Asked],
-    question: str | None = None,
-    pending: str = "",
-    *,
-    also: bool = False,
+    turns: Sequence[Asked], question: str | None = None, pending: str = "", *, also: bool = False
 ) -> list[dict[str, str]]:
     """``{"role", "content"}`` of each message, then the question being answered.
 

@@ -1,7 +1,5 @@
 """A conversation as a file and back, and corrected answers as training data."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import fields

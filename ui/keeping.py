@@ -1,7 +1,5 @@
 """Save a conversation or its corrections to a file of the visitor's, and load it again."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Clips come and go: uploads, examples, subtitles, the clip that is chosen."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

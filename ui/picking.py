@@ -1,7 +1,5 @@
 """Which clip a question is to, and what can be asked: names, tasks, examples."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

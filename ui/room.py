@@ -1,7 +1,5 @@
 """The server's side of the page: its visitors, its engine, its folders, its settings."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import traceback

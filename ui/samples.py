@@ -1,7 +1,5 @@
 """Clips to begin with: the sample clip where it was fetched, and generated ones."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """What a visitor can set, and what the server was started with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 

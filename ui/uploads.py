@@ -1,7 +1,5 @@
 """What may come in: every upload is checked here, and a wrong one gets one friendly line."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

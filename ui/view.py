@@ -4,8 +4,6 @@ A change of the page is a dict from the name of a part to its new value, or to `
 than its value changes. Nothing here knows Gradio.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from assistant.ui import cards, picking

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import (
-    add_backend_options,
-    backend_options,
-)
+from assistant.cli.options import add_backend_options, backend_options
 
 if TYPE_CHECKING:
     from assistant.tasks.store import StoredAdapter

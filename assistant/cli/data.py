@@ -1,7 +1,5 @@
 """``assistant data``: look at training data before it costs an hour, and make it from datasets."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

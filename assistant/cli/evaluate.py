@@ -1,7 +1,5 @@
 """``assistant evaluate``: what the base weights know, and what a task's adapters do."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

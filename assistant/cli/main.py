@@ -4,8 +4,6 @@
 output has left. Commands import what they need when they run, so that ``--help`` answers at once.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -71,11 +69,7 @@ def fail(code: int, message: str, debug: bool) -> int:
 
 def build_parser() -> Parser:
     """The parser with every command."""
-    parser = Parser(
-        prog="assistant",
-        description="Ask about a video clip.",
-        epilog=EPILOG,
-    )
+    parser = Parser(prog="assistant", description="Ask about a video clip.", epilog=EPILOG)
     parser.add_argument("--version", action=Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", title="commands")
     for add in (

@@ -1,7 +1,5 @@
 """``assistant demo``, ``fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
@@ -193,12 +191,7 @@ def run_pretrain(args: argparse.Namespace) -> int:
     config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
     try:
         base = run(
-            config,
-            args.photos,
-            args.out,
-            resume=args.resume,
-            start=args.start,
-            phase=args.phase,
+            config, args.photos, args.out, resume=args.resume, start=args.start, phase=args.phase
         )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop

@@ -1,7 +1,5 @@
 """``assistant ui``: the chat in the browser."""
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import tempfile

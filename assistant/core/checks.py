@@ -1,7 +1,5 @@
 """Checks of what a person gives with a question; each raises InputError of one line."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

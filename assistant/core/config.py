@@ -1,7 +1,5 @@
 """Frozen, nested configs and their strict YAML loader."""
 
-from __future__ import annotations
-
 import dataclasses
 import types
 import typing

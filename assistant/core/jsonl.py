@@ -1,7 +1,5 @@
 """Input files of one JSON object a line: read whole, and every wrong line named."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path

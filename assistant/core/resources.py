@@ -1,7 +1,5 @@
 """Where data lies: shipped prompts and adapters, and the user's folders."""
 
-from __future__ import annotations
-
 import os
 from importlib.resources import files
 from pathlib import Path

@@ -8,8 +8,6 @@
 and ``held_out`` may be left out.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 pysubs2 parses; it is lenient, so every cue line is checked first and the first bad one is named.
 """
 
-from __future__ import annotations
-
 import html
 import re
 import warnings

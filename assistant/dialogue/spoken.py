@@ -1,7 +1,5 @@
 """What is said in a session: given, heard, beside the clip or inside it; found once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -5,8 +5,6 @@ each question is a row of ``terms`` ``(N, F)``, and ``figure`` makes ``(R,)`` of
 Questions about one clip are drawn together: ``groups``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How good answers of few kinds are: precision, recall, F1, and what is taken for what."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Two scorers, as everywhere: by choices (the likeliest of those offered; the way 
 authors) and strict (the free answer is the right one once case, articles and punctuation are gone).
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

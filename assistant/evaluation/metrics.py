@@ -1,7 +1,5 @@
 """How good answers are: caption metrics, accuracies and their intervals."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

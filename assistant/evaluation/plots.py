@@ -1,7 +1,5 @@
 """The pictures of a task evaluation, PNG: accuracy by type, confusion, reliability."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

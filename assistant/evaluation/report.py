@@ -1,7 +1,5 @@
 """How a task evaluation is printed and kept; its pictures are those of ``task_plots``."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Iterator
@@ -22,7 +20,7 @@ def render_task(report: TaskReport) -> str:
     frames = " or ".join(map(str, sorted(set(told["frames"].values()))))
     lines = [
         f"task {report.task}, base {told['base']}, {told['questions']} questions of the split "
-        f"{told['split']}, {frames} frames {told['frame order']}, seed {told['seed']}",
+        f"{told['split']}, {frames} frames {told['frame order']}, seed {told['seed']}"
     ]
     for system in report.systems:
         lines += ["", *_system_lines(system)]

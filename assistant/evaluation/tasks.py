@@ -5,8 +5,6 @@ and strict (the free answer equals the right one once case, articles and punctua
 "blind" is the same adapter without the clip.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """How near free answers come to the right ones: exact match, ROUGE-L, METEOR, CIDEr."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -4,8 +4,6 @@ Frame counts and declared lengths are not trusted: a picture is what the decoder
 presentation time, and it is clean when nothing that it may build on was damaged.
 """
 
-from __future__ import annotations
-
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass

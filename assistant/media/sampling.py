@@ -1,7 +1,5 @@
 """Which pictures of a clip are wanted and how they are shown: the arithmetic, no decoder."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A clip's text and sound tracks through PyAV: runs in the reader's own process only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any

@@ -4,8 +4,6 @@ The decoders run in a process of their own (``assistant/media/worker.py``) with 
 memory limit, so that a file that hangs or crashes them is one VideoError here.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -98,13 +96,7 @@ def read_clip(
         raise InputError(f"decoder {decoder!r} is not known; choose one of {', '.join(DECODERS)}")
     path = checked(path)
     header, payload = ask(
-        path,
-        DECODERS[decoder],
-        limits,
-        frames=frames,
-        start=start,
-        end=end,
-        max_side=max_side,
+        path, DECODERS[decoder], limits, frames=frames, start=start, end=end, max_side=max_side
     )
     pictures = np.frombuffer(payload, np.uint8).reshape(header["shape"])
     return Clip(

@@ -6,8 +6,6 @@ Whatever FFmpeg's libraries print goes nowhere. ``assistant/media/video.py`` is 
 numpy is not imported: it would double the time that a reader takes to start.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -1,7 +1,5 @@
 """Writes generated frames as a small H.264 clip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path

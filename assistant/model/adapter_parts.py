@@ -1,7 +1,5 @@
 """What an adapter learns beside its LoRAs: gates, embeddings, routers, contrasts, text means."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """The frozen language model: visual tokens and a prompt in, streamed text out."""
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The frozen language model's weights: a folder of safetensors, or a GGUF file turned into one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -1,7 +1,5 @@
 """Build a model from its config, the fetched weights and the trained part."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

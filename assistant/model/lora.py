@@ -5,8 +5,6 @@ for time over the same weights (MTransLLAMA, Eq. 10), and the transfer's other p
 projections where its settings say so.
 """
 
-from __future__ import annotations
-
 import json
 import warnings
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Sizes are counted on the meta device: modules of the real shape that hold no numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

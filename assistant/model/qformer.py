@@ -3,8 +3,6 @@
 The module tree is InstructBLIP's (``transformers``), so a stock checkpoint loads key for key.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Only frozen Linear layers are quantized, one at a time as their weights are read
 never lies in memory in full precision. Embeddings, norms and the output layer stay as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

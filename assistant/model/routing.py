@@ -4,8 +4,6 @@ MTransLLAMA, Eq. 11 and 12. That alpha is a softmax, and that the router average
 our reading; the paper leaves both open.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Sentences as vectors: all-MiniLM-L6-v2, which mini's Q-Former was initialised from."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path

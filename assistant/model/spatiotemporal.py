@@ -6,8 +6,6 @@ over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-fo
 rereading, the last layer run again over the pooled queries and the text.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What attention over frames lacks: a sense of when, and of what changes. Both are ours."""
 
-from __future__ import annotations
-
 import math
 
 import torch

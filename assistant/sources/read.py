@@ -4,8 +4,6 @@ Its models lie in its wheel: nothing is fetched. A clip is read only for a quest
 what is written: it takes seconds.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -18,8 +18,6 @@ of `assistant.sources`; each may be named alone, too, as ``{attributes}``) are f
 whose fields are all empty is left out whole.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path

@@ -4,8 +4,6 @@ A finished adapter's recipe also says what it was made from; without that part i
 ``assistant finetune --config`` takes.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar

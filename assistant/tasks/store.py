@@ -1,7 +1,5 @@
 """Where adapters lie: the shipped ones, and the person's own (``ASSISTANT_HOME/adapters``)."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ the one that makes the right choices likeliest. Choices count as right a little 
 (Platt 1999), so that an adapter without a mistake on dev does not become certain.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The clips of a training set: which they are, and their frames, read a few ahead."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -109,9 +107,7 @@ def _readers(*, drawn: bool) -> Executor:
     if not drawn:
         return ThreadPoolExecutor(READERS)
     return ProcessPoolExecutor(
-        READERS,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_serve,
+        READERS, mp_context=multiprocessing.get_context("spawn"), initializer=_serve
     )
 
 

@@ -1,7 +1,5 @@
 """Learning curves: ``log.jsonl`` of a training run as one picture."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Training data as the models take it: texts of each item, in batches that a seed decides."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial

@@ -1,7 +1,5 @@
 """What ``assistant finetune`` trains: everything frozen but one adapter and its losses' heads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice

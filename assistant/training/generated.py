@@ -4,8 +4,6 @@
 (or 48) frames, and neither writing nor reading them, takes a quarter of the time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From examples to their loss and their answers: what ``finetune`` and ``evaluate`` share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch

@@ -4,8 +4,6 @@ A run can stop and go on at any step, to the same weights bit by bit: what a ste
 the seed, the phase and the step alone.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import time
@@ -103,11 +101,7 @@ class Loop(Generic[B]):
     """Trains to the end; ``out`` holds the checkpoint and the log."""
 
     def __init__(
-        self,
-        trainable: Trainable[B],
-        out: Path,
-        accelerator: Accelerator,
-        keep: Keep | None = None,
+        self, trainable: Trainable[B], out: Path, accelerator: Accelerator, keep: Keep | None = None
     ) -> None:
         """``keep``: called with each phase of a better score, and its dev figures."""
         self.trainable, self.out, self.accelerator, self.keep = trainable, out, accelerator, keep

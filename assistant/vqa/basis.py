@@ -1,7 +1,5 @@
 """What an answer rests on, known before its first word."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 from assistant.core.checks import check_range
 from assistant.dialogue.spoken import Range
 from assistant.errors import InputError
-from assistant.model.features import (
-    ClipFeatures,
-    FeatureKey,
-    content_digest,
-    encode_clip,
-)
+from assistant.model.features import ClipFeatures, FeatureKey, content_digest, encode_clip
 from assistant.sources import Look, Source, perceiver
 from assistant.vqa.answer import Answer
 from assistant.vqa.evidence import check_frames
@@ -31,13 +26,7 @@ MAX_FRAMES = 256
 class SessionClip:
     """One clip, or none."""
 
-    def __init__(
-        self,
-        path: Path | None,
-        frames: int,
-        decoder: str,
-        assistant: Assistant,
-    ) -> None:
+    def __init__(self, path: Path | None, frames: int, decoder: str, assistant: Assistant) -> None:
         """``frames``: how many are looked at, whatever the range.
 
         Raises:

@@ -4,8 +4,6 @@ What is not clearly about the clip's own time (a time of day, a number of things
 something lasts) names nothing: the whole clip is then looked at. English only.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 a point of time, ``@l0@`` for a length, which "at" makes a point, with the index of its seconds.
 """
 
-from __future__ import annotations
-
 import re
 
 SECONDS_OF = {"h": 3600.0, "m": 60.0, "s": 1.0}

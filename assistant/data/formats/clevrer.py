@@ -12,8 +12,6 @@ Any number of choices may be right, so each becomes a question of its own, answe
 is how the authors count. The id is video, question, choice: a question is right if all of its are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

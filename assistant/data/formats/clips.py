@@ -1,7 +1,5 @@
 """From a clip's bare name in a dataset to its file, wherever below a folder it lies."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``convert``: a dataset in its official format becomes checked examples in ``OUT/data.jsonl``."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections import Counter

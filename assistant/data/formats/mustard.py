@@ -7,8 +7,6 @@ splits_5fold.json    [{"train": [places], "test": [places]}, ...], or the author
 clips                1_60.mp4 (in utterances_final/)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from assistant.data.formats.plain_pickle import read_pickle

@@ -5,8 +5,6 @@ moving_direction.json, moving_count.json, moving_attribute.json, object_existenc
 clips    video_11022.mp4 (in clevrer/video_validation/)
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from assistant.data.formats.source import Reading, Source, entry, read_json, said

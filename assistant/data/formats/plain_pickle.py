@@ -4,8 +4,6 @@ A pickle may name any function and call it. Here every name but numpy's arrays a
 refused, and those are answered by stand-ins, so that the only code that runs is this file's.
 """
 
-from __future__ import annotations
-
 import pickle
 import re
 from collections import OrderedDict

@@ -8,8 +8,6 @@
 ``wrong_answers`` and ``options`` are those of the later multiple-choice version of the test split.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

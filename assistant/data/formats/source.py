@@ -1,7 +1,5 @@
 """What the readers share: where to look, strict JSON, and the parts of an example."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The formats as a person sees them: what each holds and where it is to be got; loads no reader."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 MISSING = ("null", "drop", "error")  # what becomes of a question whose clip is not there

@@ -6,8 +6,6 @@
 The column beside ``text`` is called humor or sarcasm and says true or false (yes or no, 1 or 0).
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from io import StringIO

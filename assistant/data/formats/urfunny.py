@@ -8,8 +8,6 @@
 or, for a few of them, ``items.json``: [{"id", "humor", "context": [...], "punchline"}, ...].
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

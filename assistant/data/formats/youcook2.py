@@ -6,8 +6,6 @@ youcookii_annotations_trainval.json
 clips    <video>.mp4, .mkv or .webm (in raw_videos/training/<recipe>/ ...)
 """
 
-from __future__ import annotations
-
 from assistant.data.formats.source import Reading, Source, entry, read_json, said
 from assistant.errors import InputError
 

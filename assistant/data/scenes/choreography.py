@@ -6,8 +6,6 @@ laid around a place drawn like those of objects that stand, which is its first, 
 last point with equal chance: where an object is says little about where it goes.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

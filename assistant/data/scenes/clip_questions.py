@@ -5,8 +5,6 @@ balanced. What is asked about stands beside others that look the part: a "no" na
 is there and stands, the choices for a moving object's color are the colors of the others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """Generated clips: moving scenes, their pictures over time and what is asked about them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar

@@ -10,8 +10,6 @@ A line of ``data.jsonl`` is one question::
 outside or in the first person, have ``video`` instead: ``clips/train-000012.mp4``.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence

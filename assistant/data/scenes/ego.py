@@ -1,7 +1,5 @@
 """Generated first-person clips: a walk past objects that a hand picks up and puts down."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from assistant.data.scenes.clips import ClipExample

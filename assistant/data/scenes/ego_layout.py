@@ -4,8 +4,6 @@ What shall happen is drawn first; then the surfaces get their objects and the vi
 Plans come in pairs, one the other played backwards, that are equally likely.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

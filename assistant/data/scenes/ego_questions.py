@@ -7,8 +7,6 @@ first, did not begin): no frame's surface is the answer much more often than ano
 question is a function, which makes this file long.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import combinations
 

@@ -1,7 +1,5 @@
 """What the objects of a first-person clip stand on: tables, shelves, boxes and rugs in a row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

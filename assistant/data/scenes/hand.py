@@ -1,7 +1,5 @@
 """A hand on an arm that reaches in from below the picture."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

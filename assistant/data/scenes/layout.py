@@ -1,7 +1,5 @@
 """Puts objects before a camera at random, so that each of them can be seen."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 import numpy as np

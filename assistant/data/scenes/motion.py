@@ -1,7 +1,5 @@
 """Scenes in motion: where every object of a clip is at every moment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

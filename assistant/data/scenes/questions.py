@@ -5,8 +5,6 @@ answers are balanced and the words of a question do not give its answer away. Qu
 a pair that is held out for another split, not even to answer "no".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations

@@ -1,7 +1,5 @@
 """Draws a scene: ray casting in plain numpy, restricted to the box around each object."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -4,8 +4,6 @@ Each object is a unit shape (sphere, cube, cylinder, cone, pyramid) under an aff
 is applied to the ray and the unit shape is met; distances along the ray stay what they were.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -4,8 +4,6 @@ Played backwards a walk is a walk, and as likely: a pick-up becomes a put-down. 
 there are says nothing about their order.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 

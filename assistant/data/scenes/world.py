@@ -5,8 +5,6 @@ z up, and the ground is z = 0. Places in the picture are fractions: (0, 0) top l
 right, whatever its size in pixels.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

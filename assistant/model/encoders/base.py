@@ -1,7 +1,5 @@
 """What every frozen image encoder is to the rest: frames in, features of each frame out."""
 
-from __future__ import annotations
-
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The 1000 classes of ImageNet-1k, which the frozen encoder was trained to tell apart."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from assistant.errors import WeightsError

@@ -4,8 +4,6 @@ Sharded safetensors, or the older pickled ``.bin`` files, of which nothing but t
 Every name in it is used, or is in :data:`DERIVED`: what can be computed again from the rest.
 """
 
-from __future__ import annotations
-
 import json
 import pickle
 import re

@@ -1,7 +1,5 @@
 """The frozen language model where it is an encoder-decoder (Flan-T5)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ The classes are those of mini; only sizes and weights differ, and the image enco
 a checkpoint calls each of our weights stands here as a whole: hence the length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

@@ -4,8 +4,6 @@ The plan is made from the memory that is free, told, and tried; where it does no
 one step down is taken, and told.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,13 +108,7 @@ def load_paper_scale(
 
 
 def _make(
-    folder: Path,
-    name: str,
-    plan: Plan,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-    attention: str,
+    folder: Path, name: str, plan: Plan, *, dtype: torch.dtype, device: torch.device, attention: str
 ) -> VideoAssistant:
     """The model under ``plan``, tried on a GPU. Raises torch.OutOfMemoryError, ModelError."""
     for bits in {plan.llm_bits, plan.encoder_bits}:

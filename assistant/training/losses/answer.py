@@ -1,7 +1,5 @@
 """The answer through the frozen LLM: its cross-entropy, and that of telling it from the others."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

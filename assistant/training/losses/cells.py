@@ -5,8 +5,6 @@ queries is laid over the picture as a grid, and linear heads, used in pretrainin
 each query whether an object's center lies in its cell, and its color, shape, material and place.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

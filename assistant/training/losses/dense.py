@@ -11,8 +11,6 @@ A question has one answer; this asks for more at every place, so that binding is
 Linear heads, used in pretraining only.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

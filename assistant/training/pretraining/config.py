@@ -1,7 +1,5 @@
 """The recipe of a pretraining run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 

@@ -4,8 +4,6 @@ Source: Vedantam et al. 2015, CIDEr. ``metrics.caption_scores`` measures a corpu
 weighs single captions in training.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ Everything is scored through the LLM. "blind" is the same model without a pictur
 skips its cross-attention, as it did in a share of its training).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,10 +81,7 @@ def evaluate_base(
         seed=seed,
         captions=tuple(caption_rows(described, near, references)),
         things=tuple(thing_rows(named, near, references)),
-        faults=(
-            fault_row(model, DESCRIBE, described[OURS]),
-            fault_row(model, NAME, named[OURS]),
-        ),
+        faults=(fault_row(model, DESCRIBE, described[OURS]), fault_row(model, NAME, named[OURS])),
         questions=tuple(question_rows(model, table, questions, per_type, seed)),
         scenes=tuple(question_rows(model, scene_table, scene_set, per_type, seed)),
         examples=tuple(

@@ -193,12 +193,7 @@ def match_samples(photos: Photos, split: str, seed: int) -> list[PretrainExample
 
 
 def scene_samples(
-    root: Path,
-    encoder: Encoder,
-    count: int,
-    seed: int,
-    split: str,
-    rounds: int = 1,
+    root: Path, encoder: Encoder, count: int, seed: int, split: str, rounds: int = 1
 ) -> tuple[FeatureTable, list[PretrainExample], dict[str, SceneObjects]]:
     """``count`` generated scenes: encoded, asked about so many times, and their objects.
 

@@ -4,8 +4,6 @@ No caption names a cheetah. So that the model learns to say what its classifier 
 samples get a name drawn at random, in what the models read and in the answer alike.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Pictures for pretraining: photos on disk and their views."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence

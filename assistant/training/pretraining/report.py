@@ -1,7 +1,5 @@
 """The report of a base evaluation: its rows, and how they are printed and kept."""
 
-from __future__ import annotations
-
 import json
 import random
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """``assistant pretrain``: the image Q-Former, first without the LLM, then through it."""
 
-from __future__ import annotations
-
 import random
 import shutil
 from dataclasses import asdict

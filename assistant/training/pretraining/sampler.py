@@ -1,7 +1,5 @@
 """An endless, seeded sampler of what pretraining asks."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What pretraining trains: the image Q-Former, phase by phase, and a running average of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

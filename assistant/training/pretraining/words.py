@@ -1,7 +1,5 @@
 """Which words of a text are true of a picture, as far as captions and scenes tell."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

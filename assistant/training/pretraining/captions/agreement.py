@@ -4,8 +4,6 @@ Each answer comes with its support, the number of captions that say it; where ca
 each other there is none.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Open questions that one photo's captions answer, before any balancing."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

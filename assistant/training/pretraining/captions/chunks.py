@@ -1,7 +1,5 @@
 """Cuts a photo caption into noun phrases, verbs, prepositions and joiners."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Yes/no questions: what the captions of a photo say, and what they make safe to deny."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The words are data, in ``lexicon.yaml`` beside this file; ``load_lexicon`` check
 which makes this file long.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@
 the facts that the dog does "run" and is at "snow" ("through").
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

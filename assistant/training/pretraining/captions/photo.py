@@ -1,7 +1,5 @@
 """The captions of one photo together: whom they are about and what they leave open."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

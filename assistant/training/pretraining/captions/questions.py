@@ -8,8 +8,6 @@ Source: the question types and the thinning of frequent answers follow COCO-QA (
 Zemel, "Exploring Models and Data for Image Question Answering", 2015); yes/no is ours.
 """
 
-from __future__ import annotations
-
 import random
 import re
 from collections import Counter, defaultdict

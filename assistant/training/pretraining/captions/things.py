@@ -1,7 +1,5 @@
 """The things that a photo's captions agree on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
