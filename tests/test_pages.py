@@ -29,9 +29,11 @@ COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 def shell(tmp_path: Path) -> Callable[[str], str]:
     """Runs a command in ``tmp_path``, where ``assistant`` is a copy of the package."""
     leave = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "assistant", tmp_path / "assistant", ignore=leave)
+    for name in ("assistant", *MAPPED):
+        how = os.symlink if name == "adapters" else shutil.copy2  # weights are large
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave, copy_function=how)
     for name in MAPPED:
-        (tmp_path / "assistant" / name).symlink_to(ROOT / name)
+        (tmp_path / "assistant" / name).symlink_to(tmp_path / name)
     commands = tmp_path / "bin"
     commands.mkdir()
     for name, what in (("python", ""), ("assistant", "-m assistant")):
