@@ -128,7 +128,7 @@ def attend_to_patches(layer: nn.Module, queries: Tensor, seen: Tensor | None) ->
     ``(B, T, K, Dv)``, where the layer has it."""
     if seen is None or not layer.has_cross_attention:
         return queries
-    flat = queries.expand(-1, seen.shape[1], -1, -1).flatten(0, 1)  # (B*T, L, D)
+    flat = queries.expand(-1, seen.shape[1], -1, -1).flatten(0, 1).contiguous()  # (B*T, L, D)
     flat = layer.crossattention(flat, encoder_hidden_states=seen.flatten(0, 1))
     return flat.unflatten(0, seen.shape[:2])
 

@@ -174,7 +174,8 @@ class SpatioTemporalQFormer(nn.Module):
         block = self.temporal[parts.first + place] if self.config.reuse else parts.fresh[place]
         if self.config.windows:
             bias = bias + parts.windows[place](times).to(bias.dtype)  # (1 or B, H, 1, T)
-        swapped = queries.transpose(1, 2).contiguous()  # (B, L, T, D): the channel swap
+        swapped = queries.transpose(1, 2).flatten(0, 1)  # the channel swap
+        swapped = swapped.unflatten(0, (len(queries), -1))  # (B, L, T, D)
         swapped = swapped.to(block.output.LayerNorm.weight.dtype)  # fp32 where it begins anew
         moved = attend(block, swapped, bias, route).to(queries.dtype)
         moved = moved.transpose(1, 2)  # (B, T, L, D)
