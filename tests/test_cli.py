@@ -15,6 +15,7 @@ from fakes import ScriptedModel, install
 import assistant.data.scenes
 from assistant.cli import main as cli
 from assistant.cli.main import main
+from assistant.errors import InputError
 from assistant.weights import store as weights_store
 
 TESTS = Path(__file__).parent
@@ -294,6 +295,19 @@ class TestChat:
         code, out, err = run(capsys, "chat", tmp_path / "bad.mp4")
         assert (code, out) == (2, "")
         one_line(err)
+
+    def test_a_model_that_is_not_there_is_said_before_the_first_question(
+        self, capsys, tmp_path, monkeypatch
+    ):
+        def fail(*args: object, **options: object) -> None:
+            raise InputError("model 'nonsense' is unknown")
+
+        stand_in = SimpleNamespace(load_model=fail)
+        monkeypatch.setitem(sys.modules, "assistant.model.loading", stand_in)
+        (tmp_path / "said.txt").write_text("ANN: Hello.")
+        self.type("Who speaks?")
+        code, out, err = run(capsys, "chat", "--dialogue", tmp_path / "said.txt")
+        assert (code, out) == (2, "") and "nonsense" in one_line(err)
 
     def test_a_dialogue_alone(self, model, capsys, tmp_path):
         (tmp_path / "said.txt").write_text("ANN: Hello.\nBOB: And to you.")

@@ -77,7 +77,6 @@ def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
         ({"training": {"epochs": 0}}, "epochs is 0"),
         ({"training": {"epochs": 2, "silent_epochs": 3}}, "silent_epochs is 3"),
         ({"training": {"slots": 0.0, "llm": 0.0}}, "nothing to learn"),
-        ({"training": {"slots": 0.0, "silent_epochs": 1}}, "slots is 0"),
         ({"training": {"dev_share": 0.2}}, "dev_share"),
         ({"transfer": {"routing": "dynamic"}}, "'dynamic'"),
     ],
@@ -92,3 +91,33 @@ def test_what_is_none_is_kept(tmp_path):
     recipe = Recipe(task="tell", transfer=TransferConfig(gate=None))
     recipe.save(tmp_path)
     assert load_recipe(tmp_path) == recipe
+
+
+def test_a_finished_adapter_loads_whatever_it_was_trained_by(tmp_path):
+    """How it was trained is past; what it computes is not."""
+    made = {"base": "b", "data": "0", "examples": 9, "epoch": 1}
+    past = {"patience": 3, "warmup": 0.1, "sparse_epochs": 1, "only": "reread"}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"task": "mine", "training": past, "made": made}))
+    assert load_recipe(path).made.epoch == 1
+    path.write_text(yaml.safe_dump({"task": "mine", "training": past}))
+    with pytest.raises(ConfigError, match="this version only has"):
+        load_recipe(path)
+    path.write_text(yaml.safe_dump({"task": "mine", "transfer": {"masks": 2}, "made": made}))
+    with pytest.raises(ConfigError, match="masks is 2"):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("training", "told"),
+    [
+        ({"losses": None, "motion": 1.0}, "losses is None, wanted keys"),
+        ({"losses": [1], "motion": 1.0}, r"losses is \[1\], wanted keys"),
+        ({"rate": 0.1, "lr": 0.2}, "given twice, as 'rate' and as 'lr'"),
+        ({"motion": 0.1, "losses": {"motion": 0.2}}, "given twice, as 'motion'"),
+    ],
+)
+def test_old_and_new_keys_do_not_mix(tmp_path, training, told):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({"task": "t", "training": training}))
+    with pytest.raises(ConfigError, match=told):
+        load_recipe(tmp_path / "recipe.yaml")

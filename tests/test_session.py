@@ -1,8 +1,10 @@
 """One clip, one conversation: what is looked at, what the model is told, what an answer says."""
 
+import gc
 import math
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from assistant.model.features import FeatureStore
 from assistant.sources import Item
 from assistant.tasks.recipes import Calibration, Provenance, Recipe
 from assistant.vqa.answer import CANNOT_TELL, softmax
-from assistant.vqa.session import Assistant, LoadedAdapter
+from assistant.vqa.session import Assistant, LaterAssistant, LoadedAdapter
 from assistant.vqa.task_choice import TaskChoice
 
 SRT = """1
@@ -569,3 +571,44 @@ def test_several_questions_are_answered_at_once_and_remembered_in_order(mini, mo
     assert len(session.conversation.turns) == 5
     with pytest.raises(InputError, match="list"):
         session.ask_many("What?")
+
+
+def test_a_failed_answer_fails_again_and_lets_go_of_what_it_computed_with(mini, model, clip):
+    class Big(list):
+        pass
+
+    kept: list[weakref.ref] = []
+
+    def visual_tokens(patches, texts, adapter=None):
+        tokens = Big([(row, text) for row, text in zip(patches, texts, strict=True)])
+        kept.append(weakref.ref(tokens))
+        return tokens
+
+    def fail(*args: object) -> None:
+        raise InputError("the model is gone")
+
+    model.visual_tokens, model.generate_batch = visual_tokens, fail
+    answer = mini.open(clip).ask("What is it?")
+    for _ in range(2):
+        with pytest.raises(InputError, match="gone"):
+            answer.text  # noqa: B018
+    gc.collect()
+    assert [tokens() for tokens in kept] == [None]
+
+
+def test_a_mistake_shows_before_the_model_loads(clip, tmp_path):
+    def load() -> ScriptedModel:
+        raise AssertionError("loaded")
+
+    session = LaterAssistant("mini", load, FeatureStore(tmp_path / "f")).open(clip)
+    for options in (
+        {"question": "What?", "task": "nonsense"},
+        {"question": "What?", "adapter": "nonsense"},
+        {"question": "What?", "choices": ["one"]},
+        {"question": "What?", "start": 3.0, "end": 1.0},
+        {"question": "What?", "beams": 0},
+        {"question": "What?", "max_new_tokens": 2.5},
+        {},
+    ):
+        with pytest.raises(AssistantError):
+            session.ask(**options)

@@ -124,7 +124,7 @@ def evidence(turn: Asked | None) -> str:
     parts += [note(warning, "info") for warning in found["warnings"]]
     for name, kind in SOURCES.items():
         if items := found.get(name):
-            still = is_still((found["start"], found["end"]))
+            still = not told.sees or is_still((found["start"], found["end"]))
             seen = ", ".join(_item(item, still) for item in items)
             parts.append(f'<p class="va-seen">{escape(kind.label)}: {seen}</p>')
     if told.sees:

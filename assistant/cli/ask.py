@@ -240,7 +240,7 @@ def run_batch(args: argparse.Namespace) -> int:
         waiting = sum(question.id not in results.done for question in questions)
         try:
             if waiting:
-                records = answer_all(load_assistant(args), questions, results, options)
+                records = answer_all(load_assistant(args, now=False), questions, results, options)
                 for _ in tqdm(records, total=waiting, unit="question", disable=args.quiet):
                     pass
         except KeyboardInterrupt as stop:

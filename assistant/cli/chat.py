@@ -62,6 +62,7 @@ def run_chat(args: argparse.Namespace) -> int:
     assistant = load_assistant(args, now=False)
     session = assistant.open(args.video, start=args.start, end=args.end, **clip_options(args))
     session.check(args.task, args.adapter)
+    assistant.load()
     said = len(session.dialogue.lines)
     about = f"{said} lines of dialogue ({session.dialogue.source})"
     if session.path is not None:

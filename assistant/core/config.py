@@ -155,15 +155,18 @@ def from_yaml(kind: type[C], path: str | Path) -> C:
     Raises:
         ConfigError: unreadable file, unknown or missing key, wrong type; the key is named.
     """
-    path = Path(path)
+    return from_mapping(kind, read_yaml(Path(path)), str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises ConfigError: it cannot be read."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
     except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise ConfigError(f"{path}: is not YAML ({where}); mend the line named") from error
-    return from_mapping(kind, data, str(path))
 
 
 def from_mapping(kind: type[C], data: Any, where: str) -> C:
@@ -210,16 +213,20 @@ def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, A
                 f"{where}: {key} is {value!r}; this version only has {retired[key]!r}: "
                 "make it again without that key, or use the version that made it"
             )
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        if key in renamed:
-            new = renamed[key]
-            for name in (new,) if isinstance(new, str) else new:
-                into, _, inner = name.rpartition(".")
-                found |= {into: found.get(into, {}) | {inner: value}} if into else {name: value}
-        elif key not in retired:
-            both = isinstance(value, Mapping) and isinstance(found.get(key), Mapping)
-            found[key] = {**value, **found[key]} if both else value
+    found = {key: data[key] for key in data if key not in renamed and key not in retired}
+    for key in renamed.keys() & data.keys():
+        new = renamed[key]
+        for name in (new,) if isinstance(new, str) else new:
+            into, _, inner = name.rpartition(".")
+            box = found.get(into, {}) if into else found
+            if not isinstance(box, Mapping):
+                raise ConfigError(f"{where}: {into} is {box!r}, wanted keys and values")
+            if inner in box:
+                raise ConfigError(f"{where}: given twice, as {key!r} and as {name!r}; keep one")
+            if into:
+                found[into] = {**box, inner: data[key]}
+            else:
+                found[inner] = data[key]
     return found
 
 

@@ -1,4 +1,4 @@
-"""How a task evaluation is printed and kept; its pictures are those of ``task_plots``."""
+"""How a task evaluation is printed and kept; its pictures are those of ``plots``."""
 
 import json
 import math

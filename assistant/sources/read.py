@@ -20,22 +20,26 @@ from assistant.sources import Item, Look, Perceiver
 
 FRAMES = 8  # of sixteen, two read 47 % of the words of moving clips, four 55 %, eight 81 %
 MOST = 5  # lines that are proposed as answers
-WANTED = re.compile(
-    r"\b(?:sa(?:y|ys|id)|writ(?:e|es|ten|ing)|reads?|sp[eo]l(?:l|ls|led|t|ling)|texts?|words?|letters?"
-    r"|signs?|signposts?|labels?|titles?|captions?|subtitles?|headlines?|logos?|brands?|names?|called"
-    r"|plates?|numbers?|digits?|scores?|prices?|posters?|banners?|menus?|pages?|screens?|slogans?"
-    r"|shops?|stores?|streets?|websites?|addresses|address)\b"
+CARRIER = (  # what text stands on
+    r"(?:signs?|signposts?|labels?|posters?|banners?|billboards?|placards?|plates?|boards?|screens?"
+    r"|pages?|papers?|notes?|cards?|books?|covers?|menus?|stickers?|logos?|headlines?|captions?|titles?"
+    r"|shirts?|t-shirts?|jerseys?|caps?|boxes|box|bottles?|doors?|walls?|buses|bus|trucks?|texts?)"
 )
-# What the answer is the text itself to: not "who says that?" nor "which word means dog?"
+# What the answer is the text itself to; not what somebody says, nor whether somebody reads.
 ASKED = re.compile(
-    r"\b(?:what|which) (?:does|do|did) .*\b(?:say|read)\b"
-    r"|\bread (?:the|this|that|what|it|out|all)\b"
+    rf"\bwhat (?:does|do|did) (?:[\w'-]+ ){{0,4}}{CARRIER} (?:[\w'-]+ ){{0,4}}(?:say|read)\b"
+    r"|\bwhat does it (?:say|read) (?:on|in|at)\b"
+    r"|^(?:please |(?:can|could) you )?read (?:me |out |aloud )*(?:the|this|that|what)\b"
     r"|\bwhat(?: is|'s| was| are) (?:\w+ )?(?:written|printed|painted|spelled)\b"
-    r"|\bwhat(?:'s| is| are)? (?:the |is the )?(?:texts?|words?|writing|letters)\b"
-    r"|\b(?:what|which) (?:texts?|words?|letters|writing)\b.*\b(?:are|is|stands?|can|do|on|in)\b"
-    r"|\bwhat(?: is|'s) (?:on|in) the (?:sign|label|poster|banner|plate|screen|page)\b"
+    r"|\b(?:what|which) (?:texts?|words?|writing|letters) (?:is|are|stands?|appears?)"
+    r" (?:\w+ )?(?:on|in)\b"
+    r"|\bwhat(?: is|'s| are) the (?:texts?|words?|writing|letters) (?:on|in)\b"
+    rf"|\bwhat(?: is|'s) (?:on|in) the {CARRIER}\b"
 )
-
+WANTED = re.compile(
+    r"\b(?:writ(?:ten|ing)|sp[eo]l(?:l|ls|led|t|ling)|signs?|labels?|posters?|banners?|billboards?"
+    r"|captions?|headlines?|logos?|brands?|titles?|plates?)\b"
+)
 # On 780 photos and 89 clips most of what was read below .9 was noise or misspelled, and what was
 # false above it was one or two letters in the shape of a person, an animal or fruit. On drawn signs
 # .9 costs one to three words in a hundred and leaves a third of the wrong ones that .5 gives.
@@ -51,7 +55,7 @@ INSTALL = "pip install 'video-assistant[ocr]'"
 _LOCK = Lock()  # the engine is not safe to share
 
 
-class Read(Perceiver):
+class Reader(Perceiver):
     """A reader of text."""
 
     def missing(self) -> str:
@@ -60,7 +64,7 @@ class Read(Perceiver):
 
     def wanted(self, question: str) -> bool:
         """Whether it asks for what may be written somewhere."""
-        return WANTED.search(question.lower()) is not None
+        return self.answers(question) or WANTED.search(question.lower()) is not None
 
     def perceive(self, look: Look) -> tuple[Item, ...]:
         """Each text once, with its times and its place."""
@@ -80,7 +84,7 @@ class Read(Perceiver):
         return tuple(filter(None, dict.fromkeys([*lines, ", ".join(lines)])))
 
 
-PERCEIVER = Read()
+PERCEIVER = Reader()
 
 
 def available() -> bool:

@@ -19,7 +19,7 @@ FLOOR = 0.08  # least probability of an attribute
 SURE = 0.5  # probability from which it is named without a question mark
 
 
-class Seen(Perceiver):
+class Classifier(Perceiver):
     """The encoder as a classifier."""
 
     def perceive(self, look: Look) -> tuple[Item, ...]:
@@ -31,7 +31,7 @@ class Seen(Perceiver):
         return as_text(items)
 
 
-PERCEIVER = Seen()
+PERCEIVER = Classifier()
 
 
 def likeliest(classes: Tensor, names: Sequence[str]) -> tuple[Item, ...]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from assistant.core.config import LoraSettings, TransferConfig, from_yaml
+from assistant.core.config import LoraSettings, TransferConfig, from_mapping, read_yaml
 from assistant.errors import ConfigError
 from assistant.sources import SOURCES
 
@@ -78,11 +78,6 @@ class Training:
             raise ConfigError(f"balance is {self.balance}; give 0 to 1")
         if not any(self.losses.values()):
             raise ConfigError("losses: all weights are 0; then there is nothing to learn from")
-        if self.silent_epochs and not self.losses["slots"]:
-            raise ConfigError(
-                "losses: slots is 0, but silent_epochs learn the answer by it alone; give it a "
-                "weight, or no silent_epochs"
-            )
 
 
 @dataclass(frozen=True)
@@ -176,7 +171,12 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: unreadable, an unknown or missing key, a value that cannot be.
     """
-    return from_yaml(Recipe, path / RECIPE if path.is_dir() else path)
+    path = path / RECIPE if path.is_dir() else path
+    data = read_yaml(path)
+    if isinstance(data, dict) and data.get("made") and isinstance(data.get("training"), dict):
+        kept = {k: v for k, v in data["training"].items() if k not in Training.RETIRED}
+        data = data | {"training": kept}  # how it was trained is past
+    return from_mapping(Recipe, data, str(path))
 
 
 def _plain(value: object) -> object:

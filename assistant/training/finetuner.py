@@ -140,6 +140,11 @@ def losses_of(training: Training) -> Mapping[str, type[Loss]]:
     for name in training.losses:
         if name not in LOSSES:
             raise ConfigError(f"losses: unknown key {name!r}; known are {', '.join(LOSSES)}")
+    if training.silent_epochs and not training.losses["slots"]:
+        raise ConfigError(
+            "losses: slots is 0, but silent_epochs learn the answer by it alone; give it a weight, "
+            "or no silent_epochs"
+        )
     return {name: kind for name, kind in LOSSES.items() if training.losses.get(name)}
 
 

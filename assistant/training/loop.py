@@ -231,7 +231,13 @@ class Loop(Generic[B]):
                 checkpoints differ.
         """
         path = self.out / CHECKPOINT
-        state, run = torch.load(path, weights_only=True), self.trainable
+        run = self.trainable
+        try:
+            state = torch.load(path, weights_only=True)
+        except Exception as error:  # of several kinds
+            raise InputError(
+                f"{path}: is damaged ({error}); begin anew with another --out"
+            ) from error
         parts = (("trained", run.trained), ("beside", run.beside()))
         same = all(state.get(part, {}).keys() == own.keys() for part, own in parts)
         if not same or "identity" not in state:

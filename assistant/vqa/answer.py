@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -222,6 +223,8 @@ class Answer:
                 yield piece
         except Exception as error:
             self._failure = error
+            for one in (error, error.__cause__):  # or what it computed with stays in memory
+                traceback.clear_frames(one.__traceback__ if one else None)
             raise
         if self.request.choices is None and self._reason is None:
             self._claim = Claim("".join(self._pieces).strip(), True)

@@ -17,7 +17,7 @@ from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_recor
 from assistant.core.results import Results
 from assistant.dialogue.subtitles import Dialogue, parse_dialogue
 from assistant.errors import AssistantError, InputError, VideoLimitError
-from assistant.tasks.store import find_task
+from assistant.tasks.store import find_adapter, find_task
 from assistant.vqa.answer import AT_ONCE, answer_together
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ def answer_all(
         ConfigError: the task in ``options``. InputError: the results cannot be written.
     """
     find_task(options.task, assistant.name)
+    if options.adapter not in ("auto", "none"):
+        find_adapter(options.adapter, assistant.name)
+    assistant.load()
     clips: dict[Path | None, list[Question]] = {}
     for question in questions:
         if question.id not in results.done:

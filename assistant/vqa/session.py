@@ -68,6 +68,10 @@ class Assistant:
         self.name = model.name
         self.store = store or FeatureStore()
 
+    def load(self) -> VideoAssistant:
+        """The model, loaded now where that had waited."""
+        return self.model
+
     def adapter(self, stored: StoredAdapter | None) -> LoadedAdapter | None:
         """An adapter in memory.
 
@@ -229,14 +233,17 @@ class Session:
             ConfigError: unknown task. DialogueError: unreadable dialogue.
             WeightsError: the adapter belongs to another base, or is damaged.
         """
-        if max_new_tokens is not None and max_new_tokens < 1:
-            raise InputError(f"max_new_tokens is {max_new_tokens}; choose 1 or more")
+        for name, value in (("max_new_tokens", max_new_tokens), ("beams", beams)):
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} is {value!r}; choose 1 or more")
         if self.path is None and (start, end) != (None, None):
             raise InputError(NO_PART)
         check_range(start, end)
         choices = check_choices(choices)
         asked = check_question(question) if question else None
         prompt, stored = self._named(task, adapter)
+        if not asked:
+            check_question((prompt or find_task("chat")).question or "")
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
@@ -274,7 +281,9 @@ class Session:
             fused="fusion" not in left_out,
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
-        warnings += [source.warning for source in sources if source.warning]
+        warnings += [
+            s.warning for s in sources if s.warning and perceiver(s.name).answers(question)
+        ]
         if self.path is not None and not sees:
             warnings.append(TEXT_ALONE.format(task=prompt.name))
         if loaded is None and adapter == "auto" and _wants_adapter(prompt):

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from assistant.errors import InputError
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 
-Record = dict[str, Any]  # an example as training_data takes it; "video" is the clip's bare name
+Record = dict[
+    str, Any
+]  # an example as `assistant.data.items` takes it; "video" is the clip's bare name
 K = TypeVar("K", bound=Hashable)
 
 

@@ -25,7 +25,7 @@ class Phase:
     silent: int = 0  # further samples of each batch, drawn by silent_mix, that skip the LLM
     silent_mix: dict[str, float] = field(default_factory=dict)
     horizon: int | None = None  # samples after which lr would be 0; None: those of the phase
-    renamed: float = 0.0  # share of lists and descriptions with another name (pretraining_names)
+    renamed: float = 0.0  # share of lists and descriptions with another name (`names`)
     dev_every: int = 1000  # steps
 
     RENAMED: ClassVar[dict[str, str]] = {

@@ -39,7 +39,7 @@ class Sampler:
             attributes: of a picture. attributes_kept: share of samples that show them to the
                 Q-Former, and, drawn by itself, to the LLM.
             names: of the classifier's classes. renamed: share of lists and captions that the LLM
-                reads with a name drawn from them (``pretraining_names``).
+                reads with a name drawn from them (`assistant.training.pretraining.names`).
             views: show mirrored and cropped photos too.
         """
         self.pools: dict[str, list[list[PretrainExample]]] = {}
