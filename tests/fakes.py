@@ -17,7 +17,7 @@ import torch
 from clips import number_of
 from torch import Tensor
 
-from assistant.sources import Item
+from assistant.sources import Perceived
 
 Script = Callable[["Asked"], str]
 
@@ -46,7 +46,7 @@ class ScriptedModel:
     script: Script = name_the_frames
     scores: Mapping[str, float] = field(default_factory=dict)  # log-probability of an answer
     blind_scores: Mapping[str, float] = field(default_factory=dict)  # the same without the clip
-    found: tuple[Item, ...] = ()  # what the encoder recognises
+    found: tuple[Perceived, ...] = ()  # what the encoder recognises
     choice_prior: float = 0.0
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"

@@ -7,7 +7,7 @@ import torch
 
 from assistant.errors import WeightsError
 from assistant.model.encoders.imagenet import read_class_names
-from assistant.sources import Item
+from assistant.sources import Perceived
 from assistant.sources.seen import FLOOR, MOST, SURE, as_text, likeliest
 
 NAMES = [f"thing {i}" for i in range(20)]
@@ -40,7 +40,7 @@ def test_without_names_there_are_no_attributes():
 
 
 def test_what_is_not_sure_has_a_question_mark():
-    things = (Item("cup", SURE), Item("plate", SURE - 0.01))
+    things = (Perceived("cup", SURE), Perceived("plate", SURE - 0.01))
     assert as_text(things) == "cup, plate?"
     assert as_text(()) == ""
 

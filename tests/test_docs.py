@@ -38,7 +38,7 @@ NAMED_FILE = re.compile(
     r"\.(?:py|yaml|jsonl|png|safetensors|md)\b"
 )
 WRITTEN_FILE = re.compile(r"^```(?!diff)\w+ (\S+)$", re.MULTILINE)  # see test_pages.py
-NAMED_MODULE = re.compile(r"\bassistant((?:\.[a-z_]\w*)+)")
+NAMED_MODULE = re.compile(r"(?<![\w/])assistant((?:\.[a-z_]\w*)+)")
 COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/|accelerate launch .*-m )?assistant(?= |$)")
 
 

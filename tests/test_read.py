@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
-from assistant.sources import Item, read
+from assistant.sources import Perceived, read
 from assistant.vqa.answer import CANNOT_TELL
 from assistant.vqa.session import Assistant
 
@@ -169,7 +169,7 @@ NOT_ASKING = [
     ("question", "proposed"), [(q, True) for q in ASKING] + [(q, False) for q in NOT_ASKING]
 )
 def test_lines_are_proposed_to_a_question_that_asks_for_the_text(question: str, proposed: bool):
-    items = (Item("EXIT", 0.99, 0.0, 1.0), Item("Main Street", 0.95, 0.0, 1.0))
+    items = (Perceived("EXIT", 0.99, 0.0, 1.0), Perceived("Main Street", 0.95, 0.0, 1.0))
     answers = ("EXIT", "Main Street", "EXIT, Main Street")
     assert read.PERCEIVER.answers(question) is proposed
     assert read.PERCEIVER.propose(items) == answers

@@ -21,7 +21,7 @@ import assistant.vqa.session
 from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
 from assistant.model.features import FeatureStore
-from assistant.sources import Item
+from assistant.sources import Perceived
 from assistant.tasks.recipes import Calibration, Provenance, Recipe
 from assistant.vqa.answer import CANNOT_TELL, softmax
 from assistant.vqa.session import Assistant, LaterAssistant, LoadedAdapter
@@ -166,7 +166,7 @@ def test_a_choice_that_is_seldom_said_can_win_over_its_prior(mini, model, clip):
     assert answer.probabilities["blue cube"] == pytest.approx(1 / (1 + math.exp(-1.5)))
 
 
-SEEN = (Item("water bottle", 0.62), Item("cup", 0.09))
+SEEN = (Perceived("water bottle", 0.62), Perceived("cup", 0.09))
 
 
 def test_attributes_reach_both_models_and_the_answer_shows_them(mini, model, clip):

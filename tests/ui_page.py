@@ -17,7 +17,7 @@ from assistant.ui.room import Room
 from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
-from assistant.sources import Item
+from assistant.sources import Perceived
 from assistant.vqa.answer import HELD_BACK
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -81,7 +81,7 @@ def page_model(pause: float = 0.0) -> PageModel:
     model = PageModel(
         script=talkative,
         pause=pause,
-        found=(Item("street sign", 0.41), Item("mountain bike", 0.22)),
+        found=(Perceived("street sign", 0.41), Perceived("mountain bike", 0.22)),
         scores={"yes": -0.4, "no": -1.4, "red": -1.0, "blue": -1.1},
         blind_scores={"red": -3.0, "blue": -3.0},
     )

@@ -22,7 +22,7 @@ from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
     from assistant.core.results import Results
-    from assistant.sources import Item
+    from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
     from assistant.vqa.basis import Basis
 
@@ -179,7 +179,7 @@ def basis_line(basis: Basis) -> str:
     return f"[{'; '.join(parts)}]"
 
 
-def item_text(item: Item) -> str:
+def item_text(item: Perceived) -> str:
     """``cup 36%``, and when it was there, where that is known."""
     when = ""
     if item.start is not None and item.end is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["SOURCES", "Item", "Kind", "Look", "Perceiver", "Source", "lines_of", "perceiver"]
+__all__ = ["SOURCES", "Kind", "Look", "Perceived", "Perceiver", "Source", "lines_of", "perceiver"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ SOURCES = {
 
 
 @dataclass(frozen=True)
-class Item:
+class Perceived:
     """One thing that was perceived."""
 
     name: str
@@ -58,7 +58,7 @@ class Source:
     """What one source says of a range of a clip."""
 
     name: str  # of SOURCES
-    items: tuple[Item, ...] = ()
+    items: tuple[Perceived, ...] = ()
     text: str = ""  # as the models read it
     blind_text: str = ""  # in its place where they must not know the clip
     warning: str = ""  # what the person should know
@@ -85,11 +85,11 @@ class Perceiver:
         """Whether a question is worth the time that perceiving takes."""
         return True
 
-    def perceive(self, look: Look) -> tuple[Item, ...]:
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """What is there."""
         raise NotImplementedError
 
-    def as_text(self, items: Sequence[Item]) -> str:
+    def as_text(self, items: Sequence[Perceived]) -> str:
         """The short line that the models read."""
         raise NotImplementedError
 
@@ -97,7 +97,7 @@ class Perceiver:
         """Whether a question asks for just what the source names."""
         return False
 
-    def propose(self, items: Sequence[Item]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
         """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from assistant.errors import InputError
-from assistant.sources import Item, Look, Perceiver
+from assistant.sources import Look, Perceived, Perceiver
 
 FRAMES = 8  # of sixteen, two read 47 % of the words of moving clips, four 55 %, eight 81 %
 MOST = 5  # lines that are proposed as answers
@@ -66,11 +66,11 @@ class Reader(Perceiver):
         """Whether it asks for what may be written somewhere."""
         return self.answers(question) or WANTED.search(question.lower()) is not None
 
-    def perceive(self, look: Look) -> tuple[Item, ...]:
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """Each text once, with its times and its place."""
         return read_frames(*look.pictures(FRAMES, DETECTOR_SIDE))
 
-    def as_text(self, items: Sequence[Item]) -> str:
+    def as_text(self, items: Sequence[Perceived]) -> str:
         """``"Exit only", "Bakery"``."""
         return ", ".join(f'"{item.name}"' for item in items)
 
@@ -78,7 +78,7 @@ class Reader(Perceiver):
         """Whether it asks for the text itself."""
         return ASKED.search(question.lower()) is not None
 
-    def propose(self, items: Sequence[Item]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
         """The lines, and all of them."""
         lines = [item.name for item in items][:MOST]
         return tuple(filter(None, dict.fromkeys([*lines, ", ".join(lines)])))
@@ -92,13 +92,13 @@ def available() -> bool:
     return all(find_spec(name) for name in ("rapidocr", "onnxruntime"))
 
 
-def read_frames(frames: np.ndarray, seconds: Sequence[float]) -> tuple[Item, ...]:
+def read_frames(frames: np.ndarray, seconds: Sequence[float]) -> tuple[Perceived, ...]:
     """What stands in the pictures, each text once, in reading order: by time, down, to the right.
 
     ``frames``: (T, H, W, 3) uint8 RGB; ``seconds``: (T,) ascending.
     Raises InputError where the ``ocr`` extra is not installed.
     """
-    lines: list[Item] = []
+    lines: list[Perceived] = []
     for frame, second in zip(frames, seconds, strict=True):
         for line in _read(frame, second):
             twin = next((i for i, known in enumerate(lines) if _same(known, line)), None)
@@ -110,7 +110,7 @@ def read_frames(frames: np.ndarray, seconds: Sequence[float]) -> tuple[Item, ...
     return tuple(lines)
 
 
-def _read(frame: np.ndarray, second: float) -> Iterator[Item]:
+def _read(frame: np.ndarray, second: float) -> Iterator[Perceived]:
     """The lines of one (H, W, 3) picture as the engine orders them: down, then to the right."""
     with _LOCK:
         found = _engine()(np.ascontiguousarray(frame[..., ::-1]))  # BGR
@@ -123,14 +123,14 @@ def _read(frame: np.ndarray, second: float) -> Iterator[Item]:
         letters = len(_letters(text))
         if letters > 2 or (letters == 2 and bottom - top < LETTER_HEIGHT):
             box = (left, top, right, bottom)
-            yield Item(" ".join(text.split()), float(score), second, second, box)
+            yield Perceived(" ".join(text.split()), float(score), second, second, box)
 
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def _better(one: Item, other: Item) -> Item:
+def _better(one: Perceived, other: Perceived) -> Perceived:
     """The spelling with the better score; of a text and a cut-off part of it, the whole."""
     short, long = sorted(
         (one, other), key=lambda line: (len(_letters(line.name)), line.probability)
@@ -139,7 +139,7 @@ def _better(one: Item, other: Item) -> Item:
     return long if whole or long.probability > short.probability else short
 
 
-def _same(one: Item, other: Item) -> bool:
+def _same(one: Perceived, other: Perceived) -> bool:
     """Equal letters anywhere, or nearly equal ones in one place; "Room 1" is not "Room 2"."""
     a, b = _letters(one.name), _letters(other.name)
     if a == b:

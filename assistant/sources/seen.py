@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from assistant.sources import Item, Look, Perceiver
+from assistant.sources import Look, Perceived, Perceiver
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,11 +22,11 @@ SURE = 0.5  # probability from which it is named without a question mark
 class Classifier(Perceiver):
     """The encoder as a classifier."""
 
-    def perceive(self, look: Look) -> tuple[Item, ...]:
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """The likeliest things of the frames looked at."""
         return likeliest(look.classes, look.class_names)
 
-    def as_text(self, items: Sequence[Item]) -> str:
+    def as_text(self, items: Sequence[Perceived]) -> str:
         """See :func:`as_text`."""
         return as_text(items)
 
@@ -34,7 +34,7 @@ class Classifier(Perceiver):
 PERCEIVER = Classifier()
 
 
-def likeliest(classes: Tensor, names: Sequence[str]) -> tuple[Item, ...]:
+def likeliest(classes: Tensor, names: Sequence[str]) -> tuple[Perceived, ...]:
     """The likeliest classes of the frames' mean, likeliest first.
 
     Args:
@@ -44,10 +44,10 @@ def likeliest(classes: Tensor, names: Sequence[str]) -> tuple[Item, ...]:
         return ()
     best = classes.float().mean(0).topk(MOST)
     found = zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    return tuple(Item(names[index], share) for share, index in found if share >= FLOOR)
+    return tuple(Perceived(names[index], share) for share, index in found if share >= FLOOR)
 
 
-def as_text(items: Sequence[Item]) -> str:
+def as_text(items: Sequence[Perceived]) -> str:
     """As the models read it: ``water bottle, cup?`` with a mark at what is less than sure."""
     return ", ".join(item.name + ("" if item.probability >= SURE else "?") for item in items)
 
