@@ -50,28 +50,22 @@ def load(
         InputError: unknown name or option. WeightsError: weights missing or damaged.
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
-    from functools import partial
-
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant, LaterAssistant
     from assistant.weights.presets import model_name
 
-    load_named = partial(
-        _load_model,
-        name,
-        base=base,
-        precision=precision,
-        quantize=quantize,
-        device=device,
-        frames=frames,
-        tell=tell,
-    )
+    given: dict[str, Any] = {
+        "base": base,
+        "precision": precision,
+        "quantize": quantize,
+        "device": device,
+    }
+
+    def load_named() -> VideoAssistant:
+        from assistant.model.loading import load_model  # takes seconds to import
+
+        return load_model(name, frames=frames, tell=tell, **given)
+
     if now:
         return Assistant(load_named(), store)
     return LaterAssistant(model_name(name), load_named, store or FeatureStore())
-
-
-def _load_model(*args: Any, **options: Any) -> VideoAssistant:
-    from assistant.model.loading import load_model  # takes seconds to import
-
-    return load_model(*args, **options)

@@ -223,10 +223,7 @@ def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, A
                 raise ConfigError(f"{where}: {into} is {box!r}, wanted keys and values")
             if inner in box:
                 raise ConfigError(f"{where}: given twice, as {key!r} and as {name!r}; keep one")
-            if into:
-                found[into] = {**box, inner: data[key]}
-            else:
-                found[inner] = data[key]
+            found |= {into: {**box, inner: data[key]}} if into else {inner: data[key]}
     return found
 
 

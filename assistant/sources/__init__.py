@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["SOURCES", "Kind", "Look", "Perceived", "Perceiver", "Source", "lines_of", "perceiver"]
-
 
 @dataclass(frozen=True)
 class Kind:
