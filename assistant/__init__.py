@@ -54,17 +54,12 @@ def load(
     from assistant.vqa.session import Assistant, LaterAssistant
     from assistant.weights.presets import model_name
 
-    given: dict[str, Any] = {
-        "base": base,
-        "precision": precision,
-        "quantize": quantize,
-        "device": device,
-    }
+    given: dict[str, Any] = {"base": base, "precision": precision, "quantize": quantize}
 
     def load_named() -> VideoAssistant:
         from assistant.model.loading import load_model  # takes seconds to import
 
-        return load_model(name, frames=frames, tell=tell, **given)
+        return load_model(name, device=device, frames=frames, tell=tell, **given)
 
     if now:
         return Assistant(load_named(), store)

@@ -7,8 +7,6 @@ from assistant.training.losses.naming import NamedChoice
 from assistant.training.losses.slots import SpelledAnswer
 from assistant.training.losses.walking import WalkSupervision
 
-__all__ = ["LOSSES"]
-
 LOSSES: dict[str, type[Loss]] = {
     "motion": MotionSupervision,
     "walking": WalkSupervision,
