@@ -174,6 +174,35 @@ def test_who_speaks(said: str, speaker: str | None, text: str) -> None:
     assert parse_dialogue(said).lines == (Line(text, speaker),)
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("a well-known X-ray", ["a well-known X-ray"]),
+        ("Co-op e-mail >> Save", ["Co-op e-mail >> Save"]),
+        ("- He was -- well - late.", ["He was -- well - late."]),
+        ("-5 degrees", ["-5 degrees"]),
+        ("THAT LIGHT -->> THEY WILL", ["THAT LIGHT -->> THEY WILL"]),
+        ("- Hello. - Bye.", ["Hello.", "Bye."]),
+        ("-Hello! -Bye.", ["Hello!", "Bye."]),
+        (">> Hello. >> Bye.", ["Hello.", "Bye."]),
+        ("Hello. - BOB: Bye.", ["Hello.", "BOB: Bye."]),
+        ("Mr. - uh - Smith", ["Mr. - uh - Smith"]),
+        ("- 5 apples.\n- A T-shirt?", ["5 apples.", "A T-shirt?"]),
+    ],
+)
+def test_a_dash_opens_a_turn_only_where_one_begins(
+    tmp_path: Path, shown: str, said: list[str]
+) -> None:
+    ass = ASS_HEAD + "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,"
+    for name, content in {
+        "a.srt": f"1\n00:00:01,000 --> 00:00:02,000\n{shown}\n",
+        "a.vtt": f"WEBVTT\n\n00:01.000 --> 00:02.000\n{shown}\n",
+        "a.ass": ass + shown.replace("\n", "\\N") + "\n",
+    }.items():
+        lines = read_dialogue(write(tmp_path, name, content)).lines
+        assert [line.as_text() for line in lines] == said
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_unicode_encodings(tmp_path: Path, encoding: str, newline: str) -> None:
@@ -345,13 +374,13 @@ def test_a_damaged_sidecar_is_passed_over_aloud(alone: Path) -> None:
 @pytest.mark.parametrize(("container", "codec"), [("mkv", "ass"), ("mp4", "mov_text")])
 def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) -> None:
     subtitles = write(
-        tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nANN: <i>Hi</i>,\nyou\n"
+        tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nANN: <i>Hi</i>,\nX-ray. - Yes?\n"
     )
     path = tmp_path / f"talk.{container}"
     ffmpeg("-i", clip, "-i", subtitles, "-c:v", "copy", "-c:s", codec, path)
     found = find_dialogue(path)
     assert found.source == "embedded track"
-    assert [line.as_text() for line in found.lines] == ["ANN: Hi, you"]
+    assert [line.as_text() for line in found.lines] == ["ANN: Hi, X-ray.", "Yes?"]
     assert found.lines[0].start == pytest.approx(0.2, abs=0.01)
     assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
 

@@ -33,7 +33,13 @@ VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
 SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(\S.*)")
-TURN_DASH = re.compile(r"(?:[-\u2010\u2013]|>>+)\s*(?=[^\W\d]|[\[(\"'♪¿¡])")  # "- Hi.", ">> Hi."
+# "- Hi.", "-Hi.", ">> Hi." at the start of a line; not "-5 degrees", "--", "→".
+TURN_DASH = re.compile(
+    r"(?:[-\u2010\u2013]|>>+|\u2014(?=\s))(?:\s+(?![->])|(?=[^\W\d]|[\[(\"'♪¿¡.…]))"
+)
+SAID = r"(?<=[.?!…♪)\]\"'\u201d])\s+"  # one has spoken: "- Hello. - Bye."
+NEXT_TURN = re.compile(rf"{SAID}(?=[-\u2010\u2013\u2014]\s+[^\Wa-z\d])")
+NEXT_OF_TURNS = re.compile(rf"{SAID}(?={TURN_DASH.pattern})")  # in a line that a dash opens
 MAX_NAME_WORDS = 4
 
 
@@ -148,11 +154,13 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
             name, said = line[1:].split(VOICE_MARK, 1)
             turns.append((name.strip(), said.strip()))
             continue
-        speaker, said = split_speaker(TURN_DASH.sub("", line))
-        if speaker or not turns or TURN_DASH.match(line):
-            turns.append((speaker, said))
-        else:
-            turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
+        for part in (NEXT_OF_TURNS if TURN_DASH.match(line) else NEXT_TURN).split(line):
+            opens = TURN_DASH.match(part)
+            speaker, said = split_speaker(part[opens.end() :] if opens else part)
+            if speaker or not turns or opens:
+                turns.append((speaker, said))
+            else:
+                turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
     return [(speaker, said) for speaker, said in turns if said]
 
 
