@@ -274,6 +274,7 @@ class Session:
             fused="fusion" not in left_out,
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
+        warnings += said.outside(clip.duration) if clip else ()
         warnings += [source.warning for source in sources if source.warning]
         if self.path is not None and not sees:
             warnings.append(TEXT_ALONE.format(task=prompt.name))
