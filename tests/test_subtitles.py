@@ -290,6 +290,7 @@ def test_who_speaks(said: str, speaker: str | None, text: str) -> None:
         ("-Hello! -Bye.", ["Hello!", "Bye."]),
         (">> Hello. >> Bye.", ["Hello.", "Bye."]),
         ("Hello. - BOB: Bye.", ["Hello.", "BOB: Bye."]),
+        ("ANN: - Hello. - Bye.", ["ANN: Hello.", "Bye."]),
         ("Mr. - uh - Smith", ["Mr. - uh - Smith"]),
         ("- 5 apples.\n- A T-shirt?", ["5 apples.", "A T-shirt?"]),
     ],

@@ -38,7 +38,7 @@ TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
-SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(\S.*)")
+SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(?:-\s+)?(\S.*)")
 # "- Hi.", "-Hi.", ">> Hi." at the start of a line; not "-5 degrees", "--", "->".
 TURN_DASH = re.compile(
     r"(?:[-\u2010\u2013]|>>+|\u2014(?=\s))(?:\s+(?![->])|(?=[^\W\d]|[\[(\"'♪¿¡.…]))"
