@@ -497,11 +497,12 @@ def test_sidecars_in_order(alone: Path) -> None:
         "clip [1].mp4.en.srt",
         "Subs/2_English.srt",
         "subtitles/clip [1].srt",
+        "Subs/clip [1]/3_eng.srt",
     ],
 )
 def test_names_of_sidecars(alone: Path, name: str) -> None:
     folder = alone.parent / Path(name).parent
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     write(folder, "3_Spanish.srt" if folder != alone.parent else "clip [1].Spanish.srt", SRT)
     write(folder, Path(name).name, VTT if name.endswith("vtt") else SRT)
     assert find_dialogue(alone).source == f"sidecar:{Path(name).name}"
@@ -540,6 +541,15 @@ def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) 
     assert [line.as_text() for line in found.lines] == ["ANN: Hi, X-ray.", "Yes?"]
     assert found.lines[0].start == pytest.approx(0.2, abs=0.01)
     assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
+
+
+def test_an_embedded_track_of_automatic_captions_is_said_once(clip: Path, tmp_path: Path) -> None:
+    shown = ["good morning", "good morning\nto sir", "to sir\nm 0 0 l 9 9", "m 0 0 l 9 9\nno no"]
+    cues = (f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{text}" for n, text in enumerate(shown))
+    subtitles = write(tmp_path, "in.srt", "\n\n".join(cues))
+    ffmpeg("-i", clip, "-i", subtitles, "-c:v", "copy", "-c:s", "mov_text", tmp_path / "talk.mp4")
+    found = find_dialogue(tmp_path / "talk.mp4")
+    assert [line.text for line in found.lines] == ["good morning", "to sir", "no no"]
 
 
 def test_a_clip_that_cannot_be_read_has_no_dialogue_and_a_warning(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def parse_cues(text: str, form: str, name: str) -> tuple[list[Cue], tuple[str, .
     if backwards:
         notes.append(f"{name}: {backwards} cues end before they start")
     cues = [cue._replace(end=max(cue.start, cue.end)) for cue in cues]
-    return _unrolled(sorted(cues, key=lambda cue: cue.start)), tuple(notes)
+    return unrolled(sorted(cues, key=lambda cue: cue.start)), tuple(notes)
 
 
 def without_signs(text: str) -> str:
@@ -99,8 +99,6 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
     A display line opens a new turn with ``<v NAME>``, a dash, ``>>`` or ``NAME:``.
     """
     text = ASS_OVERRIDE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
-    if DRAWING.fullmatch(text):
-        return []
     text = VOICE.sub(rf"\n{VOICE_MARK}\1{VOICE_MARK}", INLINE_TIME.sub("", text))
     turns: list[tuple[str | None, str]] = []
     for shown in html.unescape(TAG.sub("", text)).split("\n"):
@@ -116,7 +114,7 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
                 turns.append((speaker, said))
             else:
                 turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
-    return [(speaker, said) for speaker, said in turns if said]
+    return [(speaker, said) for speaker, said in turns if said and not DRAWING.fullmatch(said)]
 
 
 def split_speaker(line: str) -> tuple[str | None, str]:
@@ -198,7 +196,7 @@ def _parsed_by_line(text: str, form: str, name: str) -> tuple[list[Cue], list[tu
     ], odd
 
 
-def _unrolled(cues: list[Cue]) -> list[Cue]:
+def unrolled(cues: list[Cue]) -> list[Cue]:
     """Automatic captions show a line again as it scrolls up, or as its words come: it is said once.
 
     They are told by most cues beginning with the lines that end the one before, and some going on.

@@ -14,10 +14,10 @@ LANGUAGES = (
 )
 FLAGS = "auto|cc|default|forced|full|hi|orig|sdh|subs?|subtitles?"
 LANGUAGE = rf"(?:{LANGUAGES.replace(' ', '|')})"
+FLAGGED = rf"(?:[ ._([-]+(?:{FLAGS})[)\]]?)*"
 # ".en", ".zh-Hans.default", ".English (SDH)", "_english"; in a folder of subtitles "2_English", too
 TAG = re.compile(
-    rf"(?:\.[a-z]{{2,3}}(?:[-_][a-z0-9]{{2,8}})*|(?:[ ._([-]+{LANGUAGE}[)\]]?)+)?"
-    rf"(?:[ ._([-]+(?:{FLAGS})[)\]]?)*"
+    rf"{FLAGGED}(?:\.[a-z]{{2,3}}(?:[-_][a-z0-9]{{2,8}})*|(?:[ ._([-]+{LANGUAGE}[)\]]?)+)?{FLAGGED}"
 )
 NUMBER = re.compile(r"\d{1,3}[ ._-]+")
 
@@ -27,7 +27,7 @@ def sidecars(video: Path) -> list[Path]:
 
     The plain name comes before English, that before other languages, and what is forced last; a
     name in other case counts where nothing else is called so. A folder of subtitles is that of a
-    clip that lies alone.
+    clip that lies alone, a folder in it that of the clip it is called after.
     """
 
     def listed(folder: Path) -> list[Path]:
@@ -41,7 +41,7 @@ def sidecars(video: Path) -> list[Path]:
         name, stem = path.stem.lower(), video.stem.lower()
         if name.startswith(stem):
             rest = name[len(stem) :].removeprefix(video.suffix.lower())
-        elif path.parent != video.parent and alone:
+        elif path.parent.name == video.stem or (alone and path.parent != video.parent):
             rest = "." + NUMBER.sub("", name, count=1)
         else:
             return None
@@ -49,7 +49,9 @@ def sidecars(video: Path) -> list[Path]:
 
     beside = listed(video.parent)
     alone = sum(path.suffix.lower() == video.suffix.lower() for path in beside) < 2
-    inside = [file for path in beside if path.name.lower() in FOLDERS for file in listed(path)]
+    folders = [path for path in beside if path.name.lower() in FOLDERS]
+    folders += [path / video.stem for path in folders]
+    inside = [file for folder in folders for file in listed(folder)]
     found = [
         (path, said)
         for path in (*beside, *inside)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from assistant.dialogue.cues import (
+    Cue,
     holds_cues,
     parse_cues,
     split_cue,
     split_speaker,
+    unrolled,
     without_signs,
 )
 from assistant.dialogue.decoding import decode_text
@@ -171,10 +173,8 @@ def find_dialogue(video: str | Path) -> Dialogue:
     except (DialogueError, VideoError) as error:
         notes.append(f"passed over the subtitles inside the clip: {error}")
         track = []
-    lines = tuple(
-        Line(said, speaker, start, max(start, end))
-        for start, end, text in track
-        for speaker, said in split_cue(text)
+    lines = _lines(
+        unrolled([Cue(start, max(start, end), None, text) for start, end, text in track])
     )
     return Dialogue(lines, "embedded track" if track else "none", tuple(notes))
 
@@ -220,12 +220,15 @@ def _from_text(text: str, form: str, name: str) -> tuple[tuple[Line, ...], tuple
         pairs = (split_speaker(" ".join(line.split())) for line in text.split("\n"))
         return tuple(Line(said, speaker) for speaker, said in pairs if said), ()
     cues, notes = parse_cues(text, form, name)
-    lines = tuple(
+    return _lines(cues), notes
+
+
+def _lines(cues: list[Cue]) -> tuple[Line, ...]:
+    return tuple(
         Line(said, speaker or cue.speaker, cue.start, cue.end)
         for cue in cues
         for speaker, said in split_cue(cue.text)
     )
-    return lines, notes
 
 
 def _from_turns(turns: Sequence[Any], name: str) -> tuple[Line, ...]:
