@@ -22,6 +22,13 @@ TAG = re.compile(
 NUMBER = re.compile(r"\d{1,3}[ ._-]+")
 
 
+def tag_of(name: str, clip: str) -> str | None:
+    """What the name of a subtitle file says beside that of its clip: ".en"; None: of another."""
+    name, stem = Path(name).stem.lower(), Path(clip).stem.lower()
+    rest = name[len(stem) :].removeprefix(Path(clip).suffix.lower())
+    return rest if name.startswith(stem) and TAG.fullmatch(rest) else None
+
+
 def sidecars(video: Path) -> list[Path]:
     """``clip.srt``, ``clip.en.vtt``, ``clip.mp4.srt``, ``Subs/2_English.srt``: the likeliest first.
 
@@ -37,15 +44,11 @@ def sidecars(video: Path) -> list[Path]:
             return []
 
     def tag(path: Path) -> str | None:
-        """What the name says beside the clip's own; None: it is not this clip's."""
-        name, stem = path.stem.lower(), video.stem.lower()
-        if name.startswith(stem):
-            rest = name[len(stem) :].removeprefix(video.suffix.lower())
-        elif path.parent.name == video.stem or (alone and path.parent != video.parent):
-            rest = "." + NUMBER.sub("", name, count=1)
-        else:
-            return None
-        return rest if TAG.fullmatch(rest) else None
+        named = tag_of(path.name, video.name)
+        bare = path.parent.name == video.stem or (alone and path.parent != video.parent)
+        if named is None and bare:
+            return tag_of("." + NUMBER.sub("", path.name, count=1), "")
+        return named
 
     beside = listed(video.parent)
     alone = sum(path.suffix.lower() == video.suffix.lower() for path in beside) < 2
