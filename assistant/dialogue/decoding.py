@@ -52,7 +52,7 @@ def _decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
             ) from error
     text = data.decode(encoding, errors="replace")
     damaged = text.count("\ufffd")
-    if damaged < sum(map(len, re.findall(r"[^\0-\x7f\ufffd]+", text))):
+    if damaged <= sum(map(len, re.findall(r"[^\0-\x7f\ufffd]+", text))):
         return text, (f"{name} is UTF-8 that is damaged at {damaged} places: save it anew",)
     encoding = _detected(data)
     shown = {"latin_1": "Latin-1"}.get(encoding, encoding.replace("cp125", "Windows-125"))
