@@ -318,6 +318,13 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
     assert [start for start, _ in heard] == [3.0, None]
 
 
+def test_subtitles_of_another_cut_are_said_to_lie_outside(mini, clip):
+    lines = [{"text": "Hi.", "start": 1.0, "end": 2.0}, {"text": "Late.", "start": 9000.0}]
+    (warning,) = mini.open(clip, dialogue=lines).ask("Who speaks?").warnings
+    assert "1 of 2 lines of dialogue (given) are said after the clip's end" in warning
+    assert mini.open(clip, dialogue=lines[:1]).ask("Who speaks?").warnings == ()
+
+
 def test_a_task_without_dialogue_does_not_look_for_it(mini, model, clip, monkeypatch):
     def refuse(video):
         raise AssertionError("looked for dialogue")

@@ -62,6 +62,7 @@ Style: Default,Arial,twenty,&HZZ,0
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
+ASS_SAID = "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{}\n"
 ASS = (
     ASS_HEAD
     + "Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,not said\n"
@@ -121,6 +122,109 @@ def test_automatic_captions_that_roll_up_are_read_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [
+            "\ngood morning",
+            "good morning",
+            "good morning\nto sir",
+            "to sir",
+            "to sir\n<b>no no</b>",
+        ],
+        ["good morning\nto sir", "to sir\nno no"],
+        ["<u>good</u> morning", "good <u>morning</u>", "<u>to</u> sir", "to <u>sir</u>", "no no"],
+    ],
+)
+def test_captions_that_roll_up_or_mark_their_words_are_said_once(
+    tmp_path: Path, shown: list[str]
+) -> None:
+    cues = (f"{n}\n00:00:0{n},000 --> 00:00:0{n},990\n{text}" for n, text in enumerate(shown))
+    lines = read_dialogue(write(tmp_path, "a.srt", "\n\n".join(cues))).lines
+    assert " ".join(line.text for line in lines) == "good morning to sir no no"
+
+
+def test_what_is_said_again_stays(tmp_path: Path) -> None:
+    cues = (f"{n}\n00:00:0{n},000 --> 00:00:0{n},990\nNo." for n in range(3))
+    assert len(read_dialogue(write(tmp_path, "a.srt", "\n\n".join(cues))).lines) == 3
+
+
+GOOD = "7\n00:00:04,000 --> 00:00:05,000\nBOB: Fine.\n"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "1:2:3",
+        "-00:00:01,000 --> 00:00:03,000",
+        "-1:58:00,300 --> -1:58:03,540",
+        "01:00 -> 01:02",
+        "00:00:01,000 --> 00:00:19werwer,580",
+        "00:00:xx --> 00:00:03,000",
+        "00:01:02,12345 --> x",
+    ],
+)
+def test_one_odd_cue_is_skipped_and_counted(tmp_path: Path, odd: str) -> None:
+    found = read_dialogue(write(tmp_path, "a.srt", f"6\n{odd}\nANN: Odd.\n\n{GOOD}"))
+    assert found.lines == (Line("Fine.", "BOB", 4.0, 5.0),)
+    assert found.warnings == (f"skipped 1 of 2 cues: a.srt, line 2: '{odd}' is no cue",)
+    for name, content in {
+        "a.ass": ASS_HEAD + "Dialogue: 0,-0:00:01.00,0:00:03.00,A,,0,0,0,,Odd\n" + ASS_SAID,
+        "a.sub": "{1}{1}25.0\n{25}Odd\n{25}{50}{}\n",
+    }.items():
+        found = read_dialogue(write(tmp_path, name, content.replace("{}", "Fine.")))
+        assert [line.text for line in found.lines] == ["Fine."]
+        assert "skipped 1 of 2 cues" in found.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "shown", "start", "said"),
+    [
+        ("00:00:01 --> 00:00:03", "Whole seconds", 1.0, "Whole seconds"),
+        ("00:00:01,1000 --> 00:00:03,000", "Rounded up", 2.0, "Rounded up"),
+        ("0:00:1.5-->0:00:3.5", "Short", 1.5, "Short"),
+        ("100:00:01,000 --> 100:00:03,000 X1:40 X2:600", "Late", 360001.0, "Late"),
+        ("00:00:01,000 --> 00:00:03,000", "Step 1 --> 2 now", 1.0, "Step 1 --> 2 now"),
+        ("00:00:01,000 --> 00:00:03,000", "I bet\n\n20\nthousand", 1.0, "I bet 20 thousand"),
+        ("00:00:01,000 --> 00:00:03,000", "\n1984\n", 1.0, "1984"),
+    ],
+)
+def test_unusual_cues_are_read(
+    tmp_path: Path, times: str, shown: str, start: float, said: str
+) -> None:
+    found = read_dialogue(write(tmp_path, "a.srt", f"6\n{times}\n{shown}\n\n{GOOD}"))
+    assert {(line.start, line.text) for line in found.lines} == {(start, said), (4.0, "Fine.")}
+    assert found.warnings == ()
+
+
+def test_drawings_without_their_tag_are_not_said(tmp_path: Path) -> None:
+    drawn = ASS_SAID.format("m 0 0 l 716 -403 l 716 0 b 0 0 1.5 2 3 4")
+    shown = ASS_HEAD + drawn + ASS_SAID.format("m and l are letters")
+    found = read_dialogue(write(tmp_path, "a.ass", shown))
+    assert [line.text for line in found.lines] == ["m and l are letters"]
+
+
+def test_of_a_large_file_of_signs_what_is_said_is_read(tmp_path: Path) -> None:
+    signs = "".join(ASS_SAID.format("{\\an7\\pos(1,2)}CINEMA " + "x" * 1000) for _ in range(3000))
+    fonts = "\n[Fonts]\nfontname: a.ttf\n" + "M" * 80 + ("\n" + "M" * 80) * 20_000
+    content = ASS_HEAD + signs + ASS_SAID.format("{\\i1}Hello{\\i0} there.") + signs + fonts
+    found = read_dialogue(write(tmp_path, "a.ass", content))
+    assert [line.text for line in found.lines] == ["Hello there."]
+    assert found.warnings == ("a.ass is large: its signs were not read",)
+
+
+def test_segments_of_whisper_are_lines(tmp_path: Path) -> None:
+    first = {"id": 0, "start": 1.0, "end": 2.5, "text": " Where to?", "words": [{"word": "Where"}]}
+    other = {"text": " Home.", "speaker": "SPEAKER_01", "anything": 1}
+    broken = {"start": 3.0, "end": 2.0, "text": "Odd"}
+    whisper = {"text": " Where to? Home.", "segments": [first, other, broken], "language": "en"}
+    found = read_dialogue(write(tmp_path, "a.json", json.dumps(whisper)))
+    assert found.lines == (Line("Where to?", None, 1.0, 2.5), Line("Home.", "SPEAKER_01"))
+    assert found.warnings == ("skipped 1 of 3 segments of a.json",)
+    alone = read_dialogue(write(tmp_path, "b.json", json.dumps([first])))
+    assert (alone.lines, alone.warnings) == (found.lines[:1], ())
+
+
 def test_ass_is_read_in_order_without_drawings_comments_and_broken_styles(tmp_path: Path) -> None:
     expected = (
         Line("Bazinga, I say.", "SHELDON", 1.0, 2.5),
@@ -174,6 +278,35 @@ def test_who_speaks(said: str, speaker: str | None, text: str) -> None:
     assert parse_dialogue(said).lines == (Line(text, speaker),)
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("a well-known X-ray", ["a well-known X-ray"]),
+        ("Co-op e-mail >> Save", ["Co-op e-mail >> Save"]),
+        ("- He was -- well - late.", ["He was -- well - late."]),
+        ("-5 degrees", ["-5 degrees"]),
+        ("THAT LIGHT -->> THEY WILL", ["THAT LIGHT -->> THEY WILL"]),
+        ("- Hello. - Bye.", ["Hello.", "Bye."]),
+        ("-Hello! -Bye.", ["Hello!", "Bye."]),
+        (">> Hello. >> Bye.", ["Hello.", "Bye."]),
+        ("Hello. - BOB: Bye.", ["Hello.", "BOB: Bye."]),
+        ("ANN: - Hello. - Bye.", ["ANN: Hello.", "Bye."]),
+        ("Mr. - uh - Smith", ["Mr. - uh - Smith"]),
+        ("- 5 apples.\n- A T-shirt?", ["5 apples.", "A T-shirt?"]),
+    ],
+)
+def test_a_dash_opens_a_turn_only_where_one_begins(
+    tmp_path: Path, shown: str, said: list[str]
+) -> None:
+    for name, content in {
+        "a.srt": f"1\n00:00:01,000 --> 00:00:02,000\n{shown}\n",
+        "a.vtt": f"WEBVTT\n\n00:01.000 --> 00:02.000\n{shown}\n",
+        "a.ass": ASS_HEAD + ASS_SAID.format(shown.replace("\n", "\\N")),
+    }.items():
+        lines = read_dialogue(write(tmp_path, name, content)).lines
+        assert [line.as_text() for line in lines] == said
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_unicode_encodings(tmp_path: Path, encoding: str, newline: str) -> None:
@@ -183,16 +316,37 @@ def test_unicode_encodings(tmp_path: Path, encoding: str, newline: str) -> None:
     assert dialogue.warnings == ()
 
 
-def test_other_encodings_are_guessed_with_a_warning(tmp_path: Path) -> None:
-    western = read_dialogue(
-        write(tmp_path, "a.srt", SRT.replace("Bazinga", "Bäz…").encode("cp1252"))
-    )
-    assert western.lines[0].text == "Bäz…, I say."
-    assert "a.srt is not UTF-8" in western.warnings[0]
-    assert "Windows-1252" in western.warnings[0]
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("cp1252", "Où est le café ? À côté de la gare – voilà…"),  # noqa: RUF001
+        ("cp1252", "Größe über alles, schön!"),
+        ("cp1250", "Łukasz, gdzie jest taksówka? Już jedzie, jestem zmęczony."),
+        ("cp1251", "Где вокзал? Там, за углом."),
+        ("cp1253", "Καλημέρα, τι κάνεις; Καλά, ευχαριστώ."),
+        ("gbk", "老师，今天学什么？学习视频。"),  # noqa: RUF001
+        ("big5", "老師，今天學什麼？學習影片。"),  # noqa: RUF001
+        ("shift_jis", "今日は何を勉強しますか。動画です。"),
+        ("euc_kr", "오늘은 뭘 배워요? 영상이요."),
+    ],
+)
+def test_other_encodings_are_detected_with_a_warning(
+    tmp_path: Path, encoding: str, said: str
+) -> None:
+    content = f"1\n00:00:01,000 --> 00:00:02,000\nANN: {said}\n".encode(encoding)
+    found = read_dialogue(write(tmp_path, "a.srt", content))
+    assert [line.text for line in found.lines] == [said]
+    assert "a.srt is not UTF-8 and was read as" in found.warnings[0]
+
+
+def test_bytes_of_no_encoding_are_read_with_a_warning(tmp_path: Path) -> None:
     odd = read_dialogue(write(tmp_path, "b.txt", b"ANN: a\x81b\xe9"))
     assert odd.lines[0].text.endswith("bé")
     assert "Latin-1" in odd.warnings[0]
+    damaged = "ANN: 今天学什么？\n".encode() + b"BOB: caf\xe9\n"  # noqa: RUF001
+    found = read_dialogue(write(tmp_path, "c.txt", damaged))
+    assert [line.text for line in found.lines] == ["今天学什么？", "caf\ufffd"]  # noqa: RUF001
+    assert "UTF-8 that is damaged at 1 places" in found.warnings[0]
 
 
 def test_range_keeps_what_is_heard_in_it() -> None:
@@ -227,13 +381,12 @@ def test_range_keeps_what_is_heard_in_it() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.srt", SRT.replace("00:00:02,000", "00:00:xx"), "line 7: '00:00:xx --> 00:00:04,000'"),
-        ("a.srt", SRT[: SRT.index("01:00:00")] + "01:00", "line 15: '01:00'"),
-        ("a.srt", "1\nhello\n", "line 2: 'hello'"),
+        ("a.srt", "1\n00:00:xx --> 00:00:04,000\nHi\n", "line 2: '00:00:xx --> 00:00:04,000'"),
+        ("a.srt", "1\n01:00", "line 2: '01:00'"),
+        ("a.srt", "1\nhello\n", "holds no cue"),
         ("a.srt", "no cue at all", "holds no cue"),
         ("a.srt", "", "holds no cue"),
-        ("a.vtt", SRT.replace("1\n", "hello\n", 1).replace("-->", "->"), "wanted 'WEBVTT'"),
-        ("a.vtt", VTT.replace("00:02.000", "00:02,000"), "'00:02,000 --> 00:04.000' is no cue"),
+        ("a.vtt", SRT.replace("-->", "->"), "line 2: '00:00:01,000 -> 00:00:02,500' is no cue"),
         ("a.ass", ASS_HEAD + "Dialogue: 0,0:00:02.00,0:00\n", "line 9: 'Dialogue: 0,0:00:02.00"),
         ("a.ass", ASS_HEAD, "holds no cue"),
         ("a.sub", "{1}{1}25.0\n{25}Hello\n", "line 2: '{25}Hello'"),
@@ -252,10 +405,12 @@ def test_range_keeps_what_is_heard_in_it() -> None:
         ("a.json", '[{"text": "a", "start": NaN}]', "has the 'start' nan"),
         ("a.json", '[{"text": "a", "start": 1' + "0" * 400 + "}]", "has the 'start' 1000"),
         ("a.json", '[{"text": "a", "start": -1}]', "has the 'start' -1"),
+        ("a.json", '{"segments": [{"text": 1}]}', "no segment can be read"),
         ("a.json", '[{"text": "a", "end": 2}]', "an 'end' without a 'start'"),
         ("a.json", '[{"text": "a", "start": 3, "end": 2}]', "ends at 2 before it starts at 3"),
         ("a.mp4", SRT, "wanted one that ends in .srt, .vtt"),
         ("a.srt", b"1" * (5 << 20), "larger than 4 MB"),
+        ("a.ass", ASS_HEAD + ASS_SAID.format("word " * (5 << 18)), "larger than 4 MB"),
     ],
 )
 def test_a_damaged_file_is_one_clear_line(
@@ -331,8 +486,40 @@ def test_sidecars_in_order(alone: Path) -> None:
         assert found.lines == read_dialogue(folder / name).lines
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip [1].English.srt",
+        "clip [1]_english (SDH).srt",
+        "clip [1].en-orig.vtt",
+        "CLIP [1].SRT",
+        "clip [1].mp4.srt",
+        "clip [1].mp4.en.srt",
+        "Subs/2_English.srt",
+        "subtitles/clip [1].srt",
+        "Subs/clip [1]/3_eng.srt",
+    ],
+)
+def test_names_of_sidecars(alone: Path, name: str) -> None:
+    folder = alone.parent / Path(name).parent
+    folder.mkdir(exist_ok=True, parents=True)
+    write(folder, "3_Spanish.srt" if folder != alone.parent else "clip [1].Spanish.srt", SRT)
+    write(folder, Path(name).name, VTT if name.endswith("vtt") else SRT)
+    assert find_dialogue(alone).source == f"sidecar:{Path(name).name}"
+
+
+def test_a_folder_of_subtitles_is_of_no_clip_where_there_are_several(alone: Path) -> None:
+    (alone.parent / "Subs").mkdir()
+    write(alone.parent / "Subs", "2_English.srt", SRT)
+    assert find_dialogue(alone)
+    (alone.parent / "other.mp4").touch()
+    assert not find_dialogue(alone)
+    write(alone.parent / "Subs", "clip [1].en.srt", SRT)
+    assert find_dialogue(alone).source == "sidecar:clip [1].en.srt"
+
+
 def test_a_damaged_sidecar_is_passed_over_aloud(alone: Path) -> None:
-    write(alone.parent, "clip [1].srt", "1\nhello\n")
+    write(alone.parent, "clip [1].srt", "1\n01:00 -> 01:02\nhello\n")
     found = find_dialogue(alone)
     assert (found.lines, found.source) == ((), "none")
     assert "clip [1].srt, line 2" in found.warnings[0]
@@ -345,15 +532,24 @@ def test_a_damaged_sidecar_is_passed_over_aloud(alone: Path) -> None:
 @pytest.mark.parametrize(("container", "codec"), [("mkv", "ass"), ("mp4", "mov_text")])
 def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) -> None:
     subtitles = write(
-        tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nANN: <i>Hi</i>,\nyou\n"
+        tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nANN: <i>Hi</i>,\nX-ray. - Yes?\n"
     )
     path = tmp_path / f"talk.{container}"
     ffmpeg("-i", clip, "-i", subtitles, "-c:v", "copy", "-c:s", codec, path)
     found = find_dialogue(path)
     assert found.source == "embedded track"
-    assert [line.as_text() for line in found.lines] == ["ANN: Hi, you"]
+    assert [line.as_text() for line in found.lines] == ["ANN: Hi, X-ray.", "Yes?"]
     assert found.lines[0].start == pytest.approx(0.2, abs=0.01)
     assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
+
+
+def test_an_embedded_track_of_automatic_captions_is_said_once(clip: Path, tmp_path: Path) -> None:
+    shown = ["good morning", "good morning\nto sir", "to sir\nm 0 0 l 9 9", "m 0 0 l 9 9\nno no"]
+    cues = (f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{text}" for n, text in enumerate(shown))
+    subtitles = write(tmp_path, "in.srt", "\n\n".join(cues))
+    ffmpeg("-i", clip, "-i", subtitles, "-c:v", "copy", "-c:s", "mov_text", tmp_path / "talk.mp4")
+    found = find_dialogue(tmp_path / "talk.mp4")
+    assert [line.text for line in found.lines] == ["good morning", "to sir", "no no"]
 
 
 def test_a_clip_that_cannot_be_read_has_no_dialogue_and_a_warning(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -19,6 +20,17 @@ from assistant.errors import InputError
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nANN: The <b>first</b> line.\n"
 
 pytest_plugins = ["ui_room"]
+
+
+def test_subtitles_go_to_the_clip_that_they_are_called_after(room, visitor, clip, tmp_path):
+    for name in ("street.2023.mp4", "_english.mp4"):
+        shutil.copy(clip, tmp_path / name)
+        last(opening.take(room, visitor, [upload(room, tmp_path / name)]))
+    (tmp_path / "street.2023.English.srt").write_text(SRT)
+    last(opening.take(room, visitor, [upload(room, tmp_path / "street.2023.English.srt")]))
+    dialogues = {name: opened.dialogue for name, opened in visitor.clips.items()}
+    assert dialogues["_english.mp4"] is None
+    assert dialogues["street.2023.mp4"].name == "street.2023.English.srt"
 
 
 def test_subtitles_are_used_and_shown_at_their_time(room, visitor, clip, tmp_path):

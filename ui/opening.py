@@ -13,6 +13,7 @@ from assistant.ui.uploads import check_clip, check_dialogue, is_dialogue, safe_n
 from assistant.ui.view import Parts, shown, shown_clips
 from assistant.ui.visitor import Visitor
 
+from assistant.dialogue.sidecars import tag_of
 from assistant.errors import AssistantError, InputError
 
 LONGEST_TAKE = 600.0  # seconds; after that an upload does not wait for the one before it
@@ -113,7 +114,7 @@ def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[
 
 def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
     """Subtitles belong to the clip of the same name, else to the chosen one."""
-    named = [clip for clip in visitor.clips if Path(clip).stem == Path(name).stem.split(".")[0]]
+    named = [clip for clip in visitor.clips if tag_of(name, clip) is not None]
     owner = (named or [visitor.chosen])[0]
     if owner not in visitor.clips:
         raise InputError(f"{name} holds subtitles; choose the clip they belong to first.")

@@ -1,40 +1,53 @@
 """Text of subtitle files into timed cues, and a cue into what each person says.
 
-pysubs2 parses; it is lenient, so every cue line is checked first and the first bad one is named.
+What is no cue and means to be one is skipped and counted; pysubs2 reads what is a cue a line.
 """
 
 import html
 import re
 import warnings
+from itertools import pairwise
 from typing import NamedTuple
 
 from assistant.errors import DialogueError
 
-SRT_TIME = r"\d{1,2}:\d{1,2}:\d{1,2}[.,]\d{1,3}"
-VTT_TIME = r"(?:\d{1,4}:)?\d{2}:\d{2}\.\d{3}"
+# Hours, or a fraction, or both: "0:01:02", "01:02.5"; of four digits only a rounded whole second.
+FRACTION = r"[.,](?:\d{1,3}|[01]000)"
+TIME = rf"(?:\d{{1,4}}:\d{{1,2}}:\d{{1,2}}(?:{FRACTION})?|\d{{1,2}}:\d{{1,2}}{FRACTION})"
+CUE = re.compile(rf"[ \t]*({TIME})[ \t]*-->[ \t]*({TIME})(?:\s|$)", re.ASCII)
+ODD_CUE = re.compile(r"\s*(?:-?\d+:\S{0,30}\s*-{1,3}>|\S{1,30}\s*-->\s*-?\d+:\d)", re.ASCII)
+ODD_TIME = re.compile(r"[\s\d:.,]*(?:-+>.*)?", re.ASCII)  # under a number that announces a cue
 ASS_TIME = r"\s*\d{1,2}:\d{1,2}:\d{1,2}(?:[.,]\d{1,3})?\s*"
-SRT_CUE = rf"[ \t]*{SRT_TIME}[ \t]*-->[ \t]*{SRT_TIME}(?:\s|$)"
-VTT_CUE = rf"[ \t]*{VTT_TIME}[ \t]+-->[ \t]+{VTT_TIME}(?:\s|$)"
-ASS_CUE = rf"\s*Dialogue:[^,]*,{ASS_TIME},{ASS_TIME}(?:,[^,]*){{6}},"
-SUB_CUE = r" *\{ *\d{1,9} *\} *\{ *\d{1,9} *\}.+"
-SRT_EXAMPLE = "00:00:01,000 --> 00:00:02,500"
-ASS_EXAMPLE = "Dialogue: 0,0:00:01.00,0:00:02.50,Default,ANN,0,0,0,,Hello."
-# format: (a line with a cue's times, a line that means to be one, an example of one)
-CUES = {
-    "srt": (SRT_CUE, r"\d\s*-->|-->\s*\d", SRT_EXAMPLE),
-    "vtt": (VTT_CUE, r"\d\s*-->|-->\s*\d", "00:01.000 --> 00:02.500"),
-    "ass": (ASS_CUE, r"^\s*Dialogue:", ASS_EXAMPLE),
-    "ssa": (ASS_CUE, r"^\s*Dialogue:", ASS_EXAMPLE),
-    "microdvd": (SUB_CUE, r"^\s*\{", "{25}{50}Hello."),
+EXAMPLES = {
+    "srt": "00:00:01,000 --> 00:00:02,500",
+    "vtt": "00:01.000 --> 00:02.500",
+    "ass": "Dialogue: 0,0:00:01.00,0:00:02.50,Default,ANN,0,0,0,,Hello.",
+    "microdvd": "{25}{50}Hello.",
 }
+# format: a cue, and a line that means to be one; a cue is one line
+ASS_LINES = (rf"\s*Dialogue:[^,]*,{ASS_TIME},{ASS_TIME}(?:,[^,]*){{6}},", r"\s*Dialogue:")
+LINES = {
+    "ass": ASS_LINES,
+    "ssa": ASS_LINES,
+    "microdvd": (r" *\{ *\d{1,9} *\} *\{ *\d{1,9} *\}.+", r"\s*\{"),
+}
+SIGN = re.compile(r"\{[^{}]*\\(?:p[1-9]|pos\(|move\(|i?clip\()")  # drawn, or put at a place
+DRAWING = re.compile(r"\s*m(?:\s+-?[\d.]+){2}(?:\s+[mnlbspc](?:\s+-?[\d.]+)*)+\s*")
 INLINE_TIME = re.compile(r"<\d[\d:.]*>")  # karaoke: all<00:00:01.520><c> right</c>
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
-SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(\S.*)")
-TURN_DASH = re.compile(r"(?:[-\u2010\u2013]|>>+)\s*(?=[^\W\d]|[\[(\"'♪¿¡])")  # "- Hi.", ">> Hi."
+SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(?:-\s+)?(\S.*)")
+# "- Hi.", "-Hi.", ">> Hi." at the start of a line; not "-5 degrees", "--", "->".
+TURN_DASH = re.compile(
+    r"(?:[-\u2010\u2013]|>>+|\u2014(?=\s))(?:\s+(?![->])|(?=[^\W\d]|[\[(\"'♪¿¡.…]))"
+)
+SAID = r"(?<=[.?!…♪)\]\"'\u201d])\s+"  # one has spoken: "- Hello. - Bye."
+NEXT_TURN = re.compile(rf"{SAID}(?=[-\u2010\u2013\u2014]\s+[^\Wa-z\d])")
+NEXT_OF_TURNS = re.compile(rf"{SAID}(?={TURN_DASH.pattern})")  # in a line that a dash opens
 MAX_NAME_WORDS = 4
+MAX_SHOWN = 9  # lines at a time
 
 
 class Cue(NamedTuple):
@@ -46,92 +59,38 @@ class Cue(NamedTuple):
     text: str
 
 
-def decode_text(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    """Text of a file's bytes and warnings; newlines become ``\\n``.
-
-    By byte order mark, else UTF-16 by its zero bytes, else UTF-8, else Western with a warning.
-    Raises ``DialogueError`` for binary data and for damaged UTF-16 or UTF-32.
-    """
-    text, notes = _decode(data, name)
-    if "\0" in text:
-        raise DialogueError(f"{name} is binary data: wanted a text file with dialogue")
-    return text.replace("\r\n", "\n").replace("\r", "\n"), notes
-
-
-def _decode(data: bytes, name: str) -> tuple[str, tuple[str, ...]]:
-    if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
-        encoding = "utf-32"
-    elif data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        encoding = "utf-16"
-    elif 4 * data[1:200:2].count(0) > len(data[:200]):
-        encoding = "utf-16-le"
-    elif 4 * data[0:200:2].count(0) > len(data[:200]):
-        encoding = "utf-16-be"
-    else:
-        encoding = "utf-8-sig"
-    try:
-        return data.decode(encoding), ()
-    except UnicodeDecodeError as error:
-        if encoding != "utf-8-sig":
-            raise DialogueError(
-                f"{name} is damaged {encoding.upper()} at byte {error.start}: save it as UTF-8"
-            ) from error
-    note = f"{name} is not UTF-8 and was read as Western (%s): save it as UTF-8"
-    try:
-        return data.decode("cp1252"), (note % "Windows-1252",)
-    except UnicodeDecodeError:  # five bytes mean nothing there; Latin-1 knows all 256
-        return data.decode("latin-1"), (note % "Latin-1",)
-
-
 def holds_cues(text: str) -> str | None:
     """The format that a text shows by itself, whatever its file is called."""
     if re.match(r"\s*WEBVTT(?:\s|$)", text):
         return "vtt"
     if re.match(r"\s*\[Script Info\]", text, re.IGNORECASE):
         return "ass"
-    return "srt" if re.search(rf"^{SRT_CUE}", text, re.MULTILINE | re.ASCII) else None
+    return "srt" if any(map(CUE.match, text.split("\n"))) else None
 
 
 def parse_cues(text: str, form: str, name: str) -> tuple[list[Cue], tuple[str, ...]]:
-    """Cues of a subtitle file in order of time, and warnings.
+    """Cues of a subtitle file in order of time, and warnings: an odd cue is skipped and counted.
 
     ``form`` is "srt", "vtt", "ass", "ssa" or "microdvd". Raises ``DialogueError``.
     """
-    import pysubs2
+    read = _parsed_by_line if form in LINES else _parsed
+    cues, odd = read(text, form, name)
+    first = f", line {odd[0][0]}: '{odd[0][1].strip()[:60]}' is no cue" if odd else " holds no cue"
+    if not cues:
+        example = EXAMPLES[form.replace("ssa", "ass")]
+        raise DialogueError(f"{name}{first}: wanted one like '{example}'")
+    notes = [f"skipped {len(odd)} of {len(cues) + len(odd)} cues: {name}{first}"] if odd else []
+    backwards = sum(cue.end < cue.start for cue in cues)
+    if backwards:
+        notes.append(f"{name}: {backwards} cues end before they start")
+    cues = [cue._replace(end=max(cue.start, cue.end)) for cue in cues]
+    return unrolled(sorted(cues, key=lambda cue: cue.start)), tuple(notes)
 
-    _check_cues(text, form, name)
-    rolling = form == "vtt" and INLINE_TIME.search(text) is not None
-    if form == "vtt":
-        text = _vtt_cues_only(text)
-    elif form in ("ass", "ssa"):  # a broken style or font is no reason to refuse the words
-        spoken = [line for line in text.split("\n") if line.lstrip().startswith("Dialogue:")]
-        text = "\n".join(["[Events]", *spoken])
-    options = {"keep_html_tags": True} if form in ("srt", "vtt") else {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # about margins
-            subtitles = pysubs2.SSAFile.from_string(text, form, **options)
-    except pysubs2.exceptions.UnknownFPSError as error:
-        raise DialogueError(
-            f"{name} counts in frames and gives no frame rate: "
-            "wanted {1}{1}25 as its first line, or the same subtitles as .srt"
-        ) from error
-    except (pysubs2.exceptions.Pysubs2Error, ValueError, ArithmeticError) as error:
-        raise DialogueError(f"{name} cannot be parsed as {form} ({error}): save it anew") from error
 
-    events = sorted(subtitles.get_text_events(), key=lambda event: event.start)
-    cues = [
-        Cue(
-            event.start / 1000,
-            max(event.start, event.end) / 1000,
-            event.name.strip() or None,
-            event.plaintext,
-        )
-        for event in events
-    ]
-    backwards = sum(event.end < event.start for event in events)
-    notes = (f"{name}: {backwards} cues end before they start",) if backwards else ()
-    return (_unrolled(cues) if rolling else cues), notes
+def without_signs(text: str) -> str:
+    """An ASS file's lines of dialogue, less what is drawn or put at a place of the picture."""
+    lines = (line for line in text.split("\n") if re.match(ASS_LINES[1], line))
+    return "\n".join(["[Script Info]", *(line for line in lines if not SIGN.search(line))])
 
 
 def split_cue(text: str) -> list[tuple[str | None, str]]:
@@ -148,12 +107,14 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
             name, said = line[1:].split(VOICE_MARK, 1)
             turns.append((name.strip(), said.strip()))
             continue
-        speaker, said = split_speaker(TURN_DASH.sub("", line))
-        if speaker or not turns or TURN_DASH.match(line):
-            turns.append((speaker, said))
-        else:
-            turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
-    return [(speaker, said) for speaker, said in turns if said]
+        for part in (NEXT_OF_TURNS if TURN_DASH.match(line) else NEXT_TURN).split(line):
+            opens = TURN_DASH.match(part)
+            speaker, said = split_speaker(part[opens.end() :] if opens else part)
+            if speaker or not turns or opens:
+                turns.append((speaker, said))
+            else:
+                turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
+    return [(speaker, said) for speaker, said in turns if said and not DRAWING.fullmatch(said)]
 
 
 def split_speaker(line: str) -> tuple[str | None, str]:
@@ -169,51 +130,97 @@ def split_speaker(line: str) -> tuple[str | None, str]:
     return (match[1], match[2]) if named and len(words) <= MAX_NAME_WORDS else (None, line)
 
 
-def _check_cues(text: str, form: str, name: str) -> None:
-    good, meant, example = CUES[form]
-    is_cue, means_cue = re.compile(good, re.ASCII), re.compile(meant, re.ASCII)
-    if form == "vtt" and holds_cues(text) != "vtt":
-        raise DialogueError(f"{name}, line 1: wanted 'WEBVTT', the first line of a .vtt file")
-    found = 0
-    two_before, before = "", ""
+def _parsed(text: str, form: str, name: str) -> tuple[list[Cue], list[tuple[int, str]]]:
+    """Cues of .srt and .vtt, and (line number, line) of what means to be one."""
+    cues: list[tuple[float, float, list[str]]] = []
+    odd: list[tuple[int, str]] = []
+    said: list[str] | None = None  # of the cue that is read; None: notes, styles, names of cues
+    before, announced = "", False  # the line before; whether it is a number after a blank line
     for number, line in enumerate(text.split("\n"), 1):
-        # In .srt a number alone after a blank line announces a cue.
-        announced = form == "srt" and before.isdecimal() and not two_before
-        if is_cue.match(line):
-            found += 1
-        elif means_cue.search(line) or (announced and line.strip()):
-            raise DialogueError(
-                f"{name}, line {number}: '{line.strip()[:60]}' is no cue: "
-                f"wanted one like '{example}'"
-            )
-        two_before, before = before, line.strip()
-    if not found:
-        raise DialogueError(f"{name} holds no cue: wanted lines like '{example}'")
+        arrow = "->" in line
+        times = CUE.match(line) if arrow else None
+        is_odd = not times and bool(
+            (arrow and ODD_CUE.match(line))
+            or (announced and line.strip() and ODD_TIME.fullmatch(line))
+        )
+        if times or is_odd:
+            if said and said[-1].strip().isdecimal():  # the number of this cue
+                said.pop()
+            said = None
+        if times:
+            said = []
+            cues.append((_seconds(times[1]), _seconds(times[2]), said))
+        elif is_odd:
+            odd.append((number, line))
+        elif form == "vtt" and not line:
+            said = None
+        elif said is not None:
+            said.append(line)
+        announced = line.strip().isdecimal() and not before and form == "srt"
+        before = line.strip()
+    return [Cue(start, end, None, "\n".join(lines)) for start, end, lines in cues], odd
 
 
-def _vtt_cues_only(text: str) -> str:
-    """Without notes, styles, regions and cue names, which pysubs2 takes for spoken text."""
-    kept = ["WEBVTT"]
-    for block in re.split(r"\n\n+", text):
-        lines = block.split("\n")
-        times = next((n for n, line in enumerate(lines) if re.match(VTT_CUE, line)), None)
-        if times is not None:
-            kept.append(INLINE_TIME.sub("", "\n".join(lines[times:])))
-    return "\n\n".join(kept)
+def _seconds(time: str) -> float:
+    whole, _, fraction = time.replace(",", ".").partition(".")
+    total = 0
+    for part in whole.split(":"):
+        total = 60 * total + int(part)
+    return total + int(fraction or 0) / 10 ** min(len(fraction), 3)  # ",1000": milliseconds
 
 
-def _unrolled(cues: list[Cue]) -> list[Cue]:
-    """Automatic captions show each line twice, as it comes and as it scrolls up: keep the first."""
-    kept = []
-    before: list[str] = []
-    for cue in cues:
-        shown = [TAG.sub("", line).strip() for line in cue.text.split("\n")]
-        fresh = [
-            line
-            for line, plain in zip(cue.text.split("\n"), shown, strict=True)
-            if plain and plain not in before
-        ]
-        before = shown
-        if fresh:
-            kept.append(cue._replace(text="\n".join(fresh)))
-    return kept
+def _parsed_by_line(text: str, form: str, name: str) -> tuple[list[Cue], list[tuple[int, str]]]:
+    """The same of formats of which a cue is a line, by pysubs2. Raises ``DialogueError``."""
+    import pysubs2
+
+    good, meant = (re.compile(kind, re.ASCII) for kind in LINES[form])
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if meant.match(line)]
+    odd = [(n, line) for n, line in lines if not good.match(line)]
+    kept = [line for _, line in lines if good.match(line)]
+    # a broken style or font is no reason to refuse the words
+    text = "\n".join(kept if form == "microdvd" else ["[Events]", *kept])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # about margins
+            events = pysubs2.SSAFile.from_string(text, form).get_text_events() if kept else []
+    except pysubs2.exceptions.UnknownFPSError as error:
+        raise DialogueError(
+            f"{name} counts in frames and gives no frame rate: "
+            "wanted {1}{1}25 as its first line, or the same subtitles as .srt"
+        ) from error
+    except (pysubs2.exceptions.Pysubs2Error, ValueError, ArithmeticError) as error:
+        raise DialogueError(f"{name} cannot be parsed as {form} ({error}): save it anew") from error
+    return [
+        Cue(event.start / 1000, event.end / 1000, event.name.strip() or None, event.plaintext)
+        for event in events
+    ], odd
+
+
+def unrolled(cues: list[Cue]) -> list[Cue]:
+    """Automatic captions show a line again as it scrolls up, or as its words come: it is said once.
+
+    They are told by most cues beginning with the lines that end the one before, and some going on.
+    """
+    shown = [[plain for line in cue.text.split("\n") if (plain := _plain(line))] for cue in cues]
+    again = [0, *(_shared(*pair) for pair in pairwise(shown))]
+    goes_on = [
+        again[n] and (len(shown[n]) > again[n] or cues[n].text.strip() != cues[n - 1].text.strip())
+        for n in range(len(cues))
+    ]
+    if not any(goes_on) or 2 * sum(map(bool, again)) < len(cues) - 1:
+        return cues
+    return [
+        cue._replace(text="\n".join(lines[count:]))
+        for cue, lines, count in zip(cues, shown, again, strict=True)
+        if lines[count:]
+    ]
+
+
+def _plain(line: str) -> str:
+    return TAG.sub("", INLINE_TIME.sub("", line)).strip()
+
+
+def _shared(before: list[str], lines: list[str]) -> int:
+    """How many lines end the one and begin the other."""
+    most = min(len(before), len(lines), MAX_SHOWN)
+    return next((n for n in range(most, 0, -1) if before[-n:] == lines[:n]), 0)

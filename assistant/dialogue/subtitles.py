@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assistant.dialogue.cues import decode_text, holds_cues, parse_cues, split_cue, split_speaker
+from assistant.dialogue.cues import (
+    Cue,
+    holds_cues,
+    parse_cues,
+    split_cue,
+    split_speaker,
+    unrolled,
+    without_signs,
+)
+from assistant.dialogue.decoding import decode_text
+from assistant.dialogue.sidecars import sidecars
 from assistant.errors import DialogueError, VideoError
 
 MAX_BYTES = 4 * 2**20  # the subtitles of a film take 0.1 MB
+MAX_ASS_BYTES = 64 * 2**20  # with fonts and the drawings of signs, which are not read
 MAX_SECONDS = 1e7  # 100 days
-SIDECAR_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+ROUNDED = 0.5  # s that a line may begin after the end that a container states
 FORMATS = {
     ".srt": "srt",
     ".vtt": "vtt",
@@ -25,11 +35,11 @@ FORMATS = {
     ".json": "json",
 }
 TURN_FIELDS = ("speaker", "text", "start", "end")
+WHISPER_FIELDS = {  # of a segment, beside those of a turn
+    *("id", "seek", "tokens", "words", "chars", "temperature", "avg_logprob"),
+    *("compression_ratio", "no_speech_prob"),
+}
 WANTED_TURN = '{"speaker": "ANN", "text": "Hello.", "start": 1.5, "end": 2.5}'
-
-LANGUAGE_TAG = re.compile(
-    r"(?:\.[a-z]{2,3}(?:[-_][a-z0-9]{2,8})*)?(?:\.(?:cc|default|forced|sdh))*"
-)
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,16 @@ class Dialogue:
 
         return replace(self, lines=tuple(line for line in self.lines if kept(line)))
 
+    def outside(self, duration: float) -> tuple[str, ...]:
+        """A warning where lines are said after the end of a clip of ``duration`` seconds."""
+        late = sum((line.start or 0.0) > duration + ROUNDED for line in self.lines)
+        if not late or not duration:  # a picture has no time
+            return ()
+        return (
+            f"{late} of {len(self.lines)} lines of dialogue ({self.source}) are said after the "
+            "clip's end: do they belong to another cut of it?",
+        )
+
     def as_text(self) -> str:
         """One line of text per line of dialogue."""
         return "\n".join(line.as_text() for line in self.lines)
@@ -90,7 +110,7 @@ def read_dialogue(path: str | Path) -> Dialogue:
         raise DialogueError(
             f"{path.name} is no dialogue file: wanted one that ends in {', '.join(FORMATS)}"
         )
-    text, notes = _read_text(path)
+    text, notes = _read_text(path, form)
     if form == "json":
         try:
             value = json.loads(text)
@@ -99,10 +119,13 @@ def read_dialogue(path: str | Path) -> Dialogue:
                 f"{path.name} is not valid JSON ({error}): "
                 f"wanted a list of turns like {WANTED_TURN}"
             ) from error
+        if isinstance(value, dict) and isinstance(value.get("segments"), list):  # Whisper's
+            value, more = _segments(value["segments"], path.name)
+            notes += more
         if not isinstance(value, list):
             raise DialogueError(
                 f"{path.name} holds a JSON {type(value).__name__}: wanted a list of turns "
-                f"like {WANTED_TURN}"
+                f"like {WANTED_TURN}, or Whisper's segments"
             )
         lines = _from_turns(value, path.name)
     else:
@@ -138,7 +161,7 @@ def find_dialogue(video: str | Path) -> Dialogue:
 
     video = Path(video)
     notes: list[str] = []
-    for sidecar in _sidecars(video):
+    for sidecar in sidecars(video):
         try:
             found = read_dialogue(sidecar)
         except DialogueError as error:
@@ -150,53 +173,44 @@ def find_dialogue(video: str | Path) -> Dialogue:
     except (DialogueError, VideoError) as error:
         notes.append(f"passed over the subtitles inside the clip: {error}")
         track = []
-    lines = tuple(
-        Line(said, speaker, start, max(start, end))
-        for start, end, text in track
-        for speaker, said in split_cue(text)
+    lines = _lines(
+        unrolled([Cue(start, max(start, end), None, text) for start, end, text in track])
     )
     return Dialogue(lines, "embedded track" if track else "none", tuple(notes))
 
 
-def _sidecars(video: Path) -> list[Path]:
-    """``clip.srt``, ``clip.en.vtt``, ``clip.en-US.sdh.ass``: the plain name first, then English."""
-
-    def tag(path: Path) -> str:
-        return path.name[len(video.stem) : -len(path.suffix)].lower()
-
-    try:
-        files = [path for path in video.parent.iterdir() if path.suffix.lower() in SIDECAR_SUFFIXES]
-    except OSError:  # no such folder, or not ours to list: nothing lies beside the clip
-        return []
-    beside = [
-        path
-        for path in files
-        if path.name.startswith(video.stem) and LANGUAGE_TAG.fullmatch(tag(path)) and path.is_file()
-    ]
-    return sorted(
-        beside,
-        key=lambda path: (
-            ".forced" in tag(path),
-            tag(path) != "",
-            not tag(path).startswith(".en"),
-            SIDECAR_SUFFIXES.index(path.suffix.lower()),
-            path.name,
-        ),
-    )
-
-
-def _read_text(path: Path) -> tuple[str, tuple[str, ...]]:
+def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
+    most = MAX_ASS_BYTES if form in ("ass", "ssa") else MAX_BYTES
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a path that holds a zero byte
         why = getattr(error, "strerror", None) or error
         raise DialogueError(f"{path.name!r:.80} cannot be read ({why}): check its path") from error
-    if len(data) > MAX_BYTES:
-        raise DialogueError(
-            f"{path.name} is larger than {MAX_BYTES >> 20} MB: wanted a text file with dialogue"
-        )
-    return decode_text(data, path.name)
+    if len(data) <= MAX_BYTES:
+        return decode_text(data, path.name)
+    if len(data) <= most:
+        text, notes = decode_text(data, path.name)
+        text = without_signs(text)
+        if len(text) <= MAX_BYTES:
+            return text, (*notes, f"{path.name} is large: its signs were not read")
+    raise DialogueError(
+        f"{path.name} is larger than {MAX_BYTES >> 20} MB: wanted a text file with dialogue"
+    )
+
+
+def _segments(segments: list[Any], name: str) -> tuple[list[Any], tuple[str, ...]]:
+    """Whisper's segments as turns, and a warning where odd ones are skipped."""
+    turns = [
+        {field: segment[field] for field in TURN_FIELDS if field in segment}
+        for segment in segments
+        if isinstance(segment, dict)
+    ]
+    good = [turn for turn in turns if not _turn_fault(turn)]
+    odd = len(segments) - len(good)
+    if odd and not good:
+        raise DialogueError(f"{name}: no segment can be read: wanted some like {WANTED_TURN}")
+    return good, (f"skipped {odd} of {len(segments)} segments of {name}",) if odd else ()
 
 
 def _from_text(text: str, form: str, name: str) -> tuple[tuple[Line, ...], tuple[str, ...]]:
@@ -206,12 +220,15 @@ def _from_text(text: str, form: str, name: str) -> tuple[tuple[Line, ...], tuple
         pairs = (split_speaker(" ".join(line.split())) for line in text.split("\n"))
         return tuple(Line(said, speaker) for speaker, said in pairs if said), ()
     cues, notes = parse_cues(text, form, name)
-    lines = tuple(
+    return _lines(cues), notes
+
+
+def _lines(cues: list[Cue]) -> tuple[Line, ...]:
+    return tuple(
         Line(said, speaker or cue.speaker, cue.start, cue.end)
         for cue in cues
         for speaker, said in split_cue(cue.text)
     )
-    return lines, notes
 
 
 def _from_turns(turns: Sequence[Any], name: str) -> tuple[Line, ...]:
@@ -235,7 +252,7 @@ def _from_turns(turns: Sequence[Any], name: str) -> tuple[Line, ...]:
 def _turn_fault(turn: Any) -> str | None:
     if not isinstance(turn, dict):
         return f"is a {type(turn).__name__}"
-    unknown = [str(key) for key in turn if key not in TURN_FIELDS]
+    unknown = [str(key) for key in turn if key not in TURN_FIELDS and key not in WHISPER_FIELDS]
     if unknown:
         return f"has the unknown field '{unknown[0]}'"
     if not isinstance(turn.get("text"), str):

@@ -281,6 +281,7 @@ class Session:
             fused="fusion" not in left_out,
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
+        warnings += said.outside(clip.duration) if clip else ()
         warnings += [
             s.warning for s in sources if s.warning and perceiver(s.name).answers(question)
         ]

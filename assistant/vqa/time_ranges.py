@@ -4,52 +4,34 @@ What is not clearly about the clip's own time (a time of day, a number of things
 something lasts) names nothing: the whole clip is then looked at. English only.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from assistant.dialogue.spoken import Range
-from assistant.errors import InputError
-from assistant.vqa.time_words import SECONDS_OF, TO, format_time, mark_times
+from assistant.vqa.time_phrases import (
+    AND,
+    BESIDE_A_PART,
+    EDGES,
+    FILM,
+    LEAD,
+    OF_A_PART,
+    ONE_OF_TWO,
+    OVER,
+    PHRASES,
+    TIME,
+    ClipTimes,
+    TimeRange,
+)
+from assistant.vqa.time_words import mark_times
 
 ANY_LENGTH = 1e7  # seconds: a clip so long that every time in a question lies within it
+DEPTH = 3  # "after the first second of the second minute of ..."
 
-AT = 1.0  # seconds looked at on either side of "at 0:42"
-AROUND = 2.0  # of "around 0:42"
-EDGE = 0.2  # share of the clip that is its beginning, its middle or its end
-TOLERANCE = 0.5  # seconds: players show the end of a clip of 19.6 s as 0:20
-
-FILM = r"(?:the|this|that|my) (?:entire |whole )?(?:clip|film|footage|gif|movie|recording|video)\b"
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
-SHARES = {"half": 2, "third": 3, "quarter": 4}
-# Marks of edges: #S# and #E# where the clip is named ("the end of the video"), else #s# and #e#.
-EDGES = (
-    (re.compile(rf"\bthe (?:very )?(?:beginning|start) of (?:{FILM}|it\b)"), "#S#"),
-    (re.compile(rf"\bthe (?:very )?end of (?:{FILM}|it\b)"), "#E#"),
-    (re.compile(r"\bthe (?:very )?(?:beginning|start)\b(?! of\b)"), "#s#"),
-    (re.compile(r"\bthe (?:very )?end\b(?! of\b)"), "#e#"),
-)
-BEFORE = re.compile(r"[ ,;]*\b(?:at|by|during|for|from|in|over|within)?(?: the)? ?$")
-AFTER = re.compile(rf"^(?: (?:in|of|on) {FILM})?")
-STOP = r"(?= ?[?.!,;:)]| ?$)"
-CLIPS = rf"(?! (?:in|of|on) (?!{FILM}|it\b))"  # not "after 10 seconds of silence"
-NAMED = r"(?:the )?(?:time(?:code|stamp)? ?|t ?)?(?:= ?)?"
-CLOCK = rf"{NAMED}(@c\d+@)"
-TIME = rf"{NAMED}(@[cl]\d+@)"
-POINT = rf"{NAMED}(@[cl]\d+@|#[SEse]#)"
-LENGTH = r"(@l\d+@)"
-
-
-@dataclass(frozen=True)
-class TimeRange:
-    """Seconds of a clip, ``start <= end``."""
-
-    start: float
-    end: float
-
-    def as_text(self) -> str:
-        """``"0:10-0:20"``."""
-        return f"{format_time(self.start)}-{format_time(self.end)}"
+BEFORE = re.compile(r"[ ,;]*(?:\b(?:at|by|during|for|from|in|over|within))?(?: the)? ?$")
+AFTER = re.compile(rf"^(?: (?:in|of|on) (?:{FILM}|it\b))?")
 
 
 def time_range(question: str, duration: float) -> TimeRange | None:
@@ -61,12 +43,8 @@ def time_range(question: str, duration: float) -> TimeRange | None:
         InputError: a time beyond the clip's end, or a range that is empty or backwards.
     """
     text, times = _marked(question)
-    clip = _Clip(duration, tuple(times))
-    for phrase, read in PHRASES:
-        match = re.search(phrase, text)
-        if match:
-            return read(clip, *(group for group in match.groups() if group is not None))
-    return None
+    phrase = _find_phrase(text)
+    return phrase.on(ClipTimes(duration, tuple(times))) if phrase else None
 
 
 def range_of(
@@ -91,11 +69,11 @@ def without_time(question: str) -> str:
     cannot be cut out cleanly stays as it is.
     """
     text, _ = _marked(question)
-    match = next((found for phrase, _ in PHRASES if (found := re.search(phrase, text))), None)
-    if match is None or match[0].split()[0] in ("what", "how"):  # "how does the video end?"
+    found = _find_phrase(text)
+    if found is None or text[found.start :].startswith(("what ", "how ")):  # "how does it end?"
         return question
-    before = BEFORE.sub("", text[: match.start()])
-    after = AFTER.sub("", text[match.end() :])
+    before = BEFORE.sub("", text[: found.start])
+    after = AFTER.sub("", text[found.end :])
     plain = " ".join(question.split())
     lower = plain.lower()
     whole = lower.startswith(before) and lower.endswith(after)
@@ -119,138 +97,50 @@ def _marked(question: str) -> tuple[str, list[float]]:
 
 
 @dataclass(frozen=True)
-class _Clip:
-    """What the phrases mean in one clip; arguments are words and marks of the question."""
+class _Phrase:
+    """Where in a marked question a part of the clip is named, and what it means in one."""
 
-    duration: float
-    times: tuple[float, ...]  # seconds of the marks
+    start: int
+    end: int
+    read: Callable[..., TimeRange | None]
+    words: list[str]
+    part: _Phrase | None = None  # "(after) the first minute"
 
-    def seconds(self, mark: str) -> float:
-        return self.times[int(mark[2:-1])]
-
-    def inside(self, seconds: float) -> float:
-        if not -TOLERANCE <= seconds <= self.duration + TOLERANCE:
-            when = format_time(seconds) if seconds > 0 else "a time before the beginning"
-            raise InputError(
-                f"the question names {when}, the clip lasts {format_time(self.duration)}: "
-                "ask about a time within it"
-            )
-        return min(max(seconds, 0.0), self.duration)
-
-    def point(self, mark: str) -> float:
-        if mark[0] == "#":
-            return 0.0 if mark in ("#S#", "#s#") else self.duration
-        return self.inside(self.seconds(mark))
-
-    def span(self, start: float, end: float) -> TimeRange:
-        if end <= start:
-            raise InputError(
-                f"the question names {format_time(start)} to {format_time(end)}, the clip lasts "
-                f"{format_time(self.duration)}: ask for a start before the end"
-            )
-        return TimeRange(start, end)
-
-    def near(self, seconds: float, either_side: float = AT) -> TimeRange:
-        return TimeRange(max(0.0, seconds - either_side), min(self.duration, seconds + either_side))
-
-    def between(self, first: str, last: str) -> TimeRange:
-        return self.span(self.point(first), self.point(last))
-
-    def at(self, mark: str) -> TimeRange:
-        return self.near(self.point(mark))
-
-    def around(self, mark: str) -> TimeRange:
-        return self.near(self.point(mark), AROUND)
-
-    def after(self, mark: str) -> TimeRange:
-        return self.span(self.point(mark), self.duration)
-
-    def before(self, mark: str) -> TimeRange:
-        return self.span(0.0, self.point(mark))
-
-    def first(self, length: str) -> TimeRange:
-        return TimeRange(0.0, min(self.duration, self.seconds(length)))
-
-    def last(self, length: str) -> TimeRange:
-        return TimeRange(max(0.0, self.duration - self.seconds(length)), self.duration)
-
-    def moment_before(self, length: str, mark: str) -> TimeRange:
-        return self.near(self.inside(self.point(mark) - self.seconds(length)))
-
-    def moment_after(self, length: str, mark: str) -> TimeRange:
-        return self.near(self.inside(self.point(mark) + self.seconds(length)))
-
-    def moment_in(self, length: str) -> TimeRange:
-        return self.near(self.inside(self.seconds(length)))
-
-    def stretch_before(self, length: str, mark: str) -> TimeRange:
-        end = self.point(mark)
-        return self.span(max(0.0, end - self.seconds(length)), end)
-
-    def stretch_after(self, length: str, mark: str) -> TimeRange:
-        start = self.point(mark)
-        return self.span(start, min(self.duration, start + self.seconds(length)))
-
-    def nth(self, ordinal: str, unit: str) -> TimeRange:
-        """The 2nd minute is from 1:00 to 2:00."""
-        digits = re.match(r"\d+", ordinal)
-        before = (int(digits[0]) if digits else ORDINALS.index(ordinal) + 1) - 1
-        unit_seconds = SECONDS_OF[unit[0]]
-        end = min(self.duration, (before + 1) * unit_seconds)
-        return self.span(self.inside(before * unit_seconds), end)
-
-    def share(self, which: str, of: str) -> TimeRange:
-        """The last third of the video."""
-        shares = SHARES[of]
-        before = ORDINALS.index(which) if which in ORDINALS else shares - 1
-        length = self.duration / shares
-        return TimeRange(before * length, (before + 1) * length)
-
-    def middle(self) -> TimeRange:
-        return TimeRange((0.5 - EDGE / 2) * self.duration, (0.5 + EDGE / 2) * self.duration)
-
-    def edge(self, which: str) -> TimeRange:
-        if which.lower() in ("#s#", "begin", "open", "start"):
-            return TimeRange(0.0, EDGE * self.duration)
-        return TimeRange((1 - EDGE) * self.duration, self.duration)
+    def on(self, clip: ClipTimes) -> TimeRange | None:
+        if self.part is None:
+            return self.read(clip, *self.words)
+        part = self.part.on(clip)
+        return part and self.read(clip, part, *self.words)
 
 
-# The first that matches counts.
-PHRASES: tuple[tuple[str, Callable[..., TimeRange]], ...] = (
-    (rf"\bbetween {POINT} and {POINT}", _Clip.between),
-    (rf"\b(?:during|from|start(?:s|ing)? (?:at|from)) {POINT} ?{TO} ?{POINT}", _Clip.between),
-    (rf"{CLOCK} ?{TO} ?{CLOCK}", _Clip.between),
-    (rf"\b(?:after|from) {TIME},?(?: and| but)? (?:before|until) {TIME}", _Clip.between),
-    (rf"\bthe (?:last )?{LENGTH} before {POINT}", _Clip.stretch_before),
-    (rf"\bthe (?:first |next )?{LENGTH} (?:after|from) {POINT}", _Clip.stretch_after),
-    (rf"{LENGTH} before {POINT}", _Clip.moment_before),
-    (rf"{LENGTH} from (#[Ee]#)", _Clip.moment_before),
-    (rf"{LENGTH} (?:after|from) {POINT}", _Clip.moment_after),
-    (rf"{LENGTH} (?:in{STOP}|into (?:{FILM}|it\b))", _Clip.moment_in),
-    (rf"\b(?:first|initial|opening) {LENGTH}{CLIPS}", _Clip.first),
-    (rf"\b(?:closing|final|last) {LENGTH}{CLIPS}", _Clip.last),
-    (
-        rf"\b(?:at|during|in|within) the (\d+(?:st|nd|rd|th)|{'|'.join(ORDINALS)}) "
-        r"(minute|second)\b",
-        _Clip.nth,
-    ),
-    (rf"\b(first|second|last|final) (half) of {FILM}", _Clip.share),
-    (rf"\b(first|second|third|last|final) (third) of {FILM}", _Clip.share),
-    (rf"\b(first|second|third|fourth|last|final) (quarter) of {FILM}", _Clip.share),
-    (rf"\b(?:after|past|since) {CLOCK}", _Clip.after),
-    (rf"\b(?:after|since) {TIME}{CLIPS}", _Clip.after),
-    (
-        rf"\b(?:from|start(?:s|ing)? (?:at|from)) {TIME}(?: forward| on\b| onwards?\b|{STOP})",
-        _Clip.after,
-    ),
-    (rf"\b(?:before|prior to|till|until|up to) {CLOCK}", _Clip.before),
-    (rf"\b(?:before|prior to|till|until) {TIME}{CLIPS}", _Clip.before),
-    (rf"\bat (?:about|approximately|around|roughly) {TIME}", _Clip.around),
-    (rf"\b(?:about|approximately|around|circa|near|roughly) {CLOCK}", _Clip.around),
-    (rf"\bat (?:exactly )?{TIME}", _Clip.at),
-    (r"[(\[](@c\d+@)[)\]]|^(@c\d+@) ?[,:-]", _Clip.at),
-    (rf"\b(?:at|by|in|near|towards?) (?:(#[SE]#)|(#s#){STOP})", _Clip.edge),
-    (rf"\b(?:at|by|near|towards?) (#e#){STOP}", _Clip.edge),  # "in the end" is "finally"
-    (rf"\b(?:what|how) (?:did|does) {FILM} (begin|end|finish|open|start)\b", _Clip.edge),
-    (rf"\bthe middle of {FILM}", _Clip.middle),
-)
+def _find_phrase(text: str) -> _Phrase | None:
+    """The phrase of a marked question; None: it names no part of the clip, or several."""
+    found = _search(text)
+    if found is None or ONE_OF_TWO.search(text[: found.start]) or OVER.match(text, found.end):
+        return None
+    joined = re.match(AND, text[found.end :])
+    other = text[found.end + joined.end() :] if joined else ""
+    return None if re.match(TIME, other) or _search(other, leading=True) else found
+
+
+def _search(text: str, leading: bool = False, depth: int = DEPTH) -> _Phrase | None:
+    """The first phrase; ``leading``: only one that the text begins with."""
+    if leading:
+        text = f"in {text}"  # "(after) the second minute"
+    shift = 3 if leading else 0
+
+    def matches(words: str) -> Iterator[tuple[re.Match[str], list[str]]]:
+        first = re.match(rf"{LEAD.pattern}(?:{words})", text) if leading else None
+        for match in filter(None, [first]) if leading else re.finditer(words, text):
+            yield match, [group for group in match.groups() if group is not None]
+
+    for words, of_part in (*BESIDE_A_PART, *OF_A_PART) if depth else ():
+        for match, groups in matches(words):
+            part = _search(text[match.end() :], True, depth - 1)
+            if part is not None:
+                end = match.end() + part.end - shift
+                return of_part and _Phrase(match.start() - shift, end, of_part, groups, part)
+    for words, whole in PHRASES:
+        for match, groups in matches(words):
+            return _Phrase(match.start() - shift, match.end() - shift, whole, groups)
+    return None

@@ -49,7 +49,8 @@ SHOWN_ON = re.compile(
 )  # 0:42 is what it shows
 QUOTED = re.compile(r"\"[^\"]*\"|<[^<>]*>")  # what somebody says
 ONE = re.compile(  # not "at the last minute"
-    r"\b((?:the (?:first|opening)|(?:during|for|in|over|within) the (?:closing|final|last)))"
+    r"\b((?:the (?:first|opening)|(?:before|during|except|for|in|over|till|until|within"
+    r"|(?<=seconds )of|(?<=half )of) the (?:closing|final|last)))"
     r" (minute|second)\b(?!-| half)"
 )
 
