@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -158,7 +159,13 @@ def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, mon
 
 def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
     wrong = {**CONFIG["phases"][0], "losses": {"contour": 1.0}}
-    for change, named in (({"rat": 1}, "'rat'"), ({"phases": [wrong]}, "'contour'")):
+    absurd = {**CONFIG["phases"][0], "batch": 0}
+    for change, named in (
+        ({"rat": 1}, "'rat'"),
+        ({"phases": [wrong]}, "'contour'"),
+        ({"phases": [absurd]}, "batch is 0"),
+        ({"average": math.nan}, "average is nan"),
+    ):
         config_file.write_text(yaml.safe_dump({**CONFIG, **change}))
         with pytest.raises(ConfigError, match=named):
             pretraining.run(config_file, photos, tmp_path / "run")

@@ -416,6 +416,9 @@ def test_a_type_is_drawn_as_many_times_as_often_as_its_weight_says():
         a.example for batch in draw(pairs, replace(RECIPE, training=training), 8, 0) for a in batch
     ]
     assert sum(pair.type == "rare" for pair in drawn) == 90
+    nothing = replace(training, weights={"rare": 0.0, "common": 0.0})
+    with pytest.raises(InputError, match="common, rare weigh 0"):
+        next(draw(pairs, replace(RECIPE, training=nothing), 8, 0))
 
 
 def test_batches_take_every_example_once_and_again_the_same(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from assistant.data.items import Item
+from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.sources import SOURCES, Look, Source, perceiver
 from assistant.tasks.prompts import TaskPrompt
@@ -173,6 +174,8 @@ def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:
     names, kinds = np.unique(np.array(types), return_inverse=True)
     shares = np.bincount(kinds) ** (1.0 - training.balance)
     shares = shares * [training.weights.get(str(name), 1.0) for name in names]
+    if not shares.any():
+        raise InputError(f"weights: {', '.join(map(str, names))} weigh 0; give one of them more")
     ends = np.rint(taken * np.cumsum(shares) / shares.sum()).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = [
