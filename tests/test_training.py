@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from clips import make_clip
+from safetensors.torch import load_file
 from tiny import tiny_assistant
 
 from assistant.core.config import LoraSettings, TransferConfig
-from assistant.errors import ConfigError, InputError, WeightsError
+from assistant.errors import ConfigError, InputError, ModelError, WeightsError
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training, load_recipe
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter, install_adapter
@@ -364,6 +366,45 @@ def test_a_new_loss_is_a_class_and_a_key_of_a_recipe(data, tmp_path, monkeypatch
     items = [item for item in examples_from(data).items if item.video is None]
     with pytest.raises(InputError, match="length"):  # no example concerns it
         prepare(recipe, PROMPT, tiny_assistant(), items, items, "0", tmp_path)
+
+
+class Diverging(Still):
+    """From the second epoch on it, or its gradient alone, is no number."""
+
+    spoil, measured = math.log, False
+
+    def forward(self, seen, known):
+        loss = super().forward(seen, known)
+        Diverging.measured |= not self.training
+        return self.spoil(loss) if self.training and self.measured else loss
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("loss is nan", lambda self, loss: loss * math.nan),
+        ("loss is inf", lambda self, loss: loss + math.inf),
+        ("gradient is nan", lambda self, loss: (loss - loss).sqrt()),
+    ],
+)
+def test_a_run_that_diverges_stops_and_keeps_its_best_epoch(
+    data, tmp_path, monkeypatch, what, spoil
+):
+    monkeypatch.setattr(Diverging, "spoil", spoil)
+    monkeypatch.setattr(Diverging, "measured", False)
+    monkeypatch.setitem(LOSSES, "length", Diverging)
+    training = replace(RECIPE.training, silent_epochs=0, losses={"length": 1.0})
+    recipe, out = replace(RECIPE, training=training), tmp_path / "run"
+    with pytest.raises(ModelError, match=f"epoch 2, step 1: the {what}.*epoch 1") as told:
+        finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), out, install=True)
+    assert "\n" not in str(told.value)
+    assert adapter_folders("tiny") == {}
+    kept = load_file(out / "adapter/adapter_model.safetensors").values()
+    state = torch.load(out / CHECKPOINT, weights_only=True)["trained"].values()
+    assert all(value.isfinite().all() for value in (*kept, *state))
+    clip = Assistant(tiny_assistant()).open(tmp_path / "0.mp4", frames=2)
+    answer = clip.ask("is it 1?", adapter=out / "adapter", choices=["yes", "no"])
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("changed", ["identity", "trained"])

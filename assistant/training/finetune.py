@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from assistant.data.items import Item, read_items
-from assistant.errors import InputError
+from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.tasks.prompts import TaskPrompt
-from assistant.tasks.recipes import Provenance, Recipe, load_recipe
+from assistant.tasks.recipes import RECIPE, Provenance, Recipe, load_recipe
 from assistant.tasks.store import StoredAdapter, install_adapter
 from assistant.training.calibration import fit
 from assistant.training.clips import clip_table, clips_of
@@ -94,6 +94,7 @@ def finetune(
     Raises:
         WeightsError: ``start`` has another shape, or belongs to another base.
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
+        ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
     """
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
@@ -124,8 +125,14 @@ def finetune(
     else:
         loop.save()
     try:
-        with within_memory(LEARN_LESS):
-            loop.run()
+        try:
+            with within_memory(LEARN_LESS):
+                loop.run()
+        except (ModelError, WeightsError) as error:
+            if not (keeper.folder / RECIPE).is_file():
+                raise
+            best = load_made(keeper.folder).epoch
+            raise ModelError(f"{error}; {keeper.folder} has epoch {best}, the best") from error
         installed = finish(run, keeper, out, install)
         run.accelerator.wait_for_everyone()  # the adapter is whole
     finally:

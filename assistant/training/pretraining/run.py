@@ -17,8 +17,8 @@ from assistant.model.loading import (
     BASE_WEIGHTS,
     build_model,
     load_trained,
-    save_trained,
 )
+from assistant.model.weight_files import save_weights
 from assistant.training.curves import draw_curves
 from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.config import PretrainConfig
@@ -78,7 +78,7 @@ def run(
     loop.end()
     base = out / "base"
     base.mkdir(exist_ok=True)
-    save_trained(trainer.averages, base / BASE_WEIGHTS)
+    save_weights(trainer.averages, base / BASE_WEIGHTS)
     model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
     (base / BASE_CONFIG).write_text(model_yaml)
     shutil.copyfile(config_file, base / BASE_RECIPE)
