@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 from tiny import letter_tokenizer, tiny_assistant
 
 from assistant.core.config import ModelConfig, from_yaml
+from assistant.core.results import held_alone
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
-from assistant.training.loop import Loop
+from assistant.training.loop import LOCK, Loop
 from assistant.training.pretraining import run as pretraining
 from assistant.training.pretraining.captions import thing_words
 from assistant.training.pretraining.config import Phase
@@ -110,6 +111,19 @@ def test_interrupted_and_resumed_run_ends_in_the_same_weights(
     monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(InputError, match="--resume"):
         pretraining.run(config_file, photos, tmp_path / "parts")
+    base = tmp_path / "whole/base"
+    with pytest.raises(InputError, match="another beginning"):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True, start=base)
+    with (
+        held_alone(tmp_path / "parts" / LOCK, "it is mine"),
+        pytest.raises(InputError, match="another run trains in it"),
+    ):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
+    captions = (photos / "captions.tsv").read_text()
+    (photos / "captions.tsv").write_text(captions.replace("grass", "beach"))
+    with pytest.raises(InputError, match="another set of photos"):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
+    (photos / "captions.tsv").write_text(captions)
     parts = pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
     first, second = (load_file(base / "qformer.safetensors") for base in (whole, parts))
     assert first.keys() == second.keys()

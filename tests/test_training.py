@@ -184,12 +184,51 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     other = replace(RECIPE, training=replace(RECIPE.training, lr=1e-3))
     with pytest.raises(InputError, match="another recipe"):
         finetune(other, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
+    for what, prompt, base, start in (
+        ("prompt", replace(PROMPT, prompt="Is it so? {question}"), "tiny-0", None),
+        ("base", PROMPT, "tiny-1", None),
+        ("adapter to go on from", PROMPT, "tiny-0", out / "adapter"),
+    ):
+        model = tiny_assistant()
+        model.fingerprint = base
+        examples = examples_from(data)
+        with pytest.raises(InputError, match=f"another {what}; take the same"):
+            finetune(RECIPE, prompt, model, examples, out, start=start, resume=True)
+    half = tiny_assistant()
+    half.llm.network.bfloat16()
+    with pytest.raises(InputError, match="another precision"):
+        finetune(RECIPE, PROMPT, half, examples_from(data), out, resume=True)
+    make_clip(tmp_path / "0.mp4", range(30, 39))
+    with pytest.raises(InputError, match="another state of the clips"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
     data.write_text(data.read_text().replace("is it 0?", "is it so?"))
     with pytest.raises(InputError, match="another data"):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
     unknown = replace(RECIPE, training=replace(RECIPE.training, losses={"still": 1.0}))
     with pytest.raises(ConfigError, match="'still'"):
         finetune(unknown, PROMPT, model, examples_from(data), tmp_path / "unknown")
+
+
+def test_two_runs_never_share_a_folder(data, tmp_path, monkeypatch):
+    """Neither a fresh one, nor one that resumes; what they are refused by changes nothing."""
+    out, step, refused = tmp_path / "run", Loop.step, []
+
+    def stepping(self, batch):
+        if not refused:
+            for resume in (False, True):
+                with pytest.raises(InputError, match="another run trains in it") as told:
+                    finetune(
+                        *(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out),
+                        resume=resume,
+                    )
+                refused.append(str(told.value))
+        return step(self, batch)
+
+    monkeypatch.setattr(Loop, "step", stepping)
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
+    assert len(refused) == 2 and weights(done.folder) == weights(whole.folder)
+    assert finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
 
 
 def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):

@@ -1,5 +1,6 @@
 """The clips of a training set: which they are, and their frames, read a few ahead."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -65,6 +66,12 @@ def clips_of(items: Sequence[Item]) -> dict[ClipRef, str]:
     """Every clip that the items are about, once, with its key."""
     refs = dict.fromkeys(ref for item in items if (ref := clip_of(item)) is not None)
     return {ref: ref.key for ref in refs}
+
+
+def digest_of(clips: dict[ClipRef, str]) -> str:
+    """Tells what is in these clips, wherever their files lie."""
+    states = (key.replace(json.dumps(str(ref.path)), "", 1) for ref, key in clips.items())
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()
 
 
 def clip_table(
