@@ -19,7 +19,7 @@ from assistant.core.config import ModelConfig, from_yaml
 from assistant.core.results import held_alone
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
-from assistant.training.loop import LOCK, Loop
+from assistant.training.loop import Loop
 from assistant.training.pretraining import run as pretraining
 from assistant.training.pretraining.captions import thing_words
 from assistant.training.pretraining.config import Phase
@@ -32,6 +32,7 @@ from assistant.training.pretraining.examples import (
 from assistant.training.pretraining.photos import VIEWS, Photos, photo_table, view_name
 from assistant.training.pretraining.sampler import Sampler
 from assistant.training.pretraining.words import WordTruths
+from assistant.training.run_folder import LOCK
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 CONFIG = {

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from assistant.core.bounds import check_bounds
 from assistant.errors import ConfigError
 
 C = TypeVar("C")
@@ -19,31 +20,6 @@ ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks e
 POOLINGS = ("mean", "saliency", "learned")  # over frames
 MOST_REREADS = 2  # by an adapter
 MOST_FRAMES = 256  # of a clip
-
-
-def check_bounds(config: object, **bounds: tuple[float, float]) -> None:
-    """That what a stranger's file asks for can be held and computed with.
-
-    Args:
-        bounds: by field, the least and the most of its number, or of each number in a mapping.
-    Raises:
-        ConfigError: a number is out of its bounds, or none (NaN).
-    """
-    for field, (least, most) in bounds.items():
-        value = getattr(config, field)
-        several = value if isinstance(value, Mapping) else {"": value}
-        for key, number in several.items():
-            if number is not None and not least <= number <= most:
-                name = f"{field}: {key}" if key else field
-                raise ConfigError(f"{name} is {reprlib.repr(number)}; give {least:g} to {most:g}")
-
-
-def check_optimizer(betas: tuple[float, ...], weight_decay: float) -> None:
-    """Raises ConfigError: AdamW takes no such settings."""
-    if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-        raise ConfigError(f"betas are {betas}; give two from 0 to less than 1")
-    if not 0 <= weight_decay <= 1:
-        raise ConfigError(f"weight_decay is {weight_decay}; give 0 to 1")
 
 
 @dataclasses.dataclass(frozen=True)

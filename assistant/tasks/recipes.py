@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 
 import yaml
 
+from assistant.core.bounds import check_bounds, check_optimizer
 from assistant.core.config import (
     MOST_FRAMES,
     LoraSettings,
     TransferConfig,
-    check_bounds,
-    check_optimizer,
     from_yaml,
 )
 from assistant.errors import ConfigError

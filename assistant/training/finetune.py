@@ -25,7 +25,8 @@ from assistant.training.examples import DrawnExample, drawn, make_examples, spli
 from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
-from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator, run_folder
+from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
+from assistant.training.run_folder import run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")

@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,11 +19,9 @@ from accelerate.utils import is_tensorboard_available
 from torch import Tensor
 from tqdm import tqdm
 
-from assistant.core.resources import first_process
-from assistant.core.results import held_alone
 from assistant.errors import InputError, ModelError
 
-CHECKPOINT, LOG, LOCK = "checkpoint.pt", "log.jsonl", ".lock"
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
 SAVE_EVERY = 120.0  # seconds
 LOG_EVERY = 20  # steps
@@ -269,23 +266,6 @@ class Loop(Generic[B]):
                 value.copy_(state[part][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-@contextmanager
-def run_folder(out: Path, resume: bool) -> Iterator[None]:
-    """The folder of one run, made where it is not there; while the run lasts no other uses it.
-
-    Raises:
-        InputError: another one does, or it holds a run and this one does not ``resume`` it.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    told = f"{out}: another run trains in it; wait for it, or choose another --out"
-    with held_alone(out / LOCK, told) if first_process() else nullcontext():
-        if (out / CHECKPOINT).exists() and not resume:
-            raise InputError(
-                f"{out}: holds a run already; go on with --resume or choose another --out"
-            )
-        yield
 
 
 def new_accelerator(out: Path) -> Accelerator:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from assistant.core.config import ModelConfig, check_bounds, check_optimizer
+from assistant.core.bounds import check_bounds, check_optimizer
+from assistant.core.config import ModelConfig
 from assistant.errors import ConfigError
 
 # The answer and the picture's words in the visual tokens; what is there, what of it is asked, and

@@ -21,7 +21,7 @@ from assistant.model.loading import (
 )
 from assistant.model.weight_files import save_weights
 from assistant.training.curves import draw_curves
-from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator, run_folder
+from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.config import PretrainConfig
 from assistant.training.pretraining.examples import (
     PretrainExample,
@@ -32,6 +32,7 @@ from assistant.training.pretraining.examples import (
 from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.trainer import Data, Pretrainer
 from assistant.training.pretraining.words import WordTruths
+from assistant.training.run_folder import run_folder
 
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SCENE_ROUNDS = 3  # of questions about each scene
