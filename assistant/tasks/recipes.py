@@ -11,12 +11,7 @@ from typing import Any, ClassVar
 import yaml
 
 from assistant.core.bounds import check_bounds, check_optimizer
-from assistant.core.config import (
-    MOST_FRAMES,
-    LoraSettings,
-    TransferConfig,
-    from_yaml,
-)
+from assistant.core.config import MOST_FRAMES, LoraSettings, TransferConfig, from_yaml
 from assistant.errors import ConfigError
 from assistant.sources import SOURCES
 
