@@ -24,6 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from assistant.data.items import Item
+from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.model.assistant import VideoAssistant
 from assistant.model.sentences import sentence_encoder
 from assistant.tasks.prompts import TaskPrompt
@@ -170,10 +171,10 @@ def shared_start(texts: Sequence[torch.Tensor]) -> int:
 
 def as_asked(prompt: TaskPrompt, model: VideoAssistant, item: Item) -> str:
     """The dialogue, and the task's question under it, as the LLM reads without a Q-Former."""
-    lines = [line[-SHOWN:] for line in lines_of(item)]
+    said = Dialogue(tuple(Line(line[-SHOWN:]) for line in lines_of(item)))
     plain = replace(prompt, qformer_text="{dialogue}")
     return compose(
-        plain, model, item.question, lines=lines, choices=item.choices, fused=False
+        plain, model, item.question, said=said, choices=item.choices, without=("fusion",)
     ).prompt
 
 

@@ -31,6 +31,9 @@ def test_frozen():
         ({"name": "x", "qformer": {"layers": "six"}}, "layers is 'six', wanted int"),
         ({"name": "x", "qformer": {"layers": True}}, "layers is True, wanted int"),
         ({"name": "x", "qformer": {"width": 100, "heads": 7}}, "100 is not a multiple of heads 7"),
+        ({"name": "x", "qformer": {"heads": 0}}, "model.yaml: qformer: heads is 0"),
+        ({"name": "x", "encoder": {"kind": "vit", "patch": 0}}, "patch is 0"),
+        ({"name": "x", "llm": {"repetition_penalty": float("nan")}}, "repetition_penalty is nan"),
         (["name"], "holds list"),
     ],
 )

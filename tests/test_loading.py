@@ -9,6 +9,7 @@ from tiny import tiny_qformer
 
 from assistant.errors import InputError, WeightsError
 from assistant.model import loading
+from assistant.model.weight_files import save_weights
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def saved(tmp_path):
     model = tiny_qformer(seed=1)
     state = model.state_dict()
     path = tmp_path / "qformer.safetensors"
-    loading.save_trained({name: state[name] for name in loading.trained_names(model)}, path)
+    save_weights({name: state[name] for name in loading.trained_names(model)}, path)
     return path
 
 
@@ -50,11 +51,20 @@ def edited(path, change):
         (lambda state: state.pop("queries"), "lacks"),
         (lambda state: state.update(stranger=torch.zeros(1)), "stranger"),
         (lambda state: state.update(queries=torch.zeros(1, 5, 16)), "queries is"),
+        (lambda state: state["queries"][0, 1].fill_(torch.inf), "queries has numbers that are not"),
     ],
 )
 def test_any_other_set_of_tensors_is_refused(saved, change, told):
     with pytest.raises(WeightsError, match=told):
         loading.load_trained(tiny_qformer(), edited(saved, change))
+
+
+@pytest.mark.parametrize("wrong", [7e4, torch.nan])
+def test_what_fp16_cannot_hold_is_not_written(saved, wrong):
+    before = saved.read_bytes()
+    with pytest.raises(WeightsError, match="not finite"):
+        save_weights({"queries": torch.tensor([1.0, wrong])}, saved)
+    assert saved.read_bytes() == before
 
 
 def test_damaged_or_missing_file_is_one_clear_line(saved, tmp_path):

@@ -209,6 +209,9 @@ def test_a_key_too_many_or_too_few_is_refused(adapters, seen, tmp_path):
         adapters.load("other", tmp_path, LORA, TRANSFER)
     assert adapters.names == ("motion",)
     tokens(adapters, "motion", seen)
+    save_file(state | {missing: torch.full_like(state[missing], torch.nan)}, path)
+    with pytest.raises(WeightsError, match="not finite"):
+        adapters.load("other", tmp_path, LORA, TRANSFER)
     path.write_bytes(b"nothing")
     with pytest.raises(WeightsError, match="damaged"):
         adapters.load("other", tmp_path, LORA, TRANSFER)

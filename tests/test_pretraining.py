@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from tiny import letter_tokenizer, tiny_assistant
 
 from assistant.core.config import ModelConfig, from_yaml
+from assistant.core.results import held_alone
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.loading import trained_names
 from assistant.training.loop import Loop
@@ -30,6 +32,7 @@ from assistant.training.pretraining.examples import (
 from assistant.training.pretraining.photos import VIEWS, Photos, photo_table, view_name
 from assistant.training.pretraining.sampler import Sampler
 from assistant.training.pretraining.words import WordTruths
+from assistant.training.run_folder import LOCK
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 CONFIG = {
@@ -109,6 +112,19 @@ def test_interrupted_and_resumed_run_ends_in_the_same_weights(
     monkeypatch.setattr(Loop, "step", step)
     with pytest.raises(InputError, match="--resume"):
         pretraining.run(config_file, photos, tmp_path / "parts")
+    base = tmp_path / "whole/base"
+    with pytest.raises(InputError, match="another beginning"):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True, start=base)
+    with (
+        held_alone(tmp_path / "parts" / LOCK, "it is mine"),
+        pytest.raises(InputError, match="another run trains in it"),
+    ):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
+    captions = (photos / "captions.tsv").read_text()
+    (photos / "captions.tsv").write_text(captions.replace("grass", "beach"))
+    with pytest.raises(InputError, match="another set of photos"):
+        pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
+    (photos / "captions.tsv").write_text(captions)
     parts = pretraining.run(config_file, photos, tmp_path / "parts", resume=True)
     first, second = (load_file(base / "qformer.safetensors") for base in (whole, parts))
     assert first.keys() == second.keys()
@@ -158,7 +174,13 @@ def test_begins_with_given_weights_at_a_phase(tmp_path, photos, config_file, mon
 
 def test_unknown_key_in_the_recipe_is_named(tmp_path, photos, config_file):
     wrong = {**CONFIG["phases"][0], "losses": {"contour": 1.0}}
-    for change, named in (({"rat": 1}, "'rat'"), ({"phases": [wrong]}, "'contour'")):
+    absurd = {**CONFIG["phases"][0], "batch": 0}
+    for change, named in (
+        ({"rat": 1}, "'rat'"),
+        ({"phases": [wrong]}, "'contour'"),
+        ({"phases": [absurd]}, "batch is 0"),
+        ({"average": math.nan}, "average is nan"),
+    ):
         config_file.write_text(yaml.safe_dump({**CONFIG, **change}))
         with pytest.raises(ConfigError, match=named):
             pretraining.run(config_file, photos, tmp_path / "run")

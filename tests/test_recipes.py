@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import yaml
 
@@ -59,7 +61,7 @@ def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
     (tmp_path / RECIPE).write_text(text)
     assert load_recipe(tmp_path).calibration == Recipe(task="x").calibration == Calibration()
     assert Calibration().temperature == 1 and Calibration().unsure_below == 0
-    for wrong in ("temperature: 0.0", "unsure_below: 1.5"):
+    for wrong in ("temperature: 0.0", "temperature: .inf", "unsure_below: 1.5"):
         (tmp_path / RECIPE).write_text(
             text.replace("epoch: 3", f"epoch: 3, calibration: {{{wrong}}}")
         )
@@ -79,12 +81,39 @@ def test_an_adapter_of_before_calibration_is_as_sure_as_its_scores(tmp_path):
         ({"training": {"slots": 0.0, "llm": 0.0}}, "nothing to learn"),
         ({"training": {"dev_share": 0.2}}, "dev_share"),
         ({"transfer": {"routing": "dynamic"}}, "'dynamic'"),
+        ({"lora": {"rank": 0}}, "lora: rank is 0; give 1 to"),
+        ({"lora": {"rank": -4}}, "rank is -4"),
+        ({"lora": {"rank": 4_000_000}}, "rank is 4000000"),
+        ({"lora": {"alpha": math.nan}}, "alpha is nan"),
+        ({"lora": {"alpha": 10**400}}, "alpha is inf"),
+        ({"lora": {"dropout": 1.0}}, "dropout is 1.0"),
+        ({"transfer": {"layers": -2}}, "transfer: layers is -2"),
+        ({"transfer": {"frames": 9_000_000}}, "transfer: frames is 9000000"),
+        ({"transfer": {"gate": math.inf}}, "gate is inf"),
+        ({"transfer": {"contrast": 10**9}}, "contrast is 1000000000"),
+        ({"transfer": {"text_mean": -1}}, "text_mean is -1"),
+        ({"frames": 9_000_000}, "frames is 9000000"),
+        ({"training": {"batch": 10**9}}, "batch is 1000000000"),
+        ({"training": {"jitter": 10**6}}, "jitter is 1000000"),
+        ({"training": {"lr": math.nan}}, "lr is nan"),
+        ({"training": {"weights": {"left": -1.0}}}, "weights: left is -1.0"),
+        ({"training": {"losses": {"slots": math.nan}}}, "losses: slots is nan"),
+        ({"training": {"betas": [0.9]}}, "betas"),
+        ({"training": {"seed": -1}}, "seed is -1"),
     ],
 )
 def test_names_what_cannot_be(tmp_path, change, named):
     (tmp_path / RECIPE).write_text(yaml.safe_dump({"task": "mine", **change}))
-    with pytest.raises(ConfigError, match=named):
+    with pytest.raises(ConfigError, match=named) as error:
         load_recipe(tmp_path)
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_what_is_no_text_is_no_recipe(tmp_path):
+    for data in (b"\xff\xfe\x00", b"task: " + b"9" * 5000, b"[" * 9999):
+        (tmp_path / RECIPE).write_bytes(data)
+        with pytest.raises(ConfigError, match="is not YAML"):
+            load_recipe(tmp_path)
 
 
 def test_what_is_none_is_kept(tmp_path):

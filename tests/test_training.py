@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from clips import make_clip
+from safetensors.torch import load_file
 from tiny import tiny_assistant
 
 from assistant.core.config import LoraSettings, TransferConfig
-from assistant.errors import ConfigError, InputError, WeightsError
+from assistant.errors import ConfigError, InputError, ModelError, WeightsError
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training, load_recipe
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter, install_adapter
@@ -182,12 +184,51 @@ def test_says_what_stands_in_the_way(data, tmp_path):
     other = replace(RECIPE, training=replace(RECIPE.training, lr=1e-3))
     with pytest.raises(InputError, match="another recipe"):
         finetune(other, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
+    for what, prompt, base, start in (
+        ("prompt", replace(PROMPT, prompt="Is it so? {question}"), "tiny-0", None),
+        ("base", PROMPT, "tiny-1", None),
+        ("adapter to go on from", PROMPT, "tiny-0", out / "adapter"),
+    ):
+        model = tiny_assistant()
+        model.fingerprint = base
+        examples = examples_from(data)
+        with pytest.raises(InputError, match=f"another {what}; take the same"):
+            finetune(RECIPE, prompt, model, examples, out, start=start, resume=True)
+    half = tiny_assistant()
+    half.llm.network.bfloat16()
+    with pytest.raises(InputError, match="another precision"):
+        finetune(RECIPE, PROMPT, half, examples_from(data), out, resume=True)
+    make_clip(tmp_path / "0.mp4", range(30, 39))
+    with pytest.raises(InputError, match="another state of the clips"):
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
     data.write_text(data.read_text().replace("is it 0?", "is it so?"))
     with pytest.raises(InputError, match="another data"):
         finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
     unknown = replace(RECIPE, training=replace(RECIPE.training, losses={"still": 1.0}))
     with pytest.raises(ConfigError, match="'still'"):
         finetune(unknown, PROMPT, model, examples_from(data), tmp_path / "unknown")
+
+
+def test_two_runs_never_share_a_folder(data, tmp_path, monkeypatch):
+    """Neither a fresh one, nor one that resumes; what they are refused by changes nothing."""
+    out, step, refused = tmp_path / "run", Loop.step, []
+
+    def stepping(self, batch):
+        if not refused:
+            for resume in (False, True):
+                with pytest.raises(InputError, match="another run trains in it") as told:
+                    finetune(
+                        *(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out),
+                        resume=resume,
+                    )
+                refused.append(str(told.value))
+        return step(self, batch)
+
+    monkeypatch.setattr(Loop, "step", stepping)
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    whole = finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "whole")
+    assert len(refused) == 2 and weights(done.folder) == weights(whole.folder)
+    assert finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out, resume=True)
 
 
 def test_without_dev_examples_the_last_epoch_is_kept(data, tmp_path):
@@ -366,6 +407,45 @@ def test_a_new_loss_is_a_class_and_a_key_of_a_recipe(data, tmp_path, monkeypatch
         prepare(recipe, PROMPT, tiny_assistant(), items, items, "0", tmp_path)
 
 
+class Diverging(Still):
+    """From the second epoch on it, or its gradient alone, is no number."""
+
+    spoil, measured = math.log, False
+
+    def forward(self, seen, known):
+        loss = super().forward(seen, known)
+        Diverging.measured |= not self.training
+        return self.spoil(loss) if self.training and self.measured else loss
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("loss is nan", lambda self, loss: loss * math.nan),
+        ("loss is inf", lambda self, loss: loss + math.inf),
+        ("gradient is nan", lambda self, loss: (loss - loss).sqrt()),
+    ],
+)
+def test_a_run_that_diverges_stops_and_keeps_its_best_epoch(
+    data, tmp_path, monkeypatch, what, spoil
+):
+    monkeypatch.setattr(Diverging, "spoil", spoil)
+    monkeypatch.setattr(Diverging, "measured", False)
+    monkeypatch.setitem(LOSSES, "length", Diverging)
+    training = replace(RECIPE.training, silent_epochs=0, losses={"length": 1.0})
+    recipe, out = replace(RECIPE, training=training), tmp_path / "run"
+    with pytest.raises(ModelError, match=f"epoch 2, step 1: the {what}.*epoch 1") as told:
+        finetune(recipe, PROMPT, tiny_assistant(), examples_from(data), out, install=True)
+    assert "\n" not in str(told.value)
+    assert adapter_folders("tiny") == {}
+    kept = load_file(out / "adapter/adapter_model.safetensors").values()
+    state = torch.load(out / CHECKPOINT, weights_only=True)["trained"].values()
+    assert all(value.isfinite().all() for value in (*kept, *state))
+    clip = Assistant(tiny_assistant()).open(tmp_path / "0.mp4", frames=2)
+    answer = clip.ask("is it 1?", adapter=out / "adapter", choices=["yes", "no"])
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize("changed", ["identity", "trained"])
 def test_a_checkpoint_of_another_version_is_refused(data, tmp_path, changed):
     out = tmp_path / "run"
@@ -416,6 +496,9 @@ def test_a_type_is_drawn_as_many_times_as_often_as_its_weight_says():
         a.example for batch in draw(pairs, replace(RECIPE, training=training), 8, 0) for a in batch
     ]
     assert sum(pair.type == "rare" for pair in drawn) == 90
+    nothing = replace(training, weights={"rare": 0.0, "common": 0.0})
+    with pytest.raises(InputError, match="common, rare weigh 0"):
+        next(draw(pairs, replace(RECIPE, training=nothing), 8, 0))
 
 
 def test_batches_take_every_example_once_and_again_the_same(tmp_path):

@@ -6,10 +6,20 @@ import json
 from pathlib import Path
 
 import pytest
+from clips import make_clip, number_of
+from fakes import ScriptedModel
 
 from assistant.cli.main import main
+from assistant.core.results import Results
 from assistant.data.items import describe_items, read_items
 from assistant.errors import InputError
+from assistant.model.features import FeatureStore
+from assistant.tasks.recipes import Recipe
+from assistant.tasks.store import find_task
+from assistant.training.clips import clips_of
+from assistant.training.examples import make_examples
+from assistant.vqa.batch import Options, answer_all, read_questions
+from assistant.vqa.session import Assistant
 
 GOOD = {"id": "a", "video": "a.mp4", "question": "Which way?", "answer": "left"}
 
@@ -103,3 +113,57 @@ def test_the_command_prints_it_or_one_clear_complaint(write, capsys):
     assert main(["data", "check", str(write({**GOOD, "fold": "x"}))]) == 2
     shown = capsys.readouterr()
     assert "line 1: fold is 'x'" in shown.err and not shown.out
+
+
+SPOKEN = [
+    {"text": "One.", "start": 0.0, "end": 0.9},
+    {"text": "Two.", "start": 1.0, "end": 1.9},
+    {"speaker": "ANN", "text": "Three.", "start": 2.0, "end": 2.9},
+]
+SO = {"video": "a.mp4", "question": "Is it so?", "choices": ["yes", "no"], "dialogue": SPOKEN}
+LATE = {"question": "Is it so at 0:02?"}
+
+
+@pytest.mark.parametrize("task", ["chat", "sarcasm"])
+@pytest.mark.parametrize(
+    ("line", "frames", "question", "said"),
+    [
+        ({}, [5, 15, 25], "Is it so?", "One. Two. Three."),
+        ({"start": 1.0, "end": 2.0}, [11, 15, 18], "Is it so?", "Two."),
+        ({"start": 1.5}, [17, 22, 27], "Is it so?", "Two. Three."),
+        (LATE, [13, 20, 26], "Is it so?", "Two. Three."),
+        (LATE | {"start": 0.0, "end": 1.0}, [1, 5, 8], "Is it so at 0:02?", "One."),
+        (LATE | {"video": None}, [], "Is it so at 0:02?", "One. Two. Three."),
+        ({"question": "Is it she in the last second?"}, [21, 25, 28], "Is it she?", "Three."),
+    ],
+)
+def test_asked_or_learned_a_line_is_the_same_frames_and_texts(
+    write, tmp_path, task, line, frames, question, said
+):
+    make_clip(tmp_path / "a.mp4", 30, fps=10)
+    model, line = ScriptedModel(), {"id": 1} | SO | line
+    asking = Assistant(model, FeatureStore(tmp_path / "features"))
+    options = Options(frames=3, task=task)
+    with Results(tmp_path / "out.jsonl") as results:
+        list(answer_all(asking, read_questions(write(line)), results, options))
+    asked, *_ = model.asked or model.blind  # without a clip nothing is seen
+
+    items = read_items(write(line | {"answer": "yes"}))
+    (example,) = make_examples(items, find_task(task), model, None, {}, Recipe(task, frames=0))
+    assert (example.shown.qformer_text, example.shown.prompt) == (asked.qformer_text, asked.prompt)
+    seen = [number_of(frame) for ref in clips_of(items) for frame in ref.read(3)]
+    assert seen == asked.numbers == frames
+    if task == "chat":
+        assert example.shown.prompt.splitlines()[-1] == question
+        assert [text for text in said.split() if text not in asked.prompt] == []
+        assert asked.prompt.count(".") == said.count(".")
+
+
+def test_times_beyond_their_clips_are_all_named(write, tmp_path):
+    make_clip(tmp_path / "a.mp4", 30, fps=10)
+    late = [SO | {"id": n, "answer": "no", "question": f"Is it so at 0:2{n}?"} for n in range(2)]
+    with pytest.raises(InputError) as error:
+        clips_of(read_items(write(*late, SO | {"id": 2, "answer": "no"})))
+    first, *told = str(error.value).splitlines()
+    assert "examples that cannot be used" in first
+    assert [line.split(":")[0].strip() for line in told] == ["example 0", "example 1"]

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_backend_options, backend_options, count, first_process
+from assistant.cli.options import add_backend_options, backend_options, count
+from assistant.core.resources import first_process
 from assistant.sources import SOURCES
 from assistant.tasks.recipes import ABLATIONS
 

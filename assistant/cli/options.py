@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from assistant.core.resources import first_process
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
@@ -120,11 +120,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         + ", ".join(f"{name} ({kind.thing} {kind.about})" for name, kind in SOURCES.items()),
     )
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
-
-
-def first_process() -> bool:
-    """Whether this is the one of several training processes that speaks."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def add_backend_options(parser: argparse._ActionsContainer) -> None:

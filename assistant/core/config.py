@@ -1,6 +1,8 @@
 """Frozen, nested configs and their strict YAML loader."""
 
 import dataclasses
+import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from assistant.core.bounds import check_bounds
 from assistant.errors import ConfigError
 
 C = TypeVar("C")
@@ -16,6 +19,7 @@ C = TypeVar("C")
 ROUTINGS = ("none", "log_bias", "logit", "mixture")  # forms of DAR: how masks enter attention
 POOLINGS = ("mean", "saliency", "learned")  # over frames
 MOST_REREADS = 2  # by an adapter
+MOST_FRAMES = 256  # of a clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +33,9 @@ class EfficientNetConfig:
     position_width: int = 16  # channels of the 2-D sine position appended to every patch
 
     def __post_init__(self) -> None:
+        check_bounds(self, size=(32, 4096), position_width=(0, 4096))
         if self.deep not in ("last", "head"):
-            raise ConfigError(f"encoder: deep is {self.deep!r}; choose last or head")
+            raise ConfigError(f"deep is {self.deep!r}; choose last or head")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +52,10 @@ class ViTConfig:
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
 
     def __post_init__(self) -> None:
+        check_bounds(self, size=(1, 4096), patch=(1, 4096), width=(1, 16384), layers=(1, 256))
         if self.size % self.patch:
             raise ConfigError(
-                f"encoder: size {self.size} is not a multiple of patch {self.patch}; change one"
+                f"size {self.size} is not a multiple of patch {self.patch}; change one"
             )
 
 
@@ -71,9 +77,12 @@ class QFormerConfig:
     vocabulary: int = 30522
 
     def __post_init__(self) -> None:
+        check_bounds(self, queries=(1, 1024), width=(1, 16384), layers=(1, 256), heads=(1, 256))
+        check_bounds(self, intermediate=(1, 65536), cross_every=(1, 256))
+        check_bounds(self, text_positions=(3, 65536), vocabulary=(1, 1_000_000))
         if self.width % self.heads:
             raise ConfigError(
-                f"qformer: width {self.width} is not a multiple of heads {self.heads}; change one"
+                f"width {self.width} is not a multiple of heads {self.heads}; change one"
             )
 
 
@@ -93,6 +102,10 @@ class LLMConfig:
     one_sentence: bool = (
         True  # an answer ends with its first sentence, or where its list starts over
     )
+
+    def __post_init__(self) -> None:
+        check_bounds(self, max_new_tokens=(1, 1024), repetition_penalty=(0.01, 100))
+        check_bounds(self, no_repeat=(0, 1024), beams=(1, 64), choice_prior=(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,10 +134,9 @@ class TransferConfig:
         ):
             if value not in known:
                 raise ConfigError(f"{name} is {value!r}; choose one of {', '.join(known)}")
-        if self.frames < 0:
-            raise ConfigError(f"frames is {self.frames}; give 0 (no times) or more")
-        if not 0 <= self.rereads <= MOST_REREADS:
-            raise ConfigError(f"rereads is {self.rereads}; give 0 to {MOST_REREADS}")
+        check_bounds(self, frames=(0, MOST_FRAMES), rereads=(0, MOST_REREADS), gate=(-100, 100))
+        check_bounds(self, layers=(0, 256), gate_layers=(0, 256))
+        check_bounds(self, contrast=(0, 4096), text_mean=(0, 4096))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +149,9 @@ class LoraSettings:
     output: bool = False  # also on self-attention's output projection, in space and in time
     feed_forward: bool = False  # also on the queries' feed-forward
     train: bool = True  # False leaves the LoRAs at zero ("without lora")
+
+    def __post_init__(self) -> None:
+        check_bounds(self, rank=(1, 1024), alpha=(0.001, 10_000), dropout=(0, 0.95))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +179,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a YAML file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = " ".join(str(error).split())
         raise ConfigError(f"{path}: is not YAML ({where}); mend the line named") from error
 
@@ -195,7 +210,10 @@ def from_mapping(kind: type[C], data: Any, where: str) -> C:
     if missing:
         raise ConfigError(f"{where}: the key {missing[0]!r} is missing; add it")
     values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in data.items()}
-    return kind(**values)
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _as_of_today(kind: type, data: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -245,7 +263,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         inner = get_args(hint)[1]
         return {str(key): _convert(inner, item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 1e300 else math.inf
     if (
         isinstance(hint, type)
         and isinstance(value, hint)
@@ -253,7 +271,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     ):
         return value
     wanted = getattr(hint, "__name__", str(hint))
-    raise ConfigError(f"{where} is {value!r}, wanted {wanted}")
+    raise ConfigError(f"{where} is {reprlib.repr(value)}, wanted {wanted}")
 
 
 def _chosen(members: list[Any], value: Any, where: str) -> Any:

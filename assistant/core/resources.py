@@ -1,4 +1,4 @@
-"""Where data lies: shipped prompts and adapters, and the user's folders."""
+"""Where data lies: shipped prompts and adapters, and the user's folders; who writes there."""
 
 import os
 from importlib.resources import files
@@ -44,3 +44,8 @@ def user_dir() -> Path:
     if chosen:
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_DATA_HOME", "~/.local/share")).expanduser() / "assistant"
+
+
+def first_process() -> bool:
+    """Whether this is the one of several training processes that speaks and writes."""
+    return os.environ.get("RANK", "0") == "0"

@@ -28,17 +28,11 @@ class Results:
         Raises:
             InputError: held by another process, not writable, or no result file.
         """
-        from filelock import FileLock, Timeout
-
         lock = self.path.with_name(f".{self.path.name}.lock")
         with self._open as held, self._file_errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                held.enter_context(FileLock(lock, timeout=0))
-            except Timeout as error:
-                raise InputError(
-                    f"{self.path}: another batch is writing it; wait for it"
-                ) from error
+            told = f"{self.path}: another batch is writing it; wait for it"
+            held.enter_context(held_alone(lock, told))
             held.callback(lock.unlink, missing_ok=True)  # while the lock is still ours
             self._read()
             self._file = held.enter_context(self.path.open("ab"))
@@ -91,6 +85,19 @@ class Results:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); mend that and run it again"
             ) from error
+
+
+@contextmanager
+def held_alone(lock: Path, told: str) -> Iterator[None]:
+    """The file ``lock`` is this process's own. Raises InputError, ``told``: it is another's."""
+    from filelock import FileLock, Timeout
+
+    try:
+        held = FileLock(lock).acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(told) from error
+    with held:
+        yield
 
 
 def _is_torn(last: bytes) -> bool:

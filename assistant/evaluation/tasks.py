@@ -18,6 +18,8 @@ import torch
 from tqdm import tqdm
 
 from assistant.data.items import Item, read_items
+from assistant.dialogue.spoken import cut
+from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.evaluation.bootstrap import Difference
 from assistant.evaluation.classification import check_extra
@@ -26,7 +28,7 @@ from assistant.model.assistant import VideoAssistant
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_prompt, find_adapter, find_task
-from assistant.training.clips import clip_table, clips_of
+from assistant.training.clips import asked_of, clip_table, clips_of
 from assistant.training.examples import DrawnExample, Example, make_examples
 from assistant.training.features import FeatureTable
 from assistant.training.learner import Learner, by_clip
@@ -224,7 +226,7 @@ def report_system(
 
 def _asked(item: Item, example: Example) -> dict[str, Any]:
     """What an answer is kept with."""
-    lines = item.dialogue.lines if item.dialogue is not None else ()
+    lines = cut(item.dialogue or Dialogue(), asked_of(item)[0]).lines
     return {
         "id": item.id,
         "type": example.type,

@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 from transformers import AutoTokenizer
 
 from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig, from_yaml
@@ -25,6 +22,7 @@ from assistant.model.llm_weights import convert_gguf, load_language_model
 from assistant.model.memory import AUTO
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
+from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
 from assistant.weights.presets import is_shipped, preset_of
 
@@ -176,20 +174,14 @@ def trained_names(qformer: QFormer) -> list[str]:
     ]
 
 
-def save_trained(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write the trained parameters (see :func:`trained_names`) as fp16 safetensors, atomically."""
-    part = path.with_suffix(".part")
-    save_file({name: value.half().contiguous() for name, value in state.items()}, part)
-    part.replace(path)
-
-
 def load_trained(qformer: QFormer, path: Path) -> None:
     """Fill the trained parameters from ``path``; every one of them and nothing else.
 
     Raises:
-        WeightsError: file missing or damaged, a key missing, unknown or of another shape.
+        WeightsError: file missing or damaged, a key missing, unknown or of another shape, a number
+            that is not finite.
     """
-    state = read_safetensors(path)
+    state = read_weights(path)
     wanted = trained_names(qformer)
     missing, unknown = set(wanted) - set(state), set(state) - set(wanted)
     if missing or unknown:
@@ -204,13 +196,3 @@ def load_trained(qformer: QFormer, path: Path) -> None:
                 f"{path}: {name} is {tuple(value.shape)}, the config wants {tuple(own[name].shape)}"
             )
         own[name].copy_(value)
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in ``path``, or one clear line."""
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: is not there; give a folder that holds {path.name}") from error
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error

@@ -20,8 +20,6 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from assistant.core.config import LoraSettings, QFormerConfig, TransferConfig
@@ -29,6 +27,7 @@ from assistant.errors import WeightsError
 from assistant.model.adapter_parts import AdapterParts
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
+from assistant.model.weight_files import read_weights, save_weights
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
@@ -110,16 +109,14 @@ class Adapters:
         config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
         text = json.dumps(config | {"inference_mode": True}, indent=1, sort_keys=True, default=str)
         (folder / ADAPTER_CONFIG).write_text(text + "\n")
-        state = {k: v.detach().half().contiguous() for k, v in self.state(name).items()}
-        part = folder / (ADAPTER_WEIGHTS + ".part")
-        save_file(state, part)
-        part.replace(folder / ADAPTER_WEIGHTS)
+        save_weights(self.state(name), folder / ADAPTER_WEIGHTS)
 
     def load(self, name: str, folder: Path, lora: LoraSettings, transfer: TransferConfig) -> None:
         """Read an adapter from ``folder``; every key must be there and nothing else.
 
         Raises:
-            WeightsError: a file missing or damaged, a key missing, unknown or of another shape.
+            WeightsError: a file missing or damaged, a key missing, unknown or of another shape, a
+                number that is not finite.
         """
         self.add(name, lora, transfer)
         try:
@@ -138,12 +135,7 @@ class Adapters:
         """
         assert self._peft is not None
         path = folder / ADAPTER_WEIGHTS
-        try:
-            state = load_file(path)
-        except FileNotFoundError as error:
-            raise WeightsError(f"{path}: is not there; give an adapter's folder") from error
-        except SafetensorError as error:
-            raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
+        state = read_weights(path)
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
         if grow:

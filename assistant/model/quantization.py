@@ -135,6 +135,12 @@ def is_quantized(network: nn.Module) -> bool:
     return any(hasattr(p, "quant_state") or hasattr(p, "SCB") for p in network.parameters())
 
 
+def precision_of(network: nn.Module) -> str:
+    """What the network's layers compute in, and the kinds of them."""
+    kinds = {type(part).__name__ for part in network.modules() if isinstance(part, nn.Linear)}
+    return " ".join([str(getattr(network, "dtype", "")), *sorted(kinds)])
+
+
 def stored_bytes(rows: int, columns: int, bits: int, plain: int) -> int:
     """Bytes of a Linear layer's weight ``(rows, columns)`` once loaded.
 

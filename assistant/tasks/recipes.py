@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 
 import yaml
 
-from assistant.core.config import LoraSettings, TransferConfig, from_mapping, read_yaml
+from assistant.core.bounds import check_bounds, check_optimizer
+from assistant.core.config import (
+    MOST_FRAMES,
+    LoraSettings,
+    TransferConfig,
+    from_mapping,
+    read_yaml,
+)
 from assistant.errors import ConfigError
 from assistant.sources import SOURCES
 
@@ -67,15 +74,11 @@ class Training:
     def __post_init__(self) -> None:
         given = {n: w for n, w in self.losses.items() if w or n in LOSSES}
         object.__setattr__(self, "losses", LOSSES | given)
-        for name in ("epochs", "batch", "accumulate", "dev_most", "jitter"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; give 1 or more")
-        if self.epoch_examples < 0:
-            raise ConfigError(f"epoch_examples is {self.epoch_examples}; give 0 (all) or more")
-        if not 0 <= self.silent_epochs <= self.epochs:
-            raise ConfigError(f"silent_epochs is {self.silent_epochs}; give 0 to {self.epochs}")
-        if not 0.0 <= self.balance <= 1.0:
-            raise ConfigError(f"balance is {self.balance}; give 0 to 1")
+        check_bounds(self, epochs=(1, 100_000), epoch_examples=(0, 10**7), dev_most=(1, 10**6))
+        check_bounds(self, batch=(1, 4096), accumulate=(1, 4096), jitter=(1, 16), seed=(0, 2**63))
+        check_bounds(self, silent_epochs=(0, self.epochs), balance=(0, 1), sources_kept=(0, 1))
+        check_bounds(self, weights=(0, 1e6), losses=(0, 1e6), lr=(0, 10), llm_lr=(0, 10))
+        check_optimizer(self.betas, self.weight_decay)
         if not any(self.losses.values()):
             raise ConfigError("losses: all weights are 0; then there is nothing to learn from")
 
@@ -105,10 +108,7 @@ class Calibration:
     accuracy: float = 0.0  # of those
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise ConfigError(f"temperature is {self.temperature}; give more than 0")
-        if not 0 <= self.unsure_below <= 1:
-            raise ConfigError(f"unsure_below is {self.unsure_below}; give a probability")
+        check_bounds(self, temperature=(1e-6, 1e6), unsure_below=(0, 1))
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,7 @@ class Recipe:
         for part in self.without:
             if part not in ABLATIONS:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
-        if self.frames < 0:
-            raise ConfigError(f"frames is {self.frames}; give 0 (text alone) or more")
+        check_bounds(self, frames=(0, MOST_FRAMES))
 
     @property
     def prior(self) -> float:

@@ -1,5 +1,6 @@
 """The clips of a training set: which they are, and their frames, read a few ahead."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -8,16 +9,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from assistant.data.items import Item
+from assistant.dialogue.spoken import Range
 from assistant.errors import InputError, VideoError
-from assistant.media.video import read_clip
+from assistant.media.video import probe, read_clip
 from assistant.model.encoders.base import Encoder
 from assistant.training.features import FeatureTable
 from assistant.training.generated import draw_clip, is_generated
+from assistant.vqa.time_ranges import range_of
 
 READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
@@ -54,17 +58,61 @@ class GeneratedRef(ClipRef):
 
 
 def clip_of(item: Item) -> ClipRef | None:
-    """What an item is about; None: text alone."""
+    """What an item is about; None: text alone. Raises InputError: as :func:`asked_of`."""
     if item.video is None:
         return None
     kind = GeneratedRef if is_generated(item.video) else ClipRef
-    return kind(item.video, item.start, item.end)
+    return kind(item.video, *asked_of(item)[0])
+
+
+def asked_of(item: Item) -> tuple[Range, str]:
+    """The range of its clip that an item is about and its question as it is put to the model, both
+    as a session has them.
+
+    Raises:
+        InputError: the question names a time beyond the clip, or the clip cannot be opened.
+    """
+    video = item.video
+    if video is None or is_generated(video):  # what is generated asks about no time
+        return (None, None), item.question
+    try:
+        given = (item.start, item.end)
+        where, _, plain = range_of(
+            item.question, given, (None, None), lambda: _duration(video, video.stat().st_mtime_ns)
+        )
+    except (InputError, VideoError) as error:
+        raise InputError(f"example {item.id!r}: {error}") from error
+    return where, plain
+
+
+@lru_cache(maxsize=1 << 16)
+def _duration(video: Path, changed: int) -> float:
+    return probe(video).duration
 
 
 def clips_of(items: Sequence[Item]) -> dict[ClipRef, str]:
-    """Every clip that the items are about, once, with its key."""
-    refs = dict.fromkeys(ref for item in items if (ref := clip_of(item)) is not None)
-    return {ref: ref.key for ref in refs}
+    """Every clip that the items are about, once, with its key.
+
+    Raises:
+        InputError: questions that name a time beyond their clip; all of them are named.
+    """
+    found: dict[ClipRef, str] = {}
+    problems = []
+    for item in items:
+        try:
+            if (ref := clip_of(item)) is not None and ref not in found:
+                found[ref] = ref.key
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("\n  ".join(["examples that cannot be used; mend them", *problems]))
+    return found
+
+
+def digest_of(clips: dict[ClipRef, str]) -> str:
+    """Tells what is in these clips, wherever their files lie."""
+    states = (key.replace(json.dumps(str(ref.path)), "", 1) for ref, key in clips.items())
+    return hashlib.sha256("\n".join(states).encode()).hexdigest()
 
 
 def clip_table(

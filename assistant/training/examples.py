@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from assistant.data.items import Item
+from assistant.dialogue.spoken import cut
+from assistant.dialogue.subtitles import Dialogue
+from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.sources import SOURCES, Look, Source, perceiver
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
-from assistant.training.clips import ClipRef, clip_of
+from assistant.training.clips import ClipRef, asked_of, clip_of
 from assistant.training.features import FeatureTable
 from assistant.training.losses.base import Loss
-from assistant.vqa.request import Request, compose
+from assistant.vqa.request import Request, compose, sources_read
 
 DEV_SHARE = 0.1  # of the clips, where the data have no dev split
 
@@ -63,7 +66,8 @@ def make_examples(
     """The examples of ``items``, with what ``losses`` want to know of them.
 
     Raises:
-        InputError: a question that is too long, or choices that cannot be.
+        InputError: a question that is too long or names a time beyond the clip, or choices that
+            cannot be.
     """
     made = []
     perceived: dict[tuple[str, str], Source] = {}
@@ -71,28 +75,28 @@ def make_examples(
     for item in items:
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
-        lines = [] if item.dialogue is None else [line.as_text() for line in item.dialogue.lines]
+        where, plain = asked_of(item)
+        said = cut(item.dialogue or Dialogue(), where)
         sources: list[Source] = []
         if ref is not None and key is not None and table is not None:
             look = Look(table.classes(key), model.class_names, partial(_pictures, ref))
-            for name in prompt.takes_sources:
-                if name not in recipe.without and perceiver(name).wanted(item.question):
-                    if (key, name) not in perceived:
-                        perceived[key, name] = perceiver(name).look_at(name, look)
-                    sources.append(perceived[key, name])
-        said = [source for source in sources if source.text]
+            for name in sources_read(prompt, item.question, recipe.without):
+                if (key, name) not in perceived:
+                    perceived[key, name] = perceiver(name).look_at(name, look)
+                sources.append(perceived[key, name])
+        telling = [source for source in sources if source.text]
         requests = {
             frozenset(source.name for source in some): compose(
                 prompt,
                 model,
-                item.question,
-                lines=lines,
+                plain,
+                said=said,
                 sources=some,
                 choices=item.choices,
-                fused="fusion" not in recipe.without,
+                without=recipe.without,
             )
-            for count in range(len(said) + 1)
-            for some in combinations(said, count)
+            for count in range(len(telling) + 1)
+            for some in combinations(telling, count)
         }
         facts = {name: kind.known(item, encoded) for name, kind in (losses or {}).items()}
         known = {name: fact for name, fact in facts.items() if fact is not None}
@@ -173,6 +177,8 @@ def _order(types: Sequence[str], training: Training, epoch: int) -> np.ndarray:
     names, kinds = np.unique(np.array(types), return_inverse=True)
     shares = np.bincount(kinds) ** (1.0 - training.balance)
     shares = shares * [training.weights.get(str(name), 1.0) for name in names]
+    if not shares.any():
+        raise InputError(f"weights: {', '.join(map(str, names))} weigh 0; give one of them more")
     ends = np.rint(taken * np.cumsum(shares) / shares.sum()).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = [

@@ -12,20 +12,21 @@ from pathlib import Path
 import torch
 
 from assistant.data.items import Item, read_items
-from assistant.errors import InputError
+from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.tasks.prompts import TaskPrompt
-from assistant.tasks.recipes import Provenance, Recipe, load_recipe
+from assistant.tasks.recipes import RECIPE, Provenance, Recipe, load_recipe
 from assistant.tasks.store import StoredAdapter, install_adapter
 from assistant.training.calibration import fit
-from assistant.training.clips import clip_table, clips_of
+from assistant.training.clips import clip_table, clips_of, digest_of
 from assistant.training.curves import draw_curves
 from assistant.training.examples import DrawnExample, drawn, make_examples, split_items
 from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
 from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
+from assistant.training.run_folder import run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
@@ -94,12 +95,24 @@ def finetune(
     Raises:
         WeightsError: ``start`` has another shape, or belongs to another base.
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
+        ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
     """
-    checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
-    if resume and not checkpoint.exists():
+    if resume and not (out / CHECKPOINT).exists():
         raise InputError(f"{out}: holds no run to resume; leave --resume out")
+    with run_folder(out, resume):
+        return _finetune(recipe, prompt, model, examples, out, start, resume, install)
+
+
+def _finetune(
+    recipe: Recipe,
+    prompt: TaskPrompt,
+    model: VideoAssistant,
+    examples: Examples,
+    out: Path,
+    start: Path | None,
+    resume: bool,
+    install: bool,
+) -> Finished:
     train, dev = split_items(examples.items, recipe)
     if not train:
         raise InputError("there are no training examples; give some the split train, or none")
@@ -111,7 +124,6 @@ def finetune(
     if not any(item.video for item in [*train, *dev]):
         still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     run = prepare(recipe, prompt, model, train, dev, examples.digest, out)
     keeper = _Keeper(run, prompt, out / ADAPTER)
@@ -119,13 +131,20 @@ def finetune(
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
         model.adapters.fill(run.name, start, grow=True)
+    run.identity["adapter to go on from"] = keeper.start
     if resume:
         loop.load()
     else:
         loop.save()
     try:
-        with within_memory(LEARN_LESS):
-            loop.run()
+        try:
+            with within_memory(LEARN_LESS):
+                loop.run()
+        except (ModelError, WeightsError) as error:
+            if not (keeper.folder / RECIPE).is_file():
+                raise
+            best = load_made(keeper.folder).epoch
+            raise ModelError(f"{error}; {keeper.folder} has epoch {best}, the best") from error
         installed = finish(run, keeper, out, install)
         run.accelerator.wait_for_everyone()  # the adapter is whole
     finally:
@@ -166,7 +185,9 @@ def prepare(
     learned, measured = (
         make_examples(items, prompt, model, table, keys, recipe, losses) for items in (train, dev)
     )
-    return Finetuner(recipe, model, table, learned, measured, digest, new_accelerator(out))
+    run = Finetuner(recipe, model, table, learned, measured, digest, new_accelerator(out))
+    run.identity |= {"prompt": repr(prompt), "state of the clips": digest_of(keys)}
+    return run
 
 
 def calibrate(run: Finetuner, folder: Path) -> None:

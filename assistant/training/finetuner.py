@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from assistant.errors import ConfigError, InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import count_trainable
+from assistant.model.quantization import precision_of
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.examples import DrawnExample, Example, draw, steps_per_epoch
 from assistant.training.features import FeatureTable
@@ -41,7 +42,13 @@ class Finetuner(Trainable[list[DrawnExample]]):
         self.recipe, self.model, self.accelerator = recipe, model, accelerator
         self.train_set, self.dev_set, self.digest = train, dev, digest
         self.name, self.settings, self.phases = recipe.task, recipe.training, recipe.training.epochs
-        self.identity = {"recipe": repr(recipe), "data": digest}
+        self.identity = {
+            "recipe": repr(recipe),
+            "data": digest,
+            "base": repr((model.fingerprint, model.encoder_fingerprint, model.config)),
+            "precision": precision_of(model.llm.network),
+            "number of processes": str(accelerator.num_processes),
+        }
         if recipe.training.shard and accelerator.num_processes > 1:
             model.llm.shard(accelerator.device)
         model.to(accelerator.device)

@@ -19,7 +19,7 @@ from accelerate.utils import is_tensorboard_available
 from torch import Tensor
 from tqdm import tqdm
 
-from assistant.errors import InputError
+from assistant.errors import InputError, ModelError
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 TENSORBOARD = "tensorboard"  # folder of its logs, where it is installed (extra "train")
@@ -154,13 +154,13 @@ class Loop(Generic[B]):
                     self.log(loss=sum(losses) / len(losses))
                     losses = []
                 if now.step % dev_every == 0 and now.step < steps:
-                    self.log(**run.dev_figures(now.phase))
+                    self.log(**self._dev_figures())
                 if time.monotonic() - saved > SAVE_EVERY:
                     self.save()
                     saved = time.monotonic()
 
     def step(self, batch: B) -> float:
-        """One step of the optimizer; the loss."""
+        """One step of the optimizer; the loss. Raises ModelError: it has diverged."""
         now, run, several = self.progress, self.trainable, self.accelerator.num_processes > 1
         for group in self.optimizer.param_groups:
             group["lr"] = run.lr(now.phase, now.step)
@@ -170,20 +170,34 @@ class Loop(Generic[B]):
         for loss in run.losses(batch, now.phase, rng):
             self.accelerator.backward(loss)
             total += float(loss.detach())
-        self.accelerator.clip_grad_norm_(run.trained.values(), CLIP_NORM)
+        norm = float(self.accelerator.clip_grad_norm_(run.trained.values(), CLIP_NORM))
+        if several:
+            whole = torch.tensor(total, device=self.accelerator.device)
+            total = float(self.accelerator.reduce(whole, "mean"))
+        self._check_finite({"loss": total, "gradient": norm})  # of all processes: all stop
         self._moving = True
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         run.moved(now.step)
-        if several:
-            whole = torch.tensor(total, device=self.accelerator.device)
-            return float(self.accelerator.reduce(whole, "mean"))
         return total
+
+    def _check_finite(self, figures: dict[str, float]) -> None:
+        """
+        Raises:
+            ModelError: one of the figures is not finite. The weights are as before this step.
+        """
+        now, run = self.progress, self.trainable
+        for name, value in figures.items():
+            if not math.isfinite(value):
+                raise ModelError(
+                    f"{run.unit} {now.phase + 1}, step {now.step + 1}: the {name} is {value}, so "
+                    "training stopped; start again with a lower lr, or mend the data"
+                )
 
     def _end_phase(self) -> None:
         """Measure on dev, keep the best, write the checkpoint; after a stop within it, again."""
         now, run = self.progress, self.trainable
-        figures = run.dev_figures(now.phase)
+        figures = self._dev_figures()
         self.log(**figures)
         after = Progress(now.phase + 1, best=now.best)
         score = run.score(now.phase, figures)
@@ -194,6 +208,12 @@ class Loop(Generic[B]):
         if run.restarts:
             self.optimizer = self._new_optimizer()
         self.save()
+
+    def _dev_figures(self) -> dict[str, float]:
+        """Raises ModelError: one of them is not finite."""
+        figures = self.trainable.dev_figures(self.progress.phase)
+        self._check_finite(figures)
+        return figures
 
     def log(self, **values: float) -> None:
         """Append one line to ``log.jsonl``; its step is counted from the run's beginning."""
@@ -239,8 +259,8 @@ class Loop(Generic[B]):
                 f"{path}: is damaged ({error}); begin anew with another --out"
             ) from error
         parts = (("trained", run.trained), ("beside", run.beside()))
-        same = all(state.get(part, {}).keys() == own.keys() for part, own in parts)
-        if not same or "identity" not in state:
+        known = (*parts, ("identity", run.identity))
+        if any(state.get(part, {}).keys() != own.keys() for part, own in known):
             raise InputError(f"{path}: is of another version; take that one, or another --out")
         for what, own in run.identity.items():
             if state["identity"][what] != own:

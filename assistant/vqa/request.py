@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_choices
+from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
-from assistant.sources import SOURCES, Source, lines_of
+from assistant.sources import SOURCES, Source, lines_of, perceiver
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
@@ -41,33 +42,44 @@ class Request:
         return self.choices or self.proposals
 
 
+def sources_read(task: TaskPrompt, question: str, without: Collection[str]) -> list[str]:
+    """Names of the sources whose words ``task`` reads for a question, as it was asked."""
+    names = [name for name in task.takes_sources if name not in without]
+    return [name for name in names if perceiver(name).wanted(question)]
+
+
 def compose(
     task: TaskPrompt,
     model: VideoAssistant,
     question: str,
     *,
+    said: Dialogue | None = None,
     turns: Sequence[Turn] = (),
-    lines: Sequence[str] = (),
     sources: Sequence[Source] = (),
     choices: Sequence[str] | None = None,
     proposals: Sequence[str] = (),
     max_new_tokens: int | None = None,
     beams: int | None = None,
     adapter: str | None = None,
-    fused: bool = True,
+    without: Collection[str] = (),
 ) -> Request:
-    """Fill ``task``'s templates; where the Q-Former's text runs out, the oldest lines go first.
+    """Fill ``task``'s templates, to answer, to learn and to measure alike.
+
+    Where the Q-Former's text runs out, the oldest lines go first.
 
     Args:
+        question: less the time that chose the range (`assistant.vqa.time_ranges.range_of`).
+        said: in that range, oldest first (`assistant.dialogue.spoken.cut`).
         turns: the conversation so far, oldest first.
-        lines: dialogue of the asked range, oldest first.
         sources: what is perceived. proposals: what they would answer.
         choices, max_new_tokens: instead of the task's own. beams: instead of the model's.
-        adapter: name of the adapter in memory. fused: False gives the Q-Former no text; what it
-            would have read goes into the LLM's prompt, so that nothing is lost.
+        adapter: name of the adapter in memory.
+        without: parts of the model. Without "fusion" the Q-Former gets no text; what it would have
+            read goes into the LLM's prompt, so that nothing is lost.
     Raises:
         InputError: unusable choices, or a question that alone is too long.
     """
+    lines = [line.as_text() for line in said.lines] if said else []
     previous = turns[-1].as_text() if turns and "{previous}" in task.qformer_text else ""
     spoken = lines if "{dialogue}" in task.qformer_text or "{context}" in task.qformer_text else ()
     texts = {source.name: source.text for source in sources if source.text}
@@ -96,7 +108,7 @@ def compose(
         task.render_qformer_text(**blind),
         task.render_prompt(**blind),
     )
-    if not fused:
+    if "fusion" in without:
         qformer_text, prompt = "", _prompt_alone(qformer_text, prompt)
         blind_qformer_text, blind_prompt = "", _prompt_alone(blind_qformer_text, blind_prompt)
     return Request(

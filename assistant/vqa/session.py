@@ -33,7 +33,7 @@ from assistant.vqa.answer import Answer, Query, answer_together
 from assistant.vqa.basis import Basis
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
-from assistant.vqa.request import compose
+from assistant.vqa.request import compose, sources_read
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
 
@@ -261,8 +261,7 @@ class Session:
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        names = [name for name in prompt.takes_sources if name not in left_out]
-        names = [name for name in names if perceiver(name).wanted(question)]
+        names = sources_read(prompt, question, left_out)
         sources = self._clip.perceive(where, names) if clip is not None else ()
         asked_for = [s for s in sources if perceiver(s.name).answers(question) and not s.warning]
         proposals = [told for s in asked_for for told in perceiver(s.name).propose(s.items)]
@@ -270,15 +269,15 @@ class Session:
             prompt,
             model,
             plain,
+            said=said,
             turns=self.conversation.turns,
-            lines=[line.as_text() for line in said.lines],
             sources=sources,
             choices=choices,
             proposals=proposals,
             max_new_tokens=max_new_tokens,
             beams=beams,
             adapter=loaded.key if loaded else None,
-            fused="fusion" not in left_out,
+            without=left_out,
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
         warnings += said.outside(clip.duration) if clip else ()

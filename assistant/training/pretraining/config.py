@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from assistant.core.bounds import check_bounds, check_optimizer
 from assistant.core.config import ModelConfig
 from assistant.errors import ConfigError
 
@@ -41,6 +42,13 @@ class Phase:
     def __post_init__(self) -> None:
         if unknown := [name for name in self.losses if name not in LOSSES]:
             raise ConfigError(f"losses: unknown key {unknown[0]!r}; known are {', '.join(LOSSES)}")
+        check_bounds(self, samples=(1, 10**9), batch=(1, 4096), lr=(0, 10), mix=(0, 1e6))
+        check_bounds(self, losses=(0, 1e6), focus=(0, 1e6), parts=(1, 4096), silent=(0, 4096))
+        check_bounds(self, silent_mix=(0, 1e6), horizon=(1, 10**9), renamed=(0, 1))
+        check_bounds(self, dev_every=(1, 10**9))
+        for mix in [self.mix] + [self.silent_mix] * (self.silent > 0):
+            if not any(mix.values()):
+                raise ConfigError(f"a mix is {mix}; give some kind of example a weight")
 
     @property
     def steps(self) -> int:
@@ -65,3 +73,8 @@ class PretrainConfig:
     average: float = 0.999  # decay of the weights' running average, which is what is kept; 0: none
 
     RETIRED: ClassVar[dict[str, Any]] = {"scene_rounds": 3, "dropout": 0.1, "clip_norm": 1.0}
+
+    def __post_init__(self) -> None:
+        check_bounds(self, scenes=(1, 10**6), dev_scenes=(1, 10**6), seed=(0, 2**32 - 1))
+        check_bounds(self, patches_kept=(0.01, 1), attributes_kept=(0, 1), average=(0, 1))
+        check_optimizer(self.betas, self.weight_decay)

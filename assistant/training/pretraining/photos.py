@@ -1,5 +1,6 @@
 """Pictures for pretraining: photos on disk and their views."""
 
+import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -44,6 +45,13 @@ class Photos:
                     raise InputError(f"{self.archive}: lacks {name}; the archive is incomplete")
                 data = io.BytesIO(archive.read(members[name]))
                 yield name, np.asarray(Image.open(data).convert("RGB"))
+
+    @property
+    def digest(self) -> str:
+        """Tells these photos and captions from others, wherever they lie."""
+        found = self.archive.stat()
+        told = repr((found.st_size, found.st_mtime_ns, self.captions, self.splits))
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def captions_of(self, split: str) -> dict[str, tuple[str, ...]]:
         return {name: self.captions[name] for name in self.splits[split]}

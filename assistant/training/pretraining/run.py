@@ -1,5 +1,6 @@
 """``assistant pretrain``: the image Q-Former, first without the LLM, then through it."""
 
+import hashlib
 import random
 import shutil
 from dataclasses import asdict
@@ -17,8 +18,8 @@ from assistant.model.loading import (
     BASE_WEIGHTS,
     build_model,
     load_trained,
-    save_trained,
 )
+from assistant.model.weight_files import save_weights
 from assistant.training.curves import draw_curves
 from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.config import PretrainConfig
@@ -31,6 +32,7 @@ from assistant.training.pretraining.examples import (
 from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.trainer import Data, Pretrainer
 from assistant.training.pretraining.words import WordTruths
+from assistant.training.run_folder import run_folder
 
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SCENE_ROUNDS = 3  # of questions about each scene
@@ -60,9 +62,18 @@ def run(
     config = from_yaml(PretrainConfig, config_file)
     if not 1 <= phase <= len(config.phases):
         raise InputError(f"phase is {phase}; {config_file} has {len(config.phases)}")
-    checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
+    with run_folder(out, resume):
+        return _run(config, config_file, photos, out, start, phase)
+
+
+def _run(
+    config: PretrainConfig,
+    config_file: Path,
+    photos: Path,
+    out: Path,
+    start: Path | None,
+    phase: int,
+) -> Path:
     seed_everything(config.seed)
     model = build_model(config.model, attention="eager", seed=config.seed)
     if start is not None:
@@ -72,13 +83,18 @@ def run(
     trainer = Pretrainer(config, model, data, accelerator)
     loop = Loop(trainer, out, accelerator)
     loop.progress.phase = phase - 1
-    if checkpoint.exists():
+    begun = b"" if start is None else (start / BASE_WEIGHTS).read_bytes()
+    trainer.identity |= {
+        "set of photos": Photos(photos).digest,
+        "beginning": f"{hashlib.sha256(begun).hexdigest()} {phase}",
+    }
+    if (out / CHECKPOINT).exists():
         loop.load()
     loop.run()
     loop.end()
     base = out / "base"
     base.mkdir(exist_ok=True)
-    save_trained(trainer.averages, base / BASE_WEIGHTS)
+    save_weights(trainer.averages, base / BASE_WEIGHTS)
     model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
     (base / BASE_CONFIG).write_text(model_yaml)
     shutil.copyfile(config_file, base / BASE_RECIPE)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import trained_names
+from assistant.model.quantization import precision_of
 from assistant.training.features import FeatureTable
 from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.losses.cells import SceneObjects
@@ -65,7 +66,12 @@ class Pretrainer(Trainable[Batch]):
         self, config: PretrainConfig, model: VideoAssistant, data: Data, accelerator: Accelerator
     ) -> None:
         self.config, self.settings, self.data = config, config, data
-        self.identity, self.phases = {"recipe": repr(config)}, len(config.phases)
+        self.identity = {
+            "recipe": repr(config),
+            "encoder": model.encoder_fingerprint,
+            "precision": precision_of(model.llm.network),
+        }
+        self.phases = len(config.phases)
         self.device = accelerator.device
         self.model = model.to(self.device)
         samples = [s for kind in (data.train, data.dev) for part in kind.values() for s in part]
