@@ -13,6 +13,7 @@ from assistant.ui.talk import explain as start_explaining
 from assistant.ui.view import READY, Parts, Props, ready, shown_answers, shown_clips, shown_evidence
 from assistant.ui.visitor import Asked, Visitor
 
+from assistant.core.checks import check_text
 from assistant.errors import AssistantError
 from assistant.tasks.store import find_task
 
@@ -24,7 +25,7 @@ def ask(
 ) -> Iterator[Parts]:
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
     task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
-    question = " ".join(question.split()) or task.question or ""
+    question = " ".join(check_text("the question", question).split()) or task.question or ""
     yield from _ask_clips(room, visitor, question, choices_of(form, choices))
 
 
