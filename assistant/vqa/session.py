@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_choices, check_question, check_range
@@ -124,9 +125,15 @@ class LaterAssistant(Assistant):
 
     def __init__(self, name: str, load: Callable[[], VideoAssistant], store: FeatureStore) -> None:
         self.name, self._load, self.store = name, load, store
+        self._loading = Lock()
+
+    @property
+    def model(self) -> VideoAssistant:  # type: ignore[override]
+        with self._loading:
+            return self._loaded
 
     @cached_property
-    def model(self) -> VideoAssistant:  # type: ignore[override]
+    def _loaded(self) -> VideoAssistant:
         return self._load()
 
 
