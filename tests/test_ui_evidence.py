@@ -9,7 +9,7 @@ from assistant.ui import asking, cards, opening
 from assistant.ui.chat import message_places
 from assistant.ui.export import read_conversation
 from assistant.ui.room import change
-from assistant.ui.timeline import as_svg, draw_routing, place_lines, timeline
+from assistant.ui.timeline import as_svg, draw_routing, draw_weights, place_lines, timeline
 from clips import picture
 from PIL import Image
 from ui_page import last, opened, upload
@@ -82,6 +82,14 @@ def test_only_a_moment_that_speaks_for_the_answer_is_marked():
     assert "va-waiting" in timeline((), (1.0, 2.0), None, (0.0, 3.0), waiting=True)
     assert "va-wait" not in timeline((), (1.0, 2.0), None, (0.0, 3.0))
     assert timeline((), (1.0, 2.0), (0.001, -0.001), (0.0, 3.0)).count("<b>0.00</b>") == 2
+
+
+def test_bars_are_drawn_on_one_scale():
+    (axes,) = draw_weights((1.0, 2.0), (0.03, -0.03), (0.0, 3.0)).axes
+    (other,) = draw_weights((1.0, 2.0), (3.0, 0.3), (0.0, 3.0)).axes
+    low, high = axes.get_ylim()
+    assert other.get_ylim() == (low, high) and 0.03 / (high - low) < 0.05
+    assert "va-best" not in timeline((), (1.0, 2.0), (0.03, -0.03), (0.0, 3.0))
 
 
 def test_an_adapter_that_reads_text_alone_shows_what_it_read(room, visitor, clip, tmp_path):

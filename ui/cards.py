@@ -183,7 +183,7 @@ def _source(source: str) -> str:
 
 
 def _probabilities(found: dict[str, Any]) -> str:
-    shares = found["probabilities"]
+    shares = {choice: share or 0.0 for choice, share in found["probabilities"].items()}
     rows = [
         f"<li{' class=va-first' if choice == found['choice'] else ''}><span>{escape(choice)}</span>"
         f'<i style="--share:{share:.4f}"></i><b>{share:.0%}</b></li>'

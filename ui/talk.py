@@ -142,6 +142,7 @@ def explain(engine: Engine, turn: Asked) -> Job:
         if answer is None or turn.told is None:
             return
         weights, routing = answer.evidence(), answer.routing()
+        weights = weights if all(map(math.isfinite, weights)) else None
         turn.told = replace(turn.told, weights=weights, routing=routing, found=answer.as_dict())
         turn.live = None  # with it go the clip's features
         job.put(Done(turn))
