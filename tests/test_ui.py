@@ -96,7 +96,7 @@ def test_quick_answers_are_for_one_question_only(room, visitor, model, clip):
 def test_choices_show_their_probabilities_and_doubt(room, visitor, clip):
     opened(room, visitor, clip)
     page = last(asking.ask(room, visitor, "Is it day?", YES_NO))
-    assert "73%" in page["evidence"] and page["chat"][-1]["content"] == "yes"
+    assert "73%" in page["evidence"] and page["chat"][-1]["content"] == "yes\n\n73%"
     page = last(asking.ask(room, visitor, "Which color?", CHOICES, "red, blue"))
     assert "Unsure" in page["evidence"]
     for choices in ("", "red", "red, red"):

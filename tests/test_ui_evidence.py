@@ -9,6 +9,7 @@ from assistant.ui import asking, cards, opening
 from assistant.ui.chat import message_places
 from assistant.ui.export import read_conversation
 from assistant.ui.room import change
+from assistant.ui.settings import CHOICES, YES_NO
 from assistant.ui.timeline import as_svg, draw_routing, draw_weights, place_lines, timeline
 from clips import picture
 from PIL import Image
@@ -50,6 +51,27 @@ def test_the_task_that_a_question_chose_is_told(room, visitor, clip):
     assert "task sarcasm, chosen from the question (0.71)" in cards.evidence(turn)
     turn.told.found.update(unsure=True, reason="nothing is said")
     assert "Unsure: nothing is said." in cards.evidence(turn)
+
+
+def test_how_sure_an_answer_is_stands_below_it(room, visitor, clip, model, monkeypatch):
+    def said(form: str, choices: str = "") -> str:
+        return last(asking.ask(room, visitor, "Is it?", form, choices))["chat"][-1]["content"]
+
+    opened(room, visitor, clip)
+    assert said(YES_NO) == "yes\n\n73%"
+    assert said(CHOICES, "red, blue").startswith("red\n\n52% · Unsure: no choice is much likelier")
+    model.blind_scores["yes"] = 0.0
+    assert said(YES_NO).startswith("yes\n\n73% · Unsure: the clip makes")
+    assert visitor.turns[-1].said == "yes"  # as it is remembered, saved and told to the model
+    monkeypatch.setattr(model, "occlusion", lambda *_, **__: [-0.1] * 8)
+    model.blind_scores["yes"] = -9.0
+    assert said(YES_NO) == "yes\n\n73%"
+    told = last(asking.explain(room, visitor))["chat"][-1]["content"]
+    assert told == 'yes\n\n73% · Unsure: no frame speaks for "yes".'
+    page = last(
+        asking.edit(room, visitor, len(visitor.turns) * 2 - 1, told.replace("yes", "no", 1))
+    )
+    assert visitor.turns[-1].correction == page["chat"][-1]["content"] == "no"
 
 
 def test_the_clip_of_a_clicked_answer_is_played(room, visitor, clip):

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from assistant.ui import cards, picking
-from assistant.ui.chat import label_of, message_places, messages
+from assistant.ui.chat import how_sure, label_of, message_places, messages
 from assistant.ui.line import Failed, Job, Waiting
 from assistant.ui.room import Room, failed
 from assistant.ui.settings import FREE, choices_of
@@ -61,11 +61,13 @@ def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
         yield {"hint": cards.note(str(error), "bad")}
     if visitor.shown is turn:
         yield shown_evidence(visitor)
+    sure = how_sure(turn)
     for update in start_explaining(room.engine, turn):
         if visitor.shown is not turn or visitor.is_busy:
             return  # another answer is on the page, or being made
         if isinstance(update, Done):
-            yield shown_evidence(visitor)
+            same = how_sure(turn) == sure  # a message that is being edited is left alone
+            yield shown_evidence(visitor) if same else shown_answers(visitor)
 
 
 def stop(room: Room, visitor: Visitor) -> Parts:
@@ -93,7 +95,7 @@ def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Part
         yield shown_answers(visitor)
         return
     turn = visitor.turns[place]
-    text = text.removeprefix(label_of(visitor.turns, turn)).strip()
+    text = text.removeprefix(label_of(visitor.turns, turn)).removesuffix(how_sure(turn)).strip()
     turn.correction = None if text in ("", turn.answer) else text
     visitor.shown = turn
     done = "Corrected. Follow-up questions build on it, and it can be exported."

@@ -66,7 +66,8 @@ class Answer:
     An answer is unsure where the clip makes it no likelier than the question alone does: then a
     free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Of text alone that
     is not asked; it is unsure where there is no text. Among choices an adapter that was calibrated
-    is unsure below its own threshold instead. A choice is told all the same.
+    is unsure below its own threshold instead. A choice is told all the same, but not about a line
+    of dialogue where none is there.
     """
 
     def __init__(
@@ -234,10 +235,16 @@ class Answer:
     def _told(self, draft: Draft) -> Iterator[str]:
         """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""
         sees = self.query.patches is not None
+        unread = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if not sees and self.basis.lacking:
-            self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
+            self._reason = unread
         if self.request.choices is not None:
-            return iter([self._choose(draft, sees)])
+            chosen = self._choose(draft, sees)
+            if self.basis.answerable:
+                return iter([chosen])
+        if not self.basis.answerable:
+            self._reason, self._probabilities = unread, None
+            return iter([CANNOT_TELL])
         if self.basis.unfound:
             self._reason = f"no {' or '.join(self.basis.unfound)} was found"
         if self.request.proposals:

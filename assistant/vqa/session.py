@@ -303,6 +303,7 @@ class Session:
             warnings=tuple(warnings),
             task_score=task_score,
             unfound=tuple(SOURCES[s.name].thing for s in asked_for if not s.items),
+            answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
         return Answer(
