@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.vqa.answer import CANNOT_TELL
-from assistant.vqa.evidence import check_picture_path, draw_evidence, save_evidence
+from assistant.vqa.evidence import FULL, check_picture_path, draw_evidence, save_evidence
 from assistant.vqa.session import Assistant
 
 
@@ -78,6 +79,45 @@ def test_json_has_the_weights_once_they_were_asked_for(asked):
     assert answer.as_dict()["evidence"] == [round(weight, 4) for weight in weights]
 
 
+def test_an_answer_that_no_frame_speaks_for_is_unsure(asked, monkeypatch):
+    model = ScriptedModel(script=lambda asked: "a red ball")
+    for weights, unsure in ([-0.03, 0.01], False), ([-0.03, -0.4], True):
+        monkeypatch.setattr(model, "occlusion", lambda *_, weights=weights, **__: weights)
+        for options in {}, {"choices": ["dog", "cat"]}:
+            _, answer = asked(model, **options)
+            text = answer.text
+            assert answer.reason is None
+            answer.evidence()
+            found = answer.as_dict()
+            assert answer.text == text == found["answer"] and ("unsure" in found) == unsure
+            assert unsure == (f'no frame speaks for "{text}"' in found.get("reason", ""))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_json_never_holds_what_is_no_number(asked, clip, tmp_path, monkeypatch, capsys, number):
+    model = ScriptedModel(scores={"dog": number}, blind_scores={"cat": number, "one": number})
+    model.script = lambda asked: "one"
+    monkeypatch.setattr(model, "occlusion", lambda *_, **__: [number] * 4)
+    for options in {}, {"choices": ["dog", "cat"]}:
+        _, answer = asked(model, **options)
+        answer.evidence()
+        found = json.loads(json.dumps(answer.as_dict(), allow_nan=False))
+        assert found["evidence"] == [None] * 4
+    assert found["unsure"] is True and found["answer"] in ("dog", "cat")
+    _, answer = asked(ScriptedModel(script=lambda asked: "one two three four five six seven eight"))
+    next(answer)
+    answer.close()  # there is no time that it took
+    json.dumps(answer.as_dict(), allow_nan=False)
+    install(monkeypatch, model)
+    rows, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    row = {"id": 1, "video": str(clip), "question": "Is it?", "choices": ["dog", "cat"]}
+    rows.write_text(json.dumps(row) + "\n")
+    assert main(["ask", str(clip), "What is it?", "--choices", "dog", "cat", "--json"]) == 0
+    assert main(["batch", str(rows), str(out)]) == 0
+    for text in capsys.readouterr().out, out.read_text():
+        assert "answer" in json.loads(text, parse_constant=pytest.fail)
+
+
 @pytest.mark.parametrize("window", [{}, {"start": 1.0, "end": 2.5}])
 def test_the_pictures_are_those_that_were_looked_at(asked, window):
     numbers: list[int] = []
@@ -98,6 +138,7 @@ def test_the_drawing_has_every_frame_with_its_time(asked):
     assert [axes.get_title() for axes in frames] == ["0:00.5", "0:01.5", "0:02.5", "0:03.5"]
     heights = [bar.get_height() for bar in bars.patches]
     assert heights == pytest.approx(answer.evidence())
+    assert bars.get_ylim() == (-FULL, FULL)  # whatever they are
     assert "What is it?" in figure.get_suptitle() and answer.text in figure.get_suptitle()
 
 

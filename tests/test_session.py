@@ -492,6 +492,20 @@ def test_an_adapter_for_text_is_unsure_where_nothing_is_said(mini, clip, monkeyp
     assert list(answer) == [CANNOT_TELL] and "no dialogue" in answer.reason
 
 
+@pytest.mark.parametrize("task", ["sarcasm", "humor"])
+@pytest.mark.parametrize("choices", [None, ["yes", "no"], ["surely", "never"]])
+def test_a_line_that_nobody_says_is_not_judged(mini, model, clip, task, choices):
+    model.scores = {"yes": -0.1, "no": -3.0}
+    session = mini.open(clip)
+    answer = session.ask(task=task, choices=choices)
+    found = answer.as_dict()
+    assert found["answer"] == answer.text == CANNOT_TELL and found["unsure"] is True
+    assert "no dialogue" in found["reason"] and "choice" not in found and answer.choice is None
+    session.clear()
+    heard = session.ask(task=task, choices=choices, dialogue=TALK)
+    assert heard.choice in (choices or ["yes", "no"]) and "dialogue" not in (heard.reason or "")
+
+
 def test_a_task_that_the_base_weights_never_learned_says_so(mini):
     session = mini.open(dialogue=TALK)
     (warning,) = session.ask(task="sarcasm").warnings

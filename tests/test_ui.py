@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,13 @@ def test_the_model_is_chosen_among_those_that_are_offered(model, clip, tmp_path,
     change(room, visitor, "task", "motion")
     opened(room, visitor, clip)
     last(asking.ask(room, visitor, "What is it?"))
-    change(room, visitor, "adapter", "motion")
+    visitor.settings = replace(visitor.settings, adapter="motion")  # of another model
     assert picking.models(Options(model="folder/mini")) == {"mini": "folder/mini", "large": "large"}
     page = change(room, visitor, "model", "large")
     assert page["adapter"]["value"] == "auto" and page["task"]["value"] == "motion"
     last(asking.ask(room, visitor, "What is it?"))
-    change(room, visitor, "model", str(tmp_path))  # not from the list: the server's own
+    with pytest.raises(InputError, match="what the page offers"):
+        change(room, visitor, "model", str(tmp_path))
     last(asking.ask(room, visitor, "What is it?"))
     assert [(load["name"], load["base"]) for load in loads] == [(own, base), ("large", None)]
     room.close()
@@ -94,7 +96,7 @@ def test_quick_answers_are_for_one_question_only(room, visitor, model, clip):
 def test_choices_show_their_probabilities_and_doubt(room, visitor, clip):
     opened(room, visitor, clip)
     page = last(asking.ask(room, visitor, "Is it day?", YES_NO))
-    assert "73%" in page["evidence"] and page["chat"][-1]["content"] == "yes"
+    assert "73%" in page["evidence"] and page["chat"][-1]["content"] == "yes\n\n73%"
     page = last(asking.ask(room, visitor, "Which color?", CHOICES, "red, blue"))
     assert "Unsure" in page["evidence"]
     for choices in ("", "red", "red, red"):

@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 import asyncio
 import base64
+import io
+import json
+import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +16,15 @@ from pathlib import Path
 import httpx
 import pytest
 from assistant.ui.app import build, launch
-from assistant.ui.room import Room
+from assistant.ui.room import Room, change
 from assistant.ui.settings import Options
 from clips import make_clip
+from PIL import Image
 from ui_page import Served, loading_of, page_model
 
 from assistant.cli import main as cli
 from assistant.cli.main import main
+from assistant.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +64,93 @@ def test_a_program_asks_over_http(served, clip):
     assert client.view_api(return_format="dict")["named_endpoints"].keys() == {"/answer"}
 
 
-def test_a_program_cannot_name_a_file_of_the_server(served, clip):
-    body = {"data": [{"path": str(clip), "meta": {"_type": "gradio.FileData"}}, "What?"]}
-    call = httpx.post(f"{served.address}gradio_api/call/answer", json=body).json()
-    url = f"{served.address}gradio_api/call/answer/{call['event_id']}"
-    text = httpx.get(url, timeout=60).text
-    assert '"answer"' not in text and ("no file that was uploaded" in text or "error" in text)
+def said(served: Served, video: object, *rest: object) -> str:
+    """What a caller that keeps to no client gets; ``video`` "": a clip that was uploaded."""
+    if video == "":
+        data = io.BytesIO()
+        Image.new("RGB", (64, 48), "red").save(data, "PNG")
+        sent = {"files": ("red.png", data.getvalue())}
+        (video,) = httpx.post(f"{served.address}gradio_api/upload", files=sent).json()
+        video = {"path": video, "meta": {"_type": "gradio.FileData"}}
+    values = [video, *rest, *["What?", "auto", None][len(rest) :]]
+    door = f"{served.address}gradio_api/call/answer"
+    body, kind = json.dumps({"data": values}), {"content-type": "application/json"}
+    call = httpx.post(door, content=body, headers=kind).json()
+    text = httpx.get(f"{door}/{call['event_id']}", timeout=30).text
+    return text.split("data: ", 1)[1].strip()
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_a_program_cannot_name_a_file_of_the_server(served, clip, meta):
+    os.mkfifo(pipe := clip.with_name(f"pipe{len(meta)}"))
+    found = [said(served, {"path": str(path), **meta}) for path in (clip, pipe, clip / "no")]
+    told = {text.replace(str(clip / "no"), "X").replace(str(clip), "X") for text in found}
+    assert len({text.replace(str(pipe), "X") for text in told}) == 1 and "uploaded" in found[0]
     assert clip.exists()
+
+
+def test_a_program_names_only_tasks_that_the_page_lists(served, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "secret").write_text("root:x:")
+    tasks = [str(tmp_path / name) for name in ("pipe", "secret", "nothing")]
+    found = [said(served, "", "What?", task).replace(task, "X") for task in tasks]
+    assert len(set(found)) == 1 and "choose one of auto" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ((None,), "no file that was uploaded"),
+        (("street.mp4",), "no file that was uploaded"),
+        ((5,), "no file that was uploaded"),
+        (({},), "no file that was uploaded"),
+        (({"path": ["x"]},), "no file that was uploaded"),
+        (({"path": "\0"},), "no file that was uploaded"),
+        (("", None), "the question is None"),
+        (("", 5), "the question is 5"),
+        (("", ["What?"]), "the question is ["),
+        (("", " "), "the question is empty"),
+        (("", "\ud800"), "not valid UTF-8"),
+        (("", "a" * 5000), "5000 characters"),
+        (("", "What?", None), "task is None"),
+        (("", "What?", 5), "task is 5"),
+        (("", "What?", ["chat"]), "task is ["),
+        (("", "What?", "chat", 5), "choices are 5"),
+        (("", "What?", "chat", "yes"), "choices are 'yes'"),
+        (("", "What?", "chat", {"yes": "no"}), "choices are {"),
+        (("", "What?", "chat", [1, 2]), "a choice is 1"),
+        (("", "What?", "chat", ["yes"]), "at least two"),
+        (("", "What?", "chat", ["yes", "\ud800"]), "not valid UTF-8"),
+        (("", "What?", "chat", ["a" * 3000, "b"]), "3001 characters"),
+    ],
+)
+def test_a_wrong_argument_gets_one_line(served, values, line):
+    (found,) = json.loads(said(served, *values))
+    assert line in found["error"] and len(found["error"]) < 200 and "\n" not in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("adapter", "/etc"),
+        ("task", "/etc/shadow"),
+        ("model", "/etc"),
+        ("precision", ["bf16"]),
+        ("frames", 9_000_000),
+        ("frames", math.nan),
+        ("longest", -8),
+        ("decoding", {}),
+        ("sources", ["read", "/etc"]),
+        ("sources", "read"),
+    ],
+)
+def test_a_setting_is_one_that_the_page_offers(served, name, value):
+    visitor = served.room.visitors.of("page")
+    before = visitor.settings
+    with pytest.raises(InputError, match="choose what the page offers"):
+        change(served.room, visitor, name, value)
+    assert visitor.settings == before
+    served.room.visitors.leave("page")
 
 
 def test_another_visitors_files_cannot_be_guessed(served, clip):

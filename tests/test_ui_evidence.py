@@ -9,7 +9,8 @@ from assistant.ui import asking, cards, opening
 from assistant.ui.chat import message_places
 from assistant.ui.export import read_conversation
 from assistant.ui.room import change
-from assistant.ui.timeline import as_svg, draw_routing, place_lines, timeline
+from assistant.ui.settings import CHOICES, YES_NO
+from assistant.ui.timeline import as_svg, draw_routing, draw_weights, place_lines, timeline
 from clips import picture
 from PIL import Image
 from ui_page import last, opened, upload
@@ -52,6 +53,27 @@ def test_the_task_that_a_question_chose_is_told(room, visitor, clip):
     assert "Unsure: nothing is said." in cards.evidence(turn)
 
 
+def test_how_sure_an_answer_is_stands_below_it(room, visitor, clip, model, monkeypatch):
+    def said(form: str, choices: str = "") -> str:
+        return last(asking.ask(room, visitor, "Is it?", form, choices))["chat"][-1]["content"]
+
+    opened(room, visitor, clip)
+    assert said(YES_NO) == "yes\n\n73%"
+    assert said(CHOICES, "red, blue").startswith("red\n\n52% · Unsure: no choice is much likelier")
+    model.blind_scores["yes"] = 0.0
+    assert said(YES_NO).startswith("yes\n\n73% · Unsure: the clip makes")
+    assert visitor.turns[-1].said == "yes"  # as it is remembered, saved and told to the model
+    monkeypatch.setattr(model, "occlusion", lambda *_, **__: [-0.1] * 8)
+    model.blind_scores["yes"] = -9.0
+    assert said(YES_NO) == "yes\n\n73%"
+    told = last(asking.explain(room, visitor))["chat"][-1]["content"]
+    assert told == 'yes\n\n73% · Unsure: no frame speaks for "yes".'
+    page = last(
+        asking.edit(room, visitor, len(visitor.turns) * 2 - 1, told.replace("yes", "no", 1))
+    )
+    assert visitor.turns[-1].correction == page["chat"][-1]["content"] == "no"
+
+
 def test_the_clip_of_a_clicked_answer_is_played(room, visitor, clip):
     opened(room, visitor, clip)
     opened(room, visitor, clip, "kitchen.mp4")
@@ -82,6 +104,14 @@ def test_only_a_moment_that_speaks_for_the_answer_is_marked():
     assert "va-waiting" in timeline((), (1.0, 2.0), None, (0.0, 3.0), waiting=True)
     assert "va-wait" not in timeline((), (1.0, 2.0), None, (0.0, 3.0))
     assert timeline((), (1.0, 2.0), (0.001, -0.001), (0.0, 3.0)).count("<b>0.00</b>") == 2
+
+
+def test_bars_are_drawn_on_one_scale():
+    (axes,) = draw_weights((1.0, 2.0), (0.03, -0.03), (0.0, 3.0)).axes
+    (other,) = draw_weights((1.0, 2.0), (3.0, 0.3), (0.0, 3.0)).axes
+    low, high = axes.get_ylim()
+    assert other.get_ylim() == (low, high) and 0.03 / (high - low) < 0.05
+    assert "va-best" not in timeline((), (1.0, 2.0), (0.03, -0.03), (0.0, 3.0))
 
 
 def test_an_adapter_that_reads_text_alone_shows_what_it_read(room, visitor, clip, tmp_path):

@@ -5,30 +5,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from assistant.ui import picking
 from assistant.ui.line import Failed
 from assistant.ui.room import Room
 from assistant.ui.talk import Done, ask
 from assistant.ui.uploads import check_clip, safe_name
 from assistant.ui.visitor import Visitor
 
-from assistant.core.checks import check_choices
 from assistant.errors import AssistantError, InputError
-from assistant.tasks.store import find_task
 
 
 def answer_once(
-    room: Room, path: Path, question: str, task: str = "auto", choices: Sequence[str] | None = None
+    room: Room, video: Any, question: str, task: str = "auto", choices: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """The answer as ``assistant ask --json`` prints it, or ``{"error": one line}``.
 
-    ``path`` is an upload to this server; it is removed afterwards, with all that was made of it.
+    ``video`` is an upload to this server; it is removed afterwards, with all that was made of it.
+    Nothing that a caller names is opened but that.
     """
-    if not path.resolve().is_relative_to(room.uploads.resolve()) or not path.is_file():
+    path = _uploaded(room, video)
+    if path is None:
         return {"error": "the video is no file that was uploaded here"}
     visitor = Visitor(room.visitors.root)
     try:
-        find_task(task, room.options.model)
-        check_choices(choices)
+        tasks = [name for _, name in picking.tasks(room.options.model)]
+        if task not in tasks:
+            raise InputError(f"task is {task!r:.60}; choose one of {', '.join(tasks)}")
         name = safe_name(path.name)
         offer = check_clip(path, name, room.options.limits)
         visitor.settings = replace(visitor.settings, task=task)
@@ -44,3 +46,13 @@ def answer_once(
     finally:
         visitor.close()
         path.unlink(missing_ok=True)
+
+
+def _uploaded(room: Room, video: Any) -> Path | None:
+    """The uploaded file that ``video`` stands for, as Gradio or a program writes it."""
+    path = video.get("path") if isinstance(video, dict) else getattr(video, "path", video)
+    try:
+        found = Path(path).resolve()
+        return found if found.is_relative_to(room.uploads.resolve()) and found.is_file() else None
+    except (TypeError, ValueError, OSError):  # no path at all
+        return None

@@ -10,7 +10,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which wou
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -18,16 +17,25 @@ from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
-from assistant.ui.settings import CHOICES, DECODING, FREE, MOST_FRAMES, PRECISIONS, YES_NO
+from assistant.ui.settings import (
+    CHOICES,
+    DECODING,
+    FREE,
+    LONGEST_ANSWER,
+    LONGEST_QUESTION,
+    MOST_FRAMES,
+    PRECISIONS,
+    YES_NO,
+)
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
 
+from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one
-LONGEST_QUESTION = 2000  # characters
 SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
@@ -213,7 +221,12 @@ def _settings(parts: dict[str, Any]) -> None:
             "Nothing is drawn at random, so there is no seed.",
         )
         parts["longest"] = gr.Slider(
-            0, 256, value=0, step=8, label="Longest answer, tokens", info="0: the task's own"
+            0,
+            LONGEST_ANSWER,
+            value=0,
+            step=8,
+            label="Longest answer, tokens",
+            info="0: the task's own",
         )
         kinds = [
             (f"{kind.label}: {kind.thing} {kind.about}", name) for name, kind in SOURCES.items()
@@ -237,6 +250,8 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     def run(action: Action, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         yield {parts["hint"]: gr.skip()}  # Gradio takes a silent function for a broken one
         try:
+            if None in values:  # no part of the page sends that
+                raise InputError("There is nothing to do that with; choose something first.")
             changes = action(room, room.visitors.of(request.session_hash), *values)
             for changed in [changes] if isinstance(changes, dict) else changes:
                 if changed:
@@ -323,7 +338,6 @@ def _door(room: Room) -> Callable[..., dict[str, Any]]:
             task: "auto", "chat", or another task that is listed on the page.
             choices: answer with the likeliest of these.
         """
-        path = video["path"] if isinstance(video, dict) else video.path
-        return answer_once(room, Path(path), question, task, choices)
+        return answer_once(room, video, question, task, choices)
 
     return answer

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from assistant.ui import cards, picking
-from assistant.ui.chat import label_of, message_places, messages
+from assistant.ui.chat import how_sure, label_of, message_places, messages
 from assistant.ui.line import Failed, Job, Waiting
 from assistant.ui.room import Room, failed
 from assistant.ui.settings import FREE, choices_of
@@ -13,6 +13,7 @@ from assistant.ui.talk import explain as start_explaining
 from assistant.ui.view import READY, Parts, Props, ready, shown_answers, shown_clips, shown_evidence
 from assistant.ui.visitor import Asked, Visitor
 
+from assistant.core.checks import check_text
 from assistant.errors import AssistantError
 from assistant.tasks.store import find_task
 
@@ -24,7 +25,7 @@ def ask(
 ) -> Iterator[Parts]:
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
     task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
-    question = " ".join(question.split()) or task.question or ""
+    question = " ".join(check_text("the question", question).split()) or task.question or ""
     yield from _ask_clips(room, visitor, question, choices_of(form, choices))
 
 
@@ -60,11 +61,13 @@ def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
         yield {"hint": cards.note(str(error), "bad")}
     if visitor.shown is turn:
         yield shown_evidence(visitor)
+    sure = how_sure(turn)
     for update in start_explaining(room.engine, turn):
         if visitor.shown is not turn or visitor.is_busy:
             return  # another answer is on the page, or being made
         if isinstance(update, Done):
-            yield shown_evidence(visitor)
+            same = how_sure(turn) == sure  # a message that is being edited is left alone
+            yield shown_evidence(visitor) if same else shown_answers(visitor)
 
 
 def stop(room: Room, visitor: Visitor) -> Parts:
@@ -92,7 +95,7 @@ def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Part
         yield shown_answers(visitor)
         return
     turn = visitor.turns[place]
-    text = text.removeprefix(label_of(visitor.turns, turn)).strip()
+    text = text.removeprefix(label_of(visitor.turns, turn)).removesuffix(how_sure(turn)).strip()
     turn.correction = None if text in ("", turn.answer) else text
     visitor.shown = turn
     done = "Corrected. Follow-up questions build on it, and it can be exported."

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from assistant.ui.chat import unsure_of
 from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from assistant.model.doctor import Check
 
-UNSURE_BELOW = 0.6  # share of the likeliest choice; it is then shown as unsure
 # Shown by page.js where the browser knows the file's format less than we do.
 INSTEAD = (
     '<div class="va-instead" hidden><img alt="" hidden><p role="status">Your browser cannot play '
@@ -119,8 +119,8 @@ def evidence(turn: Asked | None) -> str:
         parts.append(note(f"You corrected this answer; it said: {turn.answer}", "good"))
     if "probabilities" in found:
         parts.append(_probabilities(found))
-    if found.get("unsure"):
-        parts.append(note(f"Unsure: {found['reason']}.", "info"))
+    if reason := unsure_of(found):
+        parts.append(note(f"Unsure: {reason}.", "info"))
     parts += [note(warning, "info") for warning in found["warnings"]]
     for name, kind in SOURCES.items():
         if items := found.get(name):
@@ -183,18 +183,13 @@ def _source(source: str) -> str:
 
 
 def _probabilities(found: dict[str, Any]) -> str:
-    shares = found["probabilities"]
+    shares = {choice: share or 0.0 for choice, share in found["probabilities"].items()}
     rows = [
         f"<li{' class=va-first' if choice == found['choice'] else ''}><span>{escape(choice)}</span>"
         f'<i style="--share:{share:.4f}"></i><b>{share:.0%}</b></li>'
         for choice, share in shares.items()
     ]
-    unsure = ""
-    # An adapter has a threshold of its own.
-    close = found["adapter"] is None and max(shares.values()) < UNSURE_BELOW
-    if close and not found.get("unsure"):
-        unsure = note("Unsure: no choice is much likelier than the others.", "info")
-    return f'<ul class="va-shares">{"".join(rows)}</ul>{unsure}'
+    return f'<ul class="va-shares">{"".join(rows)}</ul>'
 
 
 def inside(turn: Asked | None) -> str:

@@ -1,8 +1,12 @@
 """Turns as the messages of a chat, and messages back to turns."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from assistant.ui.visitor import Asked
+
+# Share of the likeliest choice; an adapter has a threshold of its own.
+UNSURE_BELOW = 0.6
 
 
 def messages(
@@ -16,7 +20,8 @@ def messages(
     found = []
     for role, place in message_places(turns):
         turn = turns[place]
-        said = turn.question if role == "user" else label_of(turns, turn) + turn.said
+        said = label_of(turns, turn) + turn.said + how_sure(turn)
+        said = turn.question if role == "user" else said
         found.append({"role": role, "content": said})
     if question is not None:
         found += [] if also else [{"role": "user", "content": question}]
@@ -31,6 +36,28 @@ def message_places(turns: Sequence[Asked]) -> list[tuple[str, int]]:
         for place, turn in enumerate(turns)
         for role in (("assistant",) if turn.also else ("user", "assistant"))
     ]
+
+
+def how_sure(turn: Asked) -> str:
+    """What stands below an answer: its probability, and why it is unsure; "" of a corrected one."""
+    if turn.told is None or turn.correction is not None:
+        return ""
+    found = turn.told.found
+    share = (found.get("probabilities") or {}).get(found.get("choice"))
+    told = [f"{share:.0%}"] if share is not None else []
+    if reason := unsure_of(found):
+        told.append(f"Unsure: {reason}.")
+    return f"\n\n{' · '.join(told)}" if told else ""
+
+
+def unsure_of(found: dict[str, Any]) -> str:
+    """Why an answer is unsure, in words; "" where it is not."""
+    if found.get("unsure"):
+        return str(found["reason"])
+    shares = [share or 0.0 for share in found.get("probabilities", {}).values()]
+    if shares and found["adapter"] is None and max(shares) < UNSURE_BELOW:
+        return "no choice is much likelier than the others"
+    return ""
 
 
 def label_of(turns: Sequence[Asked], turn: Asked) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
 
+from assistant.core.jsonl import finite
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
@@ -99,7 +100,7 @@ def read_conversation(path: Path) -> list[Asked]:
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"This is no saved conversation (too large); {wanted}.")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = finite(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:
         raise InputError(f"This is no saved conversation; {wanted}.") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:

@@ -3,6 +3,7 @@
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,20 @@ from typing import Any
 from assistant.ui import cards, picking
 from assistant.ui.engine import Engine
 from assistant.ui.line import OUR_FAULT, Failed
-from assistant.ui.settings import CHOICES, Options
+from assistant.ui.settings import (
+    CHOICES,
+    DECODING,
+    LONGEST_ANSWER,
+    MOST_FRAMES,
+    PRECISIONS,
+    Options,
+)
 from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, InputError
 from assistant.model.doctor import examine
+from assistant.sources import SOURCES
 
 KEPT = ("precision", "frames", "decoding", "longest", "sources", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
@@ -80,7 +89,26 @@ def _of_model(room: Room, visitor: Visitor) -> Parts:
 
 
 def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
-    """Another setting, from the next question on."""
+    """Another setting, from the next question on.
+
+    Raises:
+        InputError: the page does not offer it.
+    """
+    model = picking.model_of(room.options, visitor.settings)
+    offers: dict[str, Iterable[Any]] = {
+        "model": picking.models(room.options),
+        "task": [task for _, task in picking.tasks(model)],
+        "adapter": [adapter for _, adapter in picking.adapters(model)],
+        "precision": PRECISIONS,
+        "frames": range(1, MOST_FRAMES + 1),
+        "decoding": DECODING,
+        "longest": range(LONGEST_ANSWER + 1),
+        "sources": SOURCES,
+    }
+    several = name == "sources"
+    chosen = value if several else [value]
+    if isinstance(value, list) is not several or any(one not in [*offers[name]] for one in chosen):
+        raise InputError(f"{name} is {value!r:.60}; choose what the page offers")
     visitor.settings = replace(visitor.settings, **{name: value})
     return _of_model(room, visitor) if name in ("model", "task") else {}
 

@@ -11,6 +11,8 @@ from assistant.sources import SOURCES
 PRECISIONS = ("auto", "bf16", "fp32")
 DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
 MOST_FRAMES = 32  # what each of T weighs takes T + 1 looks at T - 1; others wait meanwhile
+LONGEST_QUESTION = 2000  # characters, and of all choices together
+LONGEST_ANSWER = 256  # tokens
 FREE, YES_NO, CHOICES = "in words", "yes or no", "one of these"
 
 

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
-from assistant.ui.settings import DECODING
+from assistant.ui.settings import DECODING, LONGEST_QUESTION
 from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
+
+from assistant.core.checks import check_choices, check_text
+from assistant.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +74,16 @@ def ask(
     question: str,
     choices: Sequence[str] | None = None,
 ) -> Job:
-    """Answer a question; a job that is stopped leaves no turn."""
+    """Answer a question; a job that is stopped leaves no turn.
+
+    Raises:
+        InputError: unusable question or choices, or too many are waiting.
+    """
+    check_text("the question", question)
+    choices = check_choices(choices)
+    for name, text in (("the question has", question), ("choices have", "".join(choices or ()))):
+        if len(text) > LONGEST_QUESTION:
+            raise InputError(f"{name} {len(text)} characters; up to {LONGEST_QUESTION} are read")
 
     def work(job: Job) -> None:
         wanted = visitor.settings
@@ -93,7 +105,7 @@ def ask(
             clip.name,
             question,
             answer.text.strip(),
-            choices=tuple(choices) if choices else None,
+            choices=choices,
             told=told_of(session, answer),
             live=answer,
         )
@@ -130,6 +142,7 @@ def explain(engine: Engine, turn: Asked) -> Job:
         if answer is None or turn.told is None:
             return
         weights, routing = answer.evidence(), answer.routing()
+        weights = weights if all(map(math.isfinite, weights)) else None
         turn.told = replace(turn.told, weights=weights, routing=routing, found=answer.as_dict())
         turn.live = None  # with it go the clip's features
         job.put(Done(turn))

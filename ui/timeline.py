@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from assistant.vqa.evidence import AGAINST, FOR
+from assistant.vqa.evidence import AGAINST, FOR, FULL, LEAST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MOST_LANES = 3  # of subtitles that are said at the same time
 LINES_WIDE = 8  # frames: how wide dialogue without pictures is
 STILL = 0.05  # seconds: a decoder gives a picture the length of one frame
-LEAST = 0.05  # weight that fills the plot: smaller ones look small
 TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
 SHADES = ("#2a7f62", "#5fae93", "#9ccfbc", "#cfe8df")  # of receptive fields, the widest first
 
@@ -40,7 +39,7 @@ def timeline(
     """
     still = is_still(span)  # it has a weight, but no time
     strongest = max(range(len(seconds)), key=weights.__getitem__) if weights else 0
-    marked = weights is not None and weights[strongest] > 0
+    marked = weights is not None and weights[strongest] >= LEAST
     blank = '<i class="va-blank va-wait"></i>' if waiting else '<i class="va-blank"></i>'
     frames = []
     for index, moment in enumerate(seconds):
@@ -71,7 +70,7 @@ def spoken_line(lines: Sequence[Line]) -> str:
 def draw_weights(
     seconds: Sequence[float], weights: Sequence[float], span: tuple[float, float]
 ) -> Figure:
-    """Bars at their times, edge to edge, so that they stand under the frames."""
+    """Bars at their times on one scale, edge to edge, so that they stand under the frames."""
     from matplotlib.figure import Figure
 
     start, end = span
@@ -83,8 +82,7 @@ def draw_weights(
     axes.bar(seconds, weights, width=0.55 * width / len(seconds), color=colors)
     axes.axhline(0.0, color="#8888", linewidth=1.0)
     axes.set_xlim(start, start + width)
-    low, high = min((0.0, *weights)), max((0.0, *weights))
-    axes.set_ylim(min(low, -LEAST if low < 0 else 0.0) * 1.05, max(high, LEAST) * 1.05)
+    axes.set_ylim(-FULL, FULL)
     return figure
 
 

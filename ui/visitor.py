@@ -194,7 +194,7 @@ class Visitors:
 
     def join(self, page: str | None, token: str) -> Visitor:
         """A page was opened in the tab that holds ``token``; without one it is a new visitor."""
-        if page and TOKEN.fullmatch(token):
+        if page and TOKEN.fullmatch(token or ""):
             with self._lock:
                 self._keys[page] = token
         return self.of(page)

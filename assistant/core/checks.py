@@ -14,11 +14,11 @@ def check_choices(choices: Sequence[str] | None) -> tuple[str, ...] | None:
     """
     if choices is None:
         return None
-    if isinstance(choices, str) or not all(isinstance(choice, str) for choice in choices):
-        raise InputError(f"choices are {choices!r}; give a list of texts")
-    names = tuple(choice.strip() for choice in choices)
+    if isinstance(choices, str) or not isinstance(choices, Sequence):
+        raise InputError(f"choices are {choices!r:.60}; give a list of texts")
+    names = tuple(check_text("a choice", choice) for choice in choices)
     if len(names) < 2 or len(set(names)) < len(names) or not all(names):
-        raise InputError(f"choices are {list(choices)}; give at least two different answers")
+        raise InputError(f"choices are {list(choices)!r:.60}; give at least two different answers")
     return names
 
 
@@ -28,14 +28,25 @@ def check_question(question: str) -> str:
     Raises:
         InputError: it is empty, or no text.
     """
-    asked = question.strip()
+    asked = check_text("the question", question)
     if not asked:
         raise InputError("the question is empty; ask something about the clip")
-    try:
-        asked.encode()
-    except UnicodeEncodeError as error:
-        raise InputError("the question is not valid UTF-8 text; type it again") from error
     return asked
+
+
+def check_text(name: str, text: str) -> str:
+    """``text`` stripped; ``name`` is what the person gave it as.
+
+    Raises:
+        InputError: it is no text, or not of Unicode's characters.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"{name} is {text!r:.60}; give a text")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} is not valid UTF-8 text; type it again") from error
+    return text.strip()
 
 
 def check_range(start: float | None, end: float | None) -> None:

@@ -1,6 +1,7 @@
 """Input files of one JSON object a line: read whole, and every wrong line named."""
 
 import json
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -73,6 +74,15 @@ def json_object(line: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InputError(f"holds a {type(data).__name__}; give one JSON object a line")
     return data
+
+
+def finite(value: Any) -> Any:
+    """``value`` as JSON can hold it: a number that is none (NaN, infinity) becomes None."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_id(value: Any) -> bool:

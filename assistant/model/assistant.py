@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,6 +50,7 @@ class VideoAssistant(nn.Module):
         self.qformer_tokenizer = qformer_tokenizer
         self.llm = llm
         self.fingerprint = fingerprint
+        self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
 
     @property
     def name(self) -> str:
@@ -80,7 +82,8 @@ class VideoAssistant(nn.Module):
     @property
     def loaded_adapters(self) -> tuple[str, ...]:
         """Names of those in memory."""
-        return tuple(self.adapters.names) if "adapters" in self.__dict__ else ()
+        with self._lock:
+            return tuple(self.adapters.names) if "adapters" in self.__dict__ else ()
 
     def load_adapter(self, folder: Path, recipe: Recipe) -> str:
         """Keep the adapter in ``folder`` in memory; returns its name there. Twice is once.
@@ -89,8 +92,9 @@ class VideoAssistant(nn.Module):
             WeightsError: it was made for other base weights, or its files are not its recipe's.
         """
         name = self.adapter_name(folder, recipe)
-        if name not in self.adapters.names:
-            self.adapters.load(name, folder, recipe.lora, recipe.transfer)
+        with self._lock:
+            if name not in self.adapters.names:
+                self.adapters.load(name, folder, recipe.lora, recipe.transfer)
         return name
 
     def adapter_name(self, folder: Path, recipe: Recipe) -> str:
@@ -119,10 +123,11 @@ class VideoAssistant(nn.Module):
         """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
         ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
-        if adapter is None and not self.loaded_adapters:
-            return self.qformer(patches, ids, mask)
-        with self.adapters.using(adapter) as qformer:
-            return (self.qformer if adapter is None else qformer)(patches, ids, mask)
+        with self._lock:
+            if adapter is None and not self.loaded_adapters:
+                return self.qformer(patches, ids, mask)
+            with self.adapters.using(adapter) as qformer:
+                return (self.qformer if adapter is None else qformer)(patches, ids, mask)
 
     def qformer_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
@@ -201,7 +206,7 @@ class VideoAssistant(nn.Module):
         if adapter is None:
             return []
         ids, mask = self.qformer_ids([qformer_text])
-        with self.adapters.using(adapter) as qformer:
+        with self._lock, self.adapters.using(adapter) as qformer:
             seen = None if patches is None else patches[None].to(ids.device)
             routes = qformer.states(seen, ids, mask).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]

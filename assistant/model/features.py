@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -69,7 +70,8 @@ class FeatureStore:
     """Features in memory and on disk; on both sides the least recently used leave first.
 
     Files are written beside their place and renamed into it, so any number of processes may share
-    the folder. A file that does not hold what was written is removed and counts as absent.
+    the folder, and threads the store. A file that does not hold what was written is removed and
+    counts as absent.
     """
 
     def __init__(
@@ -84,12 +86,14 @@ class FeatureStore:
         self.disk_bytes = disk_bytes
         self.memory_bytes = memory_bytes
         self._memory: OrderedDict[FeatureKey, ClipFeatures] = OrderedDict()
+        self._lock = Lock()  # of what is in memory
 
     def get(self, key: FeatureKey) -> ClipFeatures | None:
         """The features of ``key``, or None. OSError: the folder is there and cannot be read."""
-        if key in self._memory:
-            self._memory.move_to_end(key)
-            return self._memory[key]
+        with self._lock:
+            if key in self._memory:
+                self._memory.move_to_end(key)
+                return self._memory[key]
         path = self.folder / key.file_name
         found = _read(path, key)
         if found is not None:
@@ -115,10 +119,13 @@ class FeatureStore:
         self._trim()
 
     def _remember(self, key: FeatureKey, clip: ClipFeatures) -> None:
-        self._memory[key] = clip
-        self._memory.move_to_end(key)
-        while sum(map(_size, self._memory.values())) > self.memory_bytes and len(self._memory) > 1:
-            self._memory.popitem(last=False)
+        with self._lock:
+            self._memory[key] = clip
+            self._memory.move_to_end(key)
+            sizes = list(map(_size, self._memory.values()))  # the least recently used first
+            while len(sizes) > 1 and sum(sizes) > self.memory_bytes:
+                self._memory.popitem(last=False)
+                del sizes[0]
 
     def _trim(self) -> None:
         from filelock import FileLock, Timeout

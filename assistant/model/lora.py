@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import RLock
 
 import torch
 from peft import (
@@ -34,13 +33,12 @@ REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereadin
 
 
 class Adapters:
-    """Several adapters over one Q-Former in memory, at most one of them in use."""
+    """Several adapters over one Q-Former in memory, at most one of them in use, by one thread."""
 
     def __init__(self, qformer: SpatioTemporalQFormer) -> None:
         self.qformer = qformer
         self._peft: PeftModel | None = None
         self._learning: tuple[str, bool] | None = None  # an adapter, and what of it learns
-        self._lock = RLock()  # a request keeps its adapter until its visual tokens are made
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,17 +68,16 @@ class Adapters:
     @contextmanager
     def using(self, name: str | None) -> Iterator[SpatioTemporalQFormer]:
         """The Q-Former with adapter ``name``; None: the image model as it was pretrained."""
-        with self._lock:
-            if self._peft is None:
-                if name is not None:
-                    raise WeightsError(f"there is no adapter {name!r} in memory; load it first")
+        if self._peft is None:
+            if name is not None:
+                raise WeightsError(f"there is no adapter {name!r} in memory; load it first")
+            yield self.qformer
+        elif name is None:
+            with self._peft.disable_adapter():
                 yield self.qformer
-            elif name is None:
-                with self._peft.disable_adapter():
-                    yield self.qformer
-            else:
-                self._activate(name)
-                yield self.qformer
+        else:
+            self._activate(name)
+            yield self.qformer
 
     def trainable(self, name: str, *, lora: bool = True) -> dict[str, nn.Parameter]:
         """What training changes, by name; from now on that has gradients, and nothing else.

@@ -71,6 +71,11 @@ class TaskPrompt:
         return self.takes(*SPOKEN)
 
     @property
+    def is_about_a_line(self) -> bool:
+        """Whether it asks about the last line of the dialogue: there is no answer without one."""
+        return self.takes("target")
+
+    @property
     def takes_sources(self) -> tuple[str, ...]:
         """Names of the sources that it reads."""
         return tuple(name for name in SOURCES if self.takes("sources", name))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from assistant.core.jsonl import finite
 from assistant.vqa.scoring import Scored, score_answers, softmax
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Answer:
     An answer is unsure where the clip makes it no likelier than the question alone does: then a
     free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Of text alone that
     is not asked; it is unsure where there is no text. Among choices an adapter that was calibrated
-    is unsure below its own threshold instead. A choice is told all the same.
+    is unsure below its own threshold instead. A choice is told all the same, but not about a line
+    of dialogue where none is there.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class Answer:
     def evidence(self) -> tuple[float, ...]:
         """What each frame weighs, ``(T,)``: the mean log-probability per token that the answer
         loses when the frame is left out. Of an unsure answer: of what it would have been. () where
-        no frame was looked at.
+        no frame was looked at. An answer that no frame speaks for is unsure from then on.
         """
         self.finish()
         patches, request = self.query.patches, self.request
@@ -167,6 +169,8 @@ class Answer:
                 ended=self._claim.ended,
             )
             self._evidence = tuple(weights)
+            if self._reason is None and not any(weight >= 0 for weight in weights):
+                self._reason = f'no frame speaks for "{self._claim.text}"'
         return self._evidence
 
     def routing(self) -> list[dict[str, list[float]]]:
@@ -212,7 +216,7 @@ class Answer:
                 ]
         if self.basis.task_score is not None:
             found["task_score"] = round(self.basis.task_score, 3)
-        return found | self.basis.as_dict() | {"seconds": round(self.seconds, 3)}
+        return finite(found | self.basis.as_dict() | {"seconds": round(self.seconds, 3)})
 
     def _run(self) -> Generator[str, None, None]:
         try:
@@ -234,10 +238,16 @@ class Answer:
     def _told(self, draft: Draft) -> Iterator[str]:
         """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""
         sees = self.query.patches is not None
+        unread = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if not sees and self.basis.lacking:
-            self._reason = f"no {' or '.join(self.basis.lacking)} is there for it to read"
+            self._reason = unread
         if self.request.choices is not None:
-            return iter([self._choose(draft, sees)])
+            chosen = self._choose(draft, sees)
+            if self.basis.answerable:
+                return iter([chosen])
+        if not self.basis.answerable:
+            self._reason, self._probabilities = unread, None
+            return iter([CANNOT_TELL])
         if self.basis.unfound:
             self._reason = f"no {' or '.join(self.basis.unfound)} was found"
         if self.request.proposals:
@@ -258,7 +268,9 @@ class Answer:
         self._claim = draft.claims[place]
         texts = (claim.text for claim in draft.claims)
         self._probabilities = dict(zip(texts, shares, strict=True))
-        if self._calibration.examples:
+        if not all(map(math.isfinite, shares)):
+            self._reason = "what the model computed is not a number; its weights may be damaged"
+        elif self._calibration.examples:
             self._check_probability(shares[place])
         elif sees:
             self._check_support(draft, place)
@@ -266,7 +278,7 @@ class Answer:
 
     def _check_support(self, draft: Draft, place: int) -> None:
         """Give a reason to be unsure where the claim is no likelier than without the clip."""
-        if draft.scored.scores[place] <= draft.scored.blind[place]:
+        if not draft.scored.scores[place] > draft.scored.blind[place]:  # or it is not a number
             told = self._claim.text + ("" if self._claim.ended else " ...")
             self._reason = f'the clip makes "{told}" no likelier than the question alone'
 

@@ -25,6 +25,7 @@ class Basis:
     warnings: tuple[str, ...]  # what the person should know, a line each
     task_score: float | None = None  # of the task, where the question chose it
     unfound: tuple[str, ...] = ()  # what the question asks for and no source found
+    answerable: bool = True  # False: the task is about a line of dialogue, and none is there
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
 
 FORMATS = (".png", ".svg", ".pdf")
+# Log-probability that fills a bar: the answer is half as likely without the frame.
+FULL = math.log(2.0)
+LEAST = 0.05  # a frame that weighs less is no reason
 FOR, AGAINST = "#2a7f62", "#b5482f"
 LINE = 90  # characters of the title
 
@@ -75,7 +79,7 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     figure = Figure(figsize=(max(6.0, 1.5 * count), 3.6), layout="constrained")
     grid = figure.add_gridspec(2, count, height_ratios=(1.2, 1))
     strongest = max(range(count), key=weights.__getitem__)
-    marked = weights[strongest] > 0
+    marked = weights[strongest] >= LEAST
     for column, (picture, moment) in enumerate(zip(pictures, seconds, strict=True)):
         frame = figure.add_subplot(grid[0, column])
         frame.imshow(picture)
@@ -89,6 +93,7 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     bars.bar(seconds, weights, width=0.6 * span / count, color=colors)
     bars.axhline(0.0, color="0.4", linewidth=0.8)
     bars.set_xlim(start, start + span)
+    bars.set_ylim(-FULL, FULL)
     if count == 1:  # a picture: its one bar stands in the middle
         bars.set_xlim(seconds[0] - span, seconds[0] + span)
         bars.set_xticks(seconds)

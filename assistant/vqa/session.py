@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_choices, check_question, check_range
@@ -128,9 +129,15 @@ class LaterAssistant(Assistant):
 
     def __init__(self, name: str, load: Callable[[], VideoAssistant], store: FeatureStore) -> None:
         self.name, self._load, self.store = name, load, store
+        self._loading = Lock()
+
+    @property
+    def model(self) -> VideoAssistant:  # type: ignore[override]
+        with self._loading:
+            return self._loaded
 
     @cached_property
-    def model(self) -> VideoAssistant:  # type: ignore[override]
+    def _loaded(self) -> VideoAssistant:
         return self._load()
 
 
@@ -305,6 +312,7 @@ class Session:
             warnings=tuple(warnings),
             task_score=task_score,
             unfound=tuple(SOURCES[s.name].thing for s in asked_for if not s.items),
+            answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
         return Answer(
