@@ -30,7 +30,6 @@ from assistant.ui.settings import (
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
 
-from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
@@ -250,8 +249,6 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     def run(action: Action, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         yield {parts["hint"]: gr.skip()}  # Gradio takes a silent function for a broken one
         try:
-            if None in values:  # no part of the page sends that
-                raise InputError("There is nothing to do that with; choose something first.")
             changes = action(room, room.visitors.of(request.session_hash), *values)
             for changed in [changes] if isinstance(changes, dict) else changes:
                 if changed:

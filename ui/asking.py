@@ -26,7 +26,7 @@ def ask(
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
     task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
     question = " ".join(check_text("the question", question).split()) or task.question or ""
-    yield from _ask_clips(room, visitor, question, choices_of(form, choices))
+    yield from _ask_clips(room, visitor, question, choices_of(form, choices or ""))
 
 
 def ask_again(
