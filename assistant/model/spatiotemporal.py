@@ -146,8 +146,8 @@ class SpatioTemporalQFormer(nn.Module):
         Frames are told apart in the last layers, which leaves none to compare what was found and
         to name it in the question's words.
         """
-        gates = self.parts.reread_gates
-        for gate, layer in zip([] if gates is None else gates, self.rereads, strict=False):
+        gates = [] if self.parts.reread_gates is None else self.parts.reread_gates
+        for gate, layer in zip(gates, self.rereads[: len(gates)], strict=True):
             told, _ = run_layer(layer, queries[:, None], text[:, None], bias, None, last=True)
             queries = queries + gate.to(queries.dtype) * (told[:, 0] - queries)
             yield queries

@@ -270,7 +270,7 @@ class Session:
         left_out = self._without.union(loaded.recipe.without if loaded else ())
         names = sources_read(prompt, question, left_out)
         sources = self._clip.perceive(where, names) if clip is not None else ()
-        asked_for = [s for s in sources if perceiver(s.name).answers(question) and not s.warning]
+        asked_for = [source for source in sources if perceiver(source.name).answers(question)]
         proposals = [told for s in asked_for for told in perceiver(s.name).propose(s.items)]
         request = compose(
             prompt,
@@ -288,9 +288,7 @@ class Session:
         )
         warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
         warnings += said.outside(clip.duration) if clip else ()
-        warnings += [
-            s.warning for s in sources if s.warning and perceiver(s.name).answers(question)
-        ]
+        warnings += [source.warning for source in asked_for if source.warning]
         if self.path is not None and not sees:
             warnings.append(TEXT_ALONE.format(task=prompt.name))
         if loaded is None and adapter == "auto" and _wants_adapter(prompt):
@@ -311,7 +309,9 @@ class Session:
             sources=sources,
             warnings=tuple(warnings),
             task_score=task_score,
-            unfound=tuple(SOURCES[s.name].thing for s in asked_for if not s.items),
+            unfound=tuple(
+                SOURCES[s.name].thing for s in asked_for if not s.items and not s.warning
+            ),
             answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
