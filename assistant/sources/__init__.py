@@ -7,6 +7,7 @@ under the answer, and is left out by ``--without NAME``. It costs nothing until 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -72,7 +73,7 @@ class Look:
     pictures: Callable[[int, int], tuple[np.ndarray, Sequence[float]]]
 
 
-class Perceiver:
+class Perceiver(ABC):
     """How a source perceives; those that are there override some of it."""
 
     def missing(self) -> str:
@@ -83,13 +84,13 @@ class Perceiver:
         """Whether a question is worth the time that perceiving takes."""
         return True
 
+    @abstractmethod
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """What is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def as_text(self, items: Sequence[Perceived]) -> str:
         """The short line that the models read."""
-        raise NotImplementedError
 
     def answers(self, question: str) -> bool:
         """Whether a question asks for just what the source names."""

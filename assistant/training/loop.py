@@ -7,6 +7,7 @@ the seed, the phase and the step alone.
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Settings(Protocol):
     def betas(self) -> tuple[float, ...]: ...
 
 
-class Trainable(Generic[B]):
+class Trainable(ABC, Generic[B]):
     """What a loop trains: how a batch is drawn, what it loses, and what is measured."""
 
     settings: Settings
@@ -59,19 +60,19 @@ class Trainable(Generic[B]):
         """What else a resumed run goes on with."""
         return {}
 
-    def steps(self, phase: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def steps(self, phase: int) -> int: ...
 
-    def lr(self, phase: int, step: int) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def lr(self, phase: int, step: int) -> float: ...
 
+    @abstractmethod
     def batches(self, phase: int, first: int) -> Iterator[B]:
         """One of each step of a phase, from the step ``first``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, batch: B, phase: int, rng: np.random.Generator) -> Iterator[Tensor]:
         """Scalars whose sum a step is to lower; each is backpropagated before the next one."""
-        raise NotImplementedError
 
     def moved(self, step: int) -> None:
         """After each step of the optimizer."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -36,7 +37,7 @@ class Seen:
     told: Sequence[Tensor] = ()  # B, the LLM's loss of the right answer, then of other choices
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """A scalar loss. Its parameters, a head, learn with the adapter and are no part of it."""
 
     through_llm: ClassVar[bool] = False  # it reads ``Seen.told``, and rests where the LLM does
@@ -54,9 +55,9 @@ class Loss(nn.Module):
         """
         return True
 
+    @abstractmethod
     def forward(self, seen: Seen, known: Sequence[Any]) -> Tensor:
         """``known``: of each of the B examples."""
-        raise NotImplementedError
 
     def choose(self, visual: Tensor, choices: Sequence[Sequence[str]]) -> list[int] | None:
         """Per row the choice that ``visual`` tells without the LLM; None: it tells none."""
