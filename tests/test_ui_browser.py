@@ -39,6 +39,7 @@ from ui_browser import (  # noqa: F401, some are fixtures
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
 
 from assistant.data.items import read_items
+from assistant.sources import SOURCES
 from assistant.weights.store import installed
 
 pytestmark = pytest.mark.skipif(
@@ -142,6 +143,10 @@ def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, se
     expect(page.locator(".va-routing svg")).to_be_visible()
     expect(page.locator("#va-inside")).to_contain_text("Sent to the LLM")
     page.get_by_text("Settings").click()
+    sources = page.locator("#va-sources input[type=checkbox]")
+    expect(sources).to_have_count(len(SOURCES))
+    for box in sources.all():
+        expect(box).to_be_checked()
     page.get_by_role("button", name="What is loaded?").click()
     expect(page.locator("#va-loaded")).to_contain_text("scripted")
     shoot(page, "inside")

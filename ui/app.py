@@ -231,7 +231,10 @@ def _settings(parts: dict[str, Any]) -> None:
             (f"{kind.label}: {kind.thing} {kind.about}", name) for name, kind in SOURCES.items()
         ]
         parts["sources"] = gr.CheckboxGroup(
-            kinds, value=list(SOURCES), label="What the model reads beside the picture"
+            kinds,
+            value=list(SOURCES),
+            label="What the model reads beside the picture",
+            elem_id="va-sources",
         )
         parts["transcribe"] = gr.Checkbox(
             False, label="Listen to the clip", visible=samples.can_listen()

@@ -42,7 +42,7 @@ class Settings:
     frames: int = 8
     decoding: str = "careful"
     longest: int = 0  # tokens of an answer; 0: the task's own
-    sources: tuple[str, ...] = tuple(SOURCES)  # what the model may read
+    sources: list[str] = field(default_factory=lambda: list(SOURCES))  # what the model may read
     transcribe: bool = False
 
 
