@@ -9,6 +9,7 @@ from fakes import ScriptedModel
 
 import assistant.media.video
 from assistant.core.results import Results
+from assistant.data.items import read_items
 from assistant.errors import ConfigError, InputError, VideoLimitError
 from assistant.model.features import FeatureStore
 from assistant.vqa.answer import AT_ONCE
@@ -250,8 +251,11 @@ def test_every_wrong_line_is_named_and_nothing_is_asked(clips):
         ({**good, "id": 14, "dialogue": [{"txt": "x"}]}, "dialogue|turn"),
         ({**good, "id": 15, "dialogue": 3}, "dialogue"),
         ({**good, "id": 16, "video": None}, "no dialogue"),
-        ({**good, "id": 17, "video": None, "dialogue": ""}, "no dialogue"),
+        ({**good, "id": 17, "video": None, "dialogue": ""}, "says nothing"),
         ({**good, "id": 18, "video": None, "dialogue": "A: b", "start": 1}, "start"),
+        ({**good, "id": 19, "video": "no-such.mp4"}, "is not there"),
+        ({**good, "id": 20, "video": "."}, "is a folder"),
+        ({**good, "id": 21, "choices": [1, 2]}, "a choice is 1"),
     ]
     path = write(clips / "wrong.jsonl", good, *(line for line, _ in wrong))
     with pytest.raises(InputError) as caught:
@@ -262,6 +266,89 @@ def test_every_wrong_line_is_named_and_nothing_is_asked(clips):
     for number, (problem, (_, said)) in enumerate(zip(problems, wrong, strict=True), 2):
         assert problem.strip().startswith(f"line {number}: ")
         assert any(word in problem for word in said.split("|")), problem
+
+
+def test_a_wrong_line_costs_no_other_its_answer(mini, model, clips, tmp_path):
+    questions = write(
+        clips / "in.jsonl",
+        ask(1, "https://example.com/v.mp4"),
+        ask(2, "a.mp4", start="0:03"),
+        ask(3, "a.mp4"),
+        ask(4, "no-such.mp4"),
+        ask(5, "a.mp4", answer="two", type="count", split="test"),  # as training data have it
+    )
+    out = tmp_path / "out.jsonl"
+    records = {record["id"]: record for record in run(mini, questions, out)}
+    assert {number for number, record in records.items() if "error" in record} == {1, 2, 4}
+    assert "download" in records[1]["error"] and "'0:03'" in records[2]["error"]
+    assert "I see" in records[3]["answer"] and "I see" in records[5]["answer"]
+    assert run(mini, questions, out) == []  # they are resumed like the others
+    write(questions, ask(2, "a.mp4", start=1), ask(4, "a.mp4"))
+    assert [record["id"] for record in run(mini, questions, out, retry=True)] == [2, 4]
+
+
+def test_where_no_line_is_right_nothing_is_asked(clips):
+    questions = write(clips / "in.jsonl", ask(1, "a.mp4", start="0:03"), ask(2, "no-such.mp4"))
+    with pytest.raises(InputError, match="nothing was asked"):
+        read_questions(questions)
+
+
+def test_batch_and_check_refuse_the_same_lines(clips):
+    lines = [
+        ask(1, None, start=1),
+        ask(2, "a.mp4", dialogue=""),
+        ask(3, "clips"),
+        ask(4, "a.mp4", "half \ud800"),
+        ask(5, "a.mp4", choices=[True, False]),
+        ask(6, "a.mp4", end=float("nan")),
+        ask(7, "no-such.mp4"),
+        ask(8, r"C:\clips\a.mp4"),
+    ]
+    for number, line in enumerate(lines):
+        path = write(clips / "one.jsonl", ask("right", "a.mp4", answer="yes"), line | {"answer": "yes"})
+        with pytest.raises(InputError) as checked:
+            read_items(path)
+        try:
+            wrong, *_ = read_questions(path)
+        except InputError as error:  # it is not JSON, and has no id
+            assert str(error).split("\n")[1:] == str(checked.value).split("\n")[1:]
+        else:
+            assert str(wrong) in str(checked.value), number
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+def test_whatever_unicode_a_list_is_saved_in(clips, encoding):
+    path = clips / "unicode.jsonl"
+    lines = [json.dumps(ask(number, "a.mp4", "Où ?"), ensure_ascii=False) for number in (1, 2)]
+    path.write_bytes("\r\n".join(lines).encode(encoding))
+    assert [question.question for question in read_questions(path)] == ["Où ?"] * 2
+
+
+def test_one_list_is_as_good_as_lines(clips):
+    path = clips / "list.json"
+    path.write_text(json.dumps([ask(1, "a.mp4"), ask(2, "a.mp4")], indent=1))
+    assert [question.id for question in read_questions(path)] == [1, 2]
+    path.write_text(json.dumps([ask(1, "a.mp4"), "Who?", ask(1, "a.mp4")], indent=1))
+    with pytest.raises(InputError, match="item 2: holds a str.*\n.*item 3: id 1 is that of item 1"):
+        read_questions(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"id,video,question\n1,a.mp4,Who?\n2,b.mp4,Who?\n",
+        b'{\n "id": 1,\n "video": "a.mp4"\n}\n',
+        b"\0\0\0 ftypisom\0\0\xff\xff",
+        b"\xff\xfe{",
+        b"[1,\n",
+    ],
+)
+def test_a_file_that_is_no_jsonl_is_one_line(clips, content):
+    path = clips / "strange.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="JSON") as caught:
+        read_questions(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_nulls_and_a_byte_order_mark_are_as_if_absent(clips):

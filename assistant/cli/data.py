@@ -10,10 +10,12 @@ One JSON object a line:
    "choices": ["left", "right"], "type": "direction", "split": "train"}
 
 video is null where there is none; start and end are seconds; dialogue, choices, type, split (train,
-dev, test), fold and held_out may be left out. Every wrong line is named (exit code 2).
+dev, test), fold and held_out may be left out. Every wrong line is named (exit code 2); the report
+is of the others.
 
-example:
-  assistant data check clips/data.jsonl
+examples:
+  assistant data check clips
+  assistant data check questions.jsonl
 """
 
 CONVERT_EPILOG = """\
@@ -42,7 +44,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
         description="Name every wrong line of training data, and tell what the data holds.",
         epilog=CHECK_EPILOG,
     )
-    check.add_argument("path", metavar="PATH", type=Path, help="a JSONL file")
+    check.add_argument("path", metavar="PATH", type=Path, help="JSONL, or a folder with data.jsonl")
     check.set_defaults(run=run_check)
     add_convert(actions)
 
@@ -94,10 +96,15 @@ def add_convert(actions: argparse._SubParsersAction) -> None:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from assistant.data.items import describe_items, read_items
+    from assistant.core.jsonl import refusal
+    from assistant.data.items import data_file, describe_items, scan_items
 
-    for line in describe_items(read_items(args.path)):
+    items, wrong = scan_items(args.path)
+    for line in describe_items(items):
         print(line)
+    if wrong:
+        lines = "1 line is" if len(wrong) == 1 else f"{len(wrong)} lines are"
+        raise refusal(data_file(args.path), f"{lines} wrong and not in this report", wrong)
     return 0
 
 

@@ -102,7 +102,7 @@ def run_task(args: argparse.Namespace) -> int:
     adapters = args.compare or [args.adapter or args.what]
     for name in adapters:  # mistakes show before the model loads
         find_task(args.what, args.model) if name == "none" else find_adapter(name, args.model)
-    read_items(args.data / "data.jsonl" if args.data.is_dir() else args.data)
+    read_items(args.data)
     model = load_model(args.model, **backend_options(args))
     report = evaluate_task(
         model,

@@ -8,6 +8,7 @@
 and ``held_out`` may be left out.
 """
 
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from assistant.core.checks import check_choices, check_question, check_range
-from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_records, text
+from assistant.core.clip_names import clip_path
+from assistant.core.jsonl import (
+    WrongLine,
+    check_keys,
+    in_seconds,
+    read_records,
+    refusal,
+    scan_records,
+    text,
+)
 from assistant.dialogue.subtitles import Dialogue, parse_dialogue
 from assistant.errors import InputError
 
+DATA = "data.jsonl"  # of a folder
 SPLITS = ("train", "dev", "test")
 REQUIRED = ("id", "video", "question", "answer")
 OPTIONAL = ("start", "end", "dialogue", "choices", "type", "split", "fold", "held_out")
@@ -45,14 +56,45 @@ class Item:
 
 
 def read_items(path: Path) -> list[Item]:
-    """Every line of ``path``; a relative video lies beside it, else in the working directory.
+    """Every line of ``path``, a file or a folder with ``data.jsonl``; a relative video lies beside
+    it, else in the working directory.
 
     Raises:
         InputError: the file cannot be read, or some lines are wrong: all of them are named.
     """
+    path = data_file(path)
     return read_records(
         path, lambda data: check_item(data, path.parent), unit="example", outcome="nothing was read"
     )
+
+
+def scan_items(path: Path) -> tuple[list[Item], list[WrongLine]]:
+    """Like `read_items`: the lines that are right, and the others.
+
+    Raises:
+        InputError: the file cannot be read, or no line is right.
+    """
+    path = data_file(path)
+    items, wrong = scan_records(
+        path, lambda data: check_item(data, path.parent), unit="example"
+    )
+    if not items:
+        raise refusal(path, "nothing was read", wrong)
+    return items, wrong
+
+
+def data_file(path: Path) -> Path:
+    """The JSONL file of ``path``, which may be its folder. Raises InputError: there is none."""
+    if not path.is_dir():
+        if zipfile.is_zipfile(path):
+            unpack = f"python3 -m zipfile -e {path.name} {path.stem}"
+            raise InputError(f"{path}: is a zip; unpack it ({unpack}) and give its folder")
+        return path
+    if (path / DATA).is_file():
+        return path / DATA
+    lists = sorted(found.name for found in path.glob("*.jsonl"))
+    holds = f"; it holds {', '.join(lists[:3])}, name that" if lists else "; give a JSONL file"
+    raise InputError(f"{path}: is a folder without {DATA}{holds}")
 
 
 def describe_items(items: Sequence[Item]) -> Iterator[str]:
@@ -102,16 +144,10 @@ def _notes(items: Sequence[Item]) -> Iterator[str]:
 def check_item(data: dict[str, Any], folder: Path) -> Item:
     """One line of a file in ``folder``. Raises AssistantError saying what is wrong with it."""
     check_keys(data, REQUIRED, OPTIONAL)
-    video = data["video"]
-    if video is not None:
-        video = lies_beside(text(data, "video"), folder)
-        if not video.is_file():
-            raise InputError(f"video {data['video']!r} is not there; it lies beside the data")
-    answer, choices = text(data, "answer"), check_choices(data.get("choices"))
-    if choices is not None and answer not in choices:
-        raise InputError(f"answer {answer!r} is none of the choices {', '.join(choices)}")
-    start, end = (in_seconds(data, key) for key in ("start", "end"))
-    check_range(start, end)
+    asked = check_asked(data, folder)
+    answer = text(data, "answer")
+    if asked["choices"] is not None and answer not in asked["choices"]:
+        raise InputError(f"answer {answer!r} is none of the choices {', '.join(asked['choices'])}")
     split, fold = data.get("split"), data.get("fold")
     if split is not None and split not in SPLITS:
         raise InputError(f"split is {split!r}; choose {', '.join(SPLITS)}")
@@ -122,18 +158,38 @@ def check_item(data: dict[str, Any], folder: Path) -> Item:
         raise InputError(f"held_out is {held_out!r}; give true or false")
     return Item(
         id=data["id"],
-        video=video,
-        question=check_question(text(data, "question")),
         answer=answer,
-        start=start,
-        end=end,
-        dialogue=_spoken(data.get("dialogue")),
-        choices=choices,
         type=text(data, "type") if data.get("type") is not None else "",
         split=split,
         fold=fold,
         held_out=held_out,
+        **asked,
     )
+
+
+def check_asked(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What a question and an example say alike, of a line of a file in ``folder``.
+
+    Raises:
+        AssistantError: saying what is wrong with it.
+    """
+    video = None if data["video"] is None else clip_path(text(data, "video"), folder)
+    if video is not None and not video.is_file():
+        what = "is a folder; name a clip in it" if video.is_dir() else "is not there"
+        more = "" if video.is_dir() else "; it lies beside the data, or give its whole path"
+        raise InputError(f"video {data['video']!r} {what}{more}")
+    start, end = (in_seconds(data, key) for key in ("start", "end"))
+    check_range(start, end)
+    if video is None and (start, end) != (None, None):
+        raise InputError("video is null; then start and end are a part of nothing, leave them out")
+    return {
+        "video": video,
+        "question": check_question(text(data, "question")),
+        "dialogue": _spoken(data.get("dialogue")),
+        "start": start,
+        "end": end,
+        "choices": check_choices(data.get("choices")),
+    }
 
 
 def _spoken(said: Any) -> Dialogue | None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from assistant.data.items import Item, read_items
+from assistant.data.items import Item, data_file, read_items
 from assistant.dialogue.spoken import cut
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
@@ -88,7 +88,7 @@ def evaluate_task(
         WeightsError: an adapter of another base.
     """
     check_extra()
-    path = data / "data.jsonl" if data.is_dir() else data
+    path = data_file(data)
     items = [item for item in read_items(path) if split == "all" or (item.split or "test") == split]
     if not items:
         raise InputError(f"{path}: has no examples of the split {split}; choose another --split")

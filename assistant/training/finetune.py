@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from assistant.data.items import Item, read_items
+from assistant.data.items import Item, data_file, read_items
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.memory import LEARN_LESS, within_memory
@@ -47,7 +47,7 @@ def examples_from(path: Path) -> Examples:
     Raises:
         InputError: the file cannot be read, or lines are wrong: all are named.
     """
-    path = path / "data.jsonl" if path.is_dir() else path
+    path = data_file(path)
     return Examples(tuple(read_items(path)), hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -1,8 +1,8 @@
 """Many questions from a JSONL file: one model, each clip decoded once, several of its questions
 answered at once, resumable.
 
-``read_questions`` checks the whole input first; ``answer_all`` works through what is not answered
-yet, clip by clip.
+``read_questions`` checks the whole input first, as training data are checked; ``answer_all`` works
+through what is not answered yet, clip by clip.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.core.checks import check_choices, check_range
-from assistant.core.jsonl import check_keys, in_seconds, lies_beside, read_records, text
+from assistant.core.jsonl import WrongLine, check_keys, refusal, scan_records
 from assistant.core.results import Results
-from assistant.dialogue.subtitles import Dialogue, parse_dialogue
+from assistant.data.items import OPTIONAL as OF_TRAINING
+from assistant.data.items import check_asked
+from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import AssistantError, InputError, VideoLimitError
 from assistant.tasks.store import find_adapter, find_task
 from assistant.vqa.answer import AT_ONCE, answer_together
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("id", "video", "question")
 OPTIONAL = ("dialogue", "start", "end", "task", "choices")
+UNREAD = ("answer", *(key for key in OF_TRAINING if key not in OPTIONAL))  # of training data
 
 
 @dataclass(frozen=True)
@@ -55,32 +57,33 @@ class Options:
     without: tuple[str, ...] = ()  # parts of the model
 
 
-def read_questions(path: Path, model: str = "mini") -> list[Question]:
-    """Every question in ``path``; a relative video lies beside it, else in the working directory.
+def read_questions(path: Path, model: str = "mini") -> list[Question | WrongLine]:
+    """Every line of ``path``; a relative video lies beside it, else in the working directory.
 
     Args:
         model: whose adapters' tasks a question may name.
     Raises:
-        InputError: the file cannot be read, or some lines are wrong: all of them are named.
+        InputError: the file cannot be read, no line is right, or one that is wrong has no id of its
+            own, so that no record could tell of it: all that are wrong are named.
     """
-    return read_records(
-        path,
-        lambda data: _question(data, path.parent, model),
-        unit="question",
-        outcome="nothing was asked",
+    questions, wrong = scan_records(
+        path, lambda data: _question(data, path.parent, model), unit="question"
     )
+    if not questions or any(line.id is None for line in wrong):
+        raise refusal(path, "nothing was asked", wrong)
+    return [*wrong, *questions]
 
 
 def answer_all(
     assistant: Assistant,
-    questions: Sequence[Question],
+    questions: Sequence[Question | WrongLine],
     results: Results,
     options: Options = Options(),
 ) -> Iterator[dict[str, Any]]:
     """Ask what ``results`` lacks, clip by clip, some questions of a clip at a time; write and
     yield one record per question.
 
-    A question that fails gives ``{"id", "error"}``, and the rest goes on.
+    A wrong line, or a question that fails, gives ``{"id", "error"}``, and the rest goes on.
 
     Raises:
         ConfigError: the task in ``options``. InputError: the results cannot be written.
@@ -88,11 +91,18 @@ def answer_all(
     find_task(options.task, assistant.name)
     if options.adapter not in ("auto", "none"):
         find_adapter(options.adapter, assistant.name)
-    assistant.load()
     clips: dict[Path | None, list[Question]] = {}
     for question in questions:
-        if question.id not in results.done:
+        if question.id in results.done:
+            continue
+        if isinstance(question, WrongLine):
+            record = {"id": question.id, "error": question.fault}
+            results.write(record)
+            yield record
+        else:
             clips.setdefault(question.video, []).append(question)
+    if clips:
+        assistant.load()
     for group in clips.values():
         clip = _Clip(assistant, options)
         for start in range(0, len(group), AT_ONCE):
@@ -181,28 +191,13 @@ def _failure(error: Exception) -> str:
 
 def _question(data: dict[str, Any], folder: Path, model: str) -> Question:
     """One line, checked. Raises AssistantError saying what is wrong with it."""
-    check_keys(data, REQUIRED, OPTIONAL)
-    video = None if data["video"] is None else text(data, "video")
-    question = text(data, "question")
+    check_keys(data, REQUIRED, OPTIONAL, UNREAD)
     task = data.get("task")
     if task is not None:
         if not isinstance(task, str):
             raise InputError(f"task is {task!r}; give a name")
         find_task(task, model)
-    dialogue = None if data.get("dialogue") is None else parse_dialogue(data["dialogue"])
-    start, end = (in_seconds(data, key) for key in ("start", "end"))
-    check_range(start, end)
-    if video is None and not dialogue:
+    asked = check_asked(data, folder)
+    if asked["video"] is None and asked["dialogue"] is None:
         raise InputError("video is null, and there is no dialogue; give one of them")
-    if video is None and (start, end) != (None, None):
-        raise InputError("video is null; then start and end are a part of nothing, leave them out")
-    return Question(
-        id=data["id"],
-        video=None if video is None else lies_beside(video, folder),
-        question=question,
-        dialogue=dialogue,
-        start=start,
-        end=end,
-        task=task,
-        choices=check_choices(data.get("choices")),
-    )
+    return Question(id=data["id"], task=task, **asked)

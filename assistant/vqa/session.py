@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_choices, check_question, check_range
+from assistant.core.clip_names import clip_path
 from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, cut
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
@@ -99,7 +100,8 @@ class Assistant:
         """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
 
         Args:
-            path: None: there is no clip, and ``dialogue`` is what it is about.
+            path: a text as people name clips (`assistant.core.clip_names`); None: there is no
+                clip, and ``dialogue`` is what it is about.
             frames: how many are looked at, spread evenly over the range.
             start, end: the range looked at unless a question says otherwise, seconds.
             decoder: "auto", "pyav" or "decord".
@@ -113,7 +115,7 @@ class Assistant:
         """
         return Session(
             self,
-            None if path is None else Path(path),
+            clip_path(path) if isinstance(path, str) else path,
             frames=frames,
             start=start,
             end=end,
