@@ -52,7 +52,7 @@ def load(
     """
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant, LaterAssistant
-    from assistant.weights.presets import model_name
+    from assistant.weights.base import name_of
 
     given: dict[str, Any] = {"base": base, "precision": precision, "quantize": quantize}
 
@@ -63,4 +63,4 @@ def load(
 
     if now:
         return Assistant(load_named(), store)
-    return LaterAssistant(model_name(name), load_named, store or FeatureStore())
+    return LaterAssistant(name_of(name, base), load_named, store or FeatureStore())

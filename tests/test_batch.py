@@ -305,7 +305,9 @@ def test_batch_and_check_refuse_the_same_lines(clips):
         ask(8, r"C:\clips\a.mp4"),
     ]
     for number, line in enumerate(lines):
-        path = write(clips / "one.jsonl", ask("right", "a.mp4", answer="yes"), line | {"answer": "yes"})
+        path = write(
+            clips / "one.jsonl", ask("right", "a.mp4", answer="yes"), line | {"answer": "yes"}
+        )
         with pytest.raises(InputError) as checked:
             read_items(path)
         try:
@@ -329,7 +331,9 @@ def test_one_list_is_as_good_as_lines(clips):
     path.write_text(json.dumps([ask(1, "a.mp4"), ask(2, "a.mp4")], indent=1))
     assert [question.id for question in read_questions(path)] == [1, 2]
     path.write_text(json.dumps([ask(1, "a.mp4"), "Who?", ask(1, "a.mp4")], indent=1))
-    with pytest.raises(InputError, match="item 2: holds a str.*\n.*item 3: id 1 is that of item 1"):
+    with pytest.raises(
+        InputError, match=r"item 2: holds a str.*\n.*that of item 1"
+    ):
         read_questions(path)
 
 

@@ -15,6 +15,7 @@ from fakes import ScriptedModel, install
 import assistant.data.scenes
 from assistant.cli import main as cli
 from assistant.cli.main import main
+from assistant.core.resources import adapters_dir
 from assistant.errors import InputError
 from assistant.weights import store as weights_store
 
@@ -131,13 +132,14 @@ class TestAsk:
         assert (code, out) == (2, "") and "question" in one_line(err)
 
     def test_which_model_is_passed_on(self, loads, clip, capsys):
-        options = ("--model", "other", "--base", "folder", "--precision", "fp32")
+        base = adapters_dir() / "mini" / "base"
+        options = ("--model", "mini", "--base", base, "--precision", "fp32")
         options += ("--quantize", "4bit", "--device", "cuda", "--frames", 4, "--quiet")
         run(capsys, "ask", clip, "What?", *options)
         assert loads == [
             {
-                "name": "other",
-                "base": Path("folder"),
+                "name": "mini",
+                "base": base,
                 "precision": "fp32",
                 "quantize": "4bit",
                 "device": "cuda",
@@ -360,7 +362,7 @@ class TestBatch:
         model.script = script
         code, _, err = run(capsys, "batch", questions, tmp_path / "out.jsonl", "--quiet")
         assert code == 130
-        assert "3 of 3 questions are left" in one_line(err) and "again" in err  # one pass for all
+        assert "2 of 3 questions are left" in one_line(err) and "again" in err  # one pass for all
         model.script = lambda asked: "fine"
         assert run(capsys, "batch", questions, tmp_path / "out.jsonl", "--quiet")[0] == 0
         ids = [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").open()]

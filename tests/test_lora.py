@@ -13,8 +13,9 @@ from tiny import tiny_qformer
 
 from assistant.core.config import LoraSettings, TransferConfig
 from assistant.errors import WeightsError
-from assistant.model.lora import ADAPTER_WEIGHTS, Adapters
+from assistant.model.lora import Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
+from assistant.tasks.store import ADAPTER_WEIGHTS
 
 LORA = LoraSettings(rank=2)
 TRANSFER = TransferConfig(frames=4)

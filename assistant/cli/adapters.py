@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_backend_options, backend_options
+from assistant.cli.options import add_backend_options, backend_options, check_model
 
 if TYPE_CHECKING:
     from assistant.tasks.store import StoredAdapter
@@ -99,10 +99,9 @@ def shown(stored: StoredAdapter) -> Iterator[str]:
 
 def run_check(args: argparse.Namespace) -> int:
     from assistant.model.loading import load_model
-    from assistant.tasks.store import adapter_prompt, find_adapter
+    from assistant.tasks.store import find_adapter
 
-    stored = find_adapter(args.name, args.model)
-    adapter_prompt(stored)
+    stored = find_adapter(args.name, check_model(args, [args.name]))
     model = load_model(args.model, **backend_options(args))
     model.load_adapter(stored.folder, stored.recipe)
     print(f"{stored.name}: whole, and made for {model.fingerprint}")

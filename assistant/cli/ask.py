@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING
 from assistant.cli.options import (
     add_clip_options,
     add_model_options,
+    check_model,
     clip_options,
+    is_clip,
     load_assistant,
     say,
 )
@@ -49,11 +50,16 @@ a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
 a line of OUT:  {"id": 1, "answer": "...", "frames": [...], ...} or {"id": 1, "error": "..."}
 
 A relative video lies beside IN, else in the working directory; it is null where a question is about
-its dialogue alone. All of IN is checked before the first question. Questions are taken clip by
-clip, eight at a time, so OUT has another order; match by id. Ids that OUT holds already are
-skipped: after an interruption run the same command again. A clip that cannot be read gives an
-error in OUT and the rest goes on; the exit code is then still 0, and the last line on stderr says
-how many there were.
+its dialogue alone. IN may also be one list of such objects, and have what training data have beside
+(answer, type, split ...), which is not read.
+
+All of IN is checked before the first question: wrong lines are named at once. One that has an id
+gives an error in OUT, as a clip does that cannot be read, and the rest goes on; the exit code is
+then still 0, and the last line on stderr says how many there were. One without an id, or no right
+line at all: nothing is asked (exit code 2).
+
+Questions are taken clip by clip, eight at a time, so OUT has another order; match by id. Ids that
+OUT holds already are skipped: after an interruption run the same command again.
 
 examples:
   assistant batch questions.jsonl answers.jsonl
@@ -95,14 +101,14 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from assistant.vqa.evidence import check_frames, check_picture_path, save_evidence
+    from assistant.vqa.evidence import check_frames, save_evidence
 
-    if args.evidence is not None:
-        check_picture_path(args.evidence)
+    part_choices(args)
     if not args.questions and args.dialogue is not None and is_question(args.video):
         args.video, args.questions = None, [args.video]
-    args.video = None if args.video is None else Path(args.video)
     check_questions(args)
+    if args.evidence is not None:
+        check_evidence(args)
     session = load_assistant(args, now=False).open(args.video, **clip_options(args))
     options = {
         "task": args.task,
@@ -119,8 +125,7 @@ def run_ask(args: argparse.Namespace) -> int:
     answer = session.ask(next(iter(args.questions), None), **options)
     if args.evidence is not None:
         check_frames(answer)
-        if args.json:
-            answer.evidence()  # goes into the JSON object, too
+        answer.evidence()  # it goes into the JSON object, and may make the answer unsure
     tell(answer, args)
     if args.evidence is not None:
         save_evidence(answer, session.pictures(answer), args.evidence)
@@ -128,8 +133,46 @@ def run_ask(args: argparse.Namespace) -> int:
     return 0
 
 
+def part_choices(args: argparse.Namespace) -> None:
+    """``--choices yes no CLIP QUESTION``: argparse takes all of it for choices.
+
+    Where no clip stands elsewhere the first choice that names one ends the list; where no question
+    does, the first that ends as one.
+    """
+    words = args.choices or []
+    clipless = args.video is None and args.dialogue is None
+
+    def ends(word: str) -> bool:
+        return is_clip(word) if clipless else word.rstrip().endswith("?")
+
+    if args.questions or (args.video and args.dialogue and is_question(args.video)):
+        return
+    end = next((place for place, word in enumerate(words) if place and ends(word)), None)
+    if end is not None:
+        args.choices, rest = words[:end], words[end:]
+        args.video, args.questions = (rest[0], rest[1:]) if clipless else (args.video, rest)
+    elif words and clipless:
+        raise InputError(
+            f"--choices took {', '.join(map(repr, words))}, and no clip is left; put VIDEO and "
+            "QUESTION before --choices"
+        )
+
+
 def check_questions(args: argparse.Namespace) -> None:
-    """Several at once: raises InputError for words of one, and for what takes one alone."""
+    """
+    Raises:
+        InputError: a clip among them, or, of several, words of one or what takes one alone.
+    """
+    for question in filter(is_clip, args.questions):
+        if is_clip(args.video or ""):
+            raise InputError(
+                f"{args.video} and {question} are two clips, and ask takes one; ask about each by "
+                "itself, or with assistant batch"
+            )
+        raise InputError(
+            f"{args.video!r} is taken for the clip and {question!r} for a question; put the clip "
+            "first"
+        )
     if len(args.questions) < 2:
         return
     if args.evidence is not None:
@@ -137,6 +180,19 @@ def check_questions(args: argparse.Namespace) -> None:
     for question in args.questions:
         if re.fullmatch(r"\w+,?", question):
             raise InputError(f"{question!r} is a word and no question; put a question in quotes")
+
+
+def check_evidence(args: argparse.Namespace) -> None:
+    """Raises InputError: there will be no picture to draw, or no place for it."""
+    from assistant.tasks.store import adapter_folders, find_adapter
+    from assistant.vqa.evidence import TEXT_ALONE, check_picture_path
+
+    check_picture_path(args.evidence)
+    model = check_model(args)
+    name = args.task if args.adapter == "auto" else args.adapter
+    stored = find_adapter(name, model) if name in adapter_folders(model) else None
+    if args.video is None or (stored is not None and not stored.recipe.frames):
+        raise InputError(TEXT_ALONE.format(task="this" if stored is None else stored.name))
 
 
 def tell(answer: Answer, args: argparse.Namespace) -> None:
@@ -155,7 +211,7 @@ def is_question(word: str | None) -> bool:
 
     What is a file, or is called like one, is a clip.
     """
-    if word is None or not word.strip() or os.path.exists(word):  # noqa: PTH110, of any length
+    if word is None or not word.strip() or is_clip(word):
         return False
     return re.search(r"\.\w{2,5}$", word) is None
 
@@ -223,10 +279,12 @@ def add_batch(commands: argparse._SubParsersAction) -> None:
 def run_batch(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from assistant.core.jsonl import WrongLine
     from assistant.core.results import Results
     from assistant.vqa.batch import Options, answer_all, read_questions
 
-    questions = read_questions(args.input, args.model)
+    assistant = load_assistant(args, now=False)
+    questions = read_questions(args.input, assistant.name)
     options = Options(
         frames=args.frames,
         decoder=args.decoder,
@@ -237,16 +295,19 @@ def run_batch(args: argparse.Namespace) -> int:
         without=tuple(args.without),
     )
     with Results(args.output, retry=args.retry) as results:
-        waiting = sum(question.id not in results.done for question in questions)
+        left = [question for question in questions if question.id not in results.done]
+        for wrong in [question for question in left if isinstance(question, WrongLine)]:
+            say(f"warning: {args.input}, {wrong}", args.quiet)
+        waiting = len(left)
         try:
             if waiting:
-                records = answer_all(load_assistant(args, now=False), questions, results, options)
+                records = answer_all(assistant, questions, results, options)
                 for _ in tqdm(records, total=waiting, unit="question", disable=args.quiet):
                     pass
         except KeyboardInterrupt as stop:
-            left = sum(question.id not in results.done for question in questions)
+            unasked = sum(question.id not in results.done for question in questions)
             raise KeyboardInterrupt(
-                f"stopped, {left} of {len(questions)} questions are left; "
+                f"stopped, {unasked} of {len(questions)} questions are left; "
                 "run the same command again to go on"
             ) from stop
         say(summary(len(questions), waiting, results), args.quiet)

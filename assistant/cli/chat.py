@@ -51,7 +51,7 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
         epilog=EPILOG,
     )
     parser.add_argument(
-        "video", metavar="VIDEO", type=Path, nargs="?", help="may be left out beside --dialogue"
+        "video", metavar="VIDEO", nargs="?", help="may be left out beside --dialogue"
     )
     add_clip_options(parser)
     add_model_options(parser)

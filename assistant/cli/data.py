@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from assistant.cli.options import check_out, seed
+
 CHECK_EPILOG = """\
 One JSON object a line:
 
@@ -75,9 +77,9 @@ def add_convert(actions: argparse._SubParsersAction) -> None:
         "leave its questions out (drop), or stop (error; the default of the others)",
     )
     convert.add_argument("--split", metavar="NAME", help=f"mustard: {', '.join(splits)}")
-    convert.add_argument("--fold", type=int, metavar="K", help="mustard: the fold to test, from 0")
+    convert.add_argument("--fold", type=seed, metavar="K", help="mustard: the fold to test, from 0")
     convert.add_argument(
-        "--seed", type=int, metavar="N", help="of the splits that are drawn (default 0)"
+        "--seed", type=seed, metavar="N", help="of the splits that are drawn (default 0)"
     )
     convert.add_argument(
         "--no-speakers",
@@ -111,6 +113,7 @@ def run_check(args: argparse.Namespace) -> int:
 def run_convert(args: argparse.Namespace) -> int:
     from assistant.data.formats.convert import convert, report
 
+    check_out(args.out)
     converted = convert(
         args.format,
         args.path,

@@ -3,7 +3,15 @@
 import argparse
 from pathlib import Path
 
-from assistant.cli.options import add_backend_options, backend_options, count
+from assistant.cli.options import (
+    add_backend_options,
+    backend_options,
+    check_model,
+    check_out,
+    count,
+    frames,
+    seed,
+)
 from assistant.errors import InputError
 
 EPILOG = """\
@@ -39,7 +47,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True)
     add_backend_options(parser)
     parser.add_argument("--weights", dest="base", metavar="DIR", type=Path, help="as --base")
-    parser.add_argument("--seed", type=int, default=11, help="of what is drawn (11)")
+    parser.add_argument("--seed", type=seed, default=11, help="of what is drawn (11)")
     parser.add_argument(
         "--split", choices=["train", "dev", "test", "all"], default="test", help="default: test"
     )
@@ -53,7 +61,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     task.add_argument("--adapter", metavar="NAME|DIR", help="default: that of the task's name")
     task.add_argument("--compare", nargs="+", metavar="A", help="several adapters, or none")
     task.add_argument(
-        "--frames", type=count, metavar="N", help="looked at (default: as many as in training)"
+        "--frames", type=frames, metavar="N", help="looked at (default: as many as in training)"
     )
     task.add_argument(
         "--frame-order", choices=["forward", "reversed", "shuffled"], default="forward"
@@ -62,6 +70,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> int:
+    check_out(args.out)
     return run_base(args) if args.what == "base" else run_task(args)
 
 
@@ -72,8 +81,11 @@ def run_base(args: argparse.Namespace) -> int:
         raise InputError(f"split is {args.split}; for the base choose dev or test")
     from assistant.model.loading import load_model
     from assistant.training.pretraining.evaluate import evaluate_base
+    from assistant.training.pretraining.photos import Photos
     from assistant.training.pretraining.report import render, save
 
+    check_model(args)
+    Photos(args.photos)  # mistakes show before the model loads
     model = load_model(args.model, **backend_options(args))
     report = evaluate_base(
         model,
@@ -93,16 +105,18 @@ def run_base(args: argparse.Namespace) -> int:
 def run_task(args: argparse.Namespace) -> int:
     if args.data is None:
         raise InputError(f"evaluate {args.what} needs --data PATH, the questions (JSONL)")
-    from assistant.data.items import read_items
+    if args.adapter and args.compare:
+        raise InputError("--adapter and --compare both name adapters; leave one of them out")
     from assistant.evaluation.report import render_task, save_task
-    from assistant.evaluation.tasks import evaluate_task
+    from assistant.evaluation.tasks import evaluate_task, read_questions
     from assistant.model.loading import load_model
-    from assistant.tasks.store import find_adapter, find_task
+    from assistant.tasks.store import find_task
 
     adapters = args.compare or [args.adapter or args.what]
-    for name in adapters:  # mistakes show before the model loads
-        find_task(args.what, args.model) if name == "none" else find_adapter(name, args.model)
-    read_items(args.data)
+    name = check_model(args, adapters)  # mistakes show before the model loads
+    if "none" in adapters:
+        find_task(args.what, name)
+    read_questions(args.data, args.split)
     model = load_model(args.model, **backend_options(args))
     report = evaluate_task(
         model,

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_backend_options, backend_options, count
+from assistant.cli.options import (
+    add_backend_options,
+    backend_options,
+    check_model,
+    check_out,
+    count,
+    seed,
+)
 from assistant.core.resources import first_process
 from assistant.sources import SOURCES
 from assistant.tasks.recipes import ABLATIONS
@@ -87,7 +94,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
         "(routing), contrast (what changes between frames), lora, " + ", ".join(SOURCES),
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
+    parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
     parser.add_argument(
         "--no-install", action="store_true", help="leave the adapter in RUN/adapter alone"
@@ -101,17 +108,21 @@ def run_finetune(args: argparse.Namespace) -> int:
     from assistant.tasks.store import find_task
     from assistant.training.finetune import examples_from, generated_examples
     from assistant.training.generated import KIND_OF_TASK
+    from assistant.training.run_folder import check_run
 
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
+    check_out(args.out)
+    check_run(args.out, args.resume)
+    model = check_model(args, [] if args.start is None else [args.start])
     if args.prompt is not None:
         prompt = load_prompt(args.prompt)
     else:
         try:
-            prompt = find_task(args.task, args.model)
+            prompt = find_task(args.task, model)
         except ConfigError as error:
             raise ConfigError(f"{error}; or write one and give it with --prompt") from error
-    recipe = plan(args)
+    recipe = plan(args, model)
     if args.data is not None:  # mistakes show before the model loads
         examples = examples_from(args.data)
     else:
@@ -129,19 +140,19 @@ def run_finetune(args: argparse.Namespace) -> int:
     return train(args, recipe, prompt, examples)
 
 
-def plan(args: argparse.Namespace) -> Recipe:
-    """The recipe that ``args`` names, with what they change."""
+def plan(args: argparse.Namespace, model: str) -> Recipe:
+    """The recipe that ``args`` names, with what they change; ``model``: whose adapters count."""
     from dataclasses import replace
 
     from assistant.tasks.recipes import Recipe, load_recipe
     from assistant.tasks.store import adapter_folders, find_adapter
 
     if args.start is not None:
-        args.start = find_adapter(args.start, args.model).folder
+        args.start = find_adapter(args.start, model).folder
     given: Path | None = args.config or args.start
     if given is not None:
         recipe = load_recipe(given)
-    elif args.task in (known := adapter_folders(args.model)):
+    elif args.task in (known := adapter_folders(model)):
         recipe = load_recipe(known[args.task][0])
     else:
         recipe = Recipe(task=args.task)

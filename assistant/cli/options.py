@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from assistant.core.config import MOST_FRAMES
 from assistant.core.resources import first_process
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
     from assistant.vqa.session import Assistant
+
+MOST_COUNT = 10**6
+MEDIA = re.compile(
+    r"\.(3gp|avi|avif|bmp|flv|gif|heic|jpe?g|m4v|mkv|mov|mp4|mpe?g|m?ts|ogv|png|tiff?|webm|webp|wmv)$",
+    re.IGNORECASE,
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,16 +34,59 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **options)
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, left = self.parse_known_args(args, namespace)
+        if left:
+            dashed = [word for word in left if word.startswith("-") and is_clip(word)]
+            hint = f" (is {dashed[0]} a clip? then call it ./{dashed[0]})" if dashed else ""
+            command = " ".join(filter(None, (self.prog, found.command)))
+            told = " ".join(left)
+            raise InputError(f"unrecognized arguments: {told}{hint}; see {command} --help")
+        return found
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse ends a row of positional arguments at the first option; ``more`` goes on."""
+        """argparse ends a row of positional arguments at the first option; ``more`` goes on.
+
+        And it takes what follows an option's list for a part of it: what is none of the list's
+        choices, and a clip or in quotes, is put before the option.
+        """
+        args = self._parted(sys.argv[1:] if args is None else list(args))
         found, left = super().parse_known_args(args, namespace)
         if self.more and not any(word.startswith("-") for word in left):
             getattr(found, self.more).extend(left)
             left = []
         return found, left
 
+    def _parted(self, words: list[str]) -> list[str]:
+        parted: list[str] = []
+        begun, known = 0, None  # of the list that may go on: where it begins, its choices
+        for place, word in enumerate(words):
+            if word == "--":
+                return parted + words[place:]
+            if word.startswith("-"):
+                option = self._option_string_actions.get(word)
+                listed = option is not None and option.nargs == "+"
+                begun, known = len(parted), option.choices if option and listed else None
+            elif (
+                known
+                and len(parted) > begun + 1
+                and word not in known
+                and (is_clip(word) or " " in word)
+            ):
+                parted.insert(begun, word)
+                begun += 1
+                continue
+            parted.append(word)
+        return parted
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
+
+
+def is_clip(word: str) -> bool:
+    """Whether a word of the command line is a file's name, or that of a clip which is not there."""
+    there = os.path.isfile(word)  # noqa: PTH113, of any length
+    return there or (MEDIA.search(word) is not None and "?" not in word)
 
 
 def say(text: str, quiet: bool = False) -> None:
@@ -56,8 +109,25 @@ def seconds(text: str) -> float:
 
 def count(text: str) -> int:
     """A whole number of 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return whole(text, 1)
+
+
+def seed(text: str) -> int:
+    """A whole number of 0 or more."""
+    return whole(text, 0, 2**63 - 1)
+
+
+def frames(text: str) -> int:
+    """How many frames one may look at."""
+    return whole(text, 1, MOST_FRAMES)
+
+
+def whole(text: str, least: int, most: int = MOST_COUNT) -> int:
+    """A whole number."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no whole number of {least} or more")
+    if not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is out of range; choose {least} to {most}")
     return int(text)
 
 
@@ -65,7 +135,7 @@ def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) 
     """How a clip is looked at; ``one_clip`` adds what belongs to a single one."""
     group = parser.add_argument_group("clip")
     group.add_argument(
-        "--frames", type=count, default=8, metavar="N", help="how many to look at (default 8)"
+        "--frames", type=frames, default=8, metavar="N", help="how many to look at (default 8)"
     )
     group.add_argument(
         "--decoder",
@@ -136,18 +206,21 @@ def add_backend_options(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--precision",
+        choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
         metavar="NAME",
         help="auto, fp32, bf16 or fp16 (default auto: bf16 where it is computed in)",
     )
     parser.add_argument(
         "--quantize",
+        choices=("auto", "none", "8bit", "4bit"),
         default="auto",
         metavar="HOW",
         help="none, 8bit, 4bit or auto: what fits into the free memory (default auto; mini: none)",
     )
     parser.add_argument(
         "--device",
+        choices=("auto", "cpu", "cuda"),
         default="auto",
         metavar="NAME",
         help="cpu, cuda or auto: a GPU, where there is one (default auto; mini: cpu)",
@@ -171,7 +244,42 @@ def load_assistant(args: argparse.Namespace, *, now: bool = True) -> Assistant:
     """The model that ``args`` names; ``now`` or with the first question."""
     from assistant import load
 
+    check_model(args, [args.adapter], args.task)
     return load(args.model, now=now, **backend_options(args, quiet=args.quiet))
+
+
+def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: str = "") -> str:
+    """What can be said of the model and of ``adapters`` before it loads, which takes long.
+
+    Args:
+        adapters: names and folders, or "none"; "auto" is that of ``task``, where it has one.
+    Returns:
+        The name under which the model's adapters lie.
+    Raises:
+        InputError, ConfigError, WeightsError: no such base or adapter, or one of another base.
+    """
+    from assistant.tasks.store import adapter_folders, adapter_key, adapter_prompt, find_adapter
+    from assistant.weights.base import find_base, name_of
+
+    name, base = name_of(args.model, args.base), find_base(args.model, args.base)
+    named = [task if adapter == "auto" else adapter for adapter in adapters]
+    for adapter in named:
+        if adapter == "none" or (adapter == task and task not in adapter_folders(name)):
+            continue
+        stored = find_adapter(adapter, name)
+        adapter_prompt(stored)
+        if base is not None:
+            adapter_key(stored.folder, stored.recipe, base.fingerprint)
+    return name
+
+
+def check_out(folder: Path) -> None:
+    """That a folder can be written to. Raises InputError."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise InputError(f"{there}: is a file, and a folder is wanted for what is written")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{there}: is not yours to write to; choose another folder")
 
 
 def clip_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from assistant.cli.ask import stream
-from assistant.cli.options import count, say
+from assistant.cli.options import check_out, count, say, seed
 
 FETCHED = {"speech": "whisper-tiny.en", "samples": "samples"}  # besides "mini", a whole model
 
@@ -148,7 +148,7 @@ def add_scenes(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
     parser.add_argument("--kind", choices=("images", "clips", "ego"), default="images")
     parser.add_argument("--count", type=count, default=1000, metavar="N", help="default 1000")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default 0")
     parser.add_argument("--split", choices=("train", "dev", "test"), default="train")
     parser.set_defaults(run=run_scenes)
 
@@ -156,6 +156,7 @@ def add_scenes(commands: argparse._SubParsersAction) -> None:
 def run_scenes(args: argparse.Namespace) -> int:
     from assistant.data.scenes import write_dataset
 
+    check_out(args.out)
     made = write_dataset(args.out, args.kind, args.count, args.seed, args.split)
     media = "images" if args.kind == "images" else "clips"
     print(f"{made.media} {media}, {made.questions} questions: {made.path}")
@@ -188,6 +189,7 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from assistant.core.resources import adapters_dir
     from assistant.training.pretraining.run import run
 
+    check_out(args.out)
     config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
     try:
         base = run(

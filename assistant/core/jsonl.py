@@ -63,26 +63,26 @@ def scan_records(
     records: list[R] = []
     wrong: list[WrongLine] = []
     places: dict[str | int, str] = {}
-    strange = None  # why the first line is no JSON
+    strange: list[WrongLine] = []  # no JSON at all
     for place, line in _lines(path):
         own = None
         try:
             data = json_object(line)
-            own = data.get("id") if is_id(data.get("id")) else None
-            if own in places:
-                own, first = None, places[own]
-                raise InputError(f"id {data['id']!r} is that of {first}; give each its own")
+            own = data["id"] if is_id(data.get("id")) else None
+            if own is not None and own in places:
+                told = f"id {own!r} is that of {places[own]}; give each its own"
+                own = None
+                raise InputError(told)
             if own is not None:
                 places[own] = place
             records.append(parse(data))
         except NoJSON as error:
-            strange = strange or f"{place}: {error}"
-            wrong.append(WrongLine(place, str(error), None))
+            strange.append(WrongLine(place, str(error), None))
+            wrong.append(strange[-1])
         except AssistantError as error:
             wrong.append(WrongLine(place, str(error), own))
-            strange = ""
-    if strange and not records:
-        raise InputError(f"{path}: no line of it is JSON; {strange}")
+    if strange and len(strange) == len(wrong) and not records:
+        raise InputError(f"{path}: no line of it is JSON; {strange[0]}")
     if not (records or wrong):
         raise InputError(f"{path}: holds no {unit}; give one JSON object a line")
     return records, wrong

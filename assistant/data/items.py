@@ -75,9 +75,7 @@ def scan_items(path: Path) -> tuple[list[Item], list[WrongLine]]:
         InputError: the file cannot be read, or no line is right.
     """
     path = data_file(path)
-    items, wrong = scan_records(
-        path, lambda data: check_item(data, path.parent), unit="example"
-    )
+    items, wrong = scan_records(path, lambda data: check_item(data, path.parent), unit="example")
     if not items:
         raise refusal(path, "nothing was read", wrong)
     return items, wrong

@@ -49,14 +49,24 @@ def transcribe(
     return Dialogue(lines, SOURCE if lines else f"{SOURCE} (no speech heard)")
 
 
-@lru_cache(maxsize=1)
-def _model() -> WhisperModel:
+def check_extra() -> None:
+    """
+    Raises:
+        InputError: the ``speech`` extra is missing.
+    """
     try:
-        from faster_whisper import WhisperModel
+        import faster_whisper  # noqa: F401
     except ImportError as error:
         raise InputError(
             f"listening needs the 'speech' extra ({error}): pip install faster-whisper"
         ) from error
+
+
+@lru_cache(maxsize=1)
+def _model() -> WhisperModel:
+    check_extra()
+    from faster_whisper import WhisperModel
+
     from assistant.weights.store import ensure
 
     return WhisperModel(

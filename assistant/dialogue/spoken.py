@@ -35,6 +35,18 @@ class Spoken:
             )
         self._heard: dict[Range, Dialogue] = {}
 
+    @property
+    def is_given(self) -> bool:
+        """Whether it need not be looked for: given, or to be heard."""
+        return self._transcribe or self._found is not None
+
+    def check(self) -> None:
+        """Raises InputError: it is to be heard, and nothing here can listen."""
+        if self._transcribe:
+            from assistant.dialogue.speech import check_extra
+
+            check_extra()
+
     def within(self, where: Range) -> Dialogue:
         """What is said in a range; where it has to listen, it listens only there."""
         if self._transcribe and self._path is not None:

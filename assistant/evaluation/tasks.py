@@ -87,12 +87,7 @@ def evaluate_task(
         InputError: no such adapter, nothing to ask, or the ``train`` extra is missing.
         WeightsError: an adapter of another base.
     """
-    check_extra()
-    path = data_file(data)
-    items = [item for item in read_items(path) if split == "all" or (item.split or "test") == split]
-    if not items:
-        raise InputError(f"{path}: has no examples of the split {split}; choose another --split")
-    items = drawn(items, most, seed)
+    items = drawn(read_questions(data, split), most, seed)
     loaded = [_load(model, task, name) for name in adapters]
     keys = clips_of(items)
     looked_at: dict[str, int] = {}
@@ -110,7 +105,7 @@ def evaluate_task(
     manifest: dict[str, Any] = {
         "base": model.fingerprint,
         "adapters": {system.name: system.adapter for system in systems},
-        "data": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "data": hashlib.sha256(data_file(data).read_bytes()).hexdigest(),
         "split": split,
         "questions": len(items),
         "frames": looked_at,
@@ -123,6 +118,21 @@ def evaluate_task(
     first, *others = (system.answers for system in systems)
     apart = tuple(compare(first, other, seed) for other in others)
     return TaskReport(task, manifest, tuple(systems), apart)
+
+
+def read_questions(data: Path, split: str) -> list[Item]:
+    """The examples of a split, or of "all".
+
+    Raises:
+        InputError: the data cannot be read, or hold none, or the ``train`` extra is missing.
+    """
+    check_extra()
+    items = read_items(data)
+    asked = [item for item in items if split == "all" or (item.split or "test") == split]
+    if not asked:
+        there = ", ".join(sorted({item.split or "test" for item in items}))
+        raise InputError(f"{data}: has no examples of the split {split}; choose --split {there}")
+    return asked
 
 
 def drawn(items: Sequence[Item], most: int | None, seed: int) -> list[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
-from assistant.errors import WeightsError
 from assistant.model.encoders.base import Encoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
 from assistant.tasks.recipes import Recipe
+from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
@@ -103,19 +102,7 @@ class VideoAssistant(nn.Module):
         Raises:
             WeightsError: it was made for other base weights, or there are none.
         """
-        from assistant.model.lora import ADAPTER_WEIGHTS
-
-        if recipe.made is None:
-            raise WeightsError(f"{folder}: its recipe does not say for which base; train it first")
-        if recipe.made.base != self.fingerprint:
-            raise WeightsError(
-                f"{folder}: was made for {recipe.made.base}, the model is {self.fingerprint}; "
-                "train it again on this base"
-            )
-        path = folder / ADAPTER_WEIGHTS
-        if not path.is_file():
-            raise WeightsError(f"{path}: is not there; give an adapter's folder")
-        return f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        return adapter_key(folder, recipe, self.fingerprint)
 
     def visual_tokens(
         self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None

@@ -1,14 +1,13 @@
 """Build a model from its config, the fetched weights and the trained part."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import AutoTokenizer
 
-from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig, from_yaml
-from assistant.core.resources import adapters_dir
+from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.base import Encoder
@@ -24,9 +23,9 @@ from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
 from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
-from assistant.weights.presets import is_shipped, preset_of
+from assistant.weights.base import find_base
+from assistant.weights.presets import preset_of
 
-BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
 ENCODERS: Mapping[str, type[Encoder]] = {  # by the config's kind
     "efficientnet": EfficientNetEncoder,
     "vit": ViTEncoder,
@@ -62,7 +61,8 @@ def load_model(
         InputError: unknown name or option. WeightsError: weights missing, damaged or foreign.
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
-    if base is None and not is_shipped(name):
+    own = find_base(name, base)
+    if own is None:
         return load_paper_scale(
             name,
             precision=precision,
@@ -77,14 +77,10 @@ def load_model(
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *BITS))}")
     bits = BITS.get(quantize, 0)
     check_quantization(bits, place)
-    folder = base or adapters_dir() / name / "base"
-    if not (folder / BASE_CONFIG).is_file():
-        raise InputError(f"{base}: holds no {BASE_CONFIG}; give the base/ folder of a pretrain run")
-    config = from_yaml(ModelConfig, folder / BASE_CONFIG)
-    model = build_model(config, precision=precision, attention=attention)
-    weights = folder / BASE_WEIGHTS
-    load_trained(model.qformer, weights)
-    model.fingerprint = f"{config.name}-{hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+    trained = read_weights(own.weights)  # before what takes long
+    model = build_model(own.config, precision=precision, attention=attention)
+    fill_trained(model.qformer, trained, own.weights)
+    model.fingerprint = own.fingerprint
     if bits:
         quantize_network(model.llm.network, bits, choose_precision(precision), place)
     return model.to(place).eval()
@@ -96,8 +92,9 @@ def shape_of(name: str) -> tuple[QFormerConfig, int]:
     Raises:
         InputError: it is neither shipped, nor a preset, nor a checkpoint's folder.
     """
-    if is_shipped(name):
-        config = from_yaml(ModelConfig, adapters_dir() / name / "base" / BASE_CONFIG)
+    own = find_base(name)
+    if own is not None:
+        config = own.config
         return config.qformer, ENCODERS[config.encoder.kind].width_of(config.encoder)
     if preset_of(name) is not None and not Path(name).is_dir():
         return qformer_config({}), ViTConfig().width
@@ -181,7 +178,11 @@ def load_trained(qformer: QFormer, path: Path) -> None:
         WeightsError: file missing or damaged, a key missing, unknown or of another shape, a number
             that is not finite.
     """
-    state = read_weights(path)
+    fill_trained(qformer, read_weights(path), path)
+
+
+def fill_trained(qformer: QFormer, state: Mapping[str, Tensor], path: Path) -> None:
+    """As `load_trained`; ``state`` is what ``path`` holds."""
     wanted = trained_names(qformer)
     missing, unknown = set(wanted) - set(state), set(state) - set(wanted)
     if missing or unknown:

@@ -27,8 +27,8 @@ from assistant.model.adapter_parts import AdapterParts
 from assistant.model.qformer import QFormer
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.model.weight_files import read_weights, save_weights
+from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
 
 

@@ -1,15 +1,18 @@
 """Where adapters lie: the shipped ones, and the person's own (``ASSISTANT_HOME/adapters``)."""
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from assistant.core.resources import adapters_dir, user_dir
-from assistant.errors import InputError
+from assistant.errors import InputError, WeightsError
 from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
 from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
 from assistant.weights.presets import model_name
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"  # PEFT's
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,42 @@ def find_adapter(name: str | Path, model: str = "mini") -> StoredAdapter:
     path = Path(name).expanduser()
     if (path / RECIPE).is_file():
         return StoredAdapter(path.resolve().name, path, load_recipe(path), "folder")
+    if (path / ADAPTER_CONFIG).is_file():
+        raise InputError(
+            f"{path}: is an adapter of PEFT alone, without the {RECIPE} that says its task, shape "
+            "and base; give a folder that assistant finetune made (RUN/adapter)"
+        )
     raise InputError(
         f"no adapter {str(name)!r} for {model}; there are: {', '.join(folders) or 'none yet'}; "
         "or give an adapter's folder"
     )
+
+
+def adapter_key(folder: Path, recipe: Recipe, base: str) -> str:
+    """What an adapter is called in a model's memory: its task, and a hash of its weights.
+
+    Args:
+        base: fingerprint of the model's base weights.
+    Raises:
+        WeightsError: it was made for another base, or its weights are not there.
+    """
+    if recipe.made is None:
+        raise WeightsError(f"{folder}: its recipe does not say for which base; train it first")
+    if recipe.made.base != base:
+        raise WeightsError(
+            f"{folder}: was made for {recipe.made.base}, the model is {base}; "
+            "train it again on this base"
+        )
+    path = folder / ADAPTER_WEIGHTS
+    if (pickled := path.with_suffix(".bin")).is_file() and not path.is_file():
+        raise WeightsError(
+            f"{pickled}: is pickled, which may run code and is not read, and {ADAPTER_WEIGHTS} is "
+            "not there; load it with torch.load(..., weights_only=True) and write it with "
+            "safetensors.torch.save_file"
+        )
+    if not path.is_file():
+        raise WeightsError(f"{path}: is not there; give an adapter's folder")
+    return f"{recipe.task}-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def adapter_prompt(adapter: StoredAdapter) -> TaskPrompt:

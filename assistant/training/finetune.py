@@ -25,8 +25,8 @@ from assistant.training.examples import DrawnExample, drawn, make_examples, spli
 from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
-from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
-from assistant.training.run_folder import run_folder
+from assistant.training.loop import LOG, Loop, new_accelerator
+from assistant.training.run_folder import check_run, run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
@@ -97,8 +97,7 @@ def finetune(
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
         ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
     """
-    if resume and not (out / CHECKPOINT).exists():
-        raise InputError(f"{out}: holds no run to resume; leave --resume out")
+    check_run(out, resume)
     with run_folder(out, resume):
         return _finetune(recipe, prompt, model, examples, out, start, resume, install)
 

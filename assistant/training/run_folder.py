@@ -12,6 +12,18 @@ from assistant.training.loop import CHECKPOINT
 LOCK = ".lock"
 
 
+def check_run(out: Path, resume: bool) -> None:
+    """
+    Raises:
+        InputError: ``out`` holds a run and this one does not ``resume`` it, or the other way round.
+    """
+    there = (out / CHECKPOINT).exists()
+    if there and not resume:
+        raise InputError(f"{out}: holds a run already; go on with --resume or choose another --out")
+    if resume and not there:
+        raise InputError(f"{out}: holds no run to resume; leave --resume out")
+
+
 @contextmanager
 def run_folder(out: Path, resume: bool) -> Iterator[None]:
     """The folder of one run, made where it is not there; while the run lasts no other uses it.

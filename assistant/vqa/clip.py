@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from assistant.vqa.session import Assistant
 
 MAX_FRAMES = 256
+CHECKED_SIDE = 64  # pixels of a picture that is decoded to see whether it can be
 
 
 class SessionClip:
@@ -50,6 +51,16 @@ class SessionClip:
         for clip in self._seen.values():
             return clip.duration
         return probe(self._there()).duration
+
+    def check(self, where: Range) -> None:
+        """Decode one picture of the range: for where the model that looks is not loaded yet.
+
+        Raises:
+            InputError: an empty range. VideoError: nothing could be decoded.
+        """
+        check_range(*where)
+        if self.path is not None and where not in self._seen:
+            self._pictures_of(where, 1, CHECKED_SIDE)
 
     def look(self, where: Range) -> ClipFeatures:
         """What the encoder sees in the range.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
 
 FORMATS = (".png", ".svg", ".pdf")
+TEXT_ALONE = (
+    "{task} answers from text alone, no frame is looked at; leave the picture of the evidence out"
+)
 # Log-probability that fills a bar: the answer is half as likely without the frame.
 FULL = math.log(2.0)
 LEAST = 0.05  # a frame that weighs less is no reason
@@ -43,10 +46,7 @@ def check_frames(answer: Answer) -> None:
         InputError: ``answer`` rests on text alone.
     """
     if not answer.frames:
-        raise InputError(
-            f"{answer.basis.task} answers from text alone, no frame was looked at; "
-            "leave the picture of the evidence out"
-        )
+        raise InputError(TEXT_ALONE.format(task=answer.basis.task))
 
 
 def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, path: Path) -> None:

@@ -70,6 +70,11 @@ class Assistant:
         self.name = model.name
         self.store = store or FeatureStore()
 
+    @property
+    def waits(self) -> bool:
+        """Whether the model is still to be loaded, which takes long."""
+        return False
+
     def load(self) -> VideoAssistant:
         """The model, loaded now where that had waited."""
         return self.model
@@ -132,6 +137,10 @@ class LaterAssistant(Assistant):
     def __init__(self, name: str, load: Callable[[], VideoAssistant], store: FeatureStore) -> None:
         self.name, self._load, self.store = name, load, store
         self._loading = Lock()
+
+    @property
+    def waits(self) -> bool:
+        return "_loaded" not in self.__dict__
 
     @property
     def model(self) -> VideoAssistant:  # type: ignore[override]
@@ -251,8 +260,14 @@ class Session:
         choices = check_choices(choices)
         asked = check_question(question) if question else None
         prompt, stored = self._named(task, adapter)
-        if not asked:
-            check_question((prompt or find_task("chat")).question or "")
+        question = asked or check_question((prompt or find_task("chat")).question or "")
+        where, range_source, plain = (start, end), "none", question
+        if self.path is not None:
+            where, range_source, plain = range_of(
+                question, where, self._range, lambda: self.duration
+            )
+        if self._assistant.waits:
+            self._check(where, prompt, stored)
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
@@ -260,12 +275,6 @@ class Session:
         if adapter == "auto" and prompt.name in adapter_folders(model.name):
             stored = find_adapter(prompt.name, model.name)
         loaded = self._assistant.adapter(stored)
-        question = asked or check_question(prompt.question or "")
-        where, range_source, plain = (start, end), "none", question
-        if self.path is not None:
-            where, range_source, plain = range_of(
-                question, where, self._range, lambda: self.duration
-            )
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         clip = self.look(*where) if sees else None
         said = self._said(prompt, dialogue, where)
@@ -350,8 +359,12 @@ class Session:
         self.conversation = self.conversation.add(question, answer)
 
     def check(self, task: str | Path = "auto", adapter: str | Path = "auto") -> None:
-        """Whether they can be asked for. Raises InputError, ConfigError: there is none."""
-        self._named(task, adapter)
+        """Whether they can be asked for, and the clip be looked at.
+
+        Raises:
+            InputError, ConfigError: there is none. VideoError: nothing could be decoded.
+        """
+        self._check(self._range, *self._named(task, adapter))
 
     def _named(
         self, task: str | Path, adapter: str | Path
@@ -362,6 +375,15 @@ class Session:
         if task != "auto":
             return find_task(task, name), stored
         return None if stored is None else adapter_prompt(stored), stored
+
+    def _check(self, where: Range, prompt: TaskPrompt | None, stored: StoredAdapter | None) -> None:
+        """Whether the clip can be listened to, and looked at where that is certain to be wanted."""
+        self._spoken.check()
+        if stored is None and prompt and prompt.name in adapter_folders(self._assistant.name):
+            stored = find_adapter(prompt.name, self._assistant.name)
+        reads = self._spoken.is_given if prompt is None else stored and not stored.recipe.frames
+        if not reads:  # an adapter that reads text alone does not look
+            self._clip.check(where)
 
     def _chosen(self, question: str | None) -> tuple[TaskPrompt, float | None]:
         """The prompt that a question is for, and the score that chose it; None: nothing did."""

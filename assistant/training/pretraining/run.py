@@ -13,13 +13,8 @@ import yaml
 from assistant.core.config import from_yaml
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.loading import (
-    BASE_CONFIG,
-    BASE_WEIGHTS,
-    build_model,
-    load_trained,
-)
-from assistant.model.weight_files import save_weights
+from assistant.model.loading import build_model, load_trained
+from assistant.model.weight_files import read_weights, save_weights
 from assistant.training.curves import draw_curves
 from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.config import PretrainConfig
@@ -33,6 +28,7 @@ from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.trainer import Data, Pretrainer
 from assistant.training.pretraining.words import WordTruths
 from assistant.training.run_folder import run_folder
+from assistant.weights.base import BASE_CONFIG, BASE_WEIGHTS
 
 BASE_RECIPE, CURVES = "pretrain.yaml", "curves.png"
 SCENE_ROUNDS = 3  # of questions about each scene
@@ -62,6 +58,9 @@ def run(
     config = from_yaml(PretrainConfig, config_file)
     if not 1 <= phase <= len(config.phases):
         raise InputError(f"phase is {phase}; {config_file} has {len(config.phases)}")
+    Photos(photos)  # mistakes show before the model loads
+    if start is not None:
+        read_weights(start / BASE_WEIGHTS)
     with run_folder(out, resume):
         return _run(config, config_file, photos, out, start, phase)
 
