@@ -1,8 +1,13 @@
-"""What every test may rely on: one thread, no model hub, nothing sent home, a cache on demand."""
+"""What every test may rely on: one thread, no model hub, nothing sent home, a cache on demand.
+
+At the end one line names what could not be run on this machine, and the command that enables it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,3 +26,46 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ASSISTANT_CACHE", str(cache))
     monkeypatch.delenv("ASSISTANT_OFFLINE", raising=False)
     return cache
+
+
+PIP = ".venv/bin/python -m pip install -e"
+FETCH = ".venv/bin/assistant fetch speech"
+# In the reason of a skip: what it is that was not run, and the commands that it takes.
+ENABLED_BY = {
+    "Chromium": ("browser", ("sudo apt-get install -y chromium",)),
+    "playwright": ("browser", (f"{PIP} '.[test]'",)),
+    "'speech' extra": ("speech", (f"{PIP} '.[speech]'", FETCH)),
+    "whisper": ("speech", (FETCH,)),
+    "'ocr' extra": ("ocr", (f"{PIP} '.[ocr]'",)),
+    "decord": ("decord", (f"{PIP} .",)),
+    "could not import": ("metrics", (f"{PIP} '.[train]'",)),
+    "ASSISTANT_TEST_DATA": ("official data sets", ("export ASSISTANT_TEST_DATA=FOLDER",)),
+    "root": ("rights of files, as another user than root", ()),
+}
+
+
+def left_out(reasons: Sequence[str]) -> str:
+    """The line that names what ``reasons`` of skips say; "" where nothing was left out."""
+    counts: Counter[str] = Counter()
+    steps: dict[str, None] = {}  # each once, in order
+    for reason in reasons:
+        known = (found for words, found in ENABLED_BY.items() if words in reason)
+        name, commands = next(known, (reason, ()))
+        counts[name] += 1
+        steps |= dict.fromkeys(commands)
+    if not counts:
+        return ""
+    told = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+    enable = f"; to run it too: {' && '.join([*steps, 'make test'])}" if steps else ""
+    return f"not run here: {told}{enable}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, None, None]:
+    yield  # the list of every skip comes before
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    if line := left_out([" ".join(reason.removeprefix("Skipped: ").split()) for reason in reasons]):
+        terminalreporter.write_line(line)

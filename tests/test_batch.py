@@ -331,9 +331,7 @@ def test_one_list_is_as_good_as_lines(clips):
     path.write_text(json.dumps([ask(1, "a.mp4"), ask(2, "a.mp4")], indent=1))
     assert [question.id for question in read_questions(path)] == [1, 2]
     path.write_text(json.dumps([ask(1, "a.mp4"), "Who?", ask(1, "a.mp4")], indent=1))
-    with pytest.raises(
-        InputError, match=r"item 2: holds a str.*\n.*that of item 1"
-    ):
+    with pytest.raises(InputError, match=r"item 2: holds a str.*\n.*that of item 1"):
         read_questions(path)
 
 

@@ -28,6 +28,15 @@ def test_a_place_is_told_of_two_choices_that_the_question_names(question, choice
     assert named_place(question, choices, answer) == place
 
 
+def test_a_batch_that_it_does_not_concern_has_a_gradient_of_zero():
+    head = NamedChoice(4)
+    states = torch.randn(3, 2, 4, requires_grad=True)
+    loss = head(Seen(States([], [states], []), states, []), [None] * 3)
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert states.grad is not None and not states.grad.any()
+
+
 @torch.no_grad()
 def test_a_query_that_tells_the_place_has_no_loss():
     head = NamedChoice(4)

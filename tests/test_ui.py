@@ -7,11 +7,12 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from assistant.ui import asking, keeping, opening, picking
 from assistant.ui.chat import messages
-from assistant.ui.export import as_corrections, as_json, as_markdown, read_conversation
+from assistant.ui.export import as_json, as_markdown, read_conversation, write_corrections
 from assistant.ui.room import Room, arrive, change, measure
 from assistant.ui.settings import CHOICES, YES_NO, Options
 from assistant.ui.visitor import Asked
@@ -124,7 +125,12 @@ def test_several_clips_are_asked_by_name_or_all(room, visitor, model, clip):
     [
         ("What is this?", "b.mov", ["b.mov"]),
         ("What is this?", picking.ALL, ["kitchen.mp4", "b.mov"]),
-        ("What is in KITCHEN?", "b.mov", ["kitchen.mp4"]),
+        ("What is in KITCHEN.mp4?", "b.mov", ["kitchen.mp4"]),
+        ('What is in "Kitchen"?', "b.mov", ["kitchen.mp4"]),
+        ("What is in “kitchen.mp4”?", "b.mov", ["kitchen.mp4"]),
+        ("What is in 'b'?", "kitchen.mp4", ["b.mov"]),
+        ("Is there a kitchen?", "b.mov", ["b.mov"]),
+        ("Is it a kitchen.mp45 or a b.move?", "b.mov", ["b.mov"]),
         ("Is a kitchen.mp4 like b.mov?", "b.mov", ["kitchen.mp4", "b.mov"]),
         ("What happens in both clips?", "b.mov", ["kitchen.mp4", "b.mov"]),
         ("Plan b: kitchens?", "b.mov", ["b.mov"]),
@@ -132,6 +138,28 @@ def test_several_clips_are_asked_by_name_or_all(room, visitor, model, clip):
 )
 def test_which_clip_is_asked(question: str, chosen: str, asked: list[str]):
     assert picking.asked_clips(question, ["kitchen.mp4", "b.mov"], chosen) == asked
+
+
+def test_a_clip_without_an_ending_is_named_in_quotes_alone():
+    names = ["clip", "street.mp4"]
+    assert picking.asked_clips("What is in the clip?", names, "street.mp4") == ["street.mp4"]
+    assert picking.asked_clips("What is in 'clip'?", names, "street.mp4") == ["clip"]
+
+
+def test_that_another_clip_was_asked_than_the_chosen_one_is_said(room, visitor, clip):
+    opened(room, visitor, clip)
+    opened(room, visitor, clip, "dog.mp4")
+    opening.choose(room, visitor, "street.mp4")
+    page = last(asking.ask(room, visitor, "Is there a dog?"))
+    assert visitor.turns[-1].clip == "street.mp4" and "names" not in page["evidence"]
+    page = last(asking.ask(room, visitor, "What is in dog.mp4?"))
+    assert "The question names dog.mp4" in page["evidence"]
+    said = page["chat"][-1]["content"]
+    assert said.startswith("**dog.mp4** (named in the question; street.mp4 is chosen)")
+    page = last(asking.explain(room, visitor))
+    assert "The question names dog.mp4" in page["evidence"]
+    last(asking.edit(room, visitor, 3, said.replace("man", "woman")))
+    assert visitor.turns[-1].correction == "A woman walks past a parked bike in a street with cars."
 
 
 def test_stop_leaves_no_turn_and_the_question_in_the_box(room, visitor, model, clip):
@@ -192,12 +220,20 @@ def test_a_correction_is_kept_built_on_and_exported(room, visitor, model, clip, 
     assert model.asked[-1].history[0][1] == "A taxi."
 
     saved = keeping.save(room, visitor, "corrections")
-    assert saved["file name"] == "corrections.jsonl"
-    (tmp_path / "corrections.jsonl").write_text(saved["file"])
-    shutil.copy(clip, tmp_path)
-    first, second = read_items(tmp_path / "corrections.jsonl")
+    assert saved["file name"] == "corrections.zip" and "data check" in saved["hint"]
+    path = Path(unquote(urlsplit(saved["file"]).path.partition("=")[2]))
+    assert path.is_relative_to(visitor.folder)  # goes with them
+    shutil.unpack_archive(path, tmp_path)
+    first, second = read_items(tmp_path / "corrections")
     assert (first.answer, first.start, first.end) == ("A taxi.", 1.0, 3.0)
     assert (second.answer, second.choices) == ("no", ("yes", "no"))
+    assert first.video is not None and first.video.read_bytes() == clip.read_bytes()
+    visitor.turns = [*visitor.turns, Asked("gone.mp4", "Who?", "A man.", "A woman.")]  # loaded
+    assert "Open gone.mp4" in keeping.save(room, visitor, "corrections")["hint"]
+    shutil.unpack_archive(path, tmp_path)
+    assert len(read_items(tmp_path / "corrections")) == 2
+    visitor.turns = visitor.turns[-1:]
+    assert "gone.mp4" in keeping.save(room, visitor, "corrections")["hint"]
 
 
 def test_a_conversation_is_saved_and_loaded(room, visitor, clip, tmp_path):
@@ -253,7 +289,7 @@ def test_an_untouched_conversation_reads_as_markdown():
     text = as_markdown(turns)
     assert text.count("## a.mp4") == 1 and "Here." in text and "the answer was: There." in text
     with pytest.raises(InputError):
-        as_corrections(turns[:1])
+        write_corrections(turns[:1], {}, Path("none.zip"))
 
 
 def test_the_page_loads_no_model():

@@ -235,10 +235,10 @@ def test_correct_save_and_load(visit, files, tmp_path, shoot):
     shoot(page, "corrected")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save corrections").click()
-    download.value.save_as(tmp_path / "corrections.jsonl")
-    shutil.copy(files / "street.mp4", tmp_path)
-    (item,) = read_items(tmp_path / "corrections.jsonl")
-    assert item.answer == "A taxi passes."
+    download.value.save_as(tmp_path / "corrections.zip")
+    shutil.unpack_archive(tmp_path / "corrections.zip", tmp_path)
+    (item,) = read_items(tmp_path / "corrections")
+    assert item.answer == "A taxi passes." and item.video is not None
     with page.expect_download() as download:
         page.get_by_role("button", name="Save", exact=True).click()
     download.value.save_as(tmp_path / "conversation.json")

@@ -311,7 +311,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     act(parts["measure"].click, rooms.measure)
     act(parts["doctor"].click, rooms.check_machine)
     act(parts["load"].upload, keeping.load, parts["load"])
-    for kind in keeping.WRITERS:
+    for kind in keeping.KINDS:
         saved = act(parts[f"save {kind}"].click, partial(keeping.save, kind=kind))
         saved.then(None, [parts["file"], parts["file name"]], None, js=SAVE)
 

@@ -1,6 +1,7 @@
 """Questions and answers on the page: ask, stop, retry, edit, correct, look at the evidence."""
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
 from assistant.ui import cards, picking
 from assistant.ui.chat import how_sure, label_of, message_places, messages
@@ -124,13 +125,21 @@ def _ask_clips(
         yield {"hint": cards.note(open_one, "bad"), "question": ready(question)}
         return
     names = picking.asked_clips(question, list(visitor.clips), visitor.chosen)
+    elsewhere = visitor.chosen not in names and visitor.chosen != picking.ALL
     visitor.unanswered = question
-    yield from _ask_each(room, visitor, names, question, choices)
+    yield from _ask_each(
+        room, visitor, names, question, choices, visitor.chosen if elsewhere else ""
+    )
     visitor.unanswered = ""  # not reached where the page is left
 
 
 def _ask_each(
-    room: Room, visitor: Visitor, names: list[str], question: str, choices: Sequence[str] | None
+    room: Room,
+    visitor: Visitor,
+    names: list[str],
+    question: str,
+    choices: Sequence[str] | None,
+    instead: str,
 ) -> Iterator[Parts]:
     for number, name in enumerate(names):
         try:
@@ -139,7 +148,9 @@ def _ask_each(
             yield _failed(visitor, visitor.turns, question, Failed(str(error)))
             return
         try:
-            answered = yield from _follow(visitor, visitor.job, question, also=number > 0)
+            answered = yield from _follow(
+                visitor, visitor.job, question, also=number > 0, instead=instead
+            )
         finally:
             visitor.job = None
         if not answered:
@@ -147,7 +158,7 @@ def _ask_each(
 
 
 def _follow(
-    visitor: Visitor, job: Job, question: str, *, also: bool
+    visitor: Visitor, job: Job, question: str, *, also: bool, instead: str
 ) -> Generator[Parts, None, bool]:
     """The page while one answer is made; whether it came to its end."""
     before, said = visitor.turns, ""
@@ -171,11 +182,23 @@ def _follow(
             return False
         elif isinstance(update, Done) and update.turn is not None:
             update.turn.also = also
+            _note_clip(update.turn, instead)
     if visitor.turns is before:
         yield {**shown_answers(visitor), "hint": cards.note(STOPPED), "question": ready(question)}
         return False
     yield {**shown_answers(visitor), "hint": "", "question": READY}
     return True
+
+
+def _note_clip(turn: Asked, instead: str) -> None:
+    """Say with an answer that another clip was asked than the one chosen, ``instead``."""
+    if not instead or turn.live is None or turn.told is None:
+        return
+    turn.instead = instead
+    note = f"The question names {turn.clip}, so that was asked, and not {instead}, which is chosen."
+    basis = turn.live.basis
+    turn.live.basis = replace(basis, warnings=(note, *basis.warnings))
+    turn.told = replace(turn.told, found=turn.live.as_dict())
 
 
 def _failed(visitor: Visitor, before: list[Asked], question: str, failure: Failed) -> Parts:

@@ -61,5 +61,8 @@ def unsure_of(found: dict[str, Any]) -> str:
 
 
 def label_of(turns: Sequence[Asked], turn: Asked) -> str:
-    """The clip's name before an answer, where the conversation is about several."""
+    """The clip's name before an answer, where the conversation is about several, or where the
+    question named it and another was chosen."""
+    if turn.instead:
+        return f"**{turn.clip}** (named in the question; {turn.instead} is chosen)**:** "
     return f"**{turn.clip}:** " if len({other.clip for other in turns}) > 1 else ""

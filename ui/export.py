@@ -1,7 +1,8 @@
 """A conversation as a file and back, and corrected answers as training data."""
 
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
 
 from assistant.core.jsonl import finite
+from assistant.data.items import DATA
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 FORMAT = "assistant conversation 1"
+CLIPS = "clips"  # folder of them beside corrections
 KEYS = ("clip", "question", "answer", "correction", "choices", "also", "found")
 NUMBER = (int, float)
 # Of an answer that looked at frames, and of one that did not.
@@ -58,36 +61,57 @@ def as_markdown(turns: Sequence[Asked]) -> str:
     return "\n".join(parts)
 
 
-def as_corrections(turns: Sequence[Asked]) -> str:
-    """The corrected answers as JSONL that ``assistant data check`` takes.
+def write_corrections(turns: Sequence[Asked], clips: Mapping[str, Path], path: Path) -> list[str]:
+    """The corrected answers as a zip with their clips, a folder that ``assistant data check``,
+    ``finetune`` and ``evaluate`` take once it is unpacked.
 
-    A clip is named as the person named it: the file lies beside the clips.
-
+    Args:
+        clips: where those that are open lie.
+    Returns:
+        The names of clips that are not open: what is corrected about them is left out.
     Raises:
-        InputError: nothing was corrected.
+        InputError: nothing was corrected, or nothing about an open clip, or there is no room.
     """
-    rows = []
-    for number, turn in enumerate(turns, 1):
-        if turn.correction is None:
-            continue
-        row: dict[str, Any] = {
-            "id": f"correction-{number}",
-            "video": turn.clip,
-            "question": turn.question,
-            "answer": turn.correction,
-        }
-        found = turn.told.found if turn.told else {}
-        if found.get("range_source") in ("question", "given", "session"):
-            row |= {"start": found["start"], "end": found["end"]}
-        if turn.choices and turn.correction in turn.choices:
-            row["choices"] = list(turn.choices)
-        if turn.told and turn.told.lines:
-            row["dialogue"] = [_turn(line) for line in turn.told.lines]
-        row["type"] = found.get("task", "chat")
-        rows.append(json.dumps(row, ensure_ascii=False))
-    if not rows:
+    corrected = [turn for turn in turns if turn.correction is not None]
+    if not corrected:
         raise InputError("Nothing was corrected yet: the pencil beside an answer mends it.")
-    return "\n".join(rows) + "\n"
+    missing = sorted({turn.clip for turn in corrected} - clips.keys())
+    lines = [
+        json.dumps(_example(number, turn), ensure_ascii=False) + "\n"
+        for number, turn in enumerate(turns, 1)
+        if turn.correction is not None and turn.clip in clips
+    ]
+    if not lines:
+        raise InputError(f"What was corrected is about {', '.join(missing)}: open that first.")
+    part = path.with_name(path.name + ".part")
+    try:
+        with zipfile.ZipFile(part, "w") as archive:  # clips are compressed already
+            archive.writestr(f"{path.stem}/{DATA}", "".join(lines))
+            for name in sorted({turn.clip for turn in corrected} & clips.keys()):
+                archive.write(clips[name], f"{path.stem}/{CLIPS}/{name}")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"The corrections cannot be saved ({error.strerror}).") from error
+    return missing
+
+
+def _example(number: int, turn: Asked) -> dict[str, Any]:
+    """A corrected answer as training data have it."""
+    row: dict[str, Any] = {
+        "id": f"correction-{number}",
+        "video": f"{CLIPS}/{turn.clip}",
+        "question": turn.question,
+        "answer": turn.correction,
+    }
+    found = turn.told.found if turn.told else {}
+    if found.get("range_source") in ("question", "given", "session"):
+        row |= {"start": found["start"], "end": found["end"]}
+    if turn.choices and turn.correction in turn.choices:
+        row["choices"] = list(turn.choices)
+    if turn.told and turn.told.lines:
+        row["dialogue"] = [_turn(line) for line in turn.told.lines]
+    return row | {"type": found.get("task", "chat")}
 
 
 def read_conversation(path: Path) -> list[Asked]:

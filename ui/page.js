@@ -59,14 +59,15 @@ function vaName() {
 }
 new MutationObserver(vaName).observe(document, { childList: true, subtree: true });
 
-// Writes a file from the page itself, so that nothing of it stays on the server.
+// Writes a file from the page itself, so that nothing of it stays on the server; fetches a zip.
 function vaSave(text, name) {
   if (!text) return;
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  const fetched = text.startsWith("gradio_api/file=");
+  link.href = fetched ? text : URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  if (!fetched) setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 // Says at once what the server would refuse only after the whole upload.

@@ -11,7 +11,7 @@ from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
 
 ALL = "All clips"
-SHORTEST_STEM = 3  # characters; a shorter one is seldom meant as a name
+QUOTED = ('"{}"', "'{}'", "`{}`", "“{}”", "„{}“", "‘{}’", "«{}»")  # noqa: RUF001
 MOST_EXAMPLES = 4
 CLOCK = re.compile(r"\d:\d\d")  # a time that the clip at hand may not have
 EVERY = re.compile(
@@ -25,7 +25,10 @@ def clip_choices(names: Sequence[str]) -> list[str]:
 
 
 def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
-    """The clips a question is to: those it names, or all, or the chosen one."""
+    """The clips a question is to: those it names, or all, or the chosen one.
+
+    A name counts with its ending, or in quotes.
+    """
     text = question.casefold()
     if EVERY.search(text):
         return list(names)
@@ -99,6 +102,8 @@ def _any_clip(questions: Sequence[str]) -> list[str]:
 
 
 def _is_named(name: str, text: str) -> bool:
-    stem = Path(name).stem.casefold()
-    names = [name.casefold(), *([stem] if len(stem) >= SHORTEST_STEM else [])]
-    return any(re.search(rf"(?<!\w){re.escape(known)}(?!\w)", text) for known in names)
+    """By its ending, or by quotes: "Is there a dog?" is not to ``dog.png``."""
+    whole, stem = name.casefold(), Path(name).stem.casefold()
+    quoted = any(mark.format(known) in text for mark in QUOTED for known in (whole, stem))
+    ended = whole != stem and re.search(rf"(?<!\w){re.escape(whole)}(?!\w)", text) is not None
+    return quoted or ended

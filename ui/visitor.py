@@ -63,6 +63,7 @@ class Asked:
     told: Told | None = None  # None: a turn that was loaded from a file
     live: Answer | None = None  # until its evidence is known
     also: bool = False  # the same question as the turn before, to another clip
+    instead: str = ""  # the clip that was chosen, where the question named this one
 
     @property
     def said(self) -> str:

@@ -55,7 +55,8 @@ def add_chat(commands: argparse._SubParsersAction) -> None:
     )
     add_clip_options(parser)
     add_model_options(parser)
-    parser.set_defaults(run=run_chat)
+    known = "chat takes one clip; questions are typed once it runs"
+    parser.set_defaults(run=run_chat, known=known)
 
 
 def run_chat(args: argparse.Namespace) -> int:

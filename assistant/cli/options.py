@@ -40,8 +40,8 @@ class Parser(argparse.ArgumentParser):
             dashed = [word for word in left if word.startswith("-") and is_clip(word)]
             hint = f" (is {dashed[0]} a clip? then call it ./{dashed[0]})" if dashed else ""
             command = " ".join(filter(None, (self.prog, found.command)))
-            told = " ".join(left)
-            raise InputError(f"unrecognized arguments: {told}{hint}; see {command} --help")
+            known = getattr(found, "known", f"see {command} --help")
+            raise InputError(f"unrecognized arguments: {' '.join(left)}{hint}; {known}")
         return found
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -256,12 +256,20 @@ def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: st
     Returns:
         The name under which the model's adapters lie.
     Raises:
-        InputError, ConfigError, WeightsError: no such base or adapter, or one of another base.
+        InputError, ConfigError, WeightsError: no such base, task or adapter, or of another base.
     """
-    from assistant.tasks.store import adapter_folders, adapter_key, adapter_prompt, find_adapter
+    from assistant.tasks.store import (
+        adapter_folders,
+        adapter_key,
+        adapter_prompt,
+        find_adapter,
+        find_task,
+    )
     from assistant.weights.base import find_base, name_of
 
     name, base = name_of(args.model, args.base), find_base(args.model, args.base)
+    if task:
+        find_task(task, name)
     named = [task if adapter == "auto" else adapter for adapter in adapters]
     for adapter in named:
         if adapter == "none" or (adapter == task and task not in adapter_folders(name)):

@@ -22,8 +22,10 @@ def clip_path(name: str, folder: Path = Path()) -> Path:
     it stands. Else ``file://`` and ``~`` are resolved, and backslashes part folders.
 
     Raises:
-        InputError: it is on the web, on another machine, or on a drive of Windows.
+        InputError: it is empty, on the web, on another machine, or on a drive of Windows.
     """
+    if not name.strip():
+        raise InputError("the clip has no name; give the path of a video or picture file")
     beside = _there(name, folder)
     if beside is not None:
         return beside
@@ -56,7 +58,7 @@ def clip_path(name: str, folder: Path = Path()) -> Path:
 def _there(name: str, folder: Path) -> Path | None:
     """The path ``name`` in ``folder``, else as it stands; None: nothing is there."""
     for path in (os.path.join(folder, name), name):  # noqa: PTH118, a name may be no path at all
-        if name and os.path.exists(path):  # noqa: PTH110, of any length
+        if os.path.exists(path):  # noqa: PTH110, of any length
             return Path(path)
     return None
 

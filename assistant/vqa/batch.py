@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.core.jsonl import WrongLine, check_keys, refusal, scan_records
 from assistant.core.results import Results
 from assistant.data.items import OPTIONAL as OF_TRAINING
-from assistant.data.items import check_asked
+from assistant.data.items import check_asked, data_file
 from assistant.dialogue.speech import check_extra
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import AssistantError, InputError, VideoLimitError
@@ -59,7 +59,8 @@ class Options:
 
 
 def read_questions(path: Path, model: str = "mini") -> list[Question | WrongLine]:
-    """Every line of ``path``; a relative video lies beside it, else in the working directory.
+    """Every line of ``path``, a file or a folder with ``data.jsonl``; a relative video lies beside
+    it, else in the working directory.
 
     Args:
         model: whose adapters' tasks a question may name.
@@ -67,6 +68,7 @@ def read_questions(path: Path, model: str = "mini") -> list[Question | WrongLine
         InputError: the file cannot be read, no line is right, or one that is wrong has no id of its
             own, so that no record could tell of it: all that are wrong are named.
     """
+    path = data_file(path)
     questions, wrong = scan_records(
         path, lambda data: _question(data, path.parent, model), unit="question"
     )

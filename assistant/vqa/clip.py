@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_range
 from assistant.dialogue.spoken import Range
-from assistant.errors import InputError
+from assistant.dialogue.subtitles import FORMATS as DIALOGUES
+from assistant.errors import InputError, VideoError
 from assistant.model.features import ClipFeatures, FeatureKey, content_digest, encode_clip
 from assistant.sources import Look, Source, perceiver
 from assistant.vqa.answer import Answer
@@ -56,11 +57,18 @@ class SessionClip:
         """Decode one picture of the range: for where the model that looks is not loaded yet.
 
         Raises:
-            InputError: an empty range. VideoError: nothing could be decoded.
+            InputError: an empty range, or the file holds dialogue. VideoError: nothing could be
+                decoded.
         """
         check_range(*where)
-        if self.path is not None and where not in self._seen:
+        if self.path is None or where in self._seen:
+            return
+        try:
             self._pictures_of(where, 1, CHECKED_SIDE)
+        except VideoError as error:
+            if self.path.suffix.lower() in DIALOGUES:
+                raise InputError(f"{error}; if it is what is said, give it as dialogue") from error
+            raise
 
     def look(self, where: Range) -> ClipFeatures:
         """What the encoder sees in the range.

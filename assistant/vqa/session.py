@@ -268,6 +268,8 @@ class Session:
             )
         if self._assistant.waits:
             self._check(where, prompt, stored)
+            if prompt is not None and self.path is None:
+                self._said(prompt, dialogue, where)
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
