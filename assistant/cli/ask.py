@@ -281,8 +281,11 @@ def run_batch(args: argparse.Namespace) -> int:
 
     from assistant.core.jsonl import WrongLine
     from assistant.core.results import Results
+    from assistant.dialogue.speech import check_extra
     from assistant.vqa.batch import Options, answer_all, read_questions
 
+    if args.transcribe:
+        check_extra()
     assistant = load_assistant(args, now=False)
     questions = read_questions(args.input, assistant.name)
     options = Options(

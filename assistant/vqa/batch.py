@@ -16,7 +16,6 @@ from assistant.core.jsonl import WrongLine, check_keys, refusal, scan_records
 from assistant.core.results import Results
 from assistant.data.items import OPTIONAL as OF_TRAINING
 from assistant.data.items import check_asked, data_file
-from assistant.dialogue.speech import check_extra
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import AssistantError, InputError, VideoLimitError
 from assistant.tasks.store import find_adapter, find_task
@@ -94,8 +93,6 @@ def answer_all(
     find_task(options.task, assistant.name)
     if options.adapter not in ("auto", "none"):
         find_adapter(options.adapter, assistant.name)
-    if options.transcribe:
-        check_extra()
     clips: dict[Path | None, list[Question]] = {}
     for question in questions:
         if question.id in results.done:
