@@ -202,15 +202,13 @@ def test_a_clip_may_be_an_address_of_this_machine(here, model, capsys):
 
 def test_words_of_evidence_come_when_it_is_known_whether_they_are_sure(here, model, capsys):
     model.occlusion = lambda *_, **__: [-0.5] * 8
-    code, out, err = run(capsys, "ask", "clip.mp4", "Who?", "--evidence", "why.png")
+    code, _, err = run(capsys, "ask", "clip.mp4", "Who?", "--evidence", "why.png")
     assert code == 0 and (here / "why.png").is_file()
     assert "[unsure: no frame speaks for" in err
 
 
 def test_batch_names_wrong_lines_at_once_and_goes_on(here, model, capsys):
-    lines = [
-        {"id": n, "video": name, "question": "Who?"} for n, name in enumerate(["a.mp4", "clip.mp4"])
-    ]
+    lines = [{"id": name, "video": name, "question": "Who?"} for name in ("a.mp4", "clip.mp4")]
     (here / "in.jsonl").write_text("\n".join(map(json.dumps, lines)))
     code, _, err = run(capsys, "batch", "in.jsonl", "out.jsonl")
     assert code == 0 and err.startswith("warning: in.jsonl, line 1: video 'a.mp4' is not there")
@@ -222,11 +220,8 @@ def test_check_reports_the_right_lines_beside_the_wrong_ones(here, capsys):
     data.write_text(data.read_text() + '\n{"id": 2, "video": "gone.mp4", "question": "?"}\n{')
     code, out, err = run(capsys, "data", "check", "data")
     assert code == 2 and out.startswith("1 examples, 1 clips")
-    assert (
-        "2 lines are wrong" in err
-        and "line 2: lacks answer" in err
-        and "line 3: is not JSON" in err
-    )
+    assert "2 lines are wrong" in err
+    assert "line 2: lacks answer" in err and "line 3: is not JSON" in err
     shutil.make_archive("saved", "zip", here / "data")
     code, _, err = run(capsys, "data", "check", "saved.zip")
     assert code == 2 and "unpack it" in one_line(err)
