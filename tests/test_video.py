@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import X264, ffmpeg, make_clip, number_of, picture, reference_frames
-from PIL import Image, ImageCms, ImageOps
 
 from assistant.errors import InputError, VideoError
 from assistant.media.video import Clip, read_clip
@@ -294,20 +293,3 @@ def test_without_decord(tmp_path, monkeypatch):
     assert len(read_clip(path, frames=2).frames) == 2
     with pytest.raises(VideoError, match=r"not installed.*pip install decord"):
         read_clip(path, decoder="decord")
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_photo_with_exif_is_read_and_stands_upright(tmp_path, orientation):
-    """PyAV cannot name EXIF among a frame's side data and refuses to list any of it; listing a
-    profile of colors ends its process."""
-    photo = Image.new("RGB", (64, 32), (200, 30, 30))
-    photo.paste((20, 20, 220), (0, 0, 16, 32))
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = orientation, "a camera"
-    path = tmp_path / "photo.jpg"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    photo.save(path, exif=exif, quality=95, icc_profile=profile)
-    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)), int)
-    shown = read_clip(path).frames[0]
-    assert shown.shape == upright.shape
-    assert np.abs(shown - upright).mean() < 4
