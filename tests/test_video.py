@@ -293,3 +293,23 @@ def test_without_decord(tmp_path, monkeypatch):
     assert len(read_clip(path, frames=2).frames) == 2
     with pytest.raises(VideoError, match=r"not installed.*pip install decord"):
         read_clip(path, decoder="decord")
+
+
+@pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
+def test_a_frame_from_outside_the_asked_range_is_said(tmp_path, decoder):
+    path = make_clip(tmp_path / "slides.mp4", 8, fps=0.5, codec=(*X264, "-g", "1"))
+    clip = read_clip(path, start=5, end=5.5, decoder=decoder)
+    assert clip.seconds == (4.0,)
+    (warning,) = clip.warnings
+    assert "frame of 4.00 s begins outside the asked range (5.00 to 5.50 s)" in warning
+    assert read_clip(path, start=4, end=8, decoder=decoder).warnings == ()
+    assert read_clip(path, decoder=decoder).warnings == ()
+
+
+def test_a_frame_that_begins_after_the_asked_range_is_said(tmp_path):
+    whole = make_clip(tmp_path / "whole.mp4", COUNT, fps=FPS)
+    sound = ("-f", "lavfi", "-i", "sine=duration=11")
+    late = ("-itsoffset", "3", "-i", whole, *sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy")
+    ffmpeg(*late, tmp_path / "clip.mp4")
+    (warning,) = read_clip(tmp_path / "clip.mp4", start=1, end=2).warnings
+    assert "frame of 3.00 s begins outside" in warning

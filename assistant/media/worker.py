@@ -90,7 +90,20 @@ def read_pictures(request: dict[str, Any]) -> Reply:
     if not found.pictures:
         picture = first_clean(video, start, stop)
         found.add(picture.seconds, picture.frame, aspect(video.stream))
+    warnings += outside(request, found.seconds, start, stop)
     return found.reply(duration=end, start=start, end=stop, warnings=warnings)
+
+
+def outside(request: dict[str, Any], seconds: list[float], start: float, stop: float) -> list[str]:
+    """A warning where pictures begin outside the range that was asked for."""
+    asked = request["start"] is not None or request["end"] is not None
+    others = [f"{at:.2f}" for at in seconds if not start - 1e-3 <= at < stop] if asked else []
+    if not others:
+        return []
+    frames = f"the frame of {others[0]} s begins"
+    if others[1:]:
+        frames = f"the frames of {', '.join(others)} s begin"
+    return [f"{frames} outside the asked range ({start:.2f} to {stop:.2f} s): none nearer to it"]
 
 
 def first_clean(video: Pictures, start: float, stop: float) -> Picture:
@@ -124,7 +137,8 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             found.add(starts[index], frame, aspect(video.stream, frame))
     except (decord.DECORDError, IndexError) as error:
         raise VideoError("cannot be read by decord; choose the decoder pyav") from error
-    return found.reply(duration=end, start=start, end=stop, warnings=[])
+    warnings = outside(request, found.seconds, start, stop)
+    return found.reply(duration=end, start=start, end=stop, warnings=warnings)
 
 
 def shared_times(video: Pictures, seen: Any) -> list[float]:
