@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import X264, ffmpeg, make_clip, number_of, picture, reference_frames
-from PIL import Image, ImageCms, ImageOps
 
 from assistant.errors import InputError, VideoError
 from assistant.media.video import Clip, read_clip
@@ -296,18 +295,21 @@ def test_without_decord(tmp_path, monkeypatch):
         read_clip(path, decoder="decord")
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_photo_with_exif_is_read_and_stands_upright(tmp_path, orientation):
-    """PyAV cannot name EXIF among a frame's side data and refuses to list any of it; listing a
-    profile of colors ends its process."""
-    photo = Image.new("RGB", (64, 32), (200, 30, 30))
-    photo.paste((20, 20, 220), (0, 0, 16, 32))
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = orientation, "a camera"
-    path = tmp_path / "photo.jpg"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    photo.save(path, exif=exif, quality=95, icc_profile=profile)
-    upright = np.asarray(ImageOps.exif_transpose(Image.open(path)), int)
-    shown = read_clip(path).frames[0]
-    assert shown.shape == upright.shape
-    assert np.abs(shown - upright).mean() < 4
+@pytest.mark.parametrize("decoder", ["pyav", pytest.param("decord", marks=needs_decord)])
+def test_a_frame_from_outside_the_asked_range_is_said(tmp_path, decoder):
+    path = make_clip(tmp_path / "slides.mp4", 8, fps=0.5, codec=(*X264, "-g", "1"))
+    clip = read_clip(path, start=5, end=5.5, decoder=decoder)
+    assert clip.seconds == (4.0,)
+    (warning,) = clip.warnings
+    assert "frame of 4.00 s begins outside the asked range (5.00 to 5.50 s)" in warning
+    assert read_clip(path, start=4, end=8, decoder=decoder).warnings == ()
+    assert read_clip(path, decoder=decoder).warnings == ()
+
+
+def test_a_frame_that_begins_after_the_asked_range_is_said(tmp_path):
+    whole = make_clip(tmp_path / "whole.mp4", COUNT, fps=FPS)
+    sound = ("-f", "lavfi", "-i", "sine=duration=11")
+    late = ("-itsoffset", "3", "-i", whole, *sound, "-map", "0:v", "-map", "1:a", "-c:v", "copy")
+    ffmpeg(*late, tmp_path / "clip.mp4")
+    (warning,) = read_clip(tmp_path / "clip.mp4", start=1, end=2).warnings
+    assert "frame of 3.00 s begins outside" in warning

@@ -13,20 +13,27 @@ import av
 from av.stream import Discard, Disposition
 
 from assistant.errors import VideoError
+from assistant.media.wrapped import ENCRYPTED, check_fairplay, check_protection, clip_inside
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
 STILL = ("_pipe", "image2")  # ends of the names of formats that hold one picture
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
+WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders pass over it
+PILLOW_FAILS = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError)  # damage
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
 BYTES_PER_PIXEL = 8  # at most, of a decoded picture
 PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, not damage
 
 
 def open_container(path: str) -> av.container.InputContainer:
+    """A file, or the clip that a Motion Photo holds. Raises VideoError: it is no clip."""
+    if inside := clip_inside(path):
+        path = f"subfile,,start,{inside},end,0,,:{path}"
+    options = {"protocol_whitelist": "file,subfile"}
     try:
-        container = av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(path, options=options, metadata_errors="replace")
     except av.FFmpegError as error:
         pass_on_memory(error)
         reason = error.strerror.lower()
@@ -62,19 +69,24 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
         raise VideoError(f"has {what} in it; a clip with moving pictures was wanted")
     usable = [s for s in moving if s.codec_context is not None]
     if not usable:
+        check_fairplay(container)
         raise VideoError("has a video that no decoder here knows; convert it to H.264 in MP4")
     read_only(container, usable[0])
     return usable[0]
 
 
 def read_only(container: av.container.InputContainer, stream: av.stream.Stream) -> None:
+    check_protection(container, stream)
     for other in container.streams:
         other.discard = Discard.default if other is stream else Discard.all
 
 
 def packets_of(stream: av.stream.Stream) -> Iterator[av.Packet]:
     try:
-        yield from stream.container.demux(stream)
+        for packet in stream.container.demux(stream):
+            if packet.has_sidedata("encryption_info"):
+                raise VideoError(ENCRYPTED)
+            yield packet
     except av.FFmpegError as error:  # as for ffmpeg: what cannot be read ends the clip
         pass_on_memory(error)
 
@@ -132,13 +144,18 @@ class Pictures:
         rate = self.stream.average_rate or self.stream.guessed_rate
         self.step = 1 / float(rate) if rate else 0.04  # s from picture to picture
         self.still = self.container.format.name.endswith(STILL)
+        self.brand = self.container.metadata.get("major_brand", "").strip()
+        self.inside = self.container.name != path  # a photo
 
     def restart(self) -> None:
         self.container = open_container(self.path)
         self.stream = video_stream(self.container)
         context = self.stream.codec_context
+        if self.stream.metadata.get("alpha_mode") == "1" and context.name in WITH_ALPHA:
+            context = av.CodecContext.create(WITH_ALPHA[context.name], "r")
         context.thread_type, context.thread_count = "SLICE", 1  # other modes hold more memory
         context.copy_opaque = True
+        self.context = context
         self.shown: Picture | None = None
         self.ahead: Picture | None = None
         self.due: list[float | None] = []  # times for which a decoded packet owes a picture
@@ -192,7 +209,7 @@ class Pictures:
 
     def decode(self, following: float | None) -> Iterator[Picture]:
         """From here to the end; a picture without a time starts at ``following``, if known."""
-        context = self.stream.codec_context
+        context, shape = self.context, self.stream.codec_context
         # what comes before the first key picture builds on pictures that are not there
         group = Group(broken_at=0 if self.has_keys else float("inf"))
         for number, packet in enumerate(packets_of(self.stream)):
@@ -202,9 +219,9 @@ class Pictures:
                 group.damage(number)
             packet.opaque = (group, number)  # comes back with the frame, which may be reordered
             try:
-                frames = packet.decode()
+                frames = context.decode(packet)
             except av.FFmpegError as error:
-                pass_on_memory(error, wanted=context.width * context.height * BYTES_PER_PIXEL)
+                pass_on_memory(error, wanted=shape.width * shape.height * BYTES_PER_PIXEL)
                 group.damage(number)
                 self.due.append(self.moment(packet))
                 continue

@@ -3,11 +3,10 @@
 ``python -m assistant.media.worker`` reads one JSON request from standard input and writes one
 reply: the magic word, the header's length (4 bytes, little endian), the header (JSON), the payload.
 Whatever FFmpeg's libraries print goes nowhere. ``assistant/media/video.py`` is the other end.
-numpy is not imported: it would double the time that a reader takes to start.
+numpy is imported only where it is needed: it would double the time that a reader takes to start.
 """
 
 import json
-import math
 import os
 import resource
 import signal
@@ -18,16 +17,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import av
-from av.video.reformatter import Interpolation
 
 from assistant.errors import VideoError
+from assistant.media.animation import pictures_of
 from assistant.media.pictures import Picture, Pictures, memory_left
-from assistant.media.sampling import centres, chosen_range, fit, turn_of
+from assistant.media.sampling import centres, chosen_range, fit
+from assistant.media.shown import rgb, turn_as_shown
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
 
 MAGIC = b"VIDEO1\n"
 MARGIN = 32 << 20  # bytes: with less left, any failure is for want of memory
 DECORD_LOST = {"mpegts", "mpeg"}  # its seeks land on other pictures there
+MOTION_PHOTO = "it is a photo with a clip inside (Motion Photo): the clip was read"
 ORPHAN_SECONDS = 5  # past its limit, a reader whose parent died ends itself
 
 Reply = tuple[dict[str, Any], list[bytes]]
@@ -37,8 +38,8 @@ Reply = tuple[dict[str, Any], list[bytes]]
 class Sample:
     """Distinct pictures, shrunk to (H, W, 3) bytes each; the parent turns them."""
 
+    video: Pictures
     max_side: int
-    still: bool = False  # of a file that is one picture
     lost: int = 0
     seconds: list[float] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
@@ -50,7 +51,7 @@ class Sample:
             return
         if not self.pictures:
             self.size = fit(frame.width * sar, frame.height, self.max_side)
-            self.turn = turn_of(matrix_of(frame, self.still))
+            self.turn = turn_as_shown(self.video, frame)
         self.seconds.append(seconds)
         self.pictures.append(rgb(frame, self.size))
 
@@ -62,7 +63,7 @@ class Sample:
 
 def sample(video: Pictures, moments: list[float], max_side: int) -> Sample:
     """The pictures on show at these moments, which ascend; what was damaged is only counted."""
-    found = Sample(max_side, video.still)
+    found = Sample(video, max_side)
     for moment in moments:
         picture = video.at(moment)
         if picture is None or not picture.clean or video.missing(moment):
@@ -74,14 +75,14 @@ def sample(video: Pictures, moments: list[float], max_side: int) -> Sample:
 
 def read_pictures(request: dict[str, Any]) -> Reply:
     """PyAV: the pictures at the centres of equal segments of the range."""
-    video = Pictures(request["path"])
+    video = pictures_of(request["path"])
     count, max_side = request["frames"], request["max_side"]
     declared, end = video.declared_end(), video.end()
     if not end:
         raise VideoError("has no pictures in it; is the file whole?")
     start, stop = chosen_range(request, video.first, end)
     found = sample(video, centres(start, stop, count), max_side)
-    warnings = []
+    warnings = [MOTION_PHOTO] if video.inside else []
     if declared and declared - end > max(0.2, 0.02 * declared):  # not just some more sound
         warnings.append(f"its pictures end at {end:.2f} s, although it claims {declared:.2f} s")
     if found.lost:
@@ -89,7 +90,20 @@ def read_pictures(request: dict[str, Any]) -> Reply:
     if not found.pictures:
         picture = first_clean(video, start, stop)
         found.add(picture.seconds, picture.frame, aspect(video.stream))
+    warnings += outside(request, found.seconds, start, stop)
     return found.reply(duration=end, start=start, end=stop, warnings=warnings)
+
+
+def outside(request: dict[str, Any], seconds: list[float], start: float, stop: float) -> list[str]:
+    """A warning where pictures begin outside the range that was asked for."""
+    asked = request["start"] is not None or request["end"] is not None
+    others = [f"{at:.2f}" for at in seconds if not start - 1e-3 <= at < stop] if asked else []
+    if not others:
+        return []
+    frames = f"the frame of {others[0]} s begins"
+    if others[1:]:
+        frames = f"the frames of {', '.join(others)} s begin"
+    return [f"{frames} outside the asked range ({start:.2f} to {stop:.2f} s): none nearer to it"]
 
 
 def first_clean(video: Pictures, start: float, stop: float) -> Picture:
@@ -112,7 +126,7 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             "pip install decord, or choose the decoder pyav"
         ) from error
     video = Pictures(request["path"])  # for the clip's clock and the shape of its pixels
-    found = Sample(request["max_side"])
+    found = Sample(video, request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)
         starts = shared_times(video, reader.get_frame_timestamp(range(len(reader))))
@@ -123,7 +137,8 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             found.add(starts[index], frame, aspect(video.stream, frame))
     except (decord.DECORDError, IndexError) as error:
         raise VideoError("cannot be read by decord; choose the decoder pyav") from error
-    return found.reply(duration=end, start=start, end=stop, warnings=[])
+    warnings = outside(request, found.seconds, start, stop)
+    return found.reply(duration=end, start=start, end=stop, warnings=warnings)
 
 
 def shared_times(video: Pictures, seen: Any) -> list[float]:
@@ -150,42 +165,15 @@ def aspect(stream: av.VideoStream, shown: av.VideoFrame | None = None) -> float:
     return 1 / sar if turned else sar
 
 
-def matrix_of(frame: av.VideoFrame, still: bool) -> bytes | None:
-    """The frame's display matrix.
-
-    A photo's side data are not listed: PyAV 18.1 has no name for EXIF, and listing an ICC profile
-    ends its process. The rotation is told apart from them.
-    """
-    if still:
-        return rotation_matrix(frame.rotation)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return None if matrix is None else bytes(matrix)
-
-
-def rotation_matrix(degrees: int) -> bytes:
-    """ffmpeg's display matrix of a rotation (libavutil/display.h); mirroring is not told."""
-    angle = math.radians(degrees)  # as PyAV counts them
-    cos, sin = round(math.cos(angle) * 2**16), round(math.sin(angle) * 2**16)
-    return struct.pack("=9i", cos, -sin, 0, sin, cos, 0, 0, 0, 2**30)
-
-
-def rgb(frame: av.VideoFrame, size: tuple[int, int]) -> bytes:
-    """A frame as (H, W, 3) bytes of the wanted size, averaged over areas where it shrinks."""
-    way = Interpolation.AREA if size[0] <= frame.width else Interpolation.BICUBIC
-    way |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-    plane = frame.reformat(*size, format="rgb24", interpolation=way, threads=1).planes[0]
-    data, row = memoryview(plane).cast("B"), size[0] * 3
-    return b"".join(data[y * plane.line_size :][:row] for y in range(size[1]))
-
-
 def read_info(request: dict[str, Any]) -> Reply:
     """Facts about the clip, its size as shown."""
-    video = Pictures(request["path"])
+    video = pictures_of(request["path"])
     picture = video.at(video.first)
     if picture is None:
         raise VideoError("is damaged: none of its pictures could be decoded")
     size = fit(picture.frame.width * aspect(video.stream), picture.frame.height, 1 << 30)
-    width, height = reversed(size) if turn_of(matrix_of(picture.frame, video.still))[0] else size
+    turned, _, _ = turn_as_shown(video, picture.frame)
+    width, height = reversed(size) if turned else size
     info: dict[str, Any] = {"width": width, "height": height, "fps": round(1 / video.step, 3)}
     info["codec"] = video.stream.codec_context.codec.canonical_name
     info["duration"] = video.end()
