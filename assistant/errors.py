@@ -7,7 +7,8 @@
     │   └── VideoLimitError   decoding passed its time or memory limit
     ├── DialogueError         subtitles or dialogue that cannot be read
     ├── WeightsError          weights that cannot be fetched, verified or loaded
-    └── ModelError            a request that the loaded model cannot serve
+    ├── ModelError            a request that the loaded model cannot serve
+    └── ResourceError         memory that the machine denies
 
 Every message says what was met, what was wanted and what to do, in one line.
 """
@@ -43,3 +44,7 @@ class WeightsError(AssistantError):
 
 class ModelError(AssistantError):
     """The loaded model cannot serve the request."""
+
+
+class ResourceError(AssistantError):
+    """The machine denies memory that is needed."""

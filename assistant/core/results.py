@@ -1,15 +1,24 @@
-"""Files of one JSON object a line: the output of a batch, which is appended to and resumed."""
+"""Files of one JSON object a line: the output of a batch, which is appended to and resumed.
+
+What is no file (a pipe, ``/dev/stdout``, ``/dev/null``) is only written to.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from assistant.core.jsonl import is_id, json_object
 from assistant.errors import InputError
+
+
+STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/(\d+)")
 
 
 class Results:
@@ -28,19 +37,25 @@ class Results:
         Raises:
             InputError: held by another process, not writable, or no result file.
         """
-        lock = self.path.with_name(f".{self.path.name}.lock")
         with self._open as held, self._file_errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            told = f"{self.path}: another batch is writing it; wait for it"
-            held.enter_context(held_alone(lock, told))
-            held.callback(lock.unlink, missing_ok=True)  # while the lock is still ours
-            self._read()
-            self._file = held.enter_context(self.path.open("ab"))
+            stream = open_stream(self.path)
+            self._file = held.enter_context(stream or self._own_file(held))
             self._open = held.pop_all()
         return self
 
+    def _own_file(self, held: ExitStack) -> IO[bytes]:
+        """The file, ready to be appended to; its lock is ``held``."""
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        told = f"{self.path}: another batch is writing it; wait for it"
+        held.enter_context(held_alone(lock, told))
+        held.callback(lock.unlink, missing_ok=True)  # while the lock is still ours
+        self._read()
+        return self.path.open("ab")
+
     def __exit__(self, *_: object) -> None:
-        self._open.close()
+        with self._file_errors():
+            self._open.close()
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record; it is in the file when this returns."""
@@ -81,10 +96,27 @@ class Results:
     def _file_errors(self) -> Iterator[None]:
         try:
             yield
+        except BrokenPipeError:  # the reader has left, which is no mistake
+            raise
         except OSError as error:
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); mend that and run it again"
             ) from error
+
+
+def open_stream(path: Path) -> IO[bytes] | None:
+    """``path`` to write to where it is a stream: one that this process has open, a pipe, a device.
+
+    None: it is a file, or will be one.
+    """
+    name = os.path.normpath(path.absolute())
+    found = DESCRIPTOR.fullmatch(name)
+    number = int(found[1]) if found else STREAMS.get(name)
+    if number is not None:
+        return os.fdopen(os.dup(number), "wb")
+    if not path.exists() or path.is_file() or path.is_dir():
+        return None
+    return path.open("wb")
 
 
 @contextmanager

@@ -4,14 +4,13 @@ Frame counts and declared lengths are not trusted: a picture is what the decoder
 presentation time, and it is clean when nothing that it may build on was damaged.
 """
 
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 from av.stream import Discard, Disposition
 
+from assistant.core.shortage import memory_left
 from assistant.errors import VideoError
 from assistant.media.wrapped import ENCRYPTED, check_fairplay, check_protection, clip_inside
 
@@ -50,15 +49,6 @@ def pass_on_memory(error: av.FFmpegError, wanted: int = 0) -> None:
     """
     if isinstance(error, MemoryError) or memory_left() < wanted:
         raise MemoryError from error
-
-
-def memory_left() -> float:
-    """Bytes of address space that this process may still take."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return float("inf")
-    used = int(Path("/proc/self/statm").read_text().split()[0])
-    return limit - used * resource.getpagesize()
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:

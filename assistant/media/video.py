@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from assistant.errors import InputError, VideoError, VideoLimitError
 
 DECODERS = {"auto": "pyav", "pyav": "pyav", "decord": "decord"}
 MAGIC = b"VIDEO1\n"
+LEAST_MB = 256  # of memory: with less a reader does not even start
 ROOT = Path(__file__).resolve().parents[1]  # the folder that holds the package
 
 
@@ -207,6 +209,7 @@ def text_of(event: str) -> str:
 
 def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str, Any], memoryview]:
     """Sends one request to a reader's process; returns its reply's header and payload."""
+    limits = within_own(limits)
     request = {"task": task, "path": str(path.absolute()), **options}
     request |= {"seconds": limits.seconds, "memory_mb": limits.memory_mb}
     # the parent's import path, but never the folder it happens to be in; threads would cost memory
@@ -232,6 +235,14 @@ def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str
     return unpacked(path, reply, process.returncode, limits)
 
 
+def within_own(limits: Limits) -> Limits:
+    """A reader cannot be allowed more memory than this process is."""
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, memory_mb=min(limits.memory_mb, most >> 20))
+
+
 def unpacked(
     path: Path, reply: bytes, code: int, limits: Limits
 ) -> tuple[dict[str, Any], memoryview]:
@@ -240,12 +251,12 @@ def unpacked(
     size = struct.unpack_from("<I", reply, len(MAGIC))[0] if len(reply) >= head else 0
     header = json.loads(reply[head : head + size]) if code == 0 and size else None
     payload = memoryview(reply)[head + size :]
+    if header is None and limits.memory_mb < LEAST_MB or (header or {}).get("failure") == "memory":
+        message = f"reading it takes more than {limits.memory_mb} MB of memory; allow more"
+        raise VideoLimitError(line(path, message))
     if header is None or len(payload) != header["payload"]:
         how = f"was stopped by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         raise VideoError(line(path, f"its reader {how} before it was done; is the file damaged?"))
-    if header.get("failure") == "memory":
-        message = f"reading it takes more than {limits.memory_mb} MB of memory; allow more"
-        raise VideoLimitError(line(path, message))
     if "failure" in header:
         raise VideoError(line(path, header["message"]))
     del header["payload"]

@@ -6,6 +6,7 @@ Whatever FFmpeg's libraries print goes nowhere. ``assistant/media/video.py`` is 
 numpy is imported only where it is needed: it would double the time that a reader takes to start.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -18,9 +19,10 @@ from typing import Any
 
 import av
 
+from assistant.core.shortage import memory_left
 from assistant.errors import VideoError
 from assistant.media.animation import pictures_of
-from assistant.media.pictures import Picture, Pictures, memory_left
+from assistant.media.pictures import Picture, Pictures
 from assistant.media.sampling import centres, chosen_range, fit
 from assistant.media.shown import rgb, turn_as_shown
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
@@ -30,6 +32,7 @@ MARGIN = 32 << 20  # bytes: with less left, any failure is for want of memory
 DECORD_LOST = {"mpegts", "mpeg"}  # its seeks land on other pictures there
 MOTION_PHOTO = "it is a photo with a clip inside (Motion Photo): the clip was read"
 ORPHAN_SECONDS = 5  # past its limit, a reader whose parent died ends itself
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 Reply = tuple[dict[str, Any], list[bytes]]
 
@@ -208,10 +211,12 @@ TASKS = {
 
 
 def limit(seconds: float, memory_mb: int) -> None:
-    """No core dumps, no more memory than allowed, no life long after a parent that died."""
+    """No core dumps, no more memory than allowed, no life after a parent that died."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
     signal.alarm(int(seconds) + ORPHAN_SECONDS)
+    if sys.platform == "linux":  # at once, with the thread that waits for the reply
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:

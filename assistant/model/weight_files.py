@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 
 
@@ -15,7 +16,7 @@ def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
     halves = {name: value.detach().half().contiguous() for name, value in state.items()}
     _check_finite(halves, path)
     part = path.with_name(path.name + ".part")
-    save_file(halves, part)
+    part.write_bytes(save(halves))  # safetensors' own writer lets nobody else read the file
     part.replace(path)
 
 
@@ -28,7 +29,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = load_file(path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: is not there; give a folder that holds {path.name}") from error
+    except PermissionError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
     except SafetensorError as error:
+        pass_on_memory(error)
         raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
     _check_finite(state, path)
     return state

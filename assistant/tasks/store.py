@@ -136,7 +136,7 @@ def install_adapter(folder: Path, name: str, model: str = "mini") -> StoredAdapt
     place = user_adapters(model) / name
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.parent / f".{uuid4().hex}"
-    shutil.copytree(folder, fresh)
+    shutil.copytree(folder, fresh, copy_function=shutil.copyfile)  # rights by the umask
     if place.exists():
         old = place.parent / f".{uuid4().hex}"
         place.rename(old)

@@ -20,6 +20,7 @@ from accelerate.utils import is_tensorboard_available
 from torch import Tensor
 from tqdm import tqdm
 
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import InputError, ModelError
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
@@ -240,7 +241,8 @@ class Loop(Generic[B]):
             "optimizer": self.optimizer.state_dict(),
         }
         part = self.out / (CHECKPOINT + ".part")
-        torch.save(state, part)
+        with part.open("wb") as file:  # Python's own: a full disk is an OSError that says so
+            torch.save(state, file)
         part.replace(self.out / CHECKPOINT)
 
     @torch.no_grad()
@@ -256,6 +258,7 @@ class Loop(Generic[B]):
         try:
             state = torch.load(path, weights_only=True)
         except Exception as error:  # of several kinds
+            pass_on_memory(error)
             raise InputError(
                 f"{path}: is damaged ({error}); begin anew with another --out"
             ) from error

@@ -175,7 +175,10 @@ def _write_manifest(name: str, folder: Path) -> None:
         path.relative_to(folder).as_posix(): (path.stat().st_size, file_sha256(path))
         for path in paths
     }
-    (folder / MANIFEST).write_text(json.dumps(contents, indent=1), encoding="utf-8")
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+    for path in paths:  # libraries write files for their owner alone; the umask decides
+        path.chmod(manifest.stat().st_mode)
 
 
 def _read_manifest(folder: Path) -> _Contents:

@@ -14,6 +14,7 @@ from transformers import InstructBlipVisionModel
 from transformers.utils.logging import disable_progress_bar
 
 from assistant.core.config import ViTConfig
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 from assistant.model.encoders.base import Encoder, FrameFeatures, weights_digest
 
@@ -46,6 +47,7 @@ class ViTEncoder(Encoder):
                 folder, dtype=dtype, local_files_only=True, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError) as error:
+            pass_on_memory(error)
             told = str(error).partition("\n")[0][:120]
             raise WeightsError(f"{folder}: holds no InstructBLIP image encoder ({told})") from error
         wrong = sorted(map(str, [*found["missing_keys"], *found["unexpected_keys"]]))

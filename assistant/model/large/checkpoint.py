@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 from assistant.model.quantization import quantizable, quantized_linear
 
@@ -183,6 +184,7 @@ def _open_shard(path: Path) -> Iterator[tuple[str, Any]]:
         try:
             file = safe_open(path, framework="pt")
         except SafetensorError as error:
+            pass_on_memory(error)
             raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
         return ((name, file) for name in file.keys())  # noqa: SIM118, not a dict
     try:
@@ -191,6 +193,7 @@ def _open_shard(path: Path) -> Iterator[tuple[str, Any]]:
         except RuntimeError:  # written before torch 1.6: cannot be mapped
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        pass_on_memory(error)
         told = str(error).partition("\n")[0][:120]
         raise WeightsError(
             f"{path}: is damaged, or holds more than tensors ({told}); get the file again"

@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from assistant.core.config import LLMConfig, ModelConfig, QFormerConfig, ViTConfig
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.base import weights_digest
@@ -301,6 +302,7 @@ def _tokenizer(folder: Path, subfolder: str = "") -> Any:
     try:
         return AutoTokenizer.from_pretrained(place, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
+        pass_on_memory(error)
         told = str(error).partition("\n")[0][:120]
         raise WeightsError(
             f"{place}: holds no usable tokenizer ({told}); get the whole checkpoint"
