@@ -39,7 +39,7 @@ SIBLINGS = ("vqa", "timeline", "actions", "retrieval")  # four systems: none imp
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything
 
 # The decoders live in a process of their own: nobody outside imports these modules either.
-WORKER = ("assistant.media.worker", "assistant.media.pictures", "assistant.media.tracks")
+WORKER = tuple(f"assistant.media.{name}" for name in ("worker", "pictures", "tracks", "choice"))
 DOORS = {
     "av": (*WORKER, "assistant.media.writer"),
     "decord": WORKER,

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
+from assistant.core.languages import own_language
 from assistant.errors import VideoError
+from assistant.media.choice import choose, tracks_of
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
@@ -54,17 +56,18 @@ def memory_left() -> float:
     return limit - used * resource.getpagesize()
 
 
-def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The first stream of moving pictures; the demuxer skips all others."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+def video_stream(container: av.container.InputContainer) -> tuple[av.VideoStream, list[str]]:
+    """The stream of moving pictures that is read, with notes; the demuxer skips all others."""
+    moving = tracks_of(container, "video")
     if not moving:
         what = "only a cover picture" if container.streams.video else "no video"
         raise VideoError(f"has {what} in it; a clip with moving pictures was wanted")
     usable = [s for s in moving if s.codec_context is not None]
     if not usable:
         raise VideoError("has a video that no decoder here knows; convert it to H.264 in MP4")
-    read_only(container, usable[0])
-    return usable[0]
+    taken, notes = choose(usable, moving, own_language())
+    read_only(container, taken)
+    return taken, notes
 
 
 def read_only(container: av.container.InputContainer, stream: av.stream.Stream) -> None:
@@ -135,7 +138,7 @@ class Pictures:
 
     def restart(self) -> None:
         self.container = open_container(self.path)
-        self.stream = video_stream(self.container)
+        self.stream, self.notes = video_stream(self.container)
         context = self.stream.codec_context
         context.thread_type, context.thread_count = "SLICE", 1  # other modes hold more memory
         context.copy_opaque = True

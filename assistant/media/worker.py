@@ -21,6 +21,7 @@ import av
 from av.video.reformatter import Interpolation
 
 from assistant.errors import VideoError
+from assistant.media.choice import tracks_of
 from assistant.media.pictures import Picture, Pictures, memory_left
 from assistant.media.sampling import centres, chosen_range, fit, turn_of
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
@@ -81,7 +82,7 @@ def read_pictures(request: dict[str, Any]) -> Reply:
         raise VideoError("has no pictures in it; is the file whole?")
     start, stop = chosen_range(request, video.first, end)
     found = sample(video, centres(start, stop, count), max_side)
-    warnings = []
+    warnings = [*video.notes]
     if declared and declared - end > max(0.2, 0.02 * declared):  # not just some more sound
         warnings.append(f"its pictures end at {end:.2f} s, although it claims {declared:.2f} s")
     if found.lost:
@@ -112,6 +113,10 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             "pip install decord, or choose the decoder pyav"
         ) from error
     video = Pictures(request["path"])  # for the clip's clock and the shape of its pixels
+    if len(tracks_of(video.container, "video")) > 1:
+        raise VideoError(
+            "has several video tracks, and decord takes its own of them; choose the decoder pyav"
+        )
     found = Sample(request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
 
-LAYOUT = 1  # of the files on disk; a new number leaves the old files to the cap
+LAYOUT = 2  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
 _TENSORS = ("patches", "classes")
 _DETAILS = ("seconds", "digest", "start", "end", "duration", "encoder", "warnings")
@@ -59,6 +59,7 @@ class FeatureKey:
     frames: int
     decoder: str
     encoder: str
+    language: str | None = None  # the person's, which chooses among video tracks
 
     @property
     def file_name(self) -> str:
