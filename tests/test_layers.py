@@ -41,7 +41,7 @@ TOP = "assistant"  # the package itself: its lazy `load` may reach everything
 # The decoders live in a process of their own: nobody outside imports these modules either.
 WORKER = tuple(
     f"assistant.media.{name}"
-    for name in ("worker", "pictures", "animation", "shown", "tracks", "wrapped")
+    for name in ("worker", "pictures", "animation", "choice", "shown", "tracks", "wrapped")
 )
 DOORS = {
     "av": (*WORKER, "assistant.media.writer"),

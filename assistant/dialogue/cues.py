@@ -31,13 +31,15 @@ LINES = {
     "ssa": ASS_LINES,
     "microdvd": (r" *\{ *\d{1,9} *\} *\{ *\d{1,9} *\}.+", r"\s*\{"),
 }
+RATE = re.compile(r" *\{ *1 *\} *\{ *1 *\} *\d+(?:[.,]\d+)?\s*\Z", re.ASCII)  # the frame rate
 SIGN = re.compile(r"\{[^{}]*\\(?:p[1-9]|pos\(|move\(|i?clip\()")  # drawn, or put at a place
-DRAWING = re.compile(r"\s*m(?:\s+-?[\d.]+){2}(?:\s+[mnlbspc](?:\s+-?[\d.]+)*)+\s*")
+DRAWING = re.compile(r"(?<!\S)m(?: -?[\d.]+){2}(?: [mnlbspc](?: -?[\d.]+)*)+(?!\S)")
 INLINE_TIME = re.compile(r"<\d[\d:.]*>")  # karaoke: all<00:00:01.520><c> right</c>
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
+DRAWN = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*", re.DOTALL)  # to where it ends
 SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(?:-\s+)?(\S.*)")
 # "- Hi.", "-Hi.", ">> Hi." at the start of a line; not "-5 degrees", "--", "->".
 TURN_DASH = re.compile(
@@ -68,13 +70,16 @@ def holds_cues(text: str) -> str | None:
     return "srt" if any(map(CUE.match, text.split("\n"))) else None
 
 
-def parse_cues(text: str, form: str, name: str) -> tuple[list[Cue], tuple[str, ...]]:
+def parse_cues(
+    text: str, form: str, name: str, fps: float | None = None
+) -> tuple[list[Cue], tuple[str, ...]]:
     """Cues of a subtitle file in order of time, and warnings: an odd cue is skipped and counted.
 
-    ``form`` is "srt", "vtt", "ass", "ssa" or "microdvd". Raises ``DialogueError``.
+    ``form`` is "srt", "vtt", "ass", "ssa" or "microdvd"; ``fps`` is the clip's, for a file that
+    counts frames and does not say how many a second has. Raises ``DialogueError``.
     """
-    read = _parsed_by_line if form in LINES else _parsed
-    cues, odd = read(text, form, name)
+    by_line = form in LINES
+    cues, odd = _parsed_by_line(text, form, name, fps) if by_line else _parsed(text, form)
     first = f", line {odd[0][0]}: '{odd[0][1].strip()[:60]}' is no cue" if odd else " holds no cue"
     if not cues:
         example = EXAMPLES[form.replace("ssa", "ass")]
@@ -93,16 +98,22 @@ def without_signs(text: str) -> str:
     return "\n".join(["[Script Info]", *(line for line in lines if not SIGN.search(line))])
 
 
+def without_codes(text: str) -> str:
+    """An ASS event's text less its overrides and what they draw, broken into lines."""
+    text = ASS_OVERRIDE.sub("", DRAWN.sub("", text))
+    return text.replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
+
+
 def split_cue(text: str) -> list[tuple[str | None, str]]:
     """What each person says in one cue, markup removed: pairs of (speaker, text).
 
     A display line opens a new turn with ``<v NAME>``, a dash, ``>>`` or ``NAME:``.
     """
-    text = ASS_OVERRIDE.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
-    text = VOICE.sub(rf"\n{VOICE_MARK}\1{VOICE_MARK}", INLINE_TIME.sub("", text))
+    text = INLINE_TIME.sub("", without_codes(text))
+    text = VOICE.sub(rf"\n{VOICE_MARK}\1{VOICE_MARK}", text)
     turns: list[tuple[str | None, str]] = []
     for shown in html.unescape(TAG.sub("", text)).split("\n"):
-        line = " ".join(shown.split())
+        line = DRAWING.sub("", " ".join(shown.split())).strip()
         if line.startswith(VOICE_MARK):
             name, said = line[1:].split(VOICE_MARK, 1)
             turns.append((name.strip(), said.strip()))
@@ -114,7 +125,7 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
                 turns.append((speaker, said))
             else:
                 turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
-    return [(speaker, said) for speaker, said in turns if said and not DRAWING.fullmatch(said)]
+    return [(speaker, said) for speaker, said in turns if said]
 
 
 def split_speaker(line: str) -> tuple[str | None, str]:
@@ -130,7 +141,7 @@ def split_speaker(line: str) -> tuple[str | None, str]:
     return (match[1], match[2]) if named and len(words) <= MAX_NAME_WORDS else (None, line)
 
 
-def _parsed(text: str, form: str, name: str) -> tuple[list[Cue], list[tuple[int, str]]]:
+def _parsed(text: str, form: str) -> tuple[list[Cue], list[tuple[int, str]]]:
     """Cues of .srt and .vtt, and (line number, line) of what means to be one."""
     cues: list[tuple[float, float, list[str]]] = []
     odd: list[tuple[int, str]] = []
@@ -169,7 +180,9 @@ def _seconds(time: str) -> float:
     return total + int(fraction or 0) / 10 ** min(len(fraction), 3)  # ",1000": milliseconds
 
 
-def _parsed_by_line(text: str, form: str, name: str) -> tuple[list[Cue], list[tuple[int, str]]]:
+def _parsed_by_line(
+    text: str, form: str, name: str, fps: float | None
+) -> tuple[list[Cue], list[tuple[int, str]]]:
     """The same of formats of which a cue is a line, by pysubs2. Raises ``DialogueError``."""
     import pysubs2
 
@@ -182,7 +195,9 @@ def _parsed_by_line(text: str, form: str, name: str) -> tuple[list[Cue], list[tu
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # about margins
-            events = pysubs2.SSAFile.from_string(text, form).get_text_events() if kept else []
+            own = form != "microdvd" or not kept or RATE.match(kept[0])
+            options = {} if own else {"fps": fps}
+            events = list(pysubs2.SSAFile.from_string(text, form, **options)) if kept else []
     except pysubs2.exceptions.UnknownFPSError as error:
         raise DialogueError(
             f"{name} counts in frames and gives no frame rate: "
@@ -191,8 +206,9 @@ def _parsed_by_line(text: str, form: str, name: str) -> tuple[list[Cue], list[tu
     except (pysubs2.exceptions.Pysubs2Error, ValueError, ArithmeticError) as error:
         raise DialogueError(f"{name} cannot be parsed as {form} ({error}): save it anew") from error
     return [
-        Cue(event.start / 1000, event.end / 1000, event.name.strip() or None, event.plaintext)
+        Cue(event.start / 1000, event.end / 1000, event.name.strip() or None, event.text)
         for event in events
+        if not event.is_comment
     ], odd
 
 

@@ -3,17 +3,13 @@
 import re
 from pathlib import Path
 
-SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+from assistant.core.languages import NAMES, OTHER_NAMES, TAGS, own_language
+
+SUFFIXES = (".srt", ".vtt", ".ass", ".ssa", ".sub", ".json", ".json3", ".jsonl", ".tsv")
 FOLDERS = ("sub", "subs", "subtitle", "subtitles")
-LANGUAGES = (
-    "arabic bengali bulgarian catalan chinese croatian czech danish dutch english estonian farsi "
-    "filipino finnish french german greek hebrew hindi hungarian icelandic indonesian italian "
-    "japanese korean latvian lithuanian malay mandarin norwegian persian polish portuguese "
-    "romanian russian serbian slovak slovenian spanish swedish tamil telugu thai turkish "
-    "ukrainian urdu vietnamese brazilian european latin american simplified traditional"
-)
+WORDS = "european latin american simplified traditional"  # beside a language's name
 FLAGS = "auto|cc|default|forced|full|hi|orig|sdh|subs?|subtitles?"
-LANGUAGE = rf"(?:{LANGUAGES.replace(' ', '|')})"
+LANGUAGE = rf"(?:{'|'.join([*WORDS.split(), *OTHER_NAMES, *NAMES.values()]).lower()})"
 FLAGGED = rf"(?:[ ._([-]+(?:{FLAGS})[)\]]?)*"
 # ".en", ".zh-Hans.default", ".English (SDH)", "_english"; in a folder of subtitles "2_English", too
 TAG = re.compile(
@@ -29,12 +25,20 @@ def tag_of(name: str, clip: str) -> str | None:
     return rest if name.startswith(stem) and TAG.fullmatch(rest) else None
 
 
+def language_in(tag: str) -> str | None:
+    """``"en"`` of ".en-US.sdh" and "_english (SDH)": the first language that is named."""
+    words = re.findall(r"[a-z]+", tag.lower())
+    return next(
+        (TAGS[word] for word in words if word in TAGS and word not in FLAGS.split("|")), None
+    )
+
+
 def sidecars(video: Path) -> list[Path]:
     """``clip.srt``, ``clip.en.vtt``, ``clip.mp4.srt``, ``Subs/2_English.srt``: the likeliest first.
 
-    The plain name comes before English, that before other languages, and what is forced last; a
-    name in other case counts where nothing else is called so. A folder of subtitles is that of a
-    clip that lies alone, a folder in it that of the clip it is called after.
+    The plain name comes before the person's language, that before English, that before others, and
+    what is forced last; a name in other case counts where nothing else is called so. A folder of
+    subtitles is that of a clip that lies alone, a folder in it that of the clip it is called after.
     """
 
     def listed(folder: Path) -> list[Path]:
@@ -50,7 +54,7 @@ def sidecars(video: Path) -> list[Path]:
             return tag_of("." + NUMBER.sub("", path.name, count=1), "")
         return named
 
-    beside = listed(video.parent)
+    own, beside = own_language(), listed(video.parent)
     alone = sum(path.suffix.lower() == video.suffix.lower() for path in beside) < 2
     folders = [path for path in beside if path.name.lower() in FOLDERS]
     folders += [path / video.stem for path in folders]
@@ -67,7 +71,8 @@ def sidecars(video: Path) -> list[Path]:
             "forced" in said,
             path.parent != video.parent,
             said != "",
-            re.match(r"[\W_]*(?:en\b|eng|en_)", said) is None,
+            language_in(said) != own,
+            language_in(said) != "en",
             not path.name.startswith(video.stem),
             SUFFIXES.index(path.suffix.lower()),
             path.name,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "whisper-tiny.en"
 SOURCE = "speech recognition"
+LANGUAGE = "en"  # the only one that it knows
 RATE = 16000  # samples per second that Whisper hears
 
 
@@ -33,12 +34,12 @@ def transcribe(
 
     if not probe(video).has_audio:
         return Dialogue(source=f"{SOURCE} (the clip has no sound)")
-    sound = read_audio(video, start=start, end=end, rate=RATE)
+    sound, notes = read_audio(video, start=start, end=end, rate=RATE, language=LANGUAGE)
     if not len(sound):
-        return Dialogue(source=f"{SOURCE} (no sound in the range)")
+        return Dialogue(source=f"{SOURCE} (no sound in the range)", warnings=notes)
     # Without the voice filter, music and noise become words.
     segments, _ = model.transcribe(
-        sound, language="en", vad_filter=True, condition_on_previous_text=False
+        sound, language=LANGUAGE, vad_filter=True, condition_on_previous_text=False
     )
     begin = start or 0.0
     lines = tuple(
@@ -46,7 +47,7 @@ def transcribe(
         for segment in segments
         if segment.text.strip()
     )
-    return Dialogue(lines, SOURCE if lines else f"{SOURCE} (no speech heard)")
+    return Dialogue(lines, SOURCE if lines else f"{SOURCE} (no speech heard)", notes)
 
 
 def check_extra() -> None:

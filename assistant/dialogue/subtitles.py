@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +18,11 @@ from assistant.dialogue.cues import (
 )
 from assistant.dialogue.decoding import decode_text
 from assistant.dialogue.sidecars import sidecars
+from assistant.dialogue.turns import WANTED_TURN, Turns, checked, read_turns
 from assistant.errors import DialogueError, VideoError
 
 MAX_BYTES = 4 * 2**20  # the subtitles of a film take 0.1 MB
 MAX_ASS_BYTES = 64 * 2**20  # with fonts and the drawings of signs, which are not read
-MAX_SECONDS = 1e7  # 100 days
 ROUNDED = 0.5  # s that a line may begin after the end that a container states
 FORMATS = {
     ".srt": "srt",
@@ -33,13 +32,12 @@ FORMATS = {
     ".sub": "microdvd",
     ".txt": "text",
     ".json": "json",
+    ".json3": "json",  # YouTube's
+    ".jsonl": "jsonl",
+    ".tsv": "tsv",  # Whisper's
 }
-TURN_FIELDS = ("speaker", "text", "start", "end")
-WHISPER_FIELDS = {  # of a segment, beside those of a turn
-    *("id", "seek", "tokens", "words", "chars", "temperature", "avg_logprob"),
-    *("compression_ratio", "no_speech_prob"),
-}
-WANTED_TURN = '{"speaker": "ANN", "text": "Hello.", "start": 1.5, "end": 2.5}'
+DATA = ("json", "jsonl", "tsv")
+VOBSUB = b"\0\0\x01\xba"  # a stream of pictures, called .sub like MicroDVD's text
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,12 @@ class Dialogue:
         return "\n".join(line.as_text() for line in self.lines)
 
 
-def read_dialogue(path: str | Path) -> Dialogue:
-    """Read a subtitle file (.srt .vtt .ass .ssa .sub), plain text (.txt) or turns (.json).
+def read_dialogue(path: str | Path, *, fps: float | None = None) -> Dialogue:
+    """Read a subtitle file (.srt .vtt .ass .ssa .sub), plain text (.txt) or turns (.json .jsonl
+    .json3 .tsv).
 
-    Raises ``DialogueError`` naming the file and, where there is one, the line at fault.
+    ``fps``: of the clip that it belongs to, for times in frames. Raises ``DialogueError`` naming
+    the file and, where there is one, the line at fault.
     """
     path = Path(path)
     form = FORMATS.get(path.suffix.lower())
@@ -111,29 +111,14 @@ def read_dialogue(path: str | Path) -> Dialogue:
             f"{path.name} is no dialogue file: wanted one that ends in {', '.join(FORMATS)}"
         )
     text, notes = _read_text(path, form)
-    if form == "json":
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DialogueError(
-                f"{path.name} is not valid JSON ({error}): "
-                f"wanted a list of turns like {WANTED_TURN}"
-            ) from error
-        if isinstance(value, dict) and isinstance(value.get("segments"), list):  # Whisper's
-            value, more = _segments(value["segments"], path.name)
-            notes += more
-        if not isinstance(value, list):
-            raise DialogueError(
-                f"{path.name} holds a JSON {type(value).__name__}: wanted a list of turns "
-                f"like {WANTED_TURN}, or Whisper's segments"
-            )
-        lines = _from_turns(value, path.name)
+    if form in DATA:
+        turns, more = read_turns(text, form, path.name)
+        lines = _from_turns(turns)
     else:
-        lines, more = _from_text(text, form, path.name)
-        notes += more
+        lines, more = _from_text(text, form, path.name, fps)
         if form == "text" and not lines:
             raise DialogueError(f"{path.name} is empty: wanted lines like 'ANN: Hello.'")
-    return Dialogue(lines, f"file:{path.name}", notes)
+    return Dialogue(lines, f"file:{path.name}", (*notes, *more))
 
 
 def parse_dialogue(value: str | Sequence[Any], source: str = "given") -> Dialogue:
@@ -142,10 +127,10 @@ def parse_dialogue(value: str | Sequence[Any], source: str = "given") -> Dialogu
     Raises ``DialogueError`` for anything else, naming the turn.
     """
     if isinstance(value, str):
-        lines, notes = _from_text(value, "text", source)
+        lines, notes = _from_text(value, "text", source, None)
         return Dialogue(lines, source, notes)
     if isinstance(value, (list, tuple)):
-        return Dialogue(_from_turns(value, source), source)
+        return Dialogue(_from_turns(checked(value, source)), source)
     raise DialogueError(
         f"{source}: dialogue is a {type(value).__name__}: wanted text or a list of turns "
         f"like {WANTED_TURN}"
@@ -157,26 +142,25 @@ def find_dialogue(video: str | Path) -> Dialogue:
 
     Nobody asked for these by name, so one that cannot be read is passed over with a warning.
     """
-    from assistant.media.video import read_subtitle_track
+    from assistant.media.video import probe, read_subtitle_track
 
     video = Path(video)
     notes: list[str] = []
     for sidecar in sidecars(video):
         try:
-            found = read_dialogue(sidecar)
-        except DialogueError as error:
+            in_frames = FORMATS[sidecar.suffix.lower()] == "microdvd"
+            found = read_dialogue(sidecar, fps=probe(video).fps if in_frames else None)
+        except (DialogueError, VideoError) as error:
             notes.append(f"passed over the subtitles beside the clip: {error}")
             continue
         return replace(found, source=f"sidecar:{sidecar.name}", warnings=(*notes, *found.warnings))
     try:
-        track = read_subtitle_track(video)
-    except (DialogueError, VideoError) as error:
+        track, more = read_subtitle_track(video)
+    except VideoError as error:
         notes.append(f"passed over the subtitles inside the clip: {error}")
-        track = []
-    lines = _lines(
-        unrolled([Cue(start, max(start, end), None, text) for start, end, text in track])
-    )
-    return Dialogue(lines, "embedded track" if track else "none", tuple(notes))
+        track, more = [], ()
+    cues = [Cue(start, max(start, end), speaker, text) for start, end, speaker, text in track]
+    return Dialogue(_lines(unrolled(cues)), "embedded track" if track else "none", (*notes, *more))
 
 
 def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
@@ -187,6 +171,10 @@ def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
     except (OSError, ValueError) as error:  # ValueError: a path that holds a zero byte
         why = getattr(error, "strerror", None) or error
         raise DialogueError(f"{path.name!r:.80} cannot be read ({why}): check its path") from error
+    if data.startswith(VOBSUB):
+        raise DialogueError(
+            f"{path.name} holds pictures of text (VobSub): wanted the subtitles as text, like .srt"
+        )
     if len(data) <= MAX_BYTES:
         return decode_text(data, path.name)
     if len(data) <= most:
@@ -199,27 +187,15 @@ def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def _segments(segments: list[Any], name: str) -> tuple[list[Any], tuple[str, ...]]:
-    """Whisper's segments as turns, and a warning where odd ones are skipped."""
-    turns = [
-        {field: segment[field] for field in TURN_FIELDS if field in segment}
-        for segment in segments
-        if isinstance(segment, dict)
-    ]
-    good = [turn for turn in turns if not _turn_fault(turn)]
-    odd = len(segments) - len(good)
-    if odd and not good:
-        raise DialogueError(f"{name}: no segment can be read: wanted some like {WANTED_TURN}")
-    return good, (f"skipped {odd} of {len(segments)} segments of {name}",) if odd else ()
-
-
-def _from_text(text: str, form: str, name: str) -> tuple[tuple[Line, ...], tuple[str, ...]]:
+def _from_text(
+    text: str, form: str, name: str, fps: float | None
+) -> tuple[tuple[Line, ...], tuple[str, ...]]:
     """Lines and warnings. A text that shows its format is read as such, whatever it is called."""
     form = holds_cues(text) or form
     if form == "text":
         pairs = (split_speaker(" ".join(line.split())) for line in text.split("\n"))
         return tuple(Line(said, speaker) for speaker, said in pairs if said), ()
-    cues, notes = parse_cues(text, form, name)
+    cues, notes = parse_cues(text, form, name, fps)
     return _lines(cues), notes
 
 
@@ -231,41 +207,14 @@ def _lines(cues: list[Cue]) -> tuple[Line, ...]:
     )
 
 
-def _from_turns(turns: Sequence[Any], name: str) -> tuple[Line, ...]:
-    lines = []
-    for number, turn in enumerate(turns, 1):
-        fault = _turn_fault(turn)
-        if fault:
-            raise DialogueError(f"{name}, turn {number}: {fault}: wanted {WANTED_TURN}")
-        start, end = turn.get("start"), turn.get("end")
-        lines.append(
-            Line(
-                " ".join(turn["text"].split()),
-                (turn.get("speaker") or "").strip() or None,
-                None if start is None else float(start),
-                None if end is None else float(end),
-            )
+def _from_turns(turns: Turns) -> tuple[Line, ...]:
+    said = (
+        Line(
+            " ".join(turn["text"].split()),
+            (turn.get("speaker") or "").strip() or None,
+            None if turn.get("start") is None else float(turn["start"]),
+            None if turn.get("end") is None else float(turn["end"]),
         )
-    return tuple(line for line in lines if line.text)
-
-
-def _turn_fault(turn: Any) -> str | None:
-    if not isinstance(turn, dict):
-        return f"is a {type(turn).__name__}"
-    unknown = [str(key) for key in turn if key not in TURN_FIELDS and key not in WHISPER_FIELDS]
-    if unknown:
-        return f"has the unknown field '{unknown[0]}'"
-    if not isinstance(turn.get("text"), str):
-        return "has no 'text' that is a string"
-    if not isinstance(turn.get("speaker"), (str, type(None))):
-        return "has a 'speaker' that is not a string"
-    start, end = turn.get("start"), turn.get("end")
-    for field, value in (("start", start), ("end", end)):
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (number and 0 <= value < MAX_SECONDS):
-            return f"has the '{field}' {value!r:.40}, which is no time in seconds"
-    if end is not None and start is None:
-        return "has an 'end' without a 'start'"
-    if end is not None and end < start:
-        return f"ends at {end} before it starts at {start}"
-    return None
+        for turn in turns
+    )
+    return tuple(line for line in said if line.text)

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
-from av.stream import Discard, Disposition
+from av.stream import Discard
 
+from assistant.core.languages import own_language
 from assistant.core.shortage import memory_left
 from assistant.errors import VideoError
+from assistant.media.choice import choose, tracks_of
 from assistant.media.wrapped import ENCRYPTED, check_fairplay, check_protection, clip_inside
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
@@ -51,9 +53,9 @@ def pass_on_memory(error: av.FFmpegError, wanted: int = 0) -> None:
         raise MemoryError from error
 
 
-def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The first stream of moving pictures; the demuxer skips all others."""
-    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+def video_stream(container: av.container.InputContainer) -> tuple[av.VideoStream, list[str]]:
+    """The stream of moving pictures that is read, with notes; the demuxer skips all others."""
+    moving = tracks_of(container, "video")
     if not moving:
         what = "only a cover picture" if container.streams.video else "no video"
         raise VideoError(f"has {what} in it; a clip with moving pictures was wanted")
@@ -61,8 +63,9 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     if not usable:
         check_fairplay(container)
         raise VideoError("has a video that no decoder here knows; convert it to H.264 in MP4")
-    read_only(container, usable[0])
-    return usable[0]
+    taken, notes = choose(usable, moving, own_language())
+    read_only(container, taken)
+    return taken, notes
 
 
 def read_only(container: av.container.InputContainer, stream: av.stream.Stream) -> None:
@@ -139,7 +142,7 @@ class Pictures:
 
     def restart(self) -> None:
         self.container = open_container(self.path)
-        self.stream = video_stream(self.container)
+        self.stream, self.notes = video_stream(self.container)
         context = self.stream.codec_context
         if self.stream.metadata.get("alpha_mode") == "1" and context.name in WITH_ALPHA:
             context = av.CodecContext.create(WITH_ALPHA[context.name], "r")

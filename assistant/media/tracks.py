@@ -6,7 +6,10 @@ from typing import Any
 
 import av
 
+from assistant.core.languages import name_of, own_language
+from assistant.dialogue.cues import without_codes
 from assistant.errors import VideoError
+from assistant.media.choice import choose, language, tracks_of
 from assistant.media.pictures import (
     open_container,
     origin_of,
@@ -23,7 +26,7 @@ WIDTH = 2  # bytes of a sample
 
 def text_tracks(container: av.container.InputContainer) -> list[av.stream.Stream]:
     """Subtitle streams of text (not of pictures)."""
-    streams = container.streams.subtitles
+    streams = tracks_of(container, "subtitle")
     return [s for s in streams if s.codec_context is not None and s.codec_context.codec.text_sub]
 
 
@@ -37,28 +40,43 @@ def frames_of(stream: av.stream.Stream) -> Iterator[Any]:
 
 
 def read_subtitles(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """The first text track's events: [start, end, ASS event], in seconds of the clip's clock."""
+    """A text track's events: [start, end, speaker, text], in seconds of the clip's clock."""
     container = open_container(request["path"])
-    tracks = text_tracks(container)
-    if not tracks:
-        return {"events": []}, []
-    read_only(container, tracks[0])
-    origin, unit = origin_of(container, tracks[0]), float(tracks[0].time_base)
+    usable = text_tracks(container)
+    if not usable:
+        return {"events": [], "notes": []}, []
+    track, notes = choose(usable, tracks_of(container, "subtitle"), own_language())
+    read_only(container, track)
+    origin, unit = origin_of(container, track), float(track.time_base)
     events = []
-    for packet, event in frames_of(tracks[0]):
+    for packet, event in frames_of(track):
         if packet.pts is not None:
             start = packet.pts * unit - origin
             end = start + (packet.duration or 0) * unit
-            events.append([start, end, event.ass.decode(errors="replace")])
-    return {"events": events}, []
+            speaker, text = said_in(event.ass.decode(errors="replace"))
+            events += [[start, end, speaker, text]] if text else []
+    return {"events": events, "notes": notes}, []
+
+
+def said_in(event: str) -> tuple[str | None, str]:
+    """Of an ASS event: ReadOrder, Layer, Style, Name, three margins, Effect, Text."""
+    fields = event.split(",", 8)
+    name, text = (fields[3], fields[8]) if len(fields) == 9 else ("", event)
+    return name.strip() or None, without_codes(text).strip()
 
 
 def read_sound(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """The first sound stream's range as signed 16 bit mono; gaps in it are silence."""
+    """A sound stream's range as signed 16 bit mono; gaps in it are silence."""
     container = open_container(request["path"])
-    stream = next((s for s in container.streams.audio if s.codec_context is not None), None)
-    if stream is None:
+    tracks = tracks_of(container, "audio")
+    usable = [s for s in tracks if s.codec_context is not None]
+    if not usable:
         raise VideoError("has no sound in it; a clip with a sound track was wanted")
+    wanted = request["language"]
+    stream, notes = choose(usable, tracks, wanted or own_language())
+    spoken = language(stream)
+    if wanted and spoken and spoken != wanted:
+        notes.append(f"its sound is in {name_of(spoken)}; {name_of(wanted)} was wanted")
     origin, rate = origin_of(container, stream), request["rate"]
     length = (container.duration or 0) / av.time_base
     start, stop = chosen_range(request, 0.0, length or float("inf"))
@@ -84,7 +102,7 @@ def read_sound(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
         del sound[WIDTH * round((stop - start) * rate) :]
     if not sound:
         raise VideoError("has no sound there that could be decoded")
-    return {}, [bytes(sound)]
+    return {"notes": notes}, [bytes(sound)]
 
 
 def resampled(stream: av.audio.AudioStream, rate: int) -> Iterator[tuple[float | None, bytes]]:

@@ -7,7 +7,6 @@ memory limit, so that a file that hangs or crashes them is one VideoError here.
 import hashlib
 import json
 import os
-import re
 import resource
 import signal
 import struct
@@ -124,15 +123,14 @@ def probe(path: str | Path, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
 
 def read_subtitle_track(
     path: str | Path, limits: Limits = DEFAULT_LIMITS
-) -> list[tuple[float, float, str]]:
-    """The first text track inside a clip: (start, end, text) in seconds; empty if there is none.
+) -> tuple[list[tuple[float, float, str | None, str]], tuple[str, ...]]:
+    """A text track inside a clip: (start, end, speaker, text) in seconds; empty if there is none.
 
-    A speaker named in the track (ASS) stands before the text: "SHELDON: ...". Raises VideoError
-    where the file cannot be read, VideoLimitError past ``limits``.
+    And notes: which of several tracks it is. Raises VideoError where the file cannot be read,
+    VideoLimitError past ``limits``.
     """
     header, _ = ask(checked(path), "subtitles", limits)
-    lines = [(start, end, text_of(event)) for start, end, event in header["events"]]
-    return [line for line in lines if line[2]]
+    return [tuple(event) for event in header["events"]], tuple(header["notes"])
 
 
 def read_audio(
@@ -141,17 +139,20 @@ def read_audio(
     start: float | None = None,
     end: float | None = None,
     rate: int = 16000,
+    language: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> np.ndarray:
-    """The first sound track's range as (n,) float32 mono in [-1, 1], ``rate`` samples per second.
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """A sound track's range as (n,) float32 mono in [-1, 1], ``rate`` samples per second.
 
-    Sample 0 is at ``start`` seconds; gaps are silence. Raises InputError for an unusable rate,
-    VideoError where there is no sound, VideoLimitError past ``limits``.
+    Sample 0 is at ``start`` seconds; gaps are silence. And notes: which of several tracks it is.
+    ``language``: the one that the listener knows ("en"); None: the person's own. Raises InputError
+    for an unusable rate, VideoError where there is no sound, VideoLimitError past ``limits``.
     """
     if rate < 1:
         raise InputError(f"rate={rate}: at least 1 sample per second was wanted")
-    _, payload = ask(checked(path), "sound", limits, start=start, end=end, rate=rate)
-    return np.frombuffer(payload, "<i2").astype(np.float32) / 32768
+    options = {"start": start, "end": end, "rate": rate, "language": language}
+    header, payload = ask(checked(path), "sound", limits, **options)
+    return np.frombuffer(payload, "<i2").astype(np.float32) / 32768, tuple(header["notes"])
 
 
 def checked(path: str | Path) -> Path:
@@ -196,15 +197,6 @@ def turned(pictures: np.ndarray, transpose: bool, rows: bool, columns: bool) -> 
     if columns:
         pictures = pictures[:, :, ::-1]
     return pictures.copy(order="C")
-
-
-def text_of(event: str) -> str:
-    """The text of an ASS event: ReadOrder, Layer, Style, Name, three margins, Effect, Text."""
-    fields = event.split(",", 8)
-    name, text = (fields[3], fields[8]) if len(fields) == 9 else ("", event)
-    text = re.sub(r"\{[^}]*\}", "", text).replace(r"\h", " ")
-    text = re.sub(r"\\[Nn]", "\n", text).strip()
-    return f"{name}: {text}" if name and text else text
 
 
 def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str, Any], memoryview]:

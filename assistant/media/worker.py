@@ -22,6 +22,7 @@ import av
 from assistant.core.shortage import memory_left
 from assistant.errors import VideoError
 from assistant.media.animation import pictures_of
+from assistant.media.choice import tracks_of
 from assistant.media.pictures import Picture, Pictures
 from assistant.media.sampling import centres, chosen_range, fit
 from assistant.media.shown import rgb, turn_as_shown
@@ -85,7 +86,7 @@ def read_pictures(request: dict[str, Any]) -> Reply:
         raise VideoError("has no pictures in it; is the file whole?")
     start, stop = chosen_range(request, video.first, end)
     found = sample(video, centres(start, stop, count), max_side)
-    warnings = [MOTION_PHOTO] if video.inside else []
+    warnings = [*video.notes, *([MOTION_PHOTO] if video.inside else [])]
     if declared and declared - end > max(0.2, 0.02 * declared):  # not just some more sound
         warnings.append(f"its pictures end at {end:.2f} s, although it claims {declared:.2f} s")
     if found.lost:
@@ -129,6 +130,10 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             "pip install decord, or choose the decoder pyav"
         ) from error
     video = Pictures(request["path"])  # for the clip's clock and the shape of its pixels
+    if len(tracks_of(video.container, "video")) > 1:
+        raise VideoError(
+            "has several video tracks, and decord takes its own of them; choose the decoder pyav"
+        )
     found = Sample(video, request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)

@@ -59,6 +59,7 @@ class FeatureKey:
     frames: int
     decoder: str
     encoder: str
+    language: str | None = None  # the person's, which chooses among video tracks
 
     @property
     def file_name(self) -> str:

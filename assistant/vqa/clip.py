@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_range
+from assistant.core.languages import own_language
 from assistant.dialogue.spoken import Range
 from assistant.dialogue.subtitles import FORMATS as DIALOGUES
 from assistant.errors import InputError, VideoError
@@ -132,7 +133,13 @@ class SessionClip:
         model, store = self._assistant.model, self._assistant.store
         path = self._there()
         key = FeatureKey(
-            self._digest, start, end, self._frames, self._decoder, model.encoder_fingerprint
+            self._digest,
+            start,
+            end,
+            self._frames,
+            self._decoder,
+            model.encoder_fingerprint,
+            own_language(),
         )
         try:
             found = store.get(key)
