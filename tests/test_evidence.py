@@ -43,7 +43,7 @@ def test_a_frames_weight_is_what_the_answer_loses_without_it(count):
     model = tiny_assistant()
     patches = torch.randn(count, model.encoder.patch_count, model.encoder.width)
     texts = {"qformer_text": "what", "prompt": "what is it"}
-    weights = model.occlusion(patches, answer="a dog", **texts)
+    weights = list(model.occlusion(patches, answer="a dog", **texts))
 
     def score(seen: torch.Tensor | None) -> float:
         visual = model.visual_tokens(None if seen is None else seen[None], ["what"])

@@ -129,6 +129,74 @@ def test_a_wrong_argument_gets_one_line(served, values, line):
     assert line in found["error"] and len(found["error"]) < 200 and "\n" not in found["error"]
 
 
+UPLOAD = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([], "no file that was uploaded"),
+        ([None], "no file that was uploaded"),
+        ([{"path": "street.mp4", **UPLOAD}, "What?"], "no file that was uploaded"),
+        ([{"path": "../street.mp4", **UPLOAD}, "What?", "auto", None], "no file that was uploaded"),
+        ([{"path": "http://127.0.0.1:1/a.mp4", **UPLOAD}, "What?"], "not a path or a web address"),
+        ([{"path": "\0", **UPLOAD}, "What?", "auto", None], "no file that was uploaded"),
+        ([[{"path": "a", **UPLOAD}] * 3, "What?", "auto", None], "no file that was uploaded"),
+        ([1] * 9, "no file that was uploaded"),
+    ],
+)
+def test_what_gradio_would_refuse_gets_one_line_too(served, values, line, capfd):
+    door = f"{served.address}gradio_api/call/answer"
+    call = httpx.post(door, json={"data": values}).json()
+    text = httpx.get(f"{door}/{call['event_id']}", timeout=30).text
+    (found,) = json.loads(text.split("data: ", 1)[1])
+    assert line in found["error"] and "\n" not in found["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("door", "body", "line"),
+    [
+        ("call/nothing", {"data": []}, "nothing of that name"),
+        ("call/v2/nothing", {}, "nothing of that name"),
+        ("call/v2/answer", {"question": "What?"}, "video"),
+        ("call/v2/answer", {"bogus": 1}, "bogus"),
+        ("run/nothing", {"data": []}, "nothing of that name"),
+        ("queue/join", {"fn_index": 9999, "data": [], "session_hash": "a"}, "nothing of that name"),
+    ],
+)
+def test_a_call_of_what_is_not_there_gets_one_line(served, door, body, line, capfd):
+    told = httpx.post(f"{served.address}gradio_api/{door}", json=body)
+    assert told.status_code == 400 and line in told.json()["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        ["/etc/passwd"],
+        [[{"path": "/etc/passwd", **UPLOAD}]],
+        [{"path": "HTTP://a/b", **UPLOAD}],
+    ],
+)
+def test_what_no_page_sends_gets_one_line(served, values, capfd):
+    """Also where a page's own steps are called by hand: here the upload of clips."""
+    page = httpx.get(f"{served.address}config").json()
+    (drop,) = (
+        part["id"] for part in page["components"] if part["props"].get("elem_id") == "va-drop"
+    )
+    (step,) = (step["id"] for step in page["dependencies"] if [drop, "upload"] in step["targets"])
+    body = {"fn_index": step, "data": values, "session_hash": "by-hand"}
+    httpx.post(f"{served.address}gradio_api/queue/join", json=body)
+    address = f"{served.address}gradio_api/queue/data?session_hash=by-hand"
+    with httpx.stream("GET", address, timeout=30) as stream:
+        told = next(line for line in stream.iter_lines() if "process_completed" in line)
+    error = json.loads(told.removeprefix("data: "))["output"]["error"]
+    assert error and "\n" not in error and len(error) < 200 and "passwd" not in error
+    assert "Traceback" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from assistant.ui import asking, cards, opening
 from assistant.ui.answering import answer_once
-from assistant.ui.line import Failed, Line, Waiting
+from assistant.ui.line import Failed, Job, Line, Waiting
 from assistant.ui.room import arrive, change
 from assistant.ui.settings import Settings
 from ui_page import last, opened, upload
@@ -66,9 +68,18 @@ def test_a_page_that_is_loaded_again_finds_its_conversation(room, model, clip):
     assert not visitor.folder.exists()
 
 
+def until(free: threading.Event) -> Callable[[Job], None]:
+    """Work that ends when ``free`` is set."""
+
+    def work(job: Job) -> None:
+        free.wait(20)
+
+    return work
+
+
 def test_the_line_serves_in_order_and_tells_the_place():
     line, free, done = Line(), threading.Event(), []
-    first = line.join(lambda job: free.wait(5))
+    first = line.join(until(free))
     time.sleep(0.05)
     later = line.join(lambda job: done.append("evidence"), urgent=False)
     jobs = [line.join(lambda job, n=n: done.append(n)) for n in range(3)]
@@ -80,6 +91,128 @@ def test_the_line_serves_in_order_and_tells_the_place():
     free.set()
     assert list(jobs[1]) == [] and list(later) == []
     assert done == [0, 1, "evidence"]
+
+
+def test_the_line_counts_people_and_what_does_not_give_way():
+    line, free, ann, bob = Line(), threading.Event(), "Ann", "Bob"
+    line.join(until(free), ann)
+    time.sleep(0.05)
+    line.join(until(free), ann, urgent=False)
+    jobs = [line.join(until(free), who) for who in (ann, bob, bob, "Cem")]
+    assert [line.ahead_of(job) for job in jobs] == [0, 1, 1, 2]
+    jobs[1].stop.set()
+    jobs[2].stop.set()
+    assert line.ahead_of(jobs[3]) == 1
+    free.set()
+
+
+def test_evidence_gives_way_between_two_steps_and_goes_on():
+    line, done, begun, asked = Line(), [], threading.Event(), threading.Event()
+
+    def evidence(job: Job) -> Iterator[int]:
+        for step in range(3):
+            begun.set()
+            asked.wait(20)
+            done.append(step)
+            yield step
+
+    explained = line.join(evidence, "Ann", urgent=False)
+    begun.wait(20)
+    question = line.join(lambda job: done.append("answer"), "Bob")
+    assert line.ahead_of(question) == 0
+    asked.set()
+    assert list(question) == [] and list(explained) == []
+    assert done == [0, "answer", 1, 2]
+
+
+@pytest.fixture
+def weighing(room, visitor, model, clip, monkeypatch):
+    """An answer that is being explained; ``free`` lets the model go on."""
+    free, begun, passes = threading.Event(), threading.Event(), []
+
+    def occlusion(*_: object, **__: object) -> Iterator[float]:
+        for number in range(8):
+            passes.append(number)
+            begun.set()
+            free.wait(20)
+            yield 0.1
+
+    monkeypatch.setattr(model, "occlusion", occlusion)
+    opened(room, visitor, clip)
+    last(asking.ask(room, visitor, "What is it?"))
+    pages: list[dict] = []
+    reader = threading.Thread(target=lambda: pages.extend(asking.explain(room, visitor)))
+    reader.start()
+    begun.wait(20)
+    yield SimpleNamespace(free=free, passes=passes, pages=pages, reader=reader)
+    free.set()
+    reader.join()
+
+
+@pytest.mark.parametrize("way", ["ask", "stop", "clear", "leave"])
+def test_evidence_stops_for_its_visitor(room, visitor, weighing, way):
+    told = []
+    if way == "ask":
+        asked = asking.ask(room, visitor, "And then?")
+        while not visitor.is_busy:
+            told.append(next(asked))
+        assert room.engine.line.ahead_of(visitor.job) == 0
+        weighing.free.set()
+        told += asked
+        assert visitor.turns[1].said.startswith("A taxi")
+        assert "in line" not in str([page.get("chat") for page in told])
+    elif way == "leave":
+        room.visitors.leave("page-1")
+    else:
+        {"stop": asking.stop, "clear": asking.clear}[way](room, visitor)
+    weighing.free.set()
+    weighing.reader.join()
+    assert weighing.passes == [0] and "<svg" not in weighing.pages[-1]["evidence"]
+    if way == "stop":  # nothing is lost: a click on the answer explains it anew
+        asking.select(room, visitor, 1)
+        assert "<svg" in last(asking.explain(room, visitor))["evidence"]
+
+
+def test_another_ones_question_waits_for_one_pass_only(room, weighing, clip):
+    other = room.visitors.of("page-2")
+    taking = threading.Thread(target=lambda: opened(room, other, clip))
+    taking.start()
+    while not room.engine.line._waiting:
+        time.sleep(0.01)
+    weighing.free.set()
+    taking.join()
+    last(asking.ask(room, other, "What is it?"))
+    weighing.reader.join()
+    assert len(other.turns) == 1 and "<svg" in weighing.pages[-1]["evidence"]
+
+
+def test_a_question_in_line_whose_page_is_left_is_in_the_box(room, visitor, model, clip):
+    opened(room, visitor, clip)
+    room.visitors.grace = 60.0
+    model.gate.clear()
+    reader = threading.Thread(target=lambda: last(asking.ask(room, visitor, "What is it?")))
+    reader.start()
+    while not visitor.is_busy:
+        time.sleep(0.01)
+    room.visitors.leave("page-1")
+    reader.join()
+    model.gate.set()
+    again = room.visitors.of("page-1")
+    assert arrive(room, again)["question"]["value"] == "What is it?" and again.turns == []
+
+
+@pytest.mark.parametrize("way", ["clear", "close"])
+def test_what_was_let_go_does_not_come_back(room, visitor, model, clip, way):
+    """With an answer that ends, or fails, after its conversation or its clip has left."""
+    opened(room, visitor, clip)
+    last(asking.ask(room, visitor, "What is it?"))
+    model.gate.clear()
+    again = asking.retry(room, visitor, 1)
+    next(again)
+    asking.clear(room, visitor) if way == "clear" else opening.remove(room, visitor)
+    model.gate.set()
+    page = last(again)
+    assert visitor.turns == [] and page["chat"] == [] and visitor.shown is None
 
 
 def test_twenty_visitors_ask_at_once(room, visitor, model, clip, monkeypatch):
@@ -118,7 +251,7 @@ def test_twenty_visitors_ask_at_once(room, visitor, model, clip, monkeypatch):
 
 def test_a_full_line_says_so():
     line, free = Line(most=1), threading.Event()
-    line.join(lambda job: free.wait(5))
+    line.join(until(free))
     time.sleep(0.05)
     line.join(lambda job: None)
     with pytest.raises(InputError, match="Too many"):
@@ -128,7 +261,7 @@ def test_a_full_line_says_so():
 
 def test_a_closed_line_ends_its_thread():
     before, line = set(threading.enumerate()), Line()
-    running = line.join(lambda job: job.stop.wait(5))
+    running = line.join(lambda job: until(job.stop)(job))
     time.sleep(0.05)
     waiting = line.join(lambda job: None)
     line.close()

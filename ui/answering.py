@@ -1,6 +1,6 @@
 """One question from a program: the page's own steps, without a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,28 @@ from assistant.ui.visitor import Visitor
 
 from assistant.errors import AssistantError, InputError
 
+NO_UPLOAD = (
+    "the video is no file that was uploaded here; send the file itself, not a path or a web address"
+)
+
+
+def unreadable(values: Any, wanted: int) -> str:
+    """Why a call of one of the page's steps is refused before anything is fetched; or ""."""
+    if len(values) < wanted:
+        return f"{len(values)} values were sent and {wanted} are wanted; load the page again"
+    if any(path.startswith(("http:", "https:")) for path in _paths(values)):
+        return "a web address was sent; download the file and upload it here"
+    return ""
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Every ``path`` in what was sent."""
+    if isinstance(value, dict):
+        yield str(value.get("path", "")).strip().lower()
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, dict | list):
+            yield from _paths(part)
+
 
 def answer_once(
     room: Room, video: Any, question: str, task: str = "auto", choices: Sequence[str] | None = None
@@ -25,7 +47,7 @@ def answer_once(
     """
     path = _uploaded(room, video)
     if path is None:
-        return {"error": "the video is no file that was uploaded here"}
+        return {"error": NO_UPLOAD}
     visitor = Visitor(room.visitors.root)
     try:
         tasks = [name for _, name in picking.tasks(room.options.model)]

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
-from assistant.ui.answering import answer_once
+from assistant.ui.answering import answer_once, unreadable
 from assistant.ui.room import Room
 from assistant.ui.settings import (
     CHOICES,
@@ -29,6 +29,9 @@ from assistant.ui.settings import (
 )
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
+from gradio.route_utils import FnIndexInferError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from assistant.sources import SOURCES
 
@@ -38,14 +41,45 @@ THREADS = 120  # a waiting question holds one
 SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
+DOOR = "answer"  # what programs call
+MISCALLED = (FnIndexInferError, KeyError, TypeError)  # as Gradio says it
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
+
+
+class Page(gr.Blocks):
+    """Whoever calls it wrongly gets one line; Gradio would log a traceback and tell paths."""
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *state: Any, **options: Any
+    ) -> list[Any]:
+        if block_fn.api_name == DOOR:  # it looks at everything itself; its last two have defaults
+            return [*inputs[:4], None, None][: max(2, min(len(inputs), 4))]
+        wrong = unreadable(inputs, len(block_fn.inputs))
+        try:
+            if not wrong:
+                return await super().preprocess_data(block_fn, inputs, *state, **options)
+        except Exception as error:  # Gradio raises many kinds
+            wrong = f"what was sent is not what the page sends ({type(error).__name__})"
+        raise gr.Error(wrong, print_exception=False)
+
+
+def _refuse(request: Request, error: Exception) -> JSONResponse:
+    """A call of what is not there, or by name without an argument that it needs."""
+    if "/gradio_api/" not in request.url.path:
+        raise error
+    needs = (
+        str(error).split(". ")[0]
+        if isinstance(error, TypeError)
+        else "there is nothing of that name to call"
+    )
+    return JSONResponse({"error": f"{needs}; docs/ui.md shows a call"}, 400)
 
 
 def build(room: Room) -> gr.Blocks:
     """The page of ``room``; no model is loaded until a clip is opened."""
     os.environ["GRADIO_TEMP_DIR"] = str(room.uploads)  # of this process: where uploads arrive
-    with gr.Blocks(title="assistant", fill_width=True, analytics_enabled=False) as page:
+    with Page(title="assistant", fill_width=True, analytics_enabled=False) as page:
         parts: dict[str, Any] = {}
         most = room.options.limits.bytes
         gr.HTML(_text("head.html").replace("MOST_BYTES", str(most)), elem_id="va-head")
@@ -56,7 +90,7 @@ def build(room: Room) -> gr.Blocks:
             with gr.Column(scale=7, min_width=320, elem_id="va-right"):
                 _chat_column(parts)
         _wire(page, room, parts)
-        gr.api(_door(room), api_name="answer", concurrency_limit=None)
+        gr.api(_door(room), api_name=DOOR, concurrency_limit=None)
     page.queue(default_concurrency_limit=None, max_size=room.options.most_waiting + THREADS)
     return page
 
@@ -88,6 +122,7 @@ def launch(
         head=f"<script>{_text('page.js')}</script>",
         footer_links=["api"],
         ssr_mode=False,
+        app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},
         quiet=True,
         show_error=True,
         prevent_thread_lock=True,

@@ -12,7 +12,7 @@ from assistant.ui.talk import Done, Piece, Stage, add_pictures
 from assistant.ui.talk import ask as start_asking
 from assistant.ui.talk import explain as start_explaining
 from assistant.ui.view import READY, Parts, Props, ready, shown_answers, shown_clips, shown_evidence
-from assistant.ui.visitor import Asked, Visitor
+from assistant.ui.visitor import Visitor
 
 from assistant.core.checks import check_text
 from assistant.errors import AssistantError
@@ -40,14 +40,13 @@ def ask_again(
     while visitor.turns[place].also:
         place -= 1
     kept, turn = visitor.turns, visitor.turns[place]
-    visitor.turns = kept[:place]
+    visitor.turns = before = kept[:place]
     try:
         yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
     finally:  # also where the page is left meanwhile
-        answered = len(visitor.turns) > place
-        if not answered:
+        if unanswered := visitor.turns is before:  # neither answered nor cleared
             visitor.turns, visitor.shown = kept, kept[-1]
-    if not answered:
+    if unanswered:
         yield {**shown_answers(visitor), "question": READY}
 
 
@@ -63,7 +62,7 @@ def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
     if visitor.shown is turn:
         yield shown_evidence(visitor)
     sure = how_sure(turn)
-    for update in start_explaining(room.engine, turn):
+    for update in start_explaining(room.engine, visitor, turn):
         if visitor.shown is not turn or visitor.is_busy:
             return  # another answer is on the page, or being made
         if isinstance(update, Done):
@@ -72,15 +71,13 @@ def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
 
 
 def stop(room: Room, visitor: Visitor) -> Parts:
-    """Stop the answer that is being made."""
-    if visitor.job is not None:
-        visitor.job.stop.set()
+    """Stop the answer that is being made, or explained."""
+    visitor.stop()
     return {}
 
 
 def clear(room: Room, visitor: Visitor) -> Parts:
     """Forget the conversation; clips stay open."""
-    stop(room, visitor)
     visitor.forget()
     return {**shown_answers(visitor), "hint": ""}
 
@@ -127,10 +124,10 @@ def _ask_clips(
     names = picking.asked_clips(question, list(visitor.clips), visitor.chosen)
     elsewhere = visitor.chosen not in names and visitor.chosen != picking.ALL
     visitor.unanswered = question
-    yield from _ask_each(
-        room, visitor, names, question, choices, visitor.chosen if elsewhere else ""
-    )
-    visitor.unanswered = ""  # not reached where the page is left
+    instead = visitor.chosen if elsewhere else ""
+    yield from _ask_each(room, visitor, names, question, choices, instead)
+    if visitor.left is None:  # else it is for who comes back
+        visitor.unanswered = ""
 
 
 def _ask_each(
@@ -145,7 +142,7 @@ def _ask_each(
         try:
             visitor.job = start_asking(room.engine, visitor, visitor.clips[name], question, choices)
         except AssistantError as error:
-            yield _failed(visitor, visitor.turns, question, Failed(str(error)))
+            yield _failed(visitor, question, Failed(str(error)))
             return
         try:
             answered = yield from _follow(
@@ -175,10 +172,10 @@ def _follow(
                 yield pending(said)
         elif isinstance(update, Stage) and not said:
             yield pending(cards.thinking(update.doing))
-        elif isinstance(update, Waiting) and update.ahead:
-            yield pending(cards.thinking("", update.ahead))
+        elif isinstance(update, Waiting) and not said:
+            yield pending(cards.thinking("Thinking", update.ahead))
         elif isinstance(update, Failed):
-            yield _failed(visitor, before, question, update)
+            yield _failed(visitor, question, update)
             return False
         elif isinstance(update, Done) and update.turn is not None:
             update.turn.also = also
@@ -201,9 +198,8 @@ def _note_clip(turn: Asked, instead: str) -> None:
     turn.told = replace(turn.told, found=turn.live.as_dict())
 
 
-def _failed(visitor: Visitor, before: list[Asked], question: str, failure: Failed) -> Parts:
+def _failed(visitor: Visitor, question: str, failure: Failed) -> Parts:
     """Back to before the question, which stays in the box to be mended."""
-    visitor.turns = before
     told = failed(visitor, failure)
     return {**shown_answers(visitor), "hint": told, "question": ready(question)}
 

@@ -1,4 +1,8 @@
-"""One thread that computes, and the line before it: a question waits and can tell its place."""
+"""One thread that computes, and the line before it: a question waits and can tell its place.
+
+Only a visitor's question, or clip, is urgent. Other work is an iterator: between two of its steps
+it goes back into the line while somebody waits for something urgent.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,9 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -19,7 +25,7 @@ OUR_FAULT = "Something went wrong on our side. Please try again; the log says wh
 
 
 class Waiting:
-    """An update: how many are served first; 0: it is this one's turn."""
+    """An update: how many people are served first; 0: it is this one's turn."""
 
     def __init__(self, ahead: int) -> None:
         self.ahead = ahead
@@ -35,12 +41,13 @@ class Failed:
 class Job:
     """Work in the line. Iterate for its updates; leaving early asks it to stop."""
 
-    def __init__(self, line: Line, work: Callable[[Job], None], urgent: bool) -> None:
-        self.urgent = urgent
+    def __init__(self, line: Line, work: Work, owner: object, urgent: bool) -> None:
+        self.urgent, self.owner = urgent, owner
         self.stop = threading.Event()  # set it to have the work left
         self.ended = threading.Event()
         self.updates: SimpleQueue[Any] = SimpleQueue()
         self._line, self._work = line, work
+        self._steps: Iterator[Any] | None = None  # what is left of work that gave way
 
     def put(self, update: Any) -> None:
         """Tell the reader something."""
@@ -48,7 +55,7 @@ class Job:
 
     def __iter__(self) -> Iterator[Any]:
         """``Waiting`` while others are served, then what the work puts, ``Failed`` last."""
-        told = None
+        told = 0
         try:
             while True:
                 try:
@@ -63,15 +70,21 @@ class Job:
                     continue
                 if update is self:  # the end
                     return
+                told = 0
                 yield update
         finally:
             self.stop.set()
 
-    def run(self) -> None:
-        """The work; what goes wrong becomes the last update."""
+    def run(self, gives_way: Callable[[], bool]) -> bool:
+        """Work to the end (True) or until it gives way; what goes wrong is the last update."""
         try:
             if not self.stop.is_set():
-                self._work(self)
+                self._steps = self._steps or iter(self._work(self) or ())
+                for _ in self._steps:
+                    if self.stop.is_set():
+                        break
+                    if gives_way():
+                        return False
         except AssistantError as error:
             self.put(Failed(str(error)))
         except MemoryError as error:
@@ -81,9 +94,13 @@ class Job:
             traceback.print_exc(file=sys.stderr)
             memory = any(said in str(error) for said in NO_MEMORY)
             self.put(Failed("There was not enough memory." if memory else OUR_FAULT, memory))
-        finally:
-            self.ended.set()
-            self.put(self)
+        self._steps = None
+        self.ended.set()
+        self.put(self)
+        return True
+
+
+Work = Callable[[Job], Iterator[Any] | None]
 
 
 class Line:
@@ -100,15 +117,17 @@ class Line:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def join(self, work: Callable[[Job], None], *, urgent: bool = True) -> Job:
+    def join(self, work: Work, owner: object = None, *, urgent: bool = True) -> Job:
         """Put ``work`` at the end of the line.
 
+        Args:
+            owner: the person it is for; None: nobody who is here already.
         Raises:
             InputError: too many are waiting.
         """
-        job = Job(self, work, urgent)
+        job = Job(self, work, owner or object(), urgent)
         with self._changed:
-            if len(self._waiting) >= self.most:
+            if urgent and len(_people(self._waiting)) >= self.most:
                 raise InputError("Too many people are waiting; try again in a minute.")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
@@ -129,15 +148,17 @@ class Line:
             self._thread.join(PATIENCE)
 
     def ahead_of(self, job: Job) -> int:
-        """How many jobs run before ``job`` does."""
+        """How many people are served before ``job``'s; what gives way to it does not count."""
         with self._changed:
             if job not in self._waiting:
                 return 0
-            before = list(self._waiting)[: self._waiting.index(job)]
-            others = [other for other in self._waiting if other is not job]
-            first = [other for other in (before if job.urgent else others) if other.urgent]
-            later = [] if job.urgent else [other for other in before if not other.urgent]
-            return len(first) + len(later) + (self._running is not None)
+            before = takewhile(lambda other: other is not job, self._waiting)
+            first = [*(before if job.urgent else self._waiting), *filter(None, [self._running])]
+            return len(_people(first) - {job.owner})
+
+    def _gives_way(self, job: Job) -> bool:
+        with self._changed:
+            return not job.urgent and bool(_people(self._waiting))
 
     def _serve(self) -> None:
         while True:
@@ -150,4 +171,11 @@ class Line:
                 job = next((job for job in self._waiting if job.urgent), self._waiting[0])
                 self._waiting.remove(job)
                 self._running = job
-            job.run()
+            if not job.run(partial(self._gives_way, job)):
+                with self._changed:
+                    self._waiting.appendleft(job)
+
+
+def _people(jobs: Iterable[Job]) -> set[object]:
+    """Who waits for something urgent."""
+    return {job.owner for job in jobs if job.urgent and not job.stop.is_set()}

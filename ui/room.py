@@ -58,8 +58,7 @@ def arrive(room: Room, visitor: Visitor) -> Parts:
     """A page was opened, or loaded again: what there was is there."""
     known = list(picking.models(room.options))
     asked, visitor.unanswered = visitor.unanswered, ""
-    if visitor.job is not None:
-        visitor.job.stop.set()
+    visitor.stop()
     left = "The page was left before this question was answered." if asked else ""
     return {
         **shown(visitor),

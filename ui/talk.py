@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +59,14 @@ def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
         job.put(Stage(f"Looking at {clip.name}", 0.6))
         session.look()
         listening = visitor.settings.transcribe and clip.offer.has_audio
+        if job.stop.is_set():
+            return
         job.put(Stage("Listening" if listening else "Looking for subtitles", 0.85))
         clip.said = session.dialogue
         write_subtitles(session.dialogue, subtitles_of(clip))
         job.put(Done())
 
-    return engine.line.join(work)
+    return engine.line.join(work, visitor)
 
 
 def ask(
@@ -109,12 +111,12 @@ def ask(
             told=told_of(session, answer),
             live=answer,
         )
-        if job.stop.is_set():
-            return
-        visitor.remember(turn)
-        job.put(Done(turn))
+        if visitor.remember(turn, job, clip):
+            job.put(Done(turn))
 
-    return engine.line.join(work)
+    if visitor.explaining is not None:
+        visitor.explaining.stop.set()
+    return engine.line.join(work, visitor)
 
 
 def add_pictures(visitor: Visitor, turn: Asked) -> None:
@@ -134,20 +136,24 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
     turn.told = replace(turn.told, pictures=clip.pictures[window])
 
 
-def explain(engine: Engine, turn: Asked) -> Job:
-    """What each frame weighs for an answer, and how far the Q-Former looked."""
+def explain(engine: Engine, visitor: Visitor, turn: Asked) -> Job:
+    """What each frame weighs for an answer, and how far the Q-Former looked; one at a time."""
 
-    def work(job: Job) -> None:
+    def work(job: Job) -> Iterator[float]:
         answer = turn.live
         if answer is None or turn.told is None:
             return
+        yield from answer.weigh()
         weights, routing = answer.evidence(), answer.routing()
-        weights = weights if all(map(math.isfinite, weights)) else None
-        turn.told = replace(turn.told, weights=weights, routing=routing, found=answer.as_dict())
+        known = weights if all(map(math.isfinite, weights)) else None
+        turn.told = replace(turn.told, weights=known, routing=routing, found=answer.as_dict())
         turn.live = None  # with it go the clip's features
         job.put(Done(turn))
 
-    return engine.line.join(work, urgent=False)
+    if visitor.explaining is not None:
+        visitor.explaining.stop.set()
+    visitor.explaining = engine.line.join(work, visitor, urgent=False)
+    return visitor.explaining
 
 
 def thumbnails(pictures: np.ndarray) -> tuple[str, ...]:

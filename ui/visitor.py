@@ -99,7 +99,9 @@ class Visitor:
         self.settings = Settings()
         self.shown: Asked | None = None  # whose evidence is on the page
         self.job: Job | None = None  # the question being answered
+        self.explaining: Job | None = None  # the evidence being worked out
         self.unanswered = ""  # a question whose page was left before its answer
+        self._talking = threading.Lock()  # a turn is remembered, or forgotten
         self.taking = threading.Lock()  # uploads are taken in the order in which they came
         self.active = time.monotonic()
         self.left: float | None = None
@@ -151,10 +153,20 @@ class Visitor:
         )
         return clip.session
 
-    def remember(self, turn: Asked) -> None:
-        """The newest answer; it is shown."""
-        self.turns = [*self.turns, turn][-MOST_TURNS:]
-        self.shown = turn
+    def remember(self, turn: Asked, job: Job, clip: OpenClip) -> bool:
+        """The newest answer, which is shown; not of a job that was stopped or a clip that left."""
+        with self._talking:
+            if job.stop.is_set() or self.clips.get(turn.clip) is not clip:
+                return False
+            self.turns = [*self.turns, turn][-MOST_TURNS:]
+            self.shown = turn
+            return True
+
+    def stop(self) -> None:
+        """Nothing more is said, nor explained."""
+        for job in (self.job, self.explaining):
+            if job is not None:
+                job.stop.set()
 
     def without_paths(self, message: str) -> str:
         """The message with clips as the person calls them."""
@@ -163,13 +175,13 @@ class Visitor:
         return message.replace(str(self.folder), "")
 
     def forget(self) -> None:
-        """The conversation; clips stay."""
-        self.turns, self.shown = [], None
+        """Stop, and forget the conversation; clips stay."""
+        self.stop()
+        with self._talking:
+            self.turns, self.shown = [], None
 
     def close(self) -> None:
         """Stop, and leave nothing behind."""
-        if self.job is not None:
-            self.job.stop.set()
         self.clips.clear()
         self.forget()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -224,6 +236,7 @@ class Visitors:
             key = self._keys.get(page or "")
             if key in self._here and not any(self._keys[other] == key for other in self._open):
                 self._here[key].left = time.monotonic()
+                self._here[key].stop()
 
     def sweep(self) -> int:
         """Remove who is gone, with their files; how many."""

@@ -24,6 +24,8 @@ from assistant.tasks.store import adapter_key
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
 
+OCCLUDED = 4  # frames that are left out in turn in one pass
+
 
 class VideoAssistant(nn.Module):
     """Answers about T frames: encode once, ask many.
@@ -199,8 +201,6 @@ class VideoAssistant(nn.Module):
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 
-    @within_memory()
-    @torch.inference_mode()
     def occlusion(
         self,
         patches: Tensor,
@@ -211,22 +211,28 @@ class VideoAssistant(nn.Module):
         history: History = (),
         adapter: str | None = None,
         ended: bool = True,
-    ) -> list[float]:
+    ) -> Iterator[float]:
         """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
 
         It is what the answer loses when the frame is left out; a single frame's loss is that of
-        all pictures.
+        all pictures. A pass of the model leaves out ``OCCLUDED`` frames in turn; between two
+        passes others may have the model, and the reader may leave.
         """
-        count = len(patches)
-        visual = [self.visual_tokens(patches[None], [qformer_text], adapter)]
-        if count == 1:
-            visual.append(self.visual_tokens(None, [qformer_text], adapter))
-        else:
-            less = [torch.cat([patches[:index], patches[index + 1 :]]) for index in range(count)]
-            visual.append(self.visual_tokens(torch.stack(less), [qformer_text] * count, adapter))
-        tokens = torch.cat(visual)  # (T+1, L, W)
-        same = [[(answer, ended)]] * len(tokens)
-        (whole,), *rest = self.score_batch(
-            tokens, [prompt] * len(tokens), [history] * len(tokens), same
-        )
-        return [whole - without for (without,) in rest]
+
+        @within_memory()
+        @torch.inference_mode()
+        def scores(seen: Sequence[Tensor | None]) -> list[float]:
+            texts = [qformer_text] * len(seen)
+            kept = [frames for frames in seen if frames is not None]
+            pictures = torch.stack(kept) if kept else None
+            visual = self.visual_tokens(pictures, texts, adapter)  # (B, L, W)
+            prompts, histories = [prompt] * len(seen), [history] * len(seen)
+            same = [[(answer, ended)]] * len(seen)
+            return [score for (score,) in self.score_batch(visual, prompts, histories, same)]
+
+        (whole,) = scores([patches])
+        places = range(len(patches))
+        less = [torch.cat([patches[:place], patches[place + 1 :]]) for place in places]
+        rest: Sequence[Tensor | None] = less if len(less) > 1 else [None]
+        for start in range(0, len(rest), OCCLUDED):
+            yield from (whole - without for without in scores(rest[start : start + OCCLUDED]))

@@ -154,24 +154,34 @@ class Answer:
         loses when the frame is left out. Of an unsure answer: of what it would have been. () where
         no frame was looked at. An answer that no frame speaks for is unsure from then on.
         """
+        for _ in self.weigh():
+            pass
+        return self._evidence or ()
+
+    def weigh(self) -> Iterator[float]:
+        """The evidence frame by frame, as it is worked out; whoever leaves early begins anew."""
         self.finish()
         patches, request = self.query.patches, self.request
         if patches is None:
-            return ()
-        if self._evidence is None:
-            weights = self.query.model.occlusion(
-                patches,
-                qformer_text=request.qformer_text,
-                prompt=request.prompt,
-                history=request.history,
-                adapter=request.adapter,
-                answer=self._claim.text,
-                ended=self._claim.ended,
-            )
-            self._evidence = tuple(weights)
-            if self._reason is None and not any(weight >= 0 for weight in weights):
-                self._reason = f'no frame speaks for "{self._claim.text}"'
-        return self._evidence
+            return
+        if self._evidence is not None:
+            yield from self._evidence
+            return
+        weights: list[float] = []
+        for weight in self.query.model.occlusion(
+            patches,
+            qformer_text=request.qformer_text,
+            prompt=request.prompt,
+            history=request.history,
+            adapter=request.adapter,
+            answer=self._claim.text,
+            ended=self._claim.ended,
+        ):
+            weights.append(weight)
+            yield weight
+        self._evidence = tuple(weights)
+        if self._reason is None and not any(weight >= 0 for weight in weights):
+            self._reason = f'no frame speaks for "{self._claim.text}"'
 
     def routing(self) -> list[dict[str, list[float]]]:
         """Per layer of the Q-Former how far it looked: the weight of each receptive field, the
