@@ -118,6 +118,9 @@ def _theme() -> gr.themes.Base:
         "button_secondary_background_fill_hover_dark": "*primary_700",
         "checkbox_label_background_fill_selected": "*primary_700",
         "checkbox_label_background_fill_selected_dark": "*primary_700",
+        "checkbox_border_color": "*neutral_400",
+        "checkbox_border_color_dark": "*neutral_400",
+        "input_border_color": "*neutral_300",
         "input_placeholder_color": "*neutral_500",
         "input_placeholder_color_dark": "*neutral_400",
     }

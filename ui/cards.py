@@ -29,7 +29,7 @@ INSTEAD = (
 LEGEND = (
     '<p class="va-legend"><span><i class="va-for"></i> the answer leans on this moment</span> '
     '<span><i class="va-against"></i> it speaks against the answer</span> '
-    "Numbers: how much log-probability a token of the answer loses without the frame.</p>"
+    "<span>the numbers: log-probability per token that it loses without the frame</span></p>"
 )
 
 

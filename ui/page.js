@@ -104,9 +104,12 @@ for (const kind of ["keydown", "click"]) {
     const sends = event.type === "click"
       ? event.target.closest?.("#va-question .submit-button")
       : event.key === "Enter" && !event.shiftKey && event.target.matches?.(VA_ASKED);
-    if (!sends || !vaTooLong()) return;
-    event.stopImmediatePropagation();
-    event.preventDefault();
+    if (sends && vaTooLong()) {
+      event.stopImmediatePropagation();
+      event.preventDefault();
+    } else if (sends || event.target.closest?.("#va-try button")) {
+      document.querySelector("#va-chat").scrollIntoView({ block: "nearest" });
+    }
   }, true);
 }
 
