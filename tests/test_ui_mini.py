@@ -20,18 +20,15 @@ from ui_browser import (  # noqa: F401, some are fixtures
     browser,
     expect,
     give,
+    needs_browser,
     opened,
     shoot,
 )
-from ui_page import browser_path, in_ci
 
 from assistant import load
 from assistant.weights import store as weights_store
 
-pytestmark = pytest.mark.skipif(
-    browser_path() is None and not in_ci(),
-    reason="no Chromium on this machine (apt install chromium)",
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture
@@ -53,7 +50,7 @@ def page(browser, tmp_path: Path) -> Iterator[object]:
 def told(page, question: str) -> str:
     """The answer, once its evidence is there, too."""
     ask(page, question)
-    expect(page.locator(f"{EVIDENCE} h4")).to_have_text(question)
+    expect(page.locator(f"{EVIDENCE} h2")).to_have_text(question)
     expect(page.locator("#va-question .submit-button")).to_be_visible()
     return page.locator(f"{CHAT} .bot").last.inner_text().strip()
 

@@ -23,9 +23,11 @@ from assistant.ui.settings import (
     FREE,
     LONGEST_ANSWER,
     LONGEST_QUESTION,
+    MISSING,
     MOST_FRAMES,
     PRECISIONS,
     YES_NO,
+    missing_sources,
 )
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
@@ -82,7 +84,8 @@ def build(room: Room) -> gr.Blocks:
     with Page(title="assistant", fill_width=True, analytics_enabled=False) as page:
         parts: dict[str, Any] = {}
         most = room.options.limits.bytes
-        gr.HTML(_text("head.html").replace("MOST_BYTES", str(most)), elem_id="va-head")
+        head = _text("head.html").replace("MOST_BYTES", str(most))
+        gr.HTML(head.replace("MOST_CHARACTERS", str(LONGEST_QUESTION)), elem_id="va-head")
         with gr.Row(elem_id="va-main"):
             with gr.Column(scale=5, min_width=320, elem_id="va-left"):
                 _clip_column(parts)
@@ -145,8 +148,14 @@ def _theme() -> gr.themes.Base:
         "body_text_color_subdued": "*neutral_500",  # 4.6 to 1 and more against what is behind it
         "button_primary_background_fill": "*primary_700",
         "button_primary_background_fill_dark": "*primary_700",
+        "button_primary_background_fill_hover": "*primary_800",
+        "button_primary_background_fill_hover_dark": "*primary_800",
+        "button_secondary_background_fill_hover_dark": "*primary_700",
         "checkbox_label_background_fill_selected": "*primary_700",
         "checkbox_label_background_fill_selected_dark": "*primary_700",
+        "checkbox_border_color": "*neutral_400",
+        "checkbox_border_color_dark": "*neutral_400",
+        "input_border_color": "*neutral_300",
         "input_placeholder_color": "*neutral_500",
         "input_placeholder_color_dark": "*neutral_400",
     }
@@ -195,18 +204,18 @@ def _chat_column(parts: dict[str, Any]) -> None:
         latex_delimiters=[],
         elem_id="va-chat",
     )
-    parts["question"] = gr.Textbox(
-        label="Question",
-        placeholder="Ask about the clip",
-        show_label=False,
-        lines=1,
-        max_lines=6,
-        max_length=LONGEST_QUESTION,
-        submit_btn=True,
-        elem_id="va-question",
-        html_attributes=gr.InputHTMLAttributes(enterkeyhint="send"),
-    )
-    parts["hint"] = gr.HTML("", elem_id="va-hint")
+    with gr.Column(elem_id="va-ask"):
+        parts["hint"] = gr.HTML("", elem_id="va-hint")
+        parts["question"] = gr.Textbox(
+            label="Question",
+            placeholder="Ask about the clip",
+            show_label=False,
+            lines=1,
+            max_lines=6,
+            submit_btn=True,
+            elem_id="va-question",
+            html_attributes=gr.InputHTMLAttributes(enterkeyhint="send"),
+        )
     with gr.Row(elem_id="va-try"):
         for number in range(TRIES):
             parts[f"example {number}"] = gr.Button("", size="sm", scale=0, visible=False)
@@ -233,6 +242,7 @@ def _chat_column(parts: dict[str, Any]) -> None:
         parts["save corrections"] = gr.Button("Save corrections", size="sm", scale=0, min_width=130)
         parts["load"] = gr.UploadButton("Load", size="sm", scale=0, min_width=80)
         parts["clear"] = gr.Button("Clear", size="sm", scale=0, min_width=80)
+        parts["undo"] = gr.Button("Undo clear", size="sm", scale=0, min_width=80, visible=False)
     parts["token"] = gr.Textbox(visible="hidden")
     parts["file"] = gr.Textbox(visible="hidden")
     parts["file name"] = gr.Textbox(visible="hidden")
@@ -262,17 +272,21 @@ def _settings(parts: dict[str, Any]) -> None:
             label="Longest answer, tokens",
             info="0: the task's own",
         )
-        kinds = [
-            (f"{kind.label}: {kind.thing} {kind.about}", name) for name, kind in SOURCES.items()
-        ]
+        told = {name: f"{kind.label}: {kind.thing} {kind.about}" for name, kind in SOURCES.items()}
+        missing = missing_sources()
         parts["sources"] = gr.CheckboxGroup(
-            kinds,
-            value=list(SOURCES),
+            [(text, name) for name, text in told.items() if name not in missing],
+            value=[name for name in SOURCES if name not in missing],
             label="What the model reads beside the picture",
             elem_id="va-sources",
         )
+        for name, command in missing.items():
+            gr.Checkbox(False, label=told[name], info=MISSING.format(command), interactive=False)
         parts["transcribe"] = gr.Checkbox(
-            False, label="Listen to the clip", visible=samples.can_listen()
+            False,
+            label="Listen to the clip",
+            info=None if samples.can_listen() else MISSING.format(samples.LISTENING),
+            interactive=samples.can_listen(),
         )
         parts["loaded"] = gr.HTML("", elem_id="va-loaded")
         with gr.Row():
@@ -320,13 +334,18 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
     page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
-    act(parts["drop"].upload, opening.take, parts["drop"])
-    for label in samples.samples():
-        act(parts[f"sample {label}"].click, partial(opening.take_sample, label=label))
-    act(parts["clips"].input, opening.choose, parts["clips"])
-    act(parts["close"].click, opening.remove)
-    act(parts["transcribe"].input, opening.listen, parts["transcribe"])
     tries = [parts[f"example {number}"] for number in range(TRIES)]
+    for changed in (
+        act(parts["drop"].upload, opening.take, parts["drop"]),
+        *(
+            act(parts[f"sample {label}"].click, partial(opening.take_sample, label=label))
+            for label in samples.samples()
+        ),
+        act(parts["clips"].input, opening.choose, parts["clips"]),
+        act(parts["close"].click, opening.remove),
+        act(parts["transcribe"].input, opening.listen, parts["transcribe"]),
+    ):
+        act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
     for asked in (
         act(question.submit, asking.ask, question, *how, shows=answers),
         *(act(button.click, asking.ask, button, *how, shows=answers) for button in tries),
@@ -340,6 +359,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     act(question.stop, asking.stop)
     act(chat.clear, asking.clear)
     act(parts["clear"].click, asking.clear)
+    act(parts["undo"].click, asking.restore)
     act(parts["form"].input, rooms.choose_form, parts["form"])
     for name in SETTINGS:
         act(parts[name].input, partial(_change, name), parts[name])

@@ -11,8 +11,17 @@ from assistant.ui.settings import FREE, choices_of
 from assistant.ui.talk import Done, Piece, Stage, add_pictures
 from assistant.ui.talk import ask as start_asking
 from assistant.ui.talk import explain as start_explaining
-from assistant.ui.view import READY, Parts, Props, ready, shown_answers, shown_clips, shown_evidence
-from assistant.ui.visitor import Visitor
+from assistant.ui.view import (
+    READY,
+    Parts,
+    Props,
+    ready,
+    shown_answers,
+    shown_clips,
+    shown_evidence,
+    shown_undo,
+)
+from assistant.ui.visitor import MOST_TURNS, Asked, Visitor
 
 from assistant.core.checks import check_text
 from assistant.errors import AssistantError
@@ -78,8 +87,17 @@ def stop(room: Room, visitor: Visitor) -> Parts:
 
 def clear(room: Room, visitor: Visitor) -> Parts:
     """Forget the conversation; clips stay open."""
+    visitor.cleared = visitor.turns or visitor.cleared
     visitor.forget()
-    return {**shown_answers(visitor), "hint": ""}
+    return {**shown_answers(visitor), **shown_undo(visitor), "hint": ""}
+
+
+def restore(room: Room, visitor: Visitor) -> Parts:
+    """Bring back the conversation that was cleared, before what was asked since."""
+    visitor.turns = [*visitor.cleared, *visitor.turns][-MOST_TURNS:]
+    visitor.cleared = []
+    visitor.shown = visitor.turns[-1] if visitor.turns else None
+    return {**shown_answers(visitor), **shown_undo(visitor), "hint": ""}
 
 
 def edit(room: Room, visitor: Visitor, message: int, text: str) -> Iterator[Parts]:

@@ -28,7 +28,8 @@ INSTEAD = (
 )
 LEGEND = (
     '<p class="va-legend"><span><i class="va-for"></i> the answer leans on this moment</span> '
-    '<span><i class="va-against"></i> it speaks against the answer</span></p>'
+    '<span><i class="va-against"></i> it speaks against the answer</span> '
+    "<span>the numbers: log-probability per token that it loses without the frame</span></p>"
 )
 
 
@@ -58,6 +59,17 @@ def player(clip: OpenClip | None) -> str:
     )
 
 
+def thumbnails(clips: Sequence[OpenClip]) -> str:
+    """Pictures before the names of the clips: Gradio's choices hold text alone."""
+    rules = [
+        f'#va-choice label:nth-of-type({place})::before {{content: ""; '
+        f"background-image: url({clip.thumbnail})}}"
+        for place, clip in enumerate(clips, 1)
+        if clip.thumbnail
+    ]
+    return f"<style>{' '.join(rules)}</style>" if rules else ""
+
+
 def thinking(doing: str, ahead: int = 0) -> str:
     """The calm state before the first word."""
     if ahead:
@@ -83,7 +95,11 @@ def spoken(clip: OpenClip | None) -> str:
     if not clip.said:
         return '<p class="va-seen">No subtitles. Drop a .srt, .vtt or .ass file to add some.</p>'
     lines = "1 line" if len(clip.said.lines) == 1 else f"{len(clip.said.lines)} lines"
-    return f'<p class="va-seen">Subtitles: {escape(_source(clip.said.source))}, {lines}</p>'
+    unread = clip.known.unread if clip.known else 0
+    cut = f", of which {len(clip.said.lines) - unread} fit beside a question" if unread else ""
+    where = " (the newest; ask about a time to have others read)" if unread else ""
+    told = f"Subtitles: {_source(clip.said.source)}, {lines}{cut}{where}"
+    return f'<p class="va-seen">{escape(told)}</p>'
 
 
 def note(text: str, kind: str = "info") -> str:
@@ -102,8 +118,8 @@ def quiet(text: str) -> str:
 def welcome() -> str:
     """What stands in the empty chat."""
     return (
-        '<div class="va-welcome"><h3>Talk about a clip</h3>'
-        "<p>Drop one on the left, or take an example. Then ask what you want to know: "
+        '<div class="va-welcome"><h2>Talk about a clip</h2>'
+        "<p>Drop one anywhere, or take an example. Then ask what you want to know: "
         "who is there, what happens, how many, at which time.</p></div>"
     )
 
@@ -113,7 +129,7 @@ def evidence(turn: Asked | None) -> str:
     if turn is None or turn.told is None:
         return ""
     found, told = turn.told.found, turn.told
-    parts = [f'<section class="va-card" aria-label="Evidence"><h4>{escape(turn.question)}</h4>']
+    parts = [f'<section class="va-card" aria-label="Evidence"><h2>{escape(turn.question)}</h2>']
     parts.append(f'<div class="va-chips">{"".join(_chips(turn))}</div>')
     if turn.correction is not None:
         parts.append(note(f"You corrected this answer; it said: {turn.answer}", "good"))
@@ -153,10 +169,9 @@ def _chips(turn: Asked) -> list[str]:
     assert turn.told is not None
     found = turn.told.found
     score = found.get("task_score")
-    # nan: there was nothing to choose from
-    chosen = (
-        "" if score is None or math.isnan(score) else f", chosen from the question ({score:.2f})"
-    )
+    chosen = ""
+    if score is not None and not math.isnan(score):  # nan: there was nothing to choose from
+        chosen = f", chosen from the question (likeness {score:.2f})"
     looked_at = "no frames, text alone"
     if turn.told.sees:
         span = f"{clock(found['start'])} to {clock(found['end'])}"
@@ -170,7 +185,7 @@ def _chips(turn: Asked) -> list[str]:
         f"task {found['task']}{chosen}",
         looked_at,
         f"adapter {found['adapter']}" if found["adapter"] else "base weights",
-        f"{found['seconds']:.1f} s",
+        f"took {found['seconds']:.1f} s",
     ]
     if found["dialogue_source"] != "none":
         chips.insert(3, f"dialogue: {_source(found['dialogue_source'])}")
@@ -212,7 +227,7 @@ def inside(turn: Asked | None) -> str:
     else:
         drawn = '<p class="va-seen">No routing: the base weights see every frame by itself.</p>'
     texts = [
-        f"<h5>Sent to the {escape(reader)}</h5><pre>{escape(text)}</pre>"
+        f"<h3>Sent to the {escape(reader)}</h3><pre>{escape(text)}</pre>"
         for reader, text in told.sent.items()
     ]
     return f'<div class="va-inside">{drawn}{"".join(texts)}</div>'

@@ -44,7 +44,7 @@ def how_sure(turn: Asked) -> str:
         return ""
     found = turn.told.found
     share = (found.get("probabilities") or {}).get(found.get("choice"))
-    told = [f"{share:.0%}"] if share is not None else []
+    told = [f"{share:.0%} likely"] if share is not None else []
     if reason := unsure_of(found):
         told.append(f"Unsure: {reason}.")
     return f"\n\n{' · '.join(told)}" if told else ""

@@ -76,6 +76,8 @@ def take_sample(room: Room, visitor: Visitor, label: str) -> Iterator[Parts]:
         yield {"status": cards.note(str(error), "bad")}
         return
     yield from take(room, visitor, [path])
+    if name in visitor.clips:
+        visitor.clips[name].sample = label
 
 
 def choose(room: Room, visitor: Visitor, name: str) -> Parts:

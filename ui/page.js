@@ -50,14 +50,92 @@ function vaToken() {
   return token;
 }
 
-// The buttons beside the question have no name of their own.
+// Gradio's parts without a name get one; a box that corrects an answer holds the answer alone.
 function vaName() {
   for (const [kind, name] of [["submit", "Send"], ["stop", "Stop"]]) {
     const button = document.querySelector(`#va-question .${kind}-button`);
     if (button && button.title !== name) button.title = button.ariaLabel = name;
   }
+  for (const box of document.querySelectorAll("#va-chat textarea:not([aria-label])")) {
+    box.ariaLabel = "Your wording";
+    if (!box.closest(".bot")) continue;
+    // As chat.py writes it: the clip's name before, the probability and the doubt after.
+    const answer = box.value
+      .replace(/^\*\*.+?:\*\* /, "")
+      .replace(/\n\n(\d+% likely( · |$))?(Unsure: .*)?$/, "");
+    if (answer === box.value) continue;
+    box.value = answer;
+    box.dispatchEvent(new Event("input", { bubbles: true }));
+  }
 }
 new MutationObserver(vaName).observe(document, { childList: true, subtree: true });
+
+function vaLimit(name) {
+  return Number(document.querySelector("[data-most-bytes]").dataset[name]);
+}
+
+// One line below a part, or above it; "" takes it away.
+function vaNote(part, text, place = "after") {
+  part.parentElement.querySelector(".va-refused")?.remove();
+  if (!text) return;
+  const note = document.createElement("p");
+  note.className = "va-note va-bad va-refused";
+  note.role = "alert";
+  note.textContent = text;
+  part[place](note);
+}
+
+// A text that is too long is neither cut nor sent.
+const VA_ASKED = "#va-question textarea, #va-choices textarea, #va-choices input";
+function vaTooLong() {
+  const most = vaLimit("mostCharacters");
+  const long = [...document.querySelectorAll(VA_ASKED)].find((box) => box.value.length > most);
+  const ask = document.querySelector("#va-question");
+  const [length, limit] = [long?.value.length, most].map((count) => count?.toLocaleString("en"));
+  const told = `This has ${length} characters; up to ${limit} are read. Shorten it to send it.`;
+  vaNote(ask, long && told, "before");
+  return Boolean(long);
+}
+document.addEventListener("input", (event) => {
+  if (event.target.matches?.(VA_ASKED)) vaTooLong();
+}, true);
+for (const kind of ["keydown", "click"]) {
+  document.addEventListener(kind, (event) => {
+    const sends = event.type === "click"
+      ? event.target.closest?.("#va-question .submit-button")
+      : event.key === "Enter" && !event.shiftKey && event.target.matches?.(VA_ASKED);
+    if (sends && vaTooLong()) {
+      event.stopImmediatePropagation();
+      event.preventDefault();
+    } else if (sends || event.target.closest?.("#va-try button")) {
+      document.querySelector("#va-chat").scrollIntoView({ block: "nearest" });
+    }
+  }, true);
+}
+
+// A file may be dropped anywhere; while it is dragged, the page says where it goes.
+function vaDragging(event) {
+  if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+  event.preventDefault();
+  const left = event.type === "dragleave" && !event.relatedTarget;
+  document.body.classList.toggle("va-dropping", event.type !== "drop" && !left);
+  const chosen = document.querySelector("#va-choice input:checked")?.parentElement.textContent;
+  document.body.dataset.drop = chosen
+    ? `Let go: it opens here. Subtitles go to ${chosen.trim()}.`
+    : "Let go: it opens here.";
+  if (event.type !== "drop") return;
+  event.stopImmediatePropagation();
+  vaOpen(event.dataTransfer.files);
+}
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, vaDragging, true);
+}
+function vaOpen(files) {
+  const input = document.querySelector("#va-drop input[type=file]");
+  if (!input) return setTimeout(vaOpen, 300, files); // another upload is still under way
+  input.files = files;
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+}
 
 // Writes a file from the page itself, so that nothing of it stays on the server; fetches a zip.
 function vaSave(text, name) {
@@ -74,21 +152,15 @@ function vaSave(text, name) {
 function vaTooLarge(event) {
   const zone = event.target.closest?.("#va-drop");
   if (!zone) return;
-  const files = event.dataTransfer?.files ?? event.target.files ?? [];
-  const most = Number(document.querySelector("[data-most-bytes]").dataset.mostBytes);
-  const large = [...files].find((file) => file.size > most);
-  zone.parentElement.querySelector(".va-refused")?.remove();
+  const most = vaLimit("mostBytes");
+  const large = [...(event.target.files ?? [])].find((file) => file.size > most);
+  const megabytes = (bytes) => Math.round(bytes / 1048576);
+  vaNote(zone, large && (
+    `${large.name} has ${megabytes(large.size)} MB; up to ${megabytes(most)} MB can be opened. ` +
+    "A shorter or smaller version will do."));
   if (!large) return;
   event.stopImmediatePropagation();
   event.preventDefault();
-  if (event.target.files) event.target.value = "";
-  const note = document.createElement("p");
-  note.className = "va-note va-bad va-refused";
-  note.role = "alert";
-  const megabytes = (bytes) => Math.round(bytes / 1048576);
-  note.textContent =
-    `${large.name} has ${megabytes(large.size)} MB; up to ${megabytes(most)} MB can be opened. ` +
-    "A shorter or smaller version will do.";
-  zone.after(note);
+  event.target.value = "";
 }
-for (const kind of ["change", "drop"]) document.addEventListener(kind, vaTooLarge, true);
+document.addEventListener("change", vaTooLarge, true);

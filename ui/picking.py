@@ -1,4 +1,4 @@
-"""Which clip a question is to, and what can be asked: names, tasks, examples."""
+"""Which clip a question is to, and what can be asked: names, tasks."""
 
 import re
 from collections.abc import Sequence
@@ -12,8 +12,6 @@ from assistant.tasks.store import adapter_folders, find_adapter, find_task, list
 
 ALL = "All clips"
 QUOTED = ('"{}"', "'{}'", "`{}`", "“{}”", "„{}“", "‘{}’", "«{}»")  # noqa: RUF001
-MOST_EXAMPLES = 4
-CLOCK = re.compile(r"\d:\d\d")  # a time that the clip at hand may not have
 EVERY = re.compile(
     r"\b(?:all|both|each|every(?:one)?)(?: one)?(?: of)?(?: the| these| my)? (?:clips?|videos?)\b"
 )
@@ -82,23 +80,6 @@ def adapters(model: str) -> list[tuple[str, str]]:
     """``(label, name)`` of every adapter."""
     found = [(f"{name} ({origin})", name) for name, (_, origin) in adapter_folders(model).items()]
     return [("the task's own", "auto"), ("none: base weights", "none"), *found]
-
-
-def example_questions(task: str, model: str) -> list[str]:
-    """A few to try; for "auto" some of every task that is ready to answer."""
-    if task != "auto":
-        try:
-            return _any_clip(find_task(task, model).examples)[:MOST_EXAMPLES]
-        except AssistantError:
-            return []
-    first = _any_clip(find_task("chat", model).examples)
-    ready = [name for name in adapter_folders(model) if name != "chat"]
-    more = [examples[0] for name in ready if (examples := example_questions(name, model))]
-    return [*first[: max(2, MOST_EXAMPLES - len(more))], *more][:MOST_EXAMPLES]
-
-
-def _any_clip(questions: Sequence[str]) -> list[str]:
-    return [question for question in questions if not CLOCK.search(question)]
 
 
 def _is_named(name: str, text: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from assistant.ui import cards, picking
+from assistant.ui import cards, picking, suggesting
 from assistant.ui.engine import Engine
 from assistant.ui.line import OUR_FAULT, Failed
 from assistant.ui.settings import (
@@ -18,6 +18,7 @@ from assistant.ui.settings import (
     MOST_FRAMES,
     PRECISIONS,
     Options,
+    missing_sources,
 )
 from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
@@ -26,7 +27,7 @@ from assistant.errors import AssistantError, InputError
 from assistant.model.doctor import examine
 from assistant.sources import SOURCES
 
-KEPT = ("precision", "frames", "decoding", "longest", "sources", "transcribe")
+KEPT = ("precision", "frames", "decoding", "longest", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
 
 
@@ -63,6 +64,7 @@ def arrive(room: Room, visitor: Visitor) -> Parts:
     return {
         **shown(visitor),
         **{name: getattr(visitor.settings, name) for name in KEPT},
+        "sources": [name for name in visitor.settings.sources if name not in missing_sources()],
         "question": ready(asked),
         "hint": cards.note(left),
         "model": Props(choices=known, value=visitor.settings.model or known[0]),
@@ -83,8 +85,15 @@ def _of_model(room: Room, visitor: Visitor) -> Parts:
         "task": Props(choices=tasks, value=task),
         "about": cards.quiet(picking.about(task, model)),
         "adapter": Props(choices=adapters, value=adapter),
-        **tries(picking.example_questions(task, model)),
+        **suggest(room, visitor),
     }
+
+
+def suggest(room: Room, visitor: Visitor) -> Parts:
+    """What to ask of the chosen clip, or of all."""
+    model, every = picking.model_of(room.options, visitor.settings), visitor.chosen == picking.ALL
+    asked = [clip for name, clip in visitor.clips.items() if every or name == visitor.chosen]
+    return tries(suggesting.questions(visitor.settings.task, model, asked))
 
 
 def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
@@ -108,6 +117,8 @@ def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
     chosen = value if several else [value]
     if isinstance(value, list) is not several or any(one not in [*offers[name]] for one in chosen):
         raise InputError(f"{name} is {value!r:.60}; choose what the page offers")
+    if several:  # what is not installed stays chosen: an answer that would need it says so
+        value = [*value, *(one for one in missing_sources() if one not in value)]
     visitor.settings = replace(visitor.settings, **{name: value})
     return _of_model(room, visitor) if name in ("model", "task") else {}
 

@@ -8,19 +8,36 @@ from pathlib import Path
 from assistant.errors import InputError
 from assistant.weights import store as weights_store
 
+LISTENING = "pip install 'video-assistant[speech]'"
+MOVING, STILL = "Moving shapes", "Still shapes"
 SEED = 4
 SIDE = 336  # pixels of a generated clip or picture
 
 
 def samples() -> dict[str, str]:
     """File name of each clip that can be had without the network, by what the button says."""
-    found = {"Moving shapes": "shapes.mp4", "Still shapes": "shapes.png"}
+    found = {MOVING: "shapes.mp4", STILL: "shapes.png"}
     return {"A street": "bikes.mp4", **found} if weights_store.installed("samples") else found
 
 
 def can_listen() -> bool:
     """Whether the optional speech recogniser is installed."""
     return find_spec("faster_whisper") is not None
+
+
+def questions(label: str) -> list[str]:
+    """Some that a generated sample is made to answer; none of any other clip."""
+    from assistant.data.scenes import example
+    from assistant.data.scenes.clips import clip_example
+
+    if label == MOVING:
+        asked = clip_example(0, SEED, 1, "dev").questions
+    elif label == STILL:
+        asked = example(0, SEED, "dev", SIDE).questions
+    else:
+        return []
+    kinds = {question.type: question.question for question in reversed(asked)}  # one of each
+    return list(reversed(kinds.values()))
 
 
 def make_sample(name: str, folder: Path) -> Path:

@@ -6,13 +6,14 @@ from pathlib import Path
 from assistant.ui.uploads import Limits
 
 from assistant.errors import InputError
-from assistant.sources import SOURCES
+from assistant.sources import SOURCES, perceiver
 
 PRECISIONS = ("auto", "bf16", "fp32")
 DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
 MOST_FRAMES = 32  # what each of T weighs takes T + 1 looks at T - 1; others wait meanwhile
 LONGEST_QUESTION = 2000  # characters, and of all choices together
 LONGEST_ANSWER = 256  # tokens
+MISSING = "Not installed here: {}"
 FREE, YES_NO, CHOICES = "in words", "yes or no", "one of these"
 
 
@@ -44,6 +45,12 @@ class Settings:
     longest: int = 0  # tokens of an answer; 0: the task's own
     sources: list[str] = field(default_factory=lambda: list(SOURCES))  # what the model may read
     transcribe: bool = False
+
+
+def missing_sources() -> dict[str, str]:
+    """The command that installs each source that cannot be read here."""
+    told = {name: perceiver(name).missing() for name in SOURCES}
+    return {name: text.rpartition(": ")[2] for name, text in told.items() if text}
 
 
 def choices_of(form: str, text: str) -> list[str] | None:

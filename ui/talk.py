@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
 from assistant.ui.settings import DECODING, LONGEST_QUESTION
+from assistant.ui.suggesting import known_of
 from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 
 from assistant.core.checks import check_choices, check_text
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from assistant.vqa.session import Session
 
 THUMBNAIL, QUALITY = 192, 80  # longer side in pixels, of JPEG
+SMALL = 96  # longer side of a clip's own thumbnail
 UNENDING = 3.0  # seconds that a line of subtitles without an end is shown
 
 
@@ -54,6 +56,8 @@ class Done:
 def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
     """Decode and encode a clip, and find what is said in it."""
 
+    from assistant.media.video import read_clip
+
     def work(job: Job) -> None:
         session = _session(engine, visitor, clip, job)
         job.put(Stage(f"Looking at {clip.name}", 0.6))
@@ -63,6 +67,8 @@ def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
             return
         job.put(Stage("Listening" if listening else "Looking for subtitles", 0.85))
         clip.said = session.dialogue
+        clip.known = known_of(clip, session)
+        clip.thumbnail = thumbnails(read_clip(clip.path, frames=1, max_side=SMALL).frames)[0]
         write_subtitles(session.dialogue, subtitles_of(clip))
         job.put(Done())
 

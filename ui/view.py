@@ -24,12 +24,17 @@ READY = Props(submit_btn=True, stop_btn=False)
 
 def shown(visitor: Visitor) -> Parts:
     """Everything that belongs to the visitor."""
-    return {**shown_clips(visitor), **shown_answers(visitor)}
+    return {**shown_clips(visitor), **shown_answers(visitor), **shown_undo(visitor)}
 
 
 def shown_answers(visitor: Visitor) -> Parts:
     """The conversation, and what its shown answer rests on; the player goes on playing."""
     return {"chat": messages(visitor.turns), **shown_evidence(visitor)}
+
+
+def shown_undo(visitor: Visitor) -> Parts:
+    """The way back after the conversation was cleared."""
+    return {"undo": Props(visible=bool(visitor.cleared))}
 
 
 def shown_clips(visitor: Visitor) -> Parts:
@@ -44,7 +49,7 @@ def shown_clips(visitor: Visitor) -> Parts:
     return {
         "clips": Props(choices=names, value=visitor.chosen or None, visible=bool(names)),
         "close": Props(visible=bool(names)),
-        "player": cards.player(played),
+        "player": cards.player(played) + cards.thumbnails([*visitor.clips.values()]),
         "said": cards.spoken(played),
     }
 

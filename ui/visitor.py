@@ -23,6 +23,7 @@ from assistant.vqa.conversation import Conversation, Turn
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
     from assistant.ui.line import Job
+    from assistant.ui.suggesting import Known
 
     from assistant.dialogue.subtitles import Dialogue, Line
     from assistant.model.assistant import VideoAssistant
@@ -83,6 +84,9 @@ class OpenClip:
     opened_with: tuple = ()  # what decides whether the session can stay
     model: VideoAssistant | None = None  # that the session is with
     said: Dialogue | None = None  # what was found to be said in it
+    sample: str = ""  # the button it was made by
+    known: Known | None = None  # once it was looked at
+    thumbnail: str = ""  # as a data URI
     pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
 
 
@@ -95,6 +99,7 @@ class Visitor:
         self.folder.chmod(0o700)
         self.clips: dict[str, OpenClip] = {}
         self.turns: list[Asked] = []
+        self.cleared: list[Asked] = []  # until it is brought back
         self.chosen = ""  # a clip's name
         self.settings = Settings()
         self.shown: Asked | None = None  # whose evidence is on the page
@@ -129,6 +134,7 @@ class Visitor:
             if path is not None:
                 path.unlink(missing_ok=True)
         self.turns = [turn for turn in self.turns if turn.clip != name]
+        self.cleared = [turn for turn in self.cleared if turn.clip != name]
         if self.shown is not None and self.shown.clip == name:
             self.shown = None
         if self.chosen == name:
@@ -270,7 +276,7 @@ class Visitors:
         """Let go of a model that leaves memory; a question opens its clip again."""
         with self._lock:
             clips = [clip for here in self._here.values() for clip in here.clips.values()]
-            turns = [turn for here in self._here.values() for turn in here.turns]
+            turns = [turn for here in self._here.values() for turn in (*here.turns, *here.cleared)]
         for clip in clips:
             if clip.model is model:
                 clip.session = clip.model = None
