@@ -153,6 +153,23 @@ def test_an_animated_webp_that_is_cut_off_gives_its_beginning_or_one_line(tmp_pa
         read_clip(tmp_path / "a.webp")
 
 
+@pytest.mark.parametrize("name", ["clear.avif", "moving.avif", "moving.webp"])
+def test_damage_that_pillow_meets_is_one_line_or_a_shorter_clip(tmp_path, name):
+    images = [Image.fromarray(picture(number)).convert("RGBA") for number in range(4)]
+    images[0].putalpha(200)
+    more = {} if name.startswith("clear") else {"save_all": True, "append_images": images[1:]}
+    images[0].save(tmp_path / name, **more)
+    data = bytearray((tmp_path / name).read_bytes())
+    data[len(data) // 2 :: 7] = bytes(len(data[len(data) // 2 :: 7]))
+    (tmp_path / name).write_bytes(data)
+    try:
+        clip = read_clip(tmp_path / name)
+    except VideoError as error:
+        assert "is damaged" in str(error) or "cannot be read" in str(error), error
+    else:
+        assert len(clip.frames) < 4
+
+
 KEYS = "00112233445566778899aabbccddeeff"
 
 

@@ -5,6 +5,7 @@ presentation time, and it is clean when nothing that it may build on was damaged
 """
 
 import resource
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ STILL = ("_pipe", "image2")  # ends of the names of formats that hold one pictur
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders pass over it
-PILLOW_FAILS = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError)  # damage
+PILLOW_FAILS = (  # what pillow raises for damage
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, RuntimeError),
+    struct.error,
+)
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
 BYTES_PER_PIXEL = 8  # at most, of a decoded picture
 PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, not damage
