@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--failed", type=Path, default=Path("mutations-failed"))
     args = parser.parse_args()
     quiet_errors()
-    began, outcomes, lines, most = time.perf_counter(), Counter(), Counter(), 0.0
+    began, outcomes, lines, most, slowest = time.perf_counter(), Counter(), Counter(), 0.0, 0.0
     by_kind: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
@@ -60,7 +60,9 @@ def main() -> None:
             name, data = mutate(bases, rng)
             path = work / f"{args.seed}-{number}-{name}"
             path.write_bytes(data)
+            start = time.perf_counter()
             outcome, said, grown = opened(look, path)
+            slowest = max(slowest, time.perf_counter() - start)
             outcomes[outcome] += 1
             by_kind.setdefault(name.partition(".")[2], Counter())[outcome] += 1
             most = max(most, grown)
@@ -72,7 +74,7 @@ def main() -> None:
             path.unlink()
     seconds = time.perf_counter() - began
     report(args, outcomes, lines, by_kind)
-    print(f"\n{seconds:.0f} s; one file made its process grow by {most:.0f} MB at most")
+    print(f"\n{seconds:.0f} s; at most {most:.0f} MB and {slowest:.1f} s for one file")
     sys.exit(any(outcomes[failure] for failure in FAILURES))
 
 
@@ -102,7 +104,7 @@ def quiet_errors() -> None:
 def opened(look: Callable[[Path], None], path: Path) -> tuple[str, list[str], float]:
     """What becomes of a file, the lines that are said of it, and MB that its process grew by."""
     reading, writing = os.pipe()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     child = os.fork()
     if not child:
         os.close(reading)
@@ -111,7 +113,7 @@ def opened(look: Callable[[Path], None], path: Path) -> tuple[str, list[str], fl
     with os.fdopen(reading, "rb") as pipe:
         said = [json.loads(line) for line in pipe.read().splitlines()]
     _, status, used = os.wait4(child, 0)
-    grown = max(0, used.ru_maxrss - before) / 1024
+    grown = (used.ru_maxrss * 1024 - before) / (1 << 20)
     if os.WIFSIGNALED(status):
         number = signal.Signals(os.WTERMSIG(status))
         outcome = "hang" if number == signal.SIGALRM else "crash"
@@ -133,10 +135,11 @@ def told(look: Callable[[Path], None], path: Path, pipe: int) -> int:
         try:
             said = step()
         except AssistantError as error:
-            said, code = [str(error).replace(f"{path}: ", "").replace(path.name, "NAME")], 1
+            said, code = [str(error)], 1
         except BaseException as error:  # what `ask` would call our fault
             said = [f"Traceback: {type(error).__name__}: {error}"]
         for line in said or []:
+            line = line.replace(f"{path}: ", "").replace(path.name, "NAME")
             os.write(pipe, json.dumps(line).encode() + b"\n")
         if code:
             break
@@ -159,7 +162,7 @@ def open_clip(path: Path) -> list[Callable[[], list[str] | None]]:
             try:
                 video.read_audio(path)
             except video.VideoError as error:
-                return [str(error).replace(f"{path}: ", "")]
+                return [str(error)]
         return []
 
     def said() -> list[str]:

@@ -5,6 +5,7 @@ What is wrapped in encryption or in a photo is named."""
 from __future__ import annotations
 
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,18 @@ def test_damage_that_pillow_meets_is_one_line_or_a_shorter_clip(tmp_path, name):
 
 
 KEYS = "00112233445566778899aabbccddeeff"
+
+
+@pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed")
+def test_decord_is_not_trusted_with_hdr_or_transparency(tmp_path):
+    hdr = hdr_clip(tmp_path / "hdr.mp4", "smpte2084", np.array([0.2, 0.5, 0.6]))
+    raw = ("-f", "rawvideo", "-pix_fmt", "rgba", "-s", "60x40", "-r", "10", "-i", "pipe:0")
+    clear = tmp_path / "clear.webm"
+    codec = ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
+    ffmpeg(*raw, *codec, clear, stdin=half_seen().tobytes() * 10)
+    for path in (hdr, clear):
+        with pytest.raises(VideoError, match="choose the decoder pyav"):
+            read_clip(path, decoder="decord")
 
 
 def encrypted_mp4(folder: Path) -> Path:

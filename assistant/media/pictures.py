@@ -14,7 +14,7 @@ import av
 from av.stream import Discard, Disposition
 
 from assistant.errors import VideoError
-from assistant.media.wrapped import ENCRYPTED, check_fairplay, check_protection, clip_inside
+from assistant.media.wrapped import ENCRYPTED, INSIDE, check_fairplay, check_protection, clip_inside
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
@@ -34,7 +34,7 @@ PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, no
 def open_container(path: str) -> av.container.InputContainer:
     """A file, or the clip that a Motion Photo holds. Raises VideoError: it is no clip."""
     if inside := clip_inside(path):
-        path = f"subfile,,start,{inside},end,0,,:{path}"
+        path = f"subfile,,start,{inside}{INSIDE}{path}"
     options = {"protocol_whitelist": "file,subfile"}
     try:
         container = av.open(path, options=options, metadata_errors="replace")

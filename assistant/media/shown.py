@@ -84,9 +84,20 @@ def heif_turn(path: str) -> Turn:
     return transpose, rows != (axis == 0), columns != (axis == 1)
 
 
+def needs_mapping(video: Pictures) -> bool:
+    """Whether pixels as they are stored are not what a viewer shows: HDR, transparency."""
+    stored = video.stream.codec_context
+    clear = video.context is not stored or (stored.format and may_be_clear(stored.format))
+    return bool(clear) or stored.color_trc in HDR
+
+
+def may_be_clear(form: av.VideoFormat) -> bool:
+    return form.has_palette or any(part.is_alpha for part in form.components)
+
+
 def rgb(frame: av.VideoFrame, size: tuple[int, int]) -> bytes:
     """A frame as (H, W, 3) bytes of the wanted size, averaged over areas where it shrinks."""
-    transparent = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
+    transparent = may_be_clear(frame.format)
     if frame.color_trc in HDR:
         return tone_mapped(scaled(frame, size, "rgba64le"), frame.color_trc, transparent)
     if transparent:

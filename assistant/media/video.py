@@ -200,7 +200,7 @@ def text_of(event: str) -> str:
     """The text of an ASS event: ReadOrder, Layer, Style, Name, three margins, Effect, Text."""
     fields = event.split(",", 8)
     name, text = (fields[3], fields[8]) if len(fields) == 9 else ("", event)
-    text = re.sub(r"\{[^}]*\}", "", text).replace(r"\h", " ")
+    text = re.sub(r"\{[^{}]*\}", "", text).replace(r"\h", " ")
     text = re.sub(r"\\[Nn]", "\n", text).strip()
     return f"{name}: {text}" if name and text else text
 

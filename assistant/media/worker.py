@@ -22,7 +22,7 @@ from assistant.errors import VideoError
 from assistant.media.animation import pictures_of
 from assistant.media.pictures import Picture, Pictures, memory_left
 from assistant.media.sampling import centres, chosen_range, fit
-from assistant.media.shown import rgb, turn_as_shown
+from assistant.media.shown import needs_mapping, rgb, turn_as_shown
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
 
 MAGIC = b"VIDEO1\n"
@@ -126,6 +126,8 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
             "pip install decord, or choose the decoder pyav"
         ) from error
     video = Pictures(request["path"])  # for the clip's clock and the shape of its pixels
+    if needs_mapping(video):
+        raise VideoError("is HDR or transparent, misread by decord; choose the decoder pyav")
     found = Sample(video, request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)
