@@ -104,7 +104,6 @@ def quiet_errors() -> None:
 def opened(look: Callable[[Path], None], path: Path) -> tuple[str, list[str], float]:
     """What becomes of a file, the lines that are said of it, and MB that its process grew by."""
     reading, writing = os.pipe()
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     child = os.fork()
     if not child:
         os.close(reading)
@@ -112,8 +111,9 @@ def opened(look: Callable[[Path], None], path: Path) -> tuple[str, list[str], fl
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         said = [json.loads(line) for line in pipe.read().splitlines()]
-    _, status, used = os.wait4(child, 0)
-    grown = (used.ru_maxrss * 1024 - before) / (1 << 20)
+    _, status = os.waitpid(child, 0)
+    grown = sum(part for part in said if isinstance(part, float))
+    said = [part for part in said if isinstance(part, str)]
     if os.WIFSIGNALED(status):
         number = signal.Signals(os.WTERMSIG(status))
         outcome = "hang" if number == signal.SIGALRM else "crash"
@@ -126,11 +126,11 @@ def opened(look: Callable[[Path], None], path: Path) -> tuple[str, list[str], fl
 
 
 def told(look: Callable[[Path], None], path: Path, pipe: int) -> int:
-    """Opens a file and writes what is said of it, a JSON string a line; 1: it was refused."""
+    """Opens a file and writes what is said of it, a JSON string a line, and MB; 1: refused."""
     for stream in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     worker.limit(HANG - worker.ORPHAN_SECONDS, video.Limits().memory_mb)
-    code = 0
+    code, before = 0, resident()
     for step in look(path):
         try:
             said = step()
@@ -143,7 +143,14 @@ def told(look: Callable[[Path], None], path: Path, pipe: int) -> int:
             os.write(pipe, json.dumps(line).encode() + b"\n")
         if code:
             break
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    os.write(pipe, json.dumps(max(0.0, peak - before)).encode() + b"\n")
     return code
+
+
+def resident() -> float:
+    """MB of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / (1 << 20)
 
 
 def open_clip(path: Path) -> list[Callable[[], list[str] | None]]:

@@ -131,6 +131,35 @@ def test_a_photo_with_exif_is_shown_as_a_viewer_shows_it(tmp_path, orientation, 
     assert (info.height, info.width) == upright.shape[:2]
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])  # pillow cannot write such an AVIF
+def test_animated_images_with_a_profile_and_exif_stand_upright(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 7
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    images = [Image.fromarray(picture(number)) for number in (3, 5)]
+    stored = [image.transpose(Image.Transpose.TRANSVERSE) for image in images]
+    moving = {"save_all": True, "append_images": stored[1:], "duration": 500}
+    stored[0].save(tmp_path / name, exif=exif, icc_profile=profile, **moving)
+    clip = read_clip(tmp_path / name)
+    assert [number_of(frame) for frame in clip.frames] == [3, 5]
+
+
+@pytest.mark.parametrize("degrees", ["90", "180", "270"])
+def test_photos_in_a_turned_clip_stand_upright(tmp_path, degrees):
+    """Motion JPEG, of which each picture carries EXIF and a profile."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    turned = np.ascontiguousarray(np.rot90(picture(5), int(degrees) // 90))
+    Image.fromarray(turned).save(tmp_path / "a.jpg", exif=exif, icc_profile=profile, quality=95)
+    (tmp_path / "list.txt").write_text("file a.jpg\n")
+    joined = ("-f", "concat", "-safe", "0", "-i", tmp_path / "list.txt", "-c", "copy")
+    ffmpeg(*joined, tmp_path / "stored.mov")
+    turn = ("-display_rotation", str(-int(degrees)), "-i", tmp_path / "stored.mov", "-c", "copy")
+    ffmpeg(*turn, tmp_path / "a.mov")
+    assert number_of(read_clip(tmp_path / "a.mov").frames[0]) == 5
+
+
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.gif", "a.avif"])
 def test_animated_images_give_their_pictures_at_their_times(tmp_path, name):
     images = [Image.fromarray(picture(number)) for number in range(4)]

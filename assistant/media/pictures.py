@@ -18,7 +18,7 @@ from assistant.media.wrapped import ENCRYPTED, INSIDE, check_fairplay, check_pro
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
-STILL = ("_pipe", "image2")  # ends of the names of formats that hold one picture
+STILL = ("_pipe", "image2", "apng")  # ends of the names of formats of photos
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders pass over it
