@@ -419,6 +419,18 @@ def test_a_damaged_file_is_one_clear_line(
     assert said in refused(write(tmp_path, name, content))
 
 
+@pytest.mark.parametrize("name", ["a.srt", "a.ssa", "a.ass", "a.sub", "a.txt"])
+@pytest.mark.parametrize("before", ["", "caf\u00e9\n"])
+def test_a_long_line_of_braces_is_read_in_no_time(tmp_path: Path, name: str, before: str) -> None:
+    """Quadratic searches took minutes for these."""
+    cue = {"a.sub": "{1}{1}25\n{25}{50}", "a.srt": "1\n00:00:01,000 --> 00:00:02,000\n"}
+    event = "Dialogue: 0,0:00:01.00,0:00:02.00,Default,ANN,0,0,0,,"
+    text = cue.get(name, event if name[-3:] in ("ssa", "ass") else "") + "Hi. " + "{\\i1" * 50_000
+    (tmp_path / name).write_bytes((before + text).encode("cp1252"))
+    (line,) = read_dialogue(tmp_path / name).lines[-1:]
+    assert line.text.startswith("Hi.")
+
+
 def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.srt")
     (tmp_path / "folder.srt").mkdir()

@@ -5,6 +5,7 @@ What is wrapped in encryption or in a photo is named."""
 from __future__ import annotations
 
 import struct
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,35 @@ def test_a_photo_with_exif_is_shown_as_a_viewer_shows_it(tmp_path, orientation, 
     assert (info.height, info.width) == upright.shape[:2]
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])  # pillow cannot write such an AVIF
+def test_animated_images_with_a_profile_and_exif_stand_upright(tmp_path, name):
+    exif = Image.Exif()
+    exif[0x0112] = 7
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    images = [Image.fromarray(picture(number)) for number in (3, 5)]
+    stored = [image.transpose(Image.Transpose.TRANSVERSE) for image in images]
+    moving = {"save_all": True, "append_images": stored[1:], "duration": 500}
+    stored[0].save(tmp_path / name, exif=exif, icc_profile=profile, **moving)
+    clip = read_clip(tmp_path / name)
+    assert [number_of(frame) for frame in clip.frames] == [3, 5]
+
+
+@pytest.mark.parametrize("degrees", ["90", "180", "270"])
+def test_photos_in_a_turned_clip_stand_upright(tmp_path, degrees):
+    """Motion JPEG, of which each picture carries EXIF and a profile."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    turned = np.ascontiguousarray(np.rot90(picture(5), int(degrees) // 90))
+    Image.fromarray(turned).save(tmp_path / "a.jpg", exif=exif, icc_profile=profile, quality=95)
+    (tmp_path / "list.txt").write_text("file a.jpg\n")
+    joined = ("-f", "concat", "-safe", "0", "-i", tmp_path / "list.txt", "-c", "copy")
+    ffmpeg(*joined, tmp_path / "stored.mov")
+    turn = ("-display_rotation", str(-int(degrees)), "-i", tmp_path / "stored.mov", "-c", "copy")
+    ffmpeg(*turn, tmp_path / "a.mov")
+    assert number_of(read_clip(tmp_path / "a.mov").frames[0]) == 5
+
+
 @pytest.mark.parametrize("name", ["a.webp", "a.png", "a.gif", "a.avif"])
 def test_animated_images_give_their_pictures_at_their_times(tmp_path, name):
     images = [Image.fromarray(picture(number)) for number in range(4)]
@@ -153,7 +183,36 @@ def test_an_animated_webp_that_is_cut_off_gives_its_beginning_or_one_line(tmp_pa
         read_clip(tmp_path / "a.webp")
 
 
+@pytest.mark.parametrize("name", ["clear.avif", "moving.avif", "moving.webp"])
+def test_damage_that_pillow_meets_is_one_line_or_a_shorter_clip(tmp_path, name):
+    images = [Image.fromarray(picture(number)).convert("RGBA") for number in range(4)]
+    images[0].putalpha(200)
+    more = {} if name.startswith("clear") else {"save_all": True, "append_images": images[1:]}
+    images[0].save(tmp_path / name, **more)
+    data = bytearray((tmp_path / name).read_bytes())
+    data[len(data) // 2 :: 7] = bytes(len(data[len(data) // 2 :: 7]))
+    (tmp_path / name).write_bytes(data)
+    try:
+        clip = read_clip(tmp_path / name)
+    except VideoError as error:
+        assert "is damaged" in str(error) or "cannot be read" in str(error), error
+    else:
+        assert len(clip.frames) < 4
+
+
 KEYS = "00112233445566778899aabbccddeeff"
+
+
+@pytest.mark.skipif(not find_spec("decord"), reason="decord is not installed")
+def test_decord_is_not_trusted_with_hdr_or_transparency(tmp_path):
+    hdr = hdr_clip(tmp_path / "hdr.mp4", "smpte2084", np.array([0.2, 0.5, 0.6]))
+    raw = ("-f", "rawvideo", "-pix_fmt", "rgba", "-s", "60x40", "-r", "10", "-i", "pipe:0")
+    clear = tmp_path / "clear.webm"
+    codec = ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p")
+    ffmpeg(*raw, *codec, clear, stdin=half_seen().tobytes() * 10)
+    for path in (hdr, clear):
+        with pytest.raises(VideoError, match="choose the decoder pyav"):
+            read_clip(path, decoder="decord")
 
 
 def encrypted_mp4(folder: Path) -> Path:

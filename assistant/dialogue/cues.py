@@ -38,6 +38,7 @@ INLINE_TIME = re.compile(r"<\d[\d:.]*>")  # karaoke: all<00:00:01.520><c> right<
 TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
+UNCLOSED = re.compile(r"\{(?=[^{}]*(?:\{|\Z))")  # thousands of these keep pysubs2 busy for good
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
 DRAWN = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*", re.DOTALL)  # to where it ends
 SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(?:-\s+)?(\S.*)")
@@ -189,7 +190,7 @@ def _parsed_by_line(
     good, meant = (re.compile(kind, re.ASCII) for kind in LINES[form])
     lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if meant.match(line)]
     odd = [(n, line) for n, line in lines if not good.match(line)]
-    kept = [line for _, line in lines if good.match(line)]
+    kept = [UNCLOSED.sub("", line) for _, line in lines if good.match(line)]
     # a broken style or font is no reason to refuse the words
     text = "\n".join(kept if form == "microdvd" else ["[Events]", *kept])
     try:

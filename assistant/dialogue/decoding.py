@@ -68,7 +68,7 @@ def _detected(data: bytes) -> str:
     """
     from charset_normalizer import from_bytes
 
-    said = b"\n".join(re.findall(rb"[^\r\n]*[\x80-\xff][^\r\n]*", data))[:SAMPLE]
+    said = b"\n".join(line for line in data.splitlines() if not line.isascii())[:SAMPLE]
     beyond, ascii_letters = (
         len(re.findall(kind, said)) for kind in (rb"[\x80-\xff]", rb"[A-Za-z]")
     )

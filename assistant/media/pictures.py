@@ -4,6 +4,7 @@ Frame counts and declared lengths are not trusted: a picture is what the decoder
 presentation time, and it is clean when nothing that it may build on was damaged.
 """
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,15 +15,18 @@ from assistant.core.languages import own_language
 from assistant.core.shortage import memory_left
 from assistant.errors import VideoError
 from assistant.media.choice import choose, tracks_of
-from assistant.media.wrapped import ENCRYPTED, check_fairplay, check_protection, clip_inside
+from assistant.media.wrapped import ENCRYPTED, INSIDE, check_fairplay, check_protection, clip_inside
 
 NOT_CLIPS = {"hls", "dash", "concat", "imf", "tty"}  # open other files, or draw text
 # Decoders in which every packet gives a picture; elsewhere it may say "as before".
-STILL = ("_pipe", "image2")  # ends of the names of formats that hold one picture
+STILL = ("_pipe", "image2", "apng")  # ends of the names of formats of photos
 DENSE = {"h264", "hevc", "vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "gif"}
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own decoders pass over it
-PILLOW_FAILS = (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError)  # damage
+PILLOW_FAILS = (  # what pillow raises for damage
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, RuntimeError),
+    struct.error,
+)
 BACK_OFF = (0.0, 1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)  # s before the wanted time
 BYTES_PER_PIXEL = 8  # at most, of a decoded picture
 PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, not damage
@@ -31,7 +35,7 @@ PATIENCE = 16.0  # s to go back for a clean start: an open group of pictures, no
 def open_container(path: str) -> av.container.InputContainer:
     """A file, or the clip that a Motion Photo holds. Raises VideoError: it is no clip."""
     if inside := clip_inside(path):
-        path = f"subfile,,start,{inside},end,0,,:{path}"
+        path = f"subfile,,start,{inside}{INSIDE}{path}"
     options = {"protocol_whitelist": "file,subfile"}
     try:
         container = av.open(path, options=options, metadata_errors="replace")

@@ -28,6 +28,8 @@ EXIF_TURNS: dict[Any, Turn] = {
     7: (True, True, True),
     8: (True, True, False),
 }
+PHOTO_CODECS = ("apng", "jpegxl", "libjxl", "libjxl_anim", "mjpeg", "png", "tiff", "webp")
+ROTATIONS = {-90: EXIF_TURNS[6], 90: EXIF_TURNS[8], 180: EXIF_TURNS[3], -180: EXIF_TURNS[3]}
 HEIF = ("heic", "heix", "mif1", "avif", "avis")  # brands of photos in the MP4 format
 HEIF_HEAD = 1 << 20  # bytes, with the description of the picture
 HEIF_ROTATION, HEIF_MIRROR = (
@@ -52,13 +54,15 @@ SCREEN_GAMMA = 2.4  # ITU-R BT.1886
 def turn_as_shown(video: Pictures, frame: av.VideoFrame) -> Turn:
     """How pictures are turned for showing: by their display matrix, a photo by its own marks.
 
-    A photo's side data are not listed: PyAV 18.1 has no name for EXIF, and listing an ICC profile
-    ends its process.
+    Those of photo codecs are not listed with a frame's side data: PyAV 18.1 has no name for EXIF,
+    and listing an ICC profile ends its process. The rotation can be told apart from them.
     """
     if video.brand in HEIF:
         return heif_turn(video.path)
     if video.still:
         return exif_turn(video.path)
+    if video.stream.codec_context.name in PHOTO_CODECS:
+        return ROTATIONS.get(frame.rotation, UPRIGHT)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return turn_of(None if matrix is None else bytes(matrix))
 
@@ -84,9 +88,20 @@ def heif_turn(path: str) -> Turn:
     return transpose, rows != (axis == 0), columns != (axis == 1)
 
 
+def needs_mapping(video: Pictures) -> bool:
+    """Whether pixels as they are stored are not what a viewer shows: HDR, transparency."""
+    stored = video.stream.codec_context
+    clear = video.context is not stored or (stored.format and may_be_clear(stored.format))
+    return bool(clear) or stored.color_trc in HDR
+
+
+def may_be_clear(form: av.VideoFormat) -> bool:
+    return form.has_palette or any(part.is_alpha for part in form.components)
+
+
 def rgb(frame: av.VideoFrame, size: tuple[int, int]) -> bytes:
     """A frame as (H, W, 3) bytes of the wanted size, averaged over areas where it shrinks."""
-    transparent = frame.format.has_palette or any(c.is_alpha for c in frame.format.components)
+    transparent = may_be_clear(frame.format)
     if frame.color_trc in HDR:
         return tone_mapped(scaled(frame, size, "rgba64le"), frame.color_trc, transparent)
     if transparent:

@@ -25,7 +25,7 @@ from assistant.media.animation import pictures_of
 from assistant.media.choice import tracks_of
 from assistant.media.pictures import Picture, Pictures
 from assistant.media.sampling import centres, chosen_range, fit
-from assistant.media.shown import rgb, turn_as_shown
+from assistant.media.shown import needs_mapping, rgb, turn_as_shown
 from assistant.media.tracks import read_sound, read_subtitles, text_tracks
 
 MAGIC = b"VIDEO1\n"
@@ -134,6 +134,8 @@ def read_with_decord(request: dict[str, Any]) -> Reply:
         raise VideoError(
             "has several video tracks, and decord takes its own of them; choose the decoder pyav"
         )
+    if needs_mapping(video):
+        raise VideoError("is HDR or transparent, misread by decord; choose the decoder pyav")
     found = Sample(video, request["max_side"])
     try:
         reader = decord.VideoReader(request["path"], ctx=decord.cpu(0), num_threads=1)

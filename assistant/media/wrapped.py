@@ -17,6 +17,7 @@ ASF_DRM = (  # its (extended) content encryption objects
 HEAD = 1 << 20  # bytes
 TS_PACKET, TS_SYNC, TS_SCRAMBLED = 188, 0x47, 0x80
 PHOTOS = (b"\xff\xd8\xff", b"ftypheic", b"ftypheix", b"ftypmif1")
+INSIDE = ",end,0,,:"  # between the range and the path of a part of a file (subfile protocol)
 MP4_START = re.compile(rb"\0\0\0[\x10-\x60]ftyp[ -~]{4}")
 
 
@@ -25,16 +26,21 @@ def check_protection(container: av.container.InputContainer, stream: av.stream.S
     kinds = container.format.name.split(",")
     protected = "enc_key_id" in stream.metadata  # of Matroska
     if not protected and {"asf", "mpegts"} & set(kinds):
-        with Path(container.name).open("rb") as file:
+        with stored(container).open("rb") as file:
             head = file.read(HEAD)
         protected = scrambled(head) if "mpegts" in kinds else any(map(head.__contains__, ASF_DRM))
     if protected:
         raise VideoError(ENCRYPTED)
 
 
+def stored(container: av.container.InputContainer) -> Path:
+    """The file, also where only a part of it was opened."""
+    return Path(container.name.partition(INSIDE)[2] or container.name)
+
+
 def check_fairplay(container: av.container.InputContainer) -> None:
     """Raises VideoError where a stream is unknown because Apple's protection hides it."""
-    with Path(container.name).open("rb") as file:
+    with stored(container).open("rb") as file:
         if FAIRPLAY.search(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)):
             raise VideoError(ENCRYPTED)
 
