@@ -30,6 +30,7 @@ from assistant.ui.settings import (
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
 
+from assistant.core.resources import no_proxy
 from assistant.sources import SOURCES
 
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
@@ -73,25 +74,26 @@ def launch(
     open_browser: bool = False,
 ) -> str:
     """Serve the page, on threads of its own until ``page.close()``; its address."""
-    _, address, shared = page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        inbrowser=open_browser,
-        auth=auth,
-        mcp_server=mcp,
-        max_threads=THREADS,
-        max_file_size=room.options.limits.bytes,
-        allowed_paths=[str(room.visitors.root)],
-        theme=_theme(),
-        css=_text("style.css"),
-        head=f"<script>{_text('page.js')}</script>",
-        footer_links=["api"],
-        ssr_mode=False,
-        quiet=True,
-        show_error=True,
-        prevent_thread_lock=True,
-    )
+    with no_proxy(host, all_of_them=not share):
+        _, address, shared = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            inbrowser=open_browser,
+            auth=auth,
+            mcp_server=mcp,
+            max_threads=THREADS,
+            max_file_size=room.options.limits.bytes,
+            allowed_paths=[str(room.visitors.root)],
+            theme=_theme(),
+            css=_text("style.css"),
+            head=f"<script>{_text('page.js')}</script>",
+            footer_links=["api"],
+            ssr_mode=False,
+            quiet=True,
+            show_error=True,
+            prevent_thread_lock=True,
+        )
     return shared or address
 
 

@@ -30,7 +30,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: is not there; give a folder that holds {path.name}") from error
     except PermissionError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
+        raise WeightsError(
+            f"{path}: cannot be read ({error.strerror}); check its rights"
+        ) from error
     except SafetensorError as error:
         pass_on_memory(error)
         raise WeightsError(f"{path}: is damaged ({error}); get the file again") from error
