@@ -12,7 +12,10 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
-import gradio as gr
+from assistant.core.resources import no_proxy
+
+with no_proxy("localhost", all_of_them=True):  # it makes a client ready, which needs none
+    import gradio as gr
 from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
@@ -30,7 +33,6 @@ from assistant.ui.settings import (
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
 
-from assistant.core.resources import no_proxy
 from assistant.sources import SOURCES
 
 FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
