@@ -1,6 +1,8 @@
 """Many questions from a file: checked first, clip by clip, resumable, stopped by no bad clip."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -388,3 +390,76 @@ def test_questions_of_one_clip_share_passes_of_the_model(mini, model, clips, tmp
     assert model.together == [AT_ONCE, AT_ONCE, 1, 1]
     assert len(rest) == AT_ONCE
     assert {**first, "seconds": 0} == {**alone[0], "seconds": 0}
+
+
+class TestStreams:
+    """An output that is no file: written to, never read, locked or left behind."""
+
+    def lines(self, mini, clips, out):
+        questions = write(clips / "in.jsonl", ask(0, "a.mp4"), ask(1, "a.mp4"))
+        return [record["id"] for record in run(mini, questions, out)]
+
+    def test_a_pipe(self, mini, clips, tmp_path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        found: list[str] = []
+        reader = threading.Thread(target=lambda: found.extend(pipe.read_text().splitlines()))
+        reader.start()
+        assert self.lines(mini, clips, pipe) == [0, 1]
+        reader.join()
+        assert [json.loads(line)["id"] for line in found] == [0, 1]
+        assert list(tmp_path.glob(".*")) == []
+
+    @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd", "/dev/../dev/fd"])
+    def test_what_this_process_has_open(self, mini, clips, tmp_path, folder):
+        with (tmp_path / "out").open("wb") as file:
+            file.write(b"a diary\n")  # not read, not ours
+            file.flush()
+            assert self.lines(mini, clips, Path(f"{folder}/{file.fileno()}")) == [0, 1]
+            assert not file.closed
+        assert (tmp_path / "out").read_text().startswith('a diary\n{"id": 0')
+        assert list(tmp_path.glob(".*")) == []
+
+    def test_nowhere(self, mini, clips):
+        before = sorted(Path("/dev").iterdir())
+        assert self.lines(mini, clips, Path("/dev/null")) == [0, 1]
+        assert sorted(Path("/dev").iterdir()) == before
+
+    def test_what_takes_no_more_is_one_line(self, mini, clips):
+        with pytest.raises(InputError, match=r"/dev/full: cannot be written \(No space left"):
+            self.lines(mini, clips, Path("/dev/full"))
+
+    def test_a_number_that_is_not_open_is_one_line(self, mini, clips):
+        with pytest.raises(InputError, match="Bad file descriptor"):
+            self.lines(mini, clips, Path("/dev/fd/987"))
+
+    def test_a_reader_that_has_left_is_no_mistake(self, mini, clips):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with pytest.raises(BrokenPipeError):
+            self.lines(mini, clips, Path(f"/dev/fd/{writing}"))
+        os.close(writing)
+
+
+def test_what_was_answered_together_is_written_at_once(mini, clips, tmp_path, monkeypatch):
+    """A kill between two of them would have the rest asked in other company."""
+    written: list[int] = []
+    whole = Results.write
+    monkeypatch.setattr(
+        Results,
+        "write",
+        lambda self, *records: written.append(len(records)) or whole(self, *records),
+    )
+    questions = write(clips / "in.jsonl", *(ask(n, "a.mp4") for n in range(AT_ONCE + 2)))
+    run(mini, questions, tmp_path / "out.jsonl")
+    assert written == [AT_ONCE, 2]
+
+
+def test_want_of_memory_is_said_as_such(mini, model, clips, tmp_path):
+    def script(asked):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
+
+    model.script = script
+    questions = write(clips / "in.jsonl", ask(0, "a.mp4"))
+    (record,) = run(mini, questions, tmp_path / "out.jsonl")
+    assert record["error"].startswith("there is not enough memory")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,8 +18,11 @@ from safetensors.torch import load_file
 from tiny import tiny_assistant
 
 from assistant.core.config import LoraSettings, TransferConfig
+from assistant.core.shortage import shortage_of
 from assistant.errors import ConfigError, InputError, ModelError, WeightsError
+from assistant.model.lora import Adapters
 from assistant.tasks.prompts import TaskPrompt
+from assistant.tasks.recipes import RECIPE as RECIPE_FILE
 from assistant.tasks.recipes import Recipe, Training, load_recipe
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter, install_adapter
 from assistant.training.examples import (
@@ -27,15 +33,19 @@ from assistant.training.examples import (
     steps_per_epoch,
 )
 from assistant.training.finetune import (
+    ADAPTER,
     ablated,
     examples_from,
     finetune,
     generated_examples,
+    load_made,
     prepare,
 )
+from assistant.training.finetuner import Finetuner
 from assistant.training.loop import CHECKPOINT, LOG, Loop
 from assistant.training.losses import LOSSES
 from assistant.training.losses.base import Loss
+from assistant.training.run_folder import LOCK
 from assistant.vqa.session import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
@@ -257,6 +267,41 @@ def test_a_stop_while_the_best_is_written_loses_nothing(data, tmp_path, monkeypa
     assert resumed.made == whole.made and weights(resumed.folder) == weights(whole.folder)
 
 
+def test_what_lies_in_the_adapters_folder_is_whole(data, tmp_path, monkeypatch):
+    """While the next best is written, too, and the last one stays until then."""
+    out, met, write = tmp_path / "run", [], Adapters.save
+
+    def writing(self, name, folder):
+        write(self, name, folder)
+        if (out / ADAPTER / RECIPE_FILE).exists():
+            met.append((load_made(out / ADAPTER).epoch, weights(out / ADAPTER)))
+
+    monkeypatch.setattr(Adapters, "save", writing)
+    monkeypatch.setattr(Finetuner, "score", lambda self, phase, figures: float(phase))
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    assert [epoch for epoch, _ in met] == list(range(1, RECIPE.training.epochs))
+    assert all(one != other for (_, one), (_, other) in pairwise(met))
+    assert [path.name for path in out.glob(".*")] == [LOCK]
+
+
+def test_a_full_disk_is_said_and_the_last_checkpoint_stands(data, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), out)
+    before = (out / CHECKPOINT).read_bytes()
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left") as met:
+        finetune(RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "full")
+    assert "nothing more can be written" in shortage_of(met.value)
+    assert not (tmp_path / "full" / CHECKPOINT).exists()
+    monkeypatch.undo()
+    assert (out / CHECKPOINT).read_bytes() == before
+
+
 def test_a_clip_that_cannot_be_read_is_named_and_the_rest_is_kept(data, tmp_path):
     (tmp_path / "1.mp4").write_text("no clip")
     with pytest.raises(InputError, match=r"1\.mp4"):
@@ -305,8 +350,10 @@ def test_an_own_adapter_is_replaced_whole(data, tmp_path):
         RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run", install=True
     )
     (done.installed.folder / "old").write_text("")
+    (done.folder / "adapter_model.safetensors").chmod(0o600)  # the copy's rights are the umask's
     install_adapter(done.folder, "tell", "tiny")
     assert not (done.installed.folder / "old").exists()
+    assert len({path.stat().st_mode for path in done.installed.folder.iterdir()}) == 1
     assert list(adapter_folders("tiny")) == ["tell"]
     with pytest.raises(InputError, match="'base'"):
         install_adapter(done.folder, "base", "tiny")

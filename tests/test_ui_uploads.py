@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -156,6 +157,21 @@ def test_a_clip_can_be_closed_while_it_is_opened(room, visitor, model, clip, cap
 )
 def test_names_are_safe_and_unique(name: str, safe: str):
     assert safe_name(name, ("a.mp4",)) == safe
+
+
+def test_empty_files_do_not_pile_up(room, clip):
+    """Gradio leaves one beside every upload; a file that is just being written begins as one."""
+    room.visitors.grace = 600.0
+    for name, seconds in (("old", 120), ("fresh", 0)):
+        path = room.uploads / name
+        path.touch()
+        os.utime(path, (time.time() - seconds,) * 2)
+    kept = upload(room, clip)
+    os.utime(kept, (time.time() - 120,) * 2)
+    room.visitors.sweep_uploads(room.uploads)
+    assert kept.exists() and sorted(p.name for p in room.uploads.iterdir() if p.is_file()) == [
+        "fresh"
+    ]
 
 
 def test_uploads_that_nobody_took_are_removed(room, clip):

@@ -107,6 +107,22 @@ def test_fetches_the_locked_files_once(registry: Registry, fresh_cache: Path, tm
     assert installed("tiny", lock=registry[1]) == (folder,)
 
 
+def test_what_is_kept_follows_the_umask(registry: Registry):
+    """A library writes its files for their owner alone."""
+
+    def convert(raw: Path, out: Path) -> None:
+        swap(raw, out)
+        (out / "weights.swapped").chmod(0o600)
+
+    before = os.umask(0o022)
+    try:
+        folder = ensure("tiny", prepare=convert, lock=registry[1])
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def test_conversion_runs_once_and_keeps_only_its_result(registry: Registry):
     runs = []
 

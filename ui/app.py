@@ -12,7 +12,10 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
-import gradio as gr
+from assistant.core.resources import no_proxy
+
+with no_proxy("localhost", all_of_them=True):  # it makes a client ready, which needs none
+    import gradio as gr
 from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once, unreadable
@@ -110,26 +113,27 @@ def launch(
     open_browser: bool = False,
 ) -> str:
     """Serve the page, on threads of its own until ``page.close()``; its address."""
-    _, address, shared = page.launch(
-        server_name=host,
-        server_port=port,
-        share=share,
-        inbrowser=open_browser,
-        auth=auth,
-        mcp_server=mcp,
-        max_threads=THREADS,
-        max_file_size=room.options.limits.bytes,
-        allowed_paths=[str(room.visitors.root)],
-        theme=_theme(),
-        css=_text("style.css"),
-        head=f"<script>{_text('page.js')}</script>",
-        footer_links=["api"],
-        ssr_mode=False,
-        app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},
-        quiet=True,
-        show_error=True,
-        prevent_thread_lock=True,
-    )
+    with no_proxy(host, all_of_them=not share):
+        _, address, shared = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            inbrowser=open_browser,
+            auth=auth,
+            mcp_server=mcp,
+            max_threads=THREADS,
+            max_file_size=room.options.limits.bytes,
+            allowed_paths=[str(room.visitors.root)],
+            theme=_theme(),
+            css=_text("style.css"),
+            head=f"<script>{_text('page.js')}</script>",
+            footer_links=["api"],
+            ssr_mode=False,
+            app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},
+            quiet=True,
+            show_error=True,
+            prevent_thread_lock=True,
+        )
     return shared or address
 
 

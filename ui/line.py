@@ -18,7 +18,7 @@ from typing import Any
 
 from assistant.errors import AssistantError, InputError
 
-PATIENCE = 10.0  # seconds that a running job has to stop
+PATIENCE = 5.0  # seconds that a running job has to stop: a container that is stopped has 10
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # as torch says it
 LOOK = 0.25  # seconds between two looks at the place in line
 OUR_FAULT = "Something went wrong on our side. Please try again; the log says what it was."

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Session
 
+SETTLED = 60.0  # seconds after which an empty file is not just being written
 MOST_TURNS = 200  # of a conversation; older ones leave
 TOKEN = re.compile(r"[0-9a-f]{32}")  # see vaToken in page.js
 FEATURES_IN_MEMORY, FEATURES_ON_DISK = 32 * 2**20, 256 * 2**20  # bytes, of one visitor
@@ -263,10 +264,12 @@ class Visitors:
 
     def sweep_uploads(self, folder: Path) -> None:
         """Remove uploads that nobody took: an interrupted one, a page that was closed."""
-        old = time.time() - self.grace
+        old, recent = time.time() - self.grace, time.time() - min(self.grace, SETTLED)
         for path in folder.rglob("*"):
             with contextlib.suppress(OSError):  # taken just now
-                if path.is_file() and path.stat().st_mtime < old:
+                found = path.stat()
+                # Gradio leaves an empty file with every upload
+                if path.is_file() and found.st_mtime < (old if found.st_size else recent):
                     path.unlink()
         for path in sorted(folder.rglob("*"), reverse=True):
             with contextlib.suppress(OSError):  # not empty

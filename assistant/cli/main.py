@@ -1,7 +1,8 @@
 """The command line: arguments in, exit code out.
 
 0 done; 1 our fault; 2 the person can mend it; 130 stopped with Ctrl-C; 141 the reader of our
-output has left; 129 and 143 stopped by SIGHUP and SIGTERM. Commands import what they need when they run, so that ``--help`` answers at once.
+output has left; 129 and 143 stopped by SIGHUP and SIGTERM. Commands import what they need when they
+run, so that ``--help`` answers at once.
 """
 
 import argparse
@@ -49,15 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopped_by: list[int] = []  # the signal, if any
     try:
         with stopping(stopped_by):
-            args = build_parser().parse_args(arguments)
-            if args.command is None:
-                build_parser().print_help()
-                return MENDABLE
-            code = args.run(args)
-            sys.stdout.flush()
+            code = run(arguments)
+            if sys.stdout is not None:  # else it was closed
+                sys.stdout.flush()
             return code
-    except SystemExit as leaving:  # argparse after --help and --version
-        return int(leaving.code or DONE)
     except AssistantError as error:
         return fail(MENDABLE, str(error), debug)
     except KeyboardInterrupt as stop:
@@ -73,6 +69,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         hint = "" if debug else "; --debug shows where"
         return fail(OUR_FAULT, f"this is our fault, please report it ({what}){hint}", debug)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command; its exit code."""
+    try:
+        args = build_parser().parse_args(arguments)
+    except SystemExit as leaving:  # argparse after --help and --version
+        return int(leaving.code or DONE)
+    if args.command is None:
+        build_parser().print_help()
+        return MENDABLE
+    return args.run(args)
 
 
 def fail(code: int, message: str, debug: bool) -> int:

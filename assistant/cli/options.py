@@ -79,6 +79,10 @@ class Parser(argparse.ArgumentParser):
             parted.append(word)
         return parted
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """argparse says nothing where its help cannot be written."""
+        print(message, end="", file=file or sys.stderr)
+
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
 

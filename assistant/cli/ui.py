@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
-import tempfile
+import errno
+import socket
 from importlib import util
-from pathlib import Path
 
 from assistant.cli.options import add_backend_options, count, say
+from assistant.core.scratch import scratch_folder
 from assistant.errors import InputError, WeightsError
 
 EPILOG = """\
@@ -52,6 +53,7 @@ def run_ui(args: argparse.Namespace) -> int:
         raise InputError("--share puts the page on the internet; add --auth USER:PASS")
     if args.port is not None and args.port > 65535:
         raise InputError(f"port is {args.port}; choose 1 to 65535")
+    check_address(args.host, args.port)
     if args.mcp and util.find_spec("mcp") is None:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
 
@@ -75,8 +77,8 @@ def run_ui(args: argparse.Namespace) -> int:
         device=args.device,
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
-    with tempfile.TemporaryDirectory(prefix="assistant-ui-") as folder:
-        room = Room(options, Path(folder))
+    with scratch_folder("assistant-ui-") as folder:
+        room = Room(options, folder)
         page = build(room)
         try:
             address = launch(
@@ -91,12 +93,34 @@ def run_ui(args: argparse.Namespace) -> int:
             )
             say(f"Talk about clips at {address} (Ctrl-C ends it)", args.quiet)
             room.wait()
-        except OSError as error:
-            raise InputError(f"the page cannot be served: {error}") from error
+        except OSError as error:  # taken in this moment, or all that were tried
+            tried = "every port that was tried" if args.port is None else f"port {args.port}"
+            raise InputError(f"{tried} is taken; choose another with --port") from error
         finally:
             page.close(verbose=False)
             room.close()
     return 0
+
+
+def check_address(host: str, port: int | None) -> None:
+    """
+    Raises:
+        InputError: the page cannot be served there.
+    """
+    wanted = host.strip("[]"), port or 0
+    try:
+        kind, *_, address = socket.getaddrinfo(*wanted, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            told = f"port {port} is taken; choose another with --port, or leave it out"
+        elif error.errno == errno.EACCES:
+            told = f"port {port} is not yours to use; choose one from 1024 on with --port"
+        else:
+            told = f"{host} is no address of this machine ({error.strerror}); mend --host"
+        raise InputError(told) from error
 
 
 def user_and_password(text: str) -> tuple[str, str]:

@@ -1,6 +1,9 @@
-"""Where data lies: shipped prompts and adapters, and the user's folders; who writes there."""
+"""Where data lies: shipped prompts and adapters, and the user's folders; who writes there, and
+what this process reaches without a proxy."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -49,3 +52,24 @@ def user_dir() -> Path:
 def first_process() -> bool:
     """Whether this is the one of several training processes that speaks and writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def no_proxy(host: str, *, all_of_them: bool) -> Iterator[None]:
+    """This machine is reached without a proxy from now on; within, so is everything else, if asked.
+
+    httpx makes ready all proxies that it is told of, even for a call that needs none, and fails at
+    a SOCKS proxy where it lacks the package for it; "*" has it look at none.
+    """
+    names = ("NO_PROXY", "no_proxy")  # some libraries read the one, some the other
+    for name in names:
+        known = os.environ.get(name, "").split(",")
+        own = ["localhost", "127.0.0.1", "::1", host.strip("[]")]
+        os.environ[name] = ",".join(dict.fromkeys(filter(None, [*known, *own])))
+    kept = {name: os.environ[name] for name in names}
+    if all_of_them:
+        os.environ |= dict.fromkeys(names, "*")
+    try:
+        yield
+    finally:
+        os.environ |= kept

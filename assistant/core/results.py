@@ -16,7 +16,6 @@ from typing import IO, Any
 from assistant.core.jsonl import is_id, json_object
 from assistant.errors import InputError
 
-
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/(\d+)")
 
@@ -57,13 +56,14 @@ class Results:
         with self._file_errors():
             self._open.close()
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Append one record; it is in the file when this returns."""
+    def write(self, *records: dict[str, Any]) -> None:
+        """Append records, at once: they are in the file when this returns, or none of them is."""
         with self._file_errors():
-            text = json.dumps(record, ensure_ascii=False) + "\n"
+            text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
             self._file.write(text.encode(errors="replace"))  # a path need not be Unicode
             self._file.flush()
-        self._count(record)
+        for record in records:
+            self._count(record)
 
     def _count(self, record: dict[str, Any]) -> None:
         self.done.add(record["id"])

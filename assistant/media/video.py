@@ -243,7 +243,8 @@ def unpacked(
     size = struct.unpack_from("<I", reply, len(MAGIC))[0] if len(reply) >= head else 0
     header = json.loads(reply[head : head + size]) if code == 0 and size else None
     payload = memoryview(reply)[head + size :]
-    if header is None and limits.memory_mb < LEAST_MB or (header or {}).get("failure") == "memory":
+    unable = header is None and limits.memory_mb < LEAST_MB
+    if unable or (header or {}).get("failure") == "memory":
         message = f"reading it takes more than {limits.memory_mb} MB of memory; allow more"
         raise VideoLimitError(line(path, message))
     if header is None or len(payload) != header["payload"]:

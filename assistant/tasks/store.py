@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from assistant.core.files import put_folder
 from assistant.core.resources import adapters_dir, user_dir
 from assistant.errors import InputError, WeightsError
 from assistant.tasks.prompts import TaskPrompt, list_prompts, load_prompt
@@ -137,11 +138,5 @@ def install_adapter(folder: Path, name: str, model: str = "mini") -> StoredAdapt
     place.parent.mkdir(parents=True, exist_ok=True)
     fresh = place.parent / f".{uuid4().hex}"
     shutil.copytree(folder, fresh, copy_function=shutil.copyfile)  # rights by the umask
-    if place.exists():
-        old = place.parent / f".{uuid4().hex}"
-        place.rename(old)
-        fresh.rename(place)
-        shutil.rmtree(old)
-    else:
-        fresh.rename(place)
+    put_folder(fresh, place)
     return StoredAdapter(name, place, load_recipe(place), "own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from assistant.core.files import put_folder
 from assistant.data.items import Item, data_file, read_items
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
@@ -228,7 +230,7 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
 
 
 class _Keeper:
-    """Writes the best epoch's adapter; its recipe comes last, so that a folder is whole or none."""
+    """Writes the best epoch's adapter, beside its place first: what lies there is whole."""
 
     def __init__(self, run: Finetuner, prompt: TaskPrompt, folder: Path) -> None:
         self.run, self.prompt, self.folder = run, prompt, folder
@@ -238,8 +240,10 @@ class _Keeper:
         run = self.run
         if not run.accelerator.is_main_process:
             return
-        run.model.adapters.save(run.name, self.folder)
-        replace(self.prompt, name=run.recipe.task).save(self.folder)
+        fresh = self.folder.with_name(f".{self.folder.name}.part")
+        shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
+        run.model.adapters.save(run.name, fresh)
+        replace(self.prompt, name=run.recipe.task).save(fresh)
         made = Provenance(
             base=run.model.fingerprint,
             data=run.digest,
@@ -250,7 +254,8 @@ class _Keeper:
             versions={name: version(name) for name in PACKAGES},
             date=time.strftime("%Y-%m-%d"),
         )
-        replace(run.recipe, made=made).save(self.folder)
+        replace(run.recipe, made=made).save(fresh)
+        put_folder(fresh, self.folder)
 
 
 def load_made(folder: Path) -> Provenance:

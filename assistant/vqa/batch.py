@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.core.jsonl import WrongLine, check_keys, refusal, scan_records
 from assistant.core.results import Results
+from assistant.core.shortage import shortage_of
 from assistant.data.items import OPTIONAL as OF_TRAINING
 from assistant.data.items import check_asked, data_file
 from assistant.dialogue.subtitles import Dialogue
@@ -111,8 +112,7 @@ def answer_all(
             some = group[start : start + AT_ONCE]
             told = zip(some, clip.answer(some), strict=True)
             records = [{"id": question.id, **rest} for question, rest in told]
-            for record in records:  # all of them before anybody may stop
-                results.write(record)
+            results.write(*records)  # answered together, now and after a stop
             yield from records
 
 
@@ -188,7 +188,7 @@ def _failure(error: Exception) -> str:
     """For a record: a fault of ours is no reason to stop the other clips."""
     if isinstance(error, AssistantError):
         return str(error)
-    return f"internal error ({type(error).__name__}: {error})"
+    return shortage_of(error) or f"internal error ({type(error).__name__}: {error})"
 
 
 def _question(data: dict[str, Any], folder: Path, model: str) -> Question:

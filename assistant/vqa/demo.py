@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.core.scratch import scratch_folder
 from assistant.weights import store as weights_store
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def run_demo(assistant: Assistant) -> Iterator[tuple[str, Answer, str | None]]:
     session = assistant.open(clip)
     for question in CLIP_QUESTIONS:
         yield clip.name, session.ask(question), None
-    with tempfile.TemporaryDirectory() as folder:
-        yield from _ask_generated(assistant, Path(folder))
+    with scratch_folder("assistant-demo-") as folder:
+        yield from _ask_generated(assistant, folder)
 
 
 def _ask_generated(assistant: Assistant, folder: Path) -> Iterator[tuple[str, Answer, str | None]]:

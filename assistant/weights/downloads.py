@@ -196,6 +196,10 @@ def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | N
             f"{what} is not in the hub's cache and the hub was not reached; "
             "check the network, unset ASSISTANT_OFFLINE and HF_HUB_OFFLINE, or give a local folder"
         ) from error
+    except (ImportError, ValueError) as error:  # of httpx, at a proxy that it cannot use
+        raise WeightsError(
+            f"{what} cannot be fetched ({error}); mend ALL_PROXY, http_proxy or https_proxy"
+        ) from error
     except httpx.HTTPError as error:
         raise WeightsError(
             f"{what}: the hub broke off ({type(error).__name__}); try again"

@@ -127,7 +127,7 @@ def _install(
         if folder.exists():  # of an earlier install, damaged since
             shutil.rmtree(folder)
         kept.rename(folder)
-    shutil.rmtree(work)
+    shutil.rmtree(work, ignore_errors=True)  # the pip of a killed process may still write there
 
 
 def _unpack(wheel_path: Path, wheel: LockedWheel, folder: Path) -> None:

@@ -11,7 +11,6 @@ outside or in the first person, have ``video`` instead: ``clips/train-000012.mp4
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from assistant.core.scratch import scratch_folder
 from assistant.data.scenes.clips import FRAME_RATE, ClipExample, clip_example
 from assistant.data.scenes.ego import ego_example
 from assistant.data.scenes.layout import sample_scene
@@ -130,8 +130,8 @@ def write_dataset(
                 f"{out} exists and is not an empty folder: choose another or remove it"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-            folder = Path(scratch) / "complete"
+        with scratch_folder(f".{out.name}-", out.parent) as scratch:
+            folder = scratch / "complete"
             folder.mkdir()
             unit = "image" if kind == "images" else "clip"
             numbers = tqdm(range(count), desc=kind, unit=unit, disable=not progress)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from assistant.core.files import write_whole
 from assistant.data.scenes import SceneExample, ask, example, generate
 from assistant.model.encoders.base import Encoder
 from assistant.sources import lines_of
@@ -210,7 +211,7 @@ def scene_samples(
             told[name] = scene_objects(scene.scene)
             found += _asked_about(scene, name, split, (seed, index), rounds)
         write_samples(kept, found)
-        objects_kept.write_text(json.dumps(told))
+        write_whole(objects_kept, json.dumps(told))
     objects = json.loads(objects_kept.read_text())
 
     def read(keys: list[str]) -> Iterator[np.ndarray]:
@@ -248,7 +249,7 @@ def _asked_about(
 
 def write_samples(path: Path, samples: Iterable[PretrainExample]) -> None:
     """One sample a line."""
-    path.write_text("".join(json.dumps(asdict(sample)) + "\n" for sample in samples))
+    write_whole(path, "".join(json.dumps(asdict(sample)) + "\n" for sample in samples))
 
 
 def read_samples(path: Path) -> list[PretrainExample]:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from assistant.core.config import from_yaml
+from assistant.core.files import put_folder
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import build_model, load_trained
@@ -91,13 +92,15 @@ def _run(
         loop.load()
     loop.run()
     loop.end()
-    base = out / "base"
-    base.mkdir(exist_ok=True)
-    save_weights(trainer.averages, base / BASE_WEIGHTS)
+    base, fresh = out / "base", out / ".base.part"
+    shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
+    fresh.mkdir()
+    save_weights(trainer.averages, fresh / BASE_WEIGHTS)
     model_yaml = yaml.safe_dump(asdict(config.model), sort_keys=False)  # nothing left to defaults
-    (base / BASE_CONFIG).write_text(model_yaml)
-    shutil.copyfile(config_file, base / BASE_RECIPE)
-    draw_curves(out / LOG, base / CURVES)
+    (fresh / BASE_CONFIG).write_text(model_yaml)
+    shutil.copyfile(config_file, fresh / BASE_RECIPE)
+    draw_curves(out / LOG, fresh / CURVES)
+    put_folder(fresh, base)
     return base
 
 
