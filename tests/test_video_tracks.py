@@ -164,7 +164,7 @@ SPOKEN = "1\n00:00:00,200 --> 00:00:00,800\n{}\n"
 
 
 def clip_with(folder: Path, kind: str, tracks: list[str], name: str = "tracks.mkv") -> Path:
-    """A clip with a track for each of "LANGUAGE FLAGS TITLE"; its pitch, or line, tells its place."""
+    """A clip with a track for each of "LANGUAGE FLAGS TITLE"; its pitch or line tells its place."""
     inputs, maps, tags = [], ["-map", "0:v"], []
     for number, track in enumerate(tracks):
         spoken, flags, *title = track.split(" ", 2)

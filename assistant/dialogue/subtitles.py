@@ -37,7 +37,13 @@ FORMATS = {
     ".tsv": "tsv",  # Whisper's
 }
 DATA = ("json", "jsonl", "tsv")
-VOBSUB = b"\0\0\x01\xba"  # a stream of pictures, called .sub like MicroDVD's text
+NO_TEXT = {  # how a file begins that is no text; VobSub is called .sub, as MicroDVD's text is
+    b"\0\0\x01\xba": "holds pictures of text (VobSub): wanted the subtitles as text, like .srt",
+    b"PK\3\4": "is a zip archive: unpack it and give the subtitles in it",
+    b"Rar!": "is a RAR archive: unpack it and give the subtitles in it",
+    b"\x1f\x8b": "is packed with gzip: unpack it first",
+    b"\x1aE\xdf\xa3": "is a Matroska clip: give it as the clip, its subtitles are read with it",
+}
 
 
 @dataclass(frozen=True)
@@ -171,10 +177,8 @@ def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
     except (OSError, ValueError) as error:  # ValueError: a path that holds a zero byte
         why = getattr(error, "strerror", None) or error
         raise DialogueError(f"{path.name!r:.80} cannot be read ({why}): check its path") from error
-    if data.startswith(VOBSUB):
-        raise DialogueError(
-            f"{path.name} holds pictures of text (VobSub): wanted the subtitles as text, like .srt"
-        )
+    if what := next((NO_TEXT[mark] for mark in NO_TEXT if data.startswith(mark)), None):
+        raise DialogueError(f"{path.name} {what}")
     if len(data) <= MAX_BYTES:
         return decode_text(data, path.name)
     if len(data) <= most:
