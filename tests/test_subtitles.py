@@ -251,7 +251,8 @@ def test_segments_of_whisper_are_lines(tmp_path: Path) -> None:
         (
             "a.json3",
             '{"wireMagic": "pb3", "events": [{"tStartMs": 0, "dDurationMs": 9, "id": 1}, '
-            '{"tStartMs": 1e3, "dDurationMs": 1500, "segs": [{"utf8": "Where"}, {"utf8": " to?"}]}, '
+            '{"tStartMs": 1000, "dDurationMs": 1500, "segs": [{"utf8": "Where"}, '
+            '{"utf8": " to?"}]}, '
             '{"tStartMs": 1500, "aAppend": 1, "segs": [{"utf8": "\\n"}]}, 7, '
             '{"tStartMs": 2500, "dDurationMs": 1500, "segs": [{"utf8": "Home."}]}]}',
         ),
