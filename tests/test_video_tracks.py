@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import X264, ffmpeg, make_clip, number_of
+from fakes import ScriptedModel
 
 from assistant.core.languages import language_of, own_language
 from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_audio, read_clip, read_subtitle_track
+from assistant.model.features import FeatureStore
+from assistant.vqa.session import Assistant
 
 SUBRIP = """1
 00:00:00,500 --> 00:00:01,250
@@ -259,3 +262,18 @@ def test_the_default_video_track_is_read_and_no_cover(tmp_path):
         clip = read_clip(tmp_path / name, frames=2)
         assert number_of(clip.frames[0]) >= 100
         assert clip.warnings == notes
+
+
+def test_an_answer_says_which_tracks_were_read(tmp_path, monkeypatch):
+    said = clip_with(tmp_path, "s", ["ger default", "eng 0"])
+    other = make_clip(tmp_path / "other.mp4", range(100, 125))
+    both = ("-i", said, "-i", other, "-map", "0:v", "-map", "1:v", "-map", "0:s", "-c", "copy")
+    tags = ("-metadata:s:v:0", "language=ger", "-metadata:s:v:1", "language=eng")
+    tags += ("-disposition:v:0", "default", "-disposition:v:1", "0")
+    ffmpeg(*both, *tags, tmp_path / "all.mkv")
+    asking = Assistant(ScriptedModel(), FeatureStore(tmp_path / "features"))
+    for locale, tracks in (("de_DE", "1 of 2 (German, default)"), ("en_US", "2 of 2 (English)")):
+        monkeypatch.setenv("LC_ALL", locale)
+        answer = asking.open(tmp_path / "all.mkv").ask("What is it?")
+        told = answer.as_dict()["warnings"]
+        assert told[:2] == [f"video track {tracks}", f"subtitle track {tracks}"]
