@@ -656,6 +656,16 @@ def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) 
     assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
 
 
+def test_what_is_forced_comes_after_the_track_inside(clip: Path, tmp_path: Path) -> None:
+    shown = write(tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nAll of it.\n")
+    ffmpeg("-i", clip, "-i", shown, "-c:v", "copy", "-c:s", "subrip", tmp_path / "talk.mkv")
+    write(tmp_path, "talk.en.forced.srt", SRT)
+    assert find_dialogue(tmp_path / "talk.mkv").as_text() == "All of it."
+    ffmpeg("-i", clip, "-c:v", "copy", tmp_path / "talk.mp4")
+    (tmp_path / "talk.mkv").unlink()
+    assert find_dialogue(tmp_path / "talk.mp4").source == "sidecar:talk.en.forced.srt"
+
+
 def test_an_embedded_track_of_automatic_captions_is_said_once(clip: Path, tmp_path: Path) -> None:
     shown = ["good morning", "good morning\nto sir", "to sir\nm 0 0 l 9 9", "m 0 0 l 9 9\nno no"]
     cues = (f"{n}\n00:00:00,{n}00 --> 00:00:00,{n}90\n{text}" for n, text in enumerate(shown))

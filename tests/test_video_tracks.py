@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,20 @@ def test_subtitle_times_are_on_the_pictures_clock(tmp_path):
 
 def test_no_subtitle_track(tmp_path):
     assert read_subtitle_track(make_clip(tmp_path / "clip.mp4", 2)) == ([], ())
+
+
+def test_tracks_of_pictures_are_said_not_to_be_read(tmp_path):
+    def segment(kind: int, data: bytes) -> bytes:
+        return b"PG" + struct.pack(">IIBH", 9000, 0, kind, len(data)) + data
+
+    shown = struct.pack(">HHBHBBBB", 96, 64, 0x10, 0, 0x80, 0, 0, 0)  # no object: an empty screen
+    (tmp_path / "a.sup").write_bytes(segment(0x16, shown) + segment(0x80, b""))
+    clip = make_clip(tmp_path / "clip.mp4", 25)
+    both = ("-i", clip, "-i", tmp_path / "a.sup", "-map", "0", "-map", "1", "-c", "copy")
+    ffmpeg(*both, tmp_path / "a.mkv")
+    lines, notes = read_subtitle_track(tmp_path / "a.mkv")
+    assert lines == []
+    assert notes == ("none of its subtitle tracks (1) is text: they are not read",)
 
 
 def test_probe(tmp_path):

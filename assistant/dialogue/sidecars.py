@@ -31,6 +31,11 @@ def tail_of(name: str) -> str:
     return found[0] if found else ""
 
 
+def is_forced(path: Path) -> bool:
+    """Whether it says a few lines only, by its name."""
+    return "forced" in tail_of(path.name)
+
+
 def language_in(tag: str) -> str | None:
     """``"en"`` of ".en-US.sdh" and "_english (SDH)": the first language that is named."""
     words = re.findall(r"[a-z]+", tag.lower())

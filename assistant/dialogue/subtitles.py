@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from assistant.dialogue.cues import (
     without_signs,
 )
 from assistant.dialogue.decoding import decode_text
-from assistant.dialogue.sidecars import sidecars
+from assistant.dialogue.sidecars import is_forced, sidecars
 from assistant.dialogue.turns import WANTED_TURN, Turns, checked, read_turns
 from assistant.errors import DialogueError, VideoError
 
@@ -146,27 +146,41 @@ def parse_dialogue(value: str | Sequence[Any], source: str = "given") -> Dialogu
 def find_dialogue(video: str | Path) -> Dialogue:
     """The dialogue that comes with a clip: a sidecar file, else an embedded track, else none.
 
-    Nobody asked for these by name, so one that cannot be read is passed over with a warning.
+    Nobody asked for these by name, so one that cannot be read is passed over with a warning. What
+    is forced, a few lines in another language, comes last.
     """
     from assistant.media.video import probe, read_subtitle_track
 
     video = Path(video)
     notes: list[str] = []
-    for sidecar in sidecars(video):
+
+    def beside(paths: Iterable[Path]) -> Dialogue | None:
+        for path in paths:
+            try:
+                in_frames = FORMATS[path.suffix.lower()] == "microdvd"
+                found = read_dialogue(path, fps=probe(video).fps if in_frames else None)
+            except (DialogueError, VideoError) as error:
+                notes.append(f"passed over the subtitles beside the clip: {error}")
+                continue
+            return replace(found, source=f"sidecar:{path.name}", warnings=(*notes, *found.warnings))
+        return None
+
+    def inside() -> Dialogue | None:
         try:
-            in_frames = FORMATS[sidecar.suffix.lower()] == "microdvd"
-            found = read_dialogue(sidecar, fps=probe(video).fps if in_frames else None)
-        except (DialogueError, VideoError) as error:
-            notes.append(f"passed over the subtitles beside the clip: {error}")
-            continue
-        return replace(found, source=f"sidecar:{sidecar.name}", warnings=(*notes, *found.warnings))
-    try:
-        track, more = read_subtitle_track(video)
-    except VideoError as error:
-        notes.append(f"passed over the subtitles inside the clip: {error}")
-        track, more = [], ()
-    cues = [Cue(start, max(start, end), speaker, text) for start, end, speaker, text in track]
-    return Dialogue(_lines(unrolled(cues)), "embedded track" if track else "none", (*notes, *more))
+            track, more = read_subtitle_track(video)
+        except VideoError as error:
+            notes.append(f"passed over the subtitles inside the clip: {error}")
+            return None
+        cues = [Cue(start, max(start, end), speaker, text) for start, end, speaker, text in track]
+        if not cues:
+            notes.extend(more)
+            return None
+        return Dialogue(_lines(unrolled(cues)), "embedded track", (*notes, *more))
+
+    paths = sidecars(video)
+    forced = [path for path in paths if is_forced(path)]
+    full = (path for path in paths if path not in forced)
+    return beside(full) or inside() or beside(forced) or Dialogue(warnings=tuple(notes))
 
 
 def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
