@@ -114,9 +114,40 @@ def test_mvbench(tmp_path):
     assert made.items[0].choices == ("Down and to the right.", "Up and to the left.")
     assert {item.type for item in made.items} == {task.replace("_", " ") for task in tasks}
     assert {item.split for item in made.items} == {"test"}
+    other = tmp_path / "a_star" / "Charades_v1_480" / "video_11022.mp4"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"another clip")
+    made = convert("mvbench", source, tmp_path / "both", clips=tmp_path)
+    assert {item.video for item in made.items} == {clips / "video_11022.mp4"}
     wrong = write_json(tmp_path / "moving_count.json", [item | {"answer": "Left."}])
     told = refused("mvbench", wrong, tmp_path / "no", clips=clips)
     assert "item 'moving_count-0': answer 'Left.' is none of the choices" in told
+
+
+def test_of_two_clips_of_a_name_the_official_one_is_taken_or_none(tmp_path):
+    source, clips = write_json(tmp_path / "in" / "train.json", [scene(3)]), tmp_path / "clips"
+
+    def lies(place: str, content: bytes = b"a clip") -> None:
+        (clips / place).parent.mkdir(parents=True, exist_ok=True)
+        (clips / place).write_bytes(content)
+
+    def taken(out: str) -> str:
+        made = convert("clevrer", source, tmp_path / out, clips=clips)
+        (video,) = {item.video for item in made.items}
+        return str(video.relative_to(clips))
+
+    lies("b/video_00003.webm")
+    assert taken("one") == "b/video_00003.webm"
+    lies("c/video_00003.mp4", b"other pictures")
+    assert taken("ending") == "c/video_00003.mp4"
+    lies("a/video_00003.mp4", b"and other ones")
+    told = refused("clevrer", source, tmp_path / "torn", clips=clips)
+    assert "1 of 1 clips are there twice" in told and "CLEVRER project" in told
+    assert f"{clips / 'a' / 'video_00003.mp4'} and {clips / 'c' / 'video_00003.mp4'}" in told
+    lies("video_train/video_00000-01000/video_00003.mp4", b"the right one")
+    assert taken("official") == "video_train/video_00000-01000/video_00003.mp4"
+    lies("a copy/video_train/video_00003.mp4", b"the right one")
+    assert taken("copied") == "a copy/video_train/video_00003.mp4"
 
 
 def test_youcook2(tmp_path):

@@ -47,7 +47,7 @@ DOORS = {
     "av": (*WORKER, "assistant.media.writer"),
     "decord": WORKER,
     "pysubs2": ("assistant.dialogue.cues",),
-    "charset_normalizer": ("assistant.dialogue.decoding",),
+    "charset_normalizer": ("assistant.dialogue.encodings",),
     "faster_whisper": ("assistant.dialogue.speech",),
     "huggingface_hub": ("assistant.weights.downloads",),
     "bitsandbytes": ("assistant.model.quantization",),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from clips import make_clip
+from clips import ffmpeg, make_clip
 
 from assistant.dialogue import speech
 from assistant.dialogue.subtitles import Line
@@ -67,6 +67,22 @@ def test_lines_have_the_clips_times(sounding: Path) -> None:
     assert dialogue.lines == tuple(Line("of 4", None, n, n + 1) for n in range(4))
     part = speech.transcribe(sounding, start=1.0, end=3.0)
     assert part.lines == (Line("of 2", None, 1.0, 2.0), Line("of 2", None, 2.0, 3.0))
+
+
+@pytest.mark.usefixtures("listener")
+def test_of_several_sound_tracks_the_one_that_it_understands_is_heard(
+    sounding: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    two = ("-map", "0", "-map", "0:a", "-c", "copy", "-metadata:s:a:0", "language=ger")
+    ffmpeg("-i", sounding, *two, "-metadata:s:a:1", "language=eng", tmp_path / "two.mkv")
+    assert speech.transcribe(tmp_path / "two.mkv").warnings == (
+        "sound track 2 of 2 (English, default)",
+    )
+    one = ("-c", "copy", "-metadata:s:a:0", "language=ger")
+    ffmpeg("-i", sounding, *one, tmp_path / "one.mkv")
+    told = ("its sound is in German; English was wanted",)
+    assert speech.transcribe(tmp_path / "one.mkv").warnings == told
 
 
 @pytest.mark.usefixtures("listener")

@@ -204,6 +204,25 @@ def test_drawings_without_their_tag_are_not_said(tmp_path: Path) -> None:
     assert [line.text for line in found.lines] == ["m and l are letters"]
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        r"{\an7\p1}m 0 0 l 100 0 100 50{\p0}Hello.",
+        r"{\p1\pos(1,1)}m 0 0 l 9 9{\p0\i1}Hello.{\p2}m 0 0 b 1 2 3 4 5 6",
+        r"m 0 0 l 716 -403 l 716 0 l 0 0\NHello.",
+        r"Hello.\Nm 0 0 l 9 9 s",
+        "m 0 0 l 9 9 Hello.",
+    ],
+)
+def test_of_an_event_that_draws_what_is_said_is_read(
+    clip: Path, tmp_path: Path, shown: str
+) -> None:
+    drawn = write(tmp_path, "a.ass", ASS_HEAD + ASS_SAID.format(shown))
+    assert read_dialogue(drawn).as_text() == "Hello."
+    ffmpeg("-i", clip, "-i", drawn, "-c:v", "copy", "-c:s", "copy", tmp_path / "talk.mkv")
+    assert find_dialogue(tmp_path / "talk.mkv").as_text() == "Hello."
+
+
 def test_of_a_large_file_of_signs_what_is_said_is_read(tmp_path: Path) -> None:
     signs = "".join(ASS_SAID.format("{\\an7\\pos(1,2)}CINEMA " + "x" * 1000) for _ in range(3000))
     fonts = "\n[Fonts]\nfontname: a.ttf\n" + "M" * 80 + ("\n" + "M" * 80) * 20_000
@@ -223,6 +242,38 @@ def test_segments_of_whisper_are_lines(tmp_path: Path) -> None:
     assert found.warnings == ("skipped 1 of 3 segments of a.json",)
     alone = read_dialogue(write(tmp_path, "b.json", json.dumps([first])))
     assert (alone.lines, alone.warnings) == (found.lines[:1], ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tsv", "start\tend\ttext\n1000\t2500\tWhere to?\n3000\t\tOdd\n2500\t4000\t Home.\n"),
+        (
+            "a.json3",
+            '{"wireMagic": "pb3", "events": [{"tStartMs": 0, "dDurationMs": 9, "id": 1}, '
+            '{"tStartMs": 1000, "dDurationMs": 1500, "segs": [{"utf8": "Where"}, '
+            '{"utf8": " to?"}]}, '
+            '{"tStartMs": 1500, "aAppend": 1, "segs": [{"utf8": "\\n"}]}, 7, '
+            '{"tStartMs": 2500, "dDurationMs": 1500, "segs": [{"utf8": "Home."}]}]}',
+        ),
+        (
+            "a.json",
+            '{"transcription": [{"offsets": {"from": 1000, "to": 2500}, "text": " Where to?"}, {}, '
+            '{"offsets": {"from": 2500, "to": 4000}, "text": " Home."}]}',
+        ),
+    ],
+)
+def test_what_transcribers_write_is_read(tmp_path: Path, name: str, content: str) -> None:
+    found = read_dialogue(write(tmp_path, name, content))
+    assert found.lines == (Line("Where to?", None, 1.0, 2.5), Line("Home.", None, 2.5, 4.0))
+    assert "skipped 1 of" in found.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_turns_stand_in_lines_of_json_too(tmp_path: Path, name: str) -> None:
+    lines = '{"speaker": "ANN", "text": "Hi."}\n\n{"text": "Bye."}\n'
+    assert read_dialogue(write(tmp_path, name, lines)).as_text() == "ANN: Hi.\nBye."
+    assert "turn 2: has no 'text'" in refused(write(tmp_path, name, '{"text": "a"}\n{"start": 1}'))
 
 
 def test_ass_is_read_in_order_without_drawings_comments_and_broken_styles(tmp_path: Path) -> None:
@@ -328,15 +379,39 @@ def test_unicode_encodings(tmp_path: Path, encoding: str, newline: str) -> None:
         ("big5", "老師，今天學什麼？學習影片。"),  # noqa: RUF001
         ("shift_jis", "今日は何を勉強しますか。動画です。"),
         ("euc_kr", "오늘은 뭘 배워요? 영상이요."),
+        ("cp1250", "Időben érkeztünk.\nIgen, de a vonat késett."),
+        ("cp1250", "Hol van a fürdőszoba?\nOtt, a folyosó végén."),
+        ("cp1250", "Dobrý den, jak se máte?\nDěkuji, dobře."),
+        ("cp1250", "Gdje je moja žena?\nOtišla je kući."),
+        ("cp1250", "Nu ştiu unde este.\nPoate în casă."),
+        ("iso8859_2", "Cześć, co słychać?\nWszystko w porządku."),
+        ("cp1254", "Günaydın, nasılsın?\nİyiyim, teşekkür ederim."),  # noqa: RUF001
+        ("cp1254", "Seni seviyorum.\nBen de seni, aşkım."),  # noqa: RUF001
+        ("cp1255", "שלום, מה שלומך?\nהכל בסדר, תודה."),
+        ("cp1255", "איפה אתה?\nאני בבית."),  # noqa: RUF001
+        ("cp1256", "مرحبا، كيف حالك؟\nأنا بخير، شكرا."),  # noqa: RUF001
+        ("cp1257", "Kaip sekasi?\nAčiū, gerai, o tau?"),
+        ("koi8_r", "Кто там?\nЭто я."),  # noqa: RUF001
+        ("cp1252", "Hur mår du?\nJag mår bra, tack."),
+        ("cp874", "ไปไหนมา\nไปตลาด"),
+        ("big5", "你好嗎？\n謝謝"),  # noqa: RUF001
     ],
 )
 def test_other_encodings_are_detected_with_a_warning(
     tmp_path: Path, encoding: str, said: str
 ) -> None:
-    content = f"1\n00:00:01,000 --> 00:00:02,000\nANN: {said}\n".encode(encoding)
-    found = read_dialogue(write(tmp_path, "a.srt", content))
-    assert [line.text for line in found.lines] == [said]
+    cues = (
+        f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{t}\n" for n, t in enumerate(said.split("\n"))
+    )
+    found = read_dialogue(write(tmp_path, "a.srt", "\n".join(cues).encode(encoding)))
+    assert found.as_text() == said
     assert "a.srt is not UTF-8 and was read as" in found.warnings[0]
+
+
+def test_the_language_in_a_files_name_tells_its_encoding(tmp_path: Path) -> None:
+    content = "1\n00:00:01,000 --> 00:00:02,000\nErről.\n".encode("cp1250")
+    for name in ("film.hu.srt", "film.hun.forced.srt", "film.Hungarian.srt"):
+        assert read_dialogue(write(tmp_path, name, content)).as_text() == "Erről."
 
 
 def test_bytes_of_no_encoding_are_read_with_a_warning(tmp_path: Path) -> None:
@@ -406,6 +481,11 @@ def test_range_keeps_what_is_heard_in_it() -> None:
         ("a.json", '[{"text": "a", "start": 1' + "0" * 400 + "}]", "has the 'start' 1000"),
         ("a.json", '[{"text": "a", "start": -1}]', "has the 'start' -1"),
         ("a.json", '{"segments": [{"text": 1}]}', "no segment can be read"),
+        ("a.jsonl", '{"text": "a"}\n{"text"\n', "line 2: is not valid JSON"),
+        ("a.tsv", "1.0,2.5,Hi\n", "wanted the columns start, end, text of Whisper"),
+        ("a.tsv", "start\tend\ttext\nx\ty\tHi\n", "no segment can be read"),
+        ("a.sub", b"\0\0\x01\xba" + bytes(5 << 20), "holds pictures of text (VobSub)"),
+        ("a.srt", b"PK\3\4zipfile", "is a zip archive: unpack it"),
         ("a.json", '[{"text": "a", "end": 2}]', "an 'end' without a 'start'"),
         ("a.json", '[{"text": "a", "start": 3, "end": 2}]', "ends at 2 before it starts at 3"),
         ("a.mp4", SRT, "wanted one that ends in .srt, .vtt"),
@@ -449,6 +529,9 @@ def test_a_cue_that_ends_before_it_starts_is_kept_with_a_warning(tmp_path: Path)
 def test_mutated_files_give_lines_or_one_clear_line(tmp_path: Path) -> None:
     rng = random.Random(0)
     whole = {"srt": SRT, "vtt": VTT, "ass": ASS, "sub": "{1}{1}25\n{2}{9}Hi|you\n", "json": "[]"}
+    whole["tsv"] = "start\tend\ttext\n1000\t2500\tHi.\n2500\t2600\tHo.\n"
+    whole["json3"] = '{"events": [{"tStartMs": 1, "dDurationMs": 2, "segs": [{"utf8": "Hi"}]}]}'
+    whole["jsonl"] = '{"text": "Hi.", "start": 1, "end": 2}\n{"text": "Ho.", "start": 2, "end": 3}'
     for _ in range(400):
         suffix = rng.choice(list(whole))
         data = bytearray(whole[suffix].encode())
@@ -461,7 +544,9 @@ def test_mutated_files_give_lines_or_one_clear_line(tmp_path: Path) -> None:
             assert "\n" not in str(error)
             continue
         assert all(line.text.strip() and "\n" not in line.text for line in lines)
-        assert all(line.start is not None and line.start <= line.end for line in lines)
+        timed = [line for line in lines if line.start is not None and line.end is not None]
+        assert all(line.start <= line.end for line in timed)
+        assert timed == list(lines) or "json" in suffix
 
 
 @pytest.fixture(scope="module")
@@ -510,14 +595,42 @@ def test_sidecars_in_order(alone: Path) -> None:
         "Subs/2_English.srt",
         "subtitles/clip [1].srt",
         "Subs/clip [1]/3_eng.srt",
+        "clip [1].sub",
+        "clip [1].json",
+        "clip [1].en.json3",
+        "clip [1].tsv",
+        "clip [1].jsonl",
     ],
 )
 def test_names_of_sidecars(alone: Path, name: str) -> None:
     folder = alone.parent / Path(name).parent
     folder.mkdir(exist_ok=True, parents=True)
     write(folder, "3_Spanish.srt" if folder != alone.parent else "clip [1].Spanish.srt", SRT)
-    write(folder, Path(name).name, VTT if name.endswith("vtt") else SRT)
-    assert find_dialogue(alone).source == f"sidecar:{Path(name).name}"
+    turn = '{"text": "Hi."}'
+    written = {".vtt": VTT, ".srt": SRT, ".sub": "{25}{50}Hi.", ".json": f"[{turn}]"}
+    written |= {".jsonl": turn, ".json3": f'{{"segments": [{turn}]}}'}
+    written[".tsv"] = "start\tend\ttext\n1000\t2000\tHi."
+    write(folder, Path(name).name, written[Path(name).suffix.lower()])
+    found = find_dialogue(alone)
+    assert (found.source, found.warnings) == (f"sidecar:{Path(name).name}", ())
+    assert found.lines[0].start in (1.0, None)  # the clip has 25 frames a second
+
+
+def test_of_several_sidecars_the_persons_language_comes_first(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "clip [1].de.srt",
+        "clip [1].en.srt",
+        "clip [1]_French.srt",
+        "clip [1].ger.forced.srt",
+    ):
+        write(alone.parent, name, SRT)
+    for locale, name in (
+        ("C", "clip [1].en.srt"), ("de_DE.UTF-8", "clip [1].de.srt"), ("fr", "clip [1]_French.srt"),
+    ):  # fmt: skip
+        monkeypatch.setenv("LC_ALL", locale)
+        assert find_dialogue(alone).source == f"sidecar:{name}"
 
 
 def test_a_folder_of_subtitles_is_of_no_clip_where_there_are_several(alone: Path) -> None:
@@ -553,6 +666,16 @@ def test_embedded_track(clip: Path, tmp_path: Path, container: str, codec: str) 
     assert [line.as_text() for line in found.lines] == ["ANN: Hi, X-ray.", "Yes?"]
     assert found.lines[0].start == pytest.approx(0.2, abs=0.01)
     assert found.lines[0].end == pytest.approx(0.8, abs=0.01)
+
+
+def test_what_is_forced_comes_after_the_track_inside(clip: Path, tmp_path: Path) -> None:
+    shown = write(tmp_path, "in.srt", "1\n00:00:00,200 --> 00:00:00,800\nAll of it.\n")
+    ffmpeg("-i", clip, "-i", shown, "-c:v", "copy", "-c:s", "subrip", tmp_path / "talk.mkv")
+    write(tmp_path, "talk.en.forced.srt", SRT)
+    assert find_dialogue(tmp_path / "talk.mkv").as_text() == "All of it."
+    ffmpeg("-i", clip, "-c:v", "copy", tmp_path / "talk.mp4")
+    (tmp_path / "talk.mkv").unlink()
+    assert find_dialogue(tmp_path / "talk.mp4").source == "sidecar:talk.en.forced.srt"
 
 
 def test_an_embedded_track_of_automatic_captions_is_said_once(clip: Path, tmp_path: Path) -> None:

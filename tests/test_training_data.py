@@ -159,6 +159,24 @@ def test_asked_or_learned_a_line_is_the_same_frames_and_texts(
         assert asked.prompt.count(".") == said.count(".")
 
 
+@pytest.mark.parametrize("given", [None, [{"text": "Given."}]])
+def test_asked_or_learned_what_is_beside_a_clip_is_read(write, tmp_path, given):
+    make_clip(tmp_path / "a.mp4", 30, fps=10)
+    cues = "1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:02,000 --> 00:00:03,000\nTwo.\n"
+    (tmp_path / "a.en.srt").write_text(cues)
+    line = {"id": 1, "video": "a.mp4", "question": "What is said at 0:02?"}
+    line |= {"dialogue": given} if given else {}
+    model = ScriptedModel()
+    asking = Assistant(model, FeatureStore(tmp_path / "features"))
+    with Results(tmp_path / "out.jsonl") as results:
+        list(answer_all(asking, read_questions(write(line)), results, Options(task="chat")))
+    items = read_items(write(line | {"answer": "Two."}))
+    (example,) = make_examples(items, find_task("chat"), model, None, {}, Recipe("chat", frames=0))
+    assert example.shown.prompt == model.asked[0].prompt
+    assert ("Two." in example.shown.prompt) is not bool(given)
+    assert "One." not in example.shown.prompt
+
+
 def test_times_beyond_their_clips_are_all_named(write, tmp_path):
     make_clip(tmp_path / "a.mp4", 30, fps=10)
     late = [SO | {"id": n, "answer": "no", "question": f"Is it so at 0:2{n}?"} for n in range(2)]

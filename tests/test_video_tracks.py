@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import X264, ffmpeg, make_clip, number_of
+from fakes import ScriptedModel
 
 from assistant.core.languages import language_of, own_language
 from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_audio, read_clip, read_subtitle_track
+from assistant.model.features import FeatureStore
+from assistant.vqa.session import Assistant
 
 SUBRIP = """1
 00:00:00,500 --> 00:00:01,250
@@ -67,6 +71,20 @@ def test_subtitle_times_are_on_the_pictures_clock(tmp_path):
 
 def test_no_subtitle_track(tmp_path):
     assert read_subtitle_track(make_clip(tmp_path / "clip.mp4", 2)) == ([], ())
+
+
+def test_tracks_of_pictures_are_said_not_to_be_read(tmp_path):
+    def segment(kind: int, data: bytes) -> bytes:
+        return b"PG" + struct.pack(">IIBH", 9000, 0, kind, len(data)) + data
+
+    shown = struct.pack(">HHBHBBBB", 96, 64, 0x10, 0, 0x80, 0, 0, 0)  # no object: an empty screen
+    (tmp_path / "a.sup").write_bytes(segment(0x16, shown) + segment(0x80, b""))
+    clip = make_clip(tmp_path / "clip.mp4", 25)
+    both = ("-i", clip, "-i", tmp_path / "a.sup", "-map", "0", "-map", "1", "-c", "copy")
+    ffmpeg(*both, tmp_path / "a.mkv")
+    lines, notes = read_subtitle_track(tmp_path / "a.mkv")
+    assert lines == []
+    assert notes == ("none of its subtitle tracks (1) is text: they are not read",)
 
 
 def test_probe(tmp_path):
@@ -164,7 +182,7 @@ SPOKEN = "1\n00:00:00,200 --> 00:00:00,800\n{}\n"
 
 
 def clip_with(folder: Path, kind: str, tracks: list[str], name: str = "tracks.mkv") -> Path:
-    """A clip with a track for each of "LANGUAGE FLAGS TITLE"; its pitch, or line, tells its place."""
+    """A clip with a track for each of "LANGUAGE FLAGS TITLE"; its pitch or line tells its place."""
     inputs, maps, tags = [], ["-map", "0:v"], []
     for number, track in enumerate(tracks):
         spoken, flags, *title = track.split(" ", 2)
@@ -259,3 +277,18 @@ def test_the_default_video_track_is_read_and_no_cover(tmp_path):
         clip = read_clip(tmp_path / name, frames=2)
         assert number_of(clip.frames[0]) >= 100
         assert clip.warnings == notes
+
+
+def test_an_answer_says_which_tracks_were_read(tmp_path, monkeypatch):
+    said = clip_with(tmp_path, "s", ["ger default", "eng 0"])
+    other = make_clip(tmp_path / "other.mp4", range(100, 125))
+    both = ("-i", said, "-i", other, "-map", "0:v", "-map", "1:v", "-map", "0:s", "-c", "copy")
+    tags = ("-metadata:s:v:0", "language=ger", "-metadata:s:v:1", "language=eng")
+    tags += ("-disposition:v:0", "default", "-disposition:v:1", "0")
+    ffmpeg(*both, *tags, tmp_path / "all.mkv")
+    asking = Assistant(ScriptedModel(), FeatureStore(tmp_path / "features"))
+    for locale, tracks in (("de_DE", "1 of 2 (German, default)"), ("en_US", "2 of 2 (English)")):
+        monkeypatch.setenv("LC_ALL", locale)
+        answer = asking.open(tmp_path / "all.mkv").ask("What is it?")
+        told = answer.as_dict()["warnings"]
+        assert told[:2] == [f"video track {tracks}", f"subtitle track {tracks}"]

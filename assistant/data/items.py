@@ -5,7 +5,7 @@
 
 ``video`` is null where there is none; ``start`` and ``end`` are seconds. ``dialogue``, ``choices``,
 ``type``, ``split`` (train, dev, test), ``fold`` (the one of a cross-validation that tests the line)
-and ``held_out`` may be left out.
+and ``held_out`` may be left out; without ``dialogue`` the subtitles of the clip are read.
 """
 
 import zipfile

@@ -25,6 +25,17 @@ def tag_of(name: str, clip: str) -> str | None:
     return rest if name.startswith(stem) and TAG.fullmatch(rest) else None
 
 
+def tail_of(name: str) -> str:
+    """The same without the clip: what the end of the name may say."""
+    found = re.search(rf"(?:{TAG.pattern})\Z", Path(name).stem.lower())
+    return found[0] if found else ""
+
+
+def is_forced(path: Path) -> bool:
+    """Whether it says a few lines only, by its name."""
+    return "forced" in tail_of(path.name)
+
+
 def language_in(tag: str) -> str | None:
     """``"en"`` of ".en-US.sdh" and "_english (SDH)": the first language that is named."""
     words = re.findall(r"[a-z]+", tag.lower())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from assistant.dialogue.cues import (
     without_signs,
 )
 from assistant.dialogue.decoding import decode_text
-from assistant.dialogue.sidecars import sidecars
+from assistant.dialogue.sidecars import is_forced, sidecars
 from assistant.dialogue.turns import WANTED_TURN, Turns, checked, read_turns
 from assistant.errors import DialogueError, VideoError
 
@@ -37,7 +37,13 @@ FORMATS = {
     ".tsv": "tsv",  # Whisper's
 }
 DATA = ("json", "jsonl", "tsv")
-VOBSUB = b"\0\0\x01\xba"  # a stream of pictures, called .sub like MicroDVD's text
+NO_TEXT = {  # how a file begins that is no text; VobSub is called .sub, as MicroDVD's text is
+    b"\0\0\x01\xba": "holds pictures of text (VobSub): wanted the subtitles as text, like .srt",
+    b"PK\3\4": "is a zip archive: unpack it and give the subtitles in it",
+    b"Rar!": "is a RAR archive: unpack it and give the subtitles in it",
+    b"\x1f\x8b": "is packed with gzip: unpack it first",
+    b"\x1aE\xdf\xa3": "is a Matroska clip: give it as the clip, its subtitles are read with it",
+}
 
 
 @dataclass(frozen=True)
@@ -140,27 +146,41 @@ def parse_dialogue(value: str | Sequence[Any], source: str = "given") -> Dialogu
 def find_dialogue(video: str | Path) -> Dialogue:
     """The dialogue that comes with a clip: a sidecar file, else an embedded track, else none.
 
-    Nobody asked for these by name, so one that cannot be read is passed over with a warning.
+    Nobody asked for these by name, so one that cannot be read is passed over with a warning. What
+    is forced, a few lines in another language, comes last.
     """
     from assistant.media.video import probe, read_subtitle_track
 
     video = Path(video)
     notes: list[str] = []
-    for sidecar in sidecars(video):
+
+    def beside(paths: Iterable[Path]) -> Dialogue | None:
+        for path in paths:
+            try:
+                in_frames = FORMATS[path.suffix.lower()] == "microdvd"
+                found = read_dialogue(path, fps=probe(video).fps if in_frames else None)
+            except (DialogueError, VideoError) as error:
+                notes.append(f"passed over the subtitles beside the clip: {error}")
+                continue
+            return replace(found, source=f"sidecar:{path.name}", warnings=(*notes, *found.warnings))
+        return None
+
+    def inside() -> Dialogue | None:
         try:
-            in_frames = FORMATS[sidecar.suffix.lower()] == "microdvd"
-            found = read_dialogue(sidecar, fps=probe(video).fps if in_frames else None)
-        except (DialogueError, VideoError) as error:
-            notes.append(f"passed over the subtitles beside the clip: {error}")
-            continue
-        return replace(found, source=f"sidecar:{sidecar.name}", warnings=(*notes, *found.warnings))
-    try:
-        track, more = read_subtitle_track(video)
-    except VideoError as error:
-        notes.append(f"passed over the subtitles inside the clip: {error}")
-        track, more = [], ()
-    cues = [Cue(start, max(start, end), speaker, text) for start, end, speaker, text in track]
-    return Dialogue(_lines(unrolled(cues)), "embedded track" if track else "none", (*notes, *more))
+            track, more = read_subtitle_track(video)
+        except VideoError as error:
+            notes.append(f"passed over the subtitles inside the clip: {error}")
+            return None
+        cues = [Cue(start, max(start, end), speaker, text) for start, end, speaker, text in track]
+        if not cues:
+            notes.extend(more)
+            return None
+        return Dialogue(_lines(unrolled(cues)), "embedded track", (*notes, *more))
+
+    paths = sidecars(video)
+    forced = [path for path in paths if is_forced(path)]
+    full = (path for path in paths if path not in forced)
+    return beside(full) or inside() or beside(forced) or Dialogue(warnings=tuple(notes))
 
 
 def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
@@ -171,10 +191,8 @@ def _read_text(path: Path, form: str) -> tuple[str, tuple[str, ...]]:
     except (OSError, ValueError) as error:  # ValueError: a path that holds a zero byte
         why = getattr(error, "strerror", None) or error
         raise DialogueError(f"{path.name!r:.80} cannot be read ({why}): check its path") from error
-    if data.startswith(VOBSUB):
-        raise DialogueError(
-            f"{path.name} holds pictures of text (VobSub): wanted the subtitles as text, like .srt"
-        )
+    if what := next((NO_TEXT[mark] for mark in NO_TEXT if data.startswith(mark)), None):
+        raise DialogueError(f"{path.name} {what}")
     if len(data) <= MAX_BYTES:
         return decode_text(data, path.name)
     if len(data) <= most:

@@ -1,6 +1,8 @@
 """Turns as data: JSON, a line or a file of it, and what transcribers write, into checked dicts."""
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +80,7 @@ def _rows(text: str, name: str) -> tuple[Turns, tuple[str, ...]]:
         )
     turns = [
         {"text": row[2], "start": int(row[0]) / 1000, "end": int(row[1]) / 1000}
-        if len(row) == len(COLUMNS) and all(c.isascii() and c.isdecimal() for c in row[:2])
+        if len(row) == len(COLUMNS) and all(re.fullmatch(r"[0-9]{1,15}", c) for c in row[:2])
         else None
         for row in rows
         if any(row)
@@ -115,9 +117,12 @@ def _event(part: Any) -> Any:
 TRANSCRIPTS = {"segments": _segment, "transcription": _offsets, "events": _event}
 
 
-def _seconds(milliseconds: Any) -> Any:
+def _seconds(milliseconds: Any) -> float | None:
+    """NaN, which is no time, where it is something else than milliseconds."""
+    if milliseconds is None:
+        return None
     number = isinstance(milliseconds, (int, float)) and not isinstance(milliseconds, bool)
-    return milliseconds / 1000 if number and abs(milliseconds) < 1e3 * MAX_SECONDS else milliseconds
+    return milliseconds / 1000 if number and abs(milliseconds) < 1e15 else math.nan
 
 
 def _good(turns: Sequence[Any], name: str) -> tuple[Turns, tuple[str, ...]]:

@@ -42,10 +42,11 @@ def frames_of(stream: av.stream.Stream) -> Iterator[Any]:
 def read_subtitles(request: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
     """A text track's events: [start, end, speaker, text], in seconds of the clip's clock."""
     container = open_container(request["path"])
-    usable = text_tracks(container)
+    usable, tracks = text_tracks(container), tracks_of(container, "subtitle")
     if not usable:
-        return {"events": [], "notes": []}, []
-    track, notes = choose(usable, tracks_of(container, "subtitle"), own_language())
+        pictures = f"none of its subtitle tracks ({len(tracks)}) is text: they are not read"
+        return {"events": [], "notes": [pictures] if tracks else []}, []
+    track, notes = choose(usable, tracks, own_language())
     read_only(container, track)
     origin, unit = origin_of(container, track), float(track.time_base)
     events = []

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from assistant.data.items import Item
-from assistant.dialogue.spoken import cut
+from assistant.dialogue.spoken import Range, Spoken, cut
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
@@ -18,6 +19,7 @@ from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.clips import ClipRef, asked_of, clip_of
 from assistant.training.features import FeatureTable
+from assistant.training.generated import is_generated
 from assistant.training.losses.base import Loss
 from assistant.vqa.request import Request, compose, sources_read
 
@@ -71,12 +73,13 @@ def make_examples(
     """
     made = []
     perceived: dict[tuple[str, str], Source] = {}
+    spoken: dict[Path, Spoken] = {}
     encoded = recipe.frames * recipe.training.jitter
     for item in items:
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         where, plain = asked_of(item)
-        said = cut(item.dialogue or Dialogue(), where)
+        said = _said(item, where, spoken) if prompt.takes_dialogue else None
         sources: list[Source] = []
         if ref is not None and key is not None and table is not None:
             look = Look(table.classes(key), model.class_names, partial(_pictures, ref))
@@ -103,6 +106,15 @@ def make_examples(
         choices = item.choices or ()
         made.append(Example(key, requests, item.answer, choices, item.type, known))
     return made
+
+
+def _said(item: Item, where: Range, spoken: dict[Path, Spoken]) -> Dialogue:
+    """What an item gives, else what is beside or inside its clip, as in a session; found once."""
+    if item.dialogue is not None or item.video is None or is_generated(item.video):
+        return cut(item.dialogue or Dialogue(), where)
+    if item.video not in spoken:
+        spoken[item.video] = Spoken(item.video, None, transcribe=False)
+    return spoken[item.video].within(where)
 
 
 def _pictures(ref: ClipRef, count: int, max_side: int) -> tuple[np.ndarray, list[float]]:

@@ -187,7 +187,12 @@ def prepare(
         make_examples(items, prompt, model, table, keys, recipe, losses) for items in (train, dev)
     )
     run = Finetuner(recipe, model, table, learned, measured, digest, new_accelerator(out))
-    run.identity |= {"prompt": repr(prompt), "state of the clips": digest_of(keys)}
+    texts = repr([example.shown for example in (*learned, *measured)])
+    run.identity |= {
+        "prompt": repr(prompt),
+        "state of the clips": digest_of(keys),
+        "what is said beside them": hashlib.sha256(texts.encode()).hexdigest(),
+    }
     return run
 
 

@@ -58,14 +58,19 @@ def read(source: Source) -> Reading:
 
 def _scene(scene: Any, where: str, split: str) -> Iterator[Record]:
     scene = entry(scene, where, ("video_filename", "questions"))
-    video = Path(said(scene["video_filename"], f"{where}: video_filename")).stem
+    clip = Path(said(scene["video_filename"], f"{where}: video_filename"))
+    video, folder = clip.stem, next(name for name, part in FILES.items() if part == split)
     if not isinstance(scene["questions"], list):
         raise InputError(f"{where}: its questions are no list; get the file anew")
     for item in scene["questions"]:
         item = entry(item, f"{where}: a question", ("question_id", "question", "question_type"))
         name = f"{video}-{item['question_id']}"
         question = said(item["question"], f"{where}: question {item['question_id']}")
-        base = {"video": video, "type": item["question_type"], "split": split}
+        base = {
+            "video": f"video_{folder}/{clip.name}",
+            "type": item["question_type"],
+            "split": split,
+        }
         if base["type"] == "descriptive":
             item = entry(item, f"{where}: question {item['question_id']}", ("answer",))
             answer = said(item["answer"], f"{where}: the answer {item['question_id']}")

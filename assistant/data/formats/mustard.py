@@ -75,7 +75,7 @@ def _record(name: str, value: Any, where: str, speakers: bool) -> Record:
             (value["speaker"], value["utterance"], "the utterance"),
         ]
     ]
-    return judged("sarcasm", name, lines, value["sarcasm"]) | {"video": name}
+    return judged("sarcasm", name, lines, value["sarcasm"]) | {"video": f"utterances_final/{name}"}
 
 
 def _into_folds(records: list[Record], source: Source) -> dict[str, str]:

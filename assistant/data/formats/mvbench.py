@@ -2,7 +2,7 @@
 
 moving_direction.json, moving_count.json, moving_attribute.json, object_existence.json:
     [{"video": "video_11022.mp4", "question", "candidates": [...], "answer"}, ...]
-clips    video_11022.mp4 (in clevrer/video_validation/)
+clips    clevrer/video_validation/video_11022.mp4
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from assistant.data.formats.source import Reading, Source, entry, read_json, sai
 from assistant.errors import InputError
 
 TASKS = ("moving_direction", "moving_count", "moving_attribute", "object_existence")
+CLIPS = "clevrer/video_validation"  # the official folder: other tasks have clips of such names
 KEYS = ("video", "question", "candidates", "answer")
 
 
@@ -33,7 +34,7 @@ def read(source: Source) -> Reading:
             records.append(
                 {
                     "id": f"{path.stem}-{number}",
-                    "video": Path(said(item["video"], f"{where}: video")).stem,
+                    "video": f"{CLIPS}/{Path(said(item['video'], f'{where}: video')).name}",
                     "question": said(item["question"], f"{where}: question"),
                     "answer": said(item["answer"], f"{where}: answer"),
                     "choices": [said(text, f"{where}: a candidate") for text in item["candidates"]],

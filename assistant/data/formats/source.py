@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from assistant.errors import InputError
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 
-Record = dict[
-    str, Any
-]  # an example as `assistant.data.items` takes it; "video" is the clip's bare name
+# An example as `assistant.data.items` takes it, less its clip's place: "video" is the clip's name,
+# perhaps with its ending, below the dataset's own folder for it.
+Record = dict[str, Any]
 K = TypeVar("K", bound=Hashable)
 
 

@@ -69,7 +69,7 @@ def _record(item: Any, value: Any, label: Any, keys: tuple[str, str]) -> Record:
     lines.append((None, _sentence(punchline, f"{where}: {keys[1]}")))
     if not isinstance(label, int | float) or label not in (0, 1):
         raise InputError(f"{where}: the label is {label!r}; wanted 1 (humorous) or 0")
-    return judged("humor", item, lines, bool(label)) | {"video": str(item)}
+    return judged("humor", item, lines, bool(label)) | {"video": f"urfunny2_videos/{item}"}
 
 
 def _sentence(value: Any, where: str) -> str:

@@ -39,7 +39,7 @@ def read(source: Source) -> Reading:
             records.append(
                 {
                     "id": f"{video}-{item['id']}",
-                    "video": video,
+                    "video": f"raw_videos/{data['subset']}/{video}",
                     "start": start,
                     "end": end,
                     "question": QUESTION,
