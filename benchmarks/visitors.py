@@ -137,12 +137,13 @@ class Visitor:
     ) -> Iterator[Any]:
         """What the page is sent, as it comes."""
         number = self.steps(event, part) if step is None else step
-        body = {"fn_index": number, "data": data, "session_hash": self.page}
-        self.web.post("queue/join", json=body).raise_for_status()
+        call = self.join(number, data)
         shown: list[Any] | None = None
         with self.web.stream("GET", "queue/data", params={"session_hash": self.page}) as stream:
             for line in stream.iter_lines():
                 told = json.loads(line.removeprefix("data: ")) if line else {}
+                if told.get("event_id") != call:
+                    continue  # of another step, which still runs
                 values = (told.get("output") or {}).get("data")
                 if told.get("msg") == "process_completed":
                     if not told["success"]:
@@ -153,6 +154,11 @@ class Visitor:
                     shown = values if first else [*map(apply_diff, shown or [], values)]
                     self.look_at(json.dumps(shown))
                     yield shown
+
+    def join(self, step: int, data: list[Any]) -> str:
+        """Let the server begin a step; its number in the stream."""
+        body = {"fn_index": step, "data": data, "session_hash": self.page}
+        return self.web.post("queue/join", json=body).raise_for_status().json()["event_id"]
 
     def look_at(self, text: str) -> None:
         """Nothing of another's may be in it."""
@@ -187,20 +193,19 @@ class Visitor:
     def explain_and_ask(self) -> None:
         """Ask on, without waiting for the evidence."""
         step = self.steps("then", str(self.steps("submit", "va-question")))
-        for _ in self.follow("then", "", [], step):
-            break
+        self.join(step, [])
+        time.sleep(self.dice.uniform(0, 1.0))
         self.ask()
 
     def stop(self) -> None:
         """Stop an answer."""
-        stopper = threading.Timer(self.dice.uniform(0, 1.5), self._press_stop, [self.page])
+        stopper = threading.Timer(self.dice.uniform(0, 1.5), self._press_stop)
         stopper.start()
         self.ask()
         stopper.join()
 
-    def _press_stop(self, page: str) -> None:
-        body = {"fn_index": self.steps("stop", "va-question"), "data": [], "session_hash": page}
-        self.web.post("queue/join", json=body)
+    def _press_stop(self) -> None:
+        self.join(self.steps("stop", "va-question"), [])
         self.tally.counts["stops"] += 1
 
     def close(self, *, again: bool = False) -> None:
@@ -224,7 +229,7 @@ class Visitor:
         self.bring()
 
     def wrong_file(self) -> None:
-        self.upload("notes.mp4", b"no clip at all")
+        self.upload("notes.mp4", b"no clip at all")  # the same from everybody
 
     def wrong_call(self) -> None:
         door, body = self.dice.choice(WRONG)
@@ -399,6 +404,8 @@ def measure(address: str, server: psutil.Process, log: Path, args: argparse.Name
         told.append(((time.monotonic() - begun) / 60, megabytes(server)))
         time.sleep(2.0)
     warm = [(at, used) for at, used in told if at >= args.minutes / 4 and at <= args.minutes]
+    every = max(1, len(told) // 20)
+    print("MB:", *(f"{used:.0f}" for _, used in told[::every]), file=sys.stderr)
     slope = statistics.linear_regression(*zip(*warm, strict=True)).slope
     time.sleep(GRACE + 15)
     gone = megabytes(server)

@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import tiny_qformer
 
+from assistant.core.progress import watched
 from assistant.errors import InputError, WeightsError
 from assistant.model import loading
+from assistant.model.llm_weights import _bars_reported
 from assistant.model.weight_files import save_weights
 
 
@@ -92,3 +94,13 @@ def test_hub_id_goes_to_the_hub_and_a_name_to_the_lock(monkeypatch, tmp_path):
     loading.weights_folder("owner/name")
     loading.weights_folder("name")
     assert asked == [("hub", "owner/name"), ("lock", "name")]
+
+
+def test_converting_tells_how_far_it_is():
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    told, before = [], reader.tqdm
+    with watched(lambda *report: told.append(report)), _bars_reported("Converting llm"):
+        assert list(reader.tqdm("abcd", desc="...")) == list("abcd")
+    assert told == [("Converting llm", share) for share in (0.0, 0.25, 0.5, 0.75)]
+    assert reader.tqdm is before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,10 @@ from clips import make_clip
 from tiny import tiny_assistant
 
 from assistant.core.config import LoraSettings, TransferConfig
+from assistant.errors import ModelError
 from assistant.model.features import ClipFeatures, FeatureKey, FeatureStore
 from assistant.tasks.recipes import Provenance, Recipe
+from assistant.training.finetune import finetune
 from assistant.vqa.session import Assistant, LaterAssistant
 
 THREADS, ROUNDS = 4, 2
@@ -100,6 +102,32 @@ def test_a_reader_who_idles_holds_up_nobody(clip, adapters, tmp_path):
     other.join(60)
     assert not other.is_alive()
     slow.close()
+
+
+def test_who_asks_a_model_that_is_trained_gets_one_line(clip, adapters, tmp_path, monkeypatch):
+    tiny = Assistant(tiny_assistant(), FeatureStore(tmp_path))
+    begun = tiny.open(clip, frames=3).ask("what", task="chat", adapter=adapters[1], beams=1)
+    alone = asked(tiny, clip, adapters[2])
+
+    def elsewhere(work: Callable[[], object]) -> object:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(work).result()
+
+    def train(*_: object) -> None:
+        ways = (
+            lambda: asked(tiny, clip, adapters[2]),  # its adapter is in memory
+            lambda: asked(tiny, clip, "none"),
+            lambda: begun.text,
+            lambda: finetune(RECIPE, None, tiny.model, None, tmp_path / "other"),
+        )
+        for way in ways:
+            with pytest.raises(ModelError, match="being trained in this process"):
+                elsewhere(way)
+        asked(tiny, clip, adapters[2])  # the run itself measures
+
+    monkeypatch.setattr("assistant.training.finetune._finetune", train)
+    finetune(RECIPE, None, tiny.model, None, tmp_path / "run")
+    assert elsewhere(lambda: asked(tiny, clip, adapters[2])) == alone
 
 
 def test_threads_share_a_store_of_features(tmp_path):

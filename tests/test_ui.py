@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,10 +20,12 @@ from assistant.ui.room import Room, arrive, change, measure
 from assistant.ui.settings import CHOICES, YES_NO, Options
 from assistant.ui.visitor import Asked
 from fakes import install
-from ui_page import last, opened
+from ui_page import last, opened, upload
 
+from assistant.core.progress import report_bytes
 from assistant.data.items import read_items
 from assistant.errors import InputError
+from assistant.vqa.task_choice import TaskChoice
 
 pytest_plugins = ["ui_room"]
 
@@ -40,6 +45,33 @@ def test_a_clip_is_opened_asked_and_explained(room, visitor, model, clip):
     assert "<svg" in explained[-1]["evidence"] and explained[-1]["evidence"].count("data-seek") == 8
     assert len(model.occluded) == 1
     assert "What is in the video?" in explained[-1]["inside"] and "layer" not in visitor.folder.name
+
+
+def test_long_work_tells_how_far_it_is(room, visitor, model, clip, monkeypatch):
+    """A download, whoever asked for it: the model's weights, the router's, the recogniser's."""
+
+    def fetching(name: str) -> None:
+        for done in (0, 34e6, 98e6):
+            report_bytes(f"Fetching {name}", done, 98e6)
+
+    def load(name: str = "mini", **_: object) -> object:
+        fetching("llm")
+        return model
+
+    def choose(*_: object, **__: object) -> TaskChoice:
+        fetching("router")
+        return TaskChoice("chat", math.nan)
+
+    monkeypatch.setitem(sys.modules, "assistant.model.loading", SimpleNamespace(load_model=load))
+    monkeypatch.setattr("assistant.vqa.session.choose_task", choose)
+    pages = list(opening.take(room, visitor, [upload(room, clip)]))
+    told = [page["status"] for page in pages if "va-bar" in page.get("status", "")]
+    shares = [re.search(r"width:(\d+)%", text)[1] for text in told if "llm" in text]
+    assert shares == ["0", "35", "100"] and "34 of 98 MB, 35%" in "".join(told)
+    assert "Reading the frames" in told[-3] and "Looking at the frames" in told[-2]
+    pages = list(asking.ask(room, visitor, "What is it?"))
+    told = [page["chat"][-1]["content"] for page in pages if "chat" in page]
+    assert any("Fetching router: 34 of 98 MB, 35%" in text for text in told)
 
 
 def test_a_follow_up_encodes_nothing_again(room, visitor, model, clip):
@@ -303,4 +335,4 @@ def test_the_page_loads_no_model():
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "Blocks set()"
+    assert done.stdout.splitlines()[-1] == "Page set()"

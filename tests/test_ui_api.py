@@ -129,6 +129,16 @@ def test_a_wrong_argument_gets_one_line(served, values, line):
     assert line in found["error"] and len(found["error"]) < 200 and "\n" not in found["error"]
 
 
+def test_the_same_file_from_two_people_is_two_files(served):
+    sent = {"files": ("a.mp4", b"the same")}
+    paths = {
+        httpx.post(f"{served.address}gradio_api/upload", files=sent).json()[0] for _ in range(2)
+    }
+    assert len(paths) == 2 and all(Path(path).read_bytes() == b"the same" for path in paths)
+    for path in paths:
+        Path(path).unlink()
+
+
 UPLOAD = {"meta": {"_type": "gradio.FileData"}}
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from assistant.core.progress import report_bytes, watched
 from assistant.errors import ConfigError, WeightsError
 from assistant.weights import downloads
 from assistant.weights import store as weights_store
@@ -121,6 +122,24 @@ def test_what_is_kept_follows_the_umask(registry: Registry):
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
     assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_fetch_tells_megabytes_and_per_cent(registry: Registry):
+    told: list[tuple[str, float]] = []
+    with watched(lambda doing, share: told.append((doing, share))):
+        ensure("tiny", lock=registry[1])
+    assert ("Fetching tiny: 0 of 0 MB, 100%", 1.0) in told
+    assert told[-1] == ("Unpacking tiny", 0.0)
+    told.clear()
+    with watched(lambda doing, share: told.append((doing, share))):
+        report_bytes("Fetching llm", 34e6, 98e6)
+        report_bytes("Fetching llm", 34.1e6, 98e6)  # too little to tell
+        report_bytes("Fetching llm", 49e6, 98e6)
+    report_bytes("Fetching llm", 98e6, 98e6)  # nobody watches
+    assert told == [
+        ("Fetching llm: 34 of 98 MB, 35%", 34 / 98),
+        ("Fetching llm: 49 of 98 MB, 50%", 0.5),
+    ]
 
 
 def test_conversion_runs_once_and_keeps_only_its_result(registry: Registry):
@@ -492,8 +511,15 @@ def test_the_hub_gets_revision_and_patterns(monkeypatch: pytest.MonkeyPatch, tmp
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     monkeypatch.delenv("ASSISTANT_OFFLINE", raising=False)
-    folder = weights_store.ensure_hub("someone/something", revision="abc", patterns=["*.json"])
-    assert folder == tmp_path
+    told: list[str] = []
+    with watched(lambda doing, share: told.append(doing)):
+        folder = weights_store.ensure_hub("someone/something", revision="abc", patterns=["*.json"])
+        assert folder == tmp_path
+        bar = asked.pop("tqdm_class")(desc="bytes", total=8e9, unit="B")
+        threading.Thread(target=bar.update, args=[2e9]).start()  # as the hub library does
+        while not told:
+            time.sleep(0.01)
+    assert told == ["Fetching someone/something: 2000 of 8000 MB, 25%"]
     assert asked == {
         "repo_id": "someone/something",
         "revision": "abc",

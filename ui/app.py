@@ -4,6 +4,7 @@ It is longer than other files: the layout reads in the page's own order, from to
 """
 
 import os
+import secrets
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
 
@@ -34,7 +35,7 @@ from assistant.ui.settings import (
 )
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
-from gradio.route_utils import FnIndexInferError
+from gradio import route_utils
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -47,7 +48,7 @@ SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
 DOOR = "answer"  # what programs call
-MISCALLED = (FnIndexInferError, KeyError, TypeError)  # as Gradio says it
+MISCALLED = (route_utils.FnIndexInferError, KeyError, TypeError)  # as Gradio says it
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
 
@@ -79,6 +80,14 @@ def _refuse(request: Request, error: Exception) -> JSONResponse:
         else "there is nothing of that name to call"
     )
     return JSONResponse({"error": f"{needs}; docs/ui.md shows a call"}, 400)
+
+
+class Upload(route_utils.GradioUploadFile):
+    """A file that arrives; the same from two people lies in two places, so each takes their own."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.sha.update(secrets.token_bytes(16))  # names its folder
 
 
 def build(room: Room) -> gr.Blocks:
@@ -113,6 +122,7 @@ def launch(
     open_browser: bool = False,
 ) -> str:
     """Serve the page, on threads of its own until ``page.close()``; its address."""
+    route_utils.GradioUploadFile = Upload  # type: ignore[misc]
     with no_proxy(host, all_of_them=not share):
         _, address, shared = page.launch(
             server_name=host,

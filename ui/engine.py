@@ -11,6 +11,8 @@ from assistant.ui import picking
 from assistant.ui.line import Line
 from assistant.ui.settings import Options, Settings
 
+from assistant.core.progress import report
+
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
@@ -39,25 +41,19 @@ class Engine:
         self.line = Line(options.most_waiting)
         self._models: OrderedDict[tuple[str, str], Assistant] = OrderedDict()  # name, precision
 
-    def assistant(
-        self, settings: Settings, store: FeatureStore, on_load: Callable[[], None] | None = None
-    ) -> Assistant:
+    def assistant(self, settings: Settings, store: FeatureStore) -> Assistant:
         """The wanted model in the wanted precision, with the visitor's own ``store`` of features.
 
-        Args:
-            on_load: called before the model is loaded, if it has to be.
         Raises:
             WeightsError: weights missing or damaged. InputError: an unknown model or precision.
         """
-        from assistant import load
-        from assistant.vqa.session import Assistant
-
         name = picking.model_of(self.options, settings)
         auto = settings.precision == "auto"
         key = (name, self.options.precision if auto else settings.precision)
         if key not in self._models:
-            if on_load is not None:
-                on_load()
+            report("Loading the model (only this first time)", 0.0)
+            from assistant import load  # with torch, which takes seconds
+
             while len(self._models) >= MOST_LOADED:
                 _, dropped = self._models.popitem(last=False)
                 self._on_drop(dropped.model)
@@ -70,6 +66,8 @@ class Engine:
                 device=self.options.device,
                 store=store,
             )
+        from assistant.vqa.session import Assistant
+
         self._models.move_to_end(key)
         return Assistant(self._models[key].model, store)
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from assistant.ui import cards, picking, samples
 from assistant.ui.line import Failed, Waiting
@@ -11,7 +12,7 @@ from assistant.ui.room import Room, failed
 from assistant.ui.talk import Stage, open_clip
 from assistant.ui.uploads import check_clip, check_dialogue, is_dialogue, safe_name
 from assistant.ui.view import Parts, shown, shown_clips
-from assistant.ui.visitor import Visitor
+from assistant.ui.visitor import Visitor, dialogues_of
 
 from assistant.dialogue.sidecars import tag_of
 from assistant.errors import AssistantError, InputError
@@ -44,6 +45,8 @@ def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Ite
     for path in paths:
         name = safe_name(path.name, tuple(visitor.clips))
         try:
+            if not path.is_file():  # it waited for another one until it was swept
+                raise InputError(f"{name} is not there any more. Drop it again.")
             if is_dialogue(name):
                 yield from _take_dialogue(room, visitor, path, name)
             elif len(visitor.clips) >= room.options.limits.clips:
@@ -69,7 +72,7 @@ def take_sample(room: Room, visitor: Visitor, label: str) -> Iterator[Parts]:
     if name in visitor.clips:
         yield choose(room, visitor, name)
         return
-    yield {"status": cards.progress(f"Fetching {name}", 0.1)}
+    yield {"status": cards.progress(f"Making {name}", 0.0)}
     try:
         path = samples.make_sample(name, visitor.folder)
     except AssistantError as error:
@@ -97,10 +100,10 @@ def remove(room: Room, visitor: Visitor) -> Parts:
 
 
 def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
-    yield {"status": cards.progress(f"Checking {name}", 0.1)}
+    yield {"status": cards.progress(f"Checking {name}", 0.0)}
     offer = check_clip(path, name, room.options.limits)
     clip = visitor.add(path, name, offer)
-    yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.2)}
+    yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.0)}
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
             if visitor.clips.get(name) is not clip:
@@ -108,10 +111,16 @@ def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[
             message = update.message.replace(str(clip.path), name)
             visitor.remove(name)
             raise Unopened(Failed(message, update.memory))
-        if isinstance(update, Waiting) and update.ahead:
-            yield {"status": cards.thinking("", update.ahead)}
-        elif isinstance(update, Stage):
-            yield {"status": cards.progress(update.doing, update.share)}
+        yield _told(update)
+
+
+def _told(update: Any) -> Parts:
+    """How far the work is; nothing where an update does not say."""
+    if isinstance(update, Waiting):
+        return {"status": cards.thinking("Your turn now", update.ahead)}
+    if isinstance(update, Stage):
+        return {"status": cards.progress(update.doing, update.share)}
+    return {}
 
 
 def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
@@ -122,16 +131,18 @@ def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Itera
         raise InputError(f"{name} holds subtitles; choose the clip they belong to first.")
     clip = visitor.clips[owner]
     check_dialogue(path, name)
-    folder = visitor.folder / f"{clip.path.stem}.said"
+    folder = dialogues_of(clip)
     folder.mkdir(exist_ok=True)
+    before = clip.dialogue
     clip.dialogue = folder / name  # its name is shown as the source
     shutil.move(path, clip.dialogue)
     clip.session = None  # it may hold another file of this name
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
-            clip.dialogue = None
+            clip.dialogue.unlink(missing_ok=True)
+            clip.dialogue = before if before is not None and before.is_file() else None
             raise Unopened(update)
-        yield {"status": cards.progress(f"Reading {name}", 0.6)}
+        yield _told(update)
 
 
 def listen(room: Room, visitor: Visitor, wanted: bool) -> Iterator[Parts]:
@@ -145,6 +156,5 @@ def listen(room: Room, visitor: Visitor, wanted: bool) -> Iterator[Parts]:
             visitor.settings = replace(visitor.settings, transcribe=False)
             yield {"status": failed(visitor, update), "transcribe": False}
             return
-        if isinstance(update, Stage):
-            yield {"status": cards.progress(update.doing, update.share)}
+        yield _told(update)
     yield {**shown_clips(visitor), "status": ""}

@@ -17,6 +17,7 @@ from assistant.ui.suggesting import known_of
 from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 
 from assistant.core.checks import check_choices, check_text
+from assistant.core.progress import report, watched
 from assistant.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,15 +60,14 @@ def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
     from assistant.media.video import read_clip
 
     def work(job: Job) -> None:
-        session = _session(engine, visitor, clip, job)
-        job.put(Stage(f"Looking at {clip.name}", 0.6))
-        session.look()
-        listening = visitor.settings.transcribe and clip.offer.has_audio
-        if job.stop.is_set():
-            return
-        job.put(Stage("Listening" if listening else "Looking for subtitles", 0.85))
-        clip.said = session.dialogue
-        clip.known = known_of(clip, session)
+        with watched(lambda doing, share: job.put(Stage(doing, share))):
+            session = visitor.session(clip, engine)
+            session.look()
+            if job.stop.is_set():
+                return
+            report("Looking for subtitles", 0.0)
+            clip.said = session.dialogue
+            clip.known = known_of(clip, session)
         clip.thumbnail = thumbnails(read_clip(clip.path, frames=1, max_side=SMALL).frames)[0]
         write_subtitles(session.dialogue, subtitles_of(clip))
         job.put(Done())
@@ -95,15 +95,16 @@ def ask(
 
     def work(job: Job) -> None:
         wanted = visitor.settings
-        session = _session(engine, visitor, clip, job)
-        answer = session.ask(
-            question,
-            task=wanted.task,
-            adapter=wanted.adapter,
-            choices=choices,
-            max_new_tokens=wanted.longest or None,
-            beams=DECODING[wanted.decoding] or None,
-        )
+        with watched(lambda doing, share: job.put(Stage(doing, share))):
+            session = visitor.session(clip, engine)
+            answer = session.ask(
+                question,
+                task=wanted.task,
+                adapter=wanted.adapter,
+                choices=choices,
+                max_new_tokens=wanted.longest or None,
+                beams=DECODING[wanted.decoding] or None,
+            )
         for piece in answer:
             if job.stop.is_set():
                 answer.close()
@@ -200,13 +201,6 @@ def told_of(session: Session, answer: Answer) -> Told:
     start, end = answer.basis.start, answer.basis.end
     lines = session.dialogue.between(start or 0.0, math.inf if end is None else end).lines
     return Told(answer.as_dict(), lines, sent)
-
-
-def _session(engine: Engine, visitor: Visitor, clip: OpenClip, job: Job) -> Session:
-    def loading() -> None:
-        job.put(Stage("Loading the model (only this first time)", 0.2))
-
-    return visitor.session(clip, engine, loading)
 
 
 def _stamp(seconds: float) -> str:

@@ -131,9 +131,9 @@ class Visitor:
     def remove(self, name: str) -> None:
         """Close a clip; its file and what was asked about it go, too."""
         clip = self.clips.pop(name)
-        for path in (clip.path, clip.dialogue, subtitles_of(clip)):
-            if path is not None:
-                path.unlink(missing_ok=True)
+        for path in (clip.path, subtitles_of(clip)):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(dialogues_of(clip), ignore_errors=True)
         self.turns = [turn for turn in self.turns if turn.clip != name]
         self.cleared = [turn for turn in self.cleared if turn.clip != name]
         if self.shown is not None and self.shown.clip == name:
@@ -141,11 +141,11 @@ class Visitor:
         if self.chosen == name:
             self.chosen = next(reversed(self.clips), "")
 
-    def session(self, clip: OpenClip, engine: Engine, on_load: Any = None) -> Session:
+    def session(self, clip: OpenClip, engine: Engine) -> Session:
         """The clip's session under the present settings; features are kept over a change."""
         wanted = self.settings
         key = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe, clip.dialogue)
-        assistant = engine.assistant(wanted, self.store, on_load)
+        assistant = engine.assistant(wanted, self.store)
         if clip.session is None or clip.model is not assistant.model or clip.opened_with != key:
             clip.session = assistant.open(
                 clip.path,
@@ -197,6 +197,11 @@ class Visitor:
 def subtitles_of(clip: OpenClip) -> Path:
     """Where the player finds the clip's subtitles (WebVTT), if it has any."""
     return clip.path.with_name(f"{clip.path.stem}.player.vtt")
+
+
+def dialogues_of(clip: OpenClip) -> Path:
+    """The folder of subtitles that were uploaded for the clip."""
+    return clip.path.with_name(f"{clip.path.stem}.said")
 
 
 class Visitors:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.core.progress import report
 from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import InputError
 
@@ -42,12 +43,12 @@ def transcribe(
         sound, language=LANGUAGE, vad_filter=True, condition_on_previous_text=False
     )
     begin = start or 0.0
-    lines = tuple(
-        Line(segment.text.strip(), start=begin + segment.start, end=begin + segment.end)
-        for segment in segments
-        if segment.text.strip()
-    )
-    return Dialogue(lines, SOURCE if lines else f"{SOURCE} (no speech heard)", notes)
+    lines = []
+    for segment in segments:
+        report("Listening", segment.end, len(sound) / RATE)
+        if text := segment.text.strip():
+            lines.append(Line(text, start=begin + segment.start, end=begin + segment.end))
+    return Dialogue(tuple(lines), SOURCE if lines else f"{SOURCE} (no speech heard)", notes)
 
 
 def check_extra() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
+from threading import RLock, get_ident
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
+from assistant.errors import ModelError
 from assistant.model.encoders.base import Encoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
@@ -23,6 +25,7 @@ from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
+    from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 OCCLUDED = 4  # frames that are left out in turn in one pass
 
@@ -52,6 +55,7 @@ class VideoAssistant(nn.Module):
         self.llm = llm
         self.fingerprint = fingerprint
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
+        self._trainer: int | None = None  # the thread that trains it
 
     @property
     def name(self) -> str:
@@ -80,6 +84,41 @@ class VideoAssistant(nn.Module):
 
         return Adapters(SpatioTemporalQFormer(self.qformer))
 
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """This thread trains the model, and no other asks it meanwhile.
+
+        Raises:
+            ModelError: another thread trains it.
+        """
+        with self._lock:
+            self._check_free()
+            self._trainer = get_ident()
+        try:
+            yield
+        finally:
+            self._trainer = None
+
+    def _check_free(self) -> None:
+        """Raises ModelError: another thread trains the model."""
+        if self._trainer not in (None, get_ident()):
+            raise ModelError(
+                "this model is being trained in this process, so that its weights change; load "
+                "another one to ask, or wait until the run ends"
+            )
+
+    @contextmanager
+    def using(self, adapter: str | None) -> Iterator[SpatioTemporalQFormer]:
+        """The Q-Former with an adapter, for this thread alone; see `Adapters.using`.
+
+        Raises:
+            ModelError: another thread trains the model.
+        """
+        with self._lock:
+            self._check_free()
+            with self.adapters.using(adapter) as qformer:
+                yield qformer
+
     @property
     def loaded_adapters(self) -> tuple[str, ...]:
         """Names of those in memory."""
@@ -94,6 +133,7 @@ class VideoAssistant(nn.Module):
         """
         name = self.adapter_name(folder, recipe)
         with self._lock:
+            self._check_free()
             if name not in self.adapters.names:
                 self.adapters.load(name, folder, recipe.lora, recipe.transfer)
         return name
@@ -113,9 +153,10 @@ class VideoAssistant(nn.Module):
         ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
         with self._lock:
+            self._check_free()
             if adapter is None and not self.loaded_adapters:
                 return self.qformer(patches, ids, mask)
-            with self.adapters.using(adapter) as qformer:
+            with self.using(adapter) as qformer:
                 return (self.qformer if adapter is None else qformer)(patches, ids, mask)
 
     def qformer_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -159,6 +200,7 @@ class VideoAssistant(nn.Module):
 
         ``visual`` ``(B, L, W)`` of :meth:`visual_tokens`.
         """
+        self._check_free()
         longest = max_new_tokens or self.config.llm.max_new_tokens
         answers = self.llm.generate_batch(
             visual, self._prompt_ids(prompts, histories), longest, beams
@@ -176,6 +218,7 @@ class VideoAssistant(nn.Module):
     ) -> list[list[float]]:
         """Mean log-probability per token of some answers to each prompt: their texts, and whether
         they ended or are the beginning of more. ``visual`` ``(B, L, W)``."""
+        self._check_free()
         ids = [[self.llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
         losses = self.llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
         return [(-own).tolist() for own in losses]
@@ -195,7 +238,7 @@ class VideoAssistant(nn.Module):
         if adapter is None:
             return []
         ids, mask = self.qformer_ids([qformer_text])
-        with self._lock, self.adapters.using(adapter) as qformer:
+        with self.using(adapter) as qformer:
             seen = None if patches is None else patches[None].to(ids.device)
             routes = qformer.states(seen, ids, mask).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from assistant.core.progress import report
 from assistant.core.resources import cache_dir
 from assistant.errors import VideoError
 from assistant.weights.cache import LOCKS, cache_folder
@@ -160,9 +161,11 @@ def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatu
     """
     from assistant.media.video import read_clip
 
+    report("Reading the frames", 0.0)
     clip = read_clip(path, frames=key.frames, start=key.start, end=key.end, decoder=key.decoder)
     if clip.digest != key.digest:
         raise VideoError(f"{path.name} changed while it was open; open it again")
+    report("Looking at the frames", 0.5)
     seen = model.encoder(clip.frames)
     return ClipFeatures(
         patches=seen.patches.cpu(),

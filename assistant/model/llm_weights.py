@@ -1,5 +1,7 @@
 """The frozen language model's weights: a folder of safetensors, or a GGUF file turned into one."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -7,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from assistant.core.config import LLMConfig
+from assistant.core.progress import report
 from assistant.model.llm import LanguageModel
 
 
@@ -28,9 +31,10 @@ def convert_gguf(raw: Path, out: Path) -> None:
     Reading GGUF takes tens of seconds, so it is done once.
     """
     source = next(raw.rglob("*.gguf"))
-    network = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.float32
-    )
+    with _bars_reported(f"Converting {source.stem}"):
+        network = AutoModelForCausalLM.from_pretrained(
+            source.parent, gguf_file=source.name, dtype=torch.float32
+        )
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     config = network.config
     del config.quantization_config  # the weights below are plain numbers
@@ -40,3 +44,20 @@ def convert_gguf(raw: Path, out: Path) -> None:
     plain.generation_config = network.generation_config
     plain.save_pretrained(out)
     tokenizer.save_pretrained(out)
+
+
+@contextmanager
+def _bars_reported(doing: str) -> Iterator[None]:
+    """Tell how far the library's reader of GGUF is, which only moves a bar."""
+    from transformers import modeling_gguf_pytorch_utils as reader
+
+    def told(tensors: Sequence[object], **_: object) -> Iterator[object]:
+        for number, tensor in enumerate(tensors):
+            report(doing, number, len(tensors))
+            yield tensor
+
+    bar, reader.tqdm = reader.tqdm, told
+    try:
+        yield
+    finally:
+        reader.tqdm = bar

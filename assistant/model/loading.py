@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
+from assistant.core.progress import report
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.base import Encoder
@@ -26,6 +27,7 @@ from assistant.weights import store as weights_store
 from assistant.weights.base import find_base
 from assistant.weights.presets import preset_of
 
+LOADING = "Loading the model (only this first time)"
 ENCODERS: Mapping[str, type[Encoder]] = {  # by the config's kind
     "efficientnet": EfficientNetEncoder,
     "vit": ViTEncoder,
@@ -109,13 +111,17 @@ def build_model(
 ) -> VideoAssistant:
     """The model at its initialisation: everything pretrained, nothing of ours trained."""
     dtype = choose_precision(precision)
+    report(LOADING, 0.0)
     encoder = load_encoder(config, dtype)
+    report(LOADING, 0.2)
     llm_folder = weights_folder(config.llm.weights, prepare=convert_gguf)
     llm = load_language_model(llm_folder, config.llm, dtype, attention)
+    report(LOADING, 0.6)
     bert = weights_folder(config.qformer.weights)
     qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
     initialise_from_bert(qformer, bert, seed)
     initialise_projection(qformer, llm)
+    report(LOADING, 0.9)
     tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
 

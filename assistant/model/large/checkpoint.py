@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from assistant.core.progress import report
 from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 from assistant.model.quantization import quantizable, quantized_linear
@@ -79,7 +80,9 @@ class Checkpoint:
             WeightsError: a name is missing, or a tensor has another shape than the config says.
         """
         small = {name for name, _ in quantizable(network, bits)} if bits else set()
-        for name, wanted in list(network.state_dict(keep_vars=True).items()):
+        state = network.state_dict(keep_vars=True)
+        for number, (name, wanted) in enumerate(list(state.items())):
+            report(f"Loading the {type(network).__name__}", number, len(state))
             there = place(name)
             if _is_derived(there):
                 continue
