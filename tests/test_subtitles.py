@@ -109,6 +109,15 @@ def test_vtt_voices_are_speakers_and_notes_are_not_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_part_of_a_stream_says_so(tmp_path: Path) -> None:
+    for ticks, told in ((0, ()), (900000, ("second 10 of a stream",))):
+        mapped = f"WEBVTT\nX-TIMESTAMP-MAP=LOCAL:00:00:00.000,MPEGTS:{ticks}\n"
+        found = read_dialogue(write(tmp_path, "a.vtt", VTT.replace("WEBVTT - a talk\n", mapped)))
+        assert [line.start for line in found.lines] == [1.0, 2.0, 2.0]
+        assert len(found.warnings) == len(told)
+        assert all(say in note for say, note in zip(told, found.warnings, strict=True))
+
+
 def test_automatic_captions_that_roll_up_are_read_once(tmp_path: Path) -> None:
     rolling = (
         "WEBVTT\n\n00:00.000 --> 00:02.000\n \nall<00:00:00.500><c> right</c>\n\n"
@@ -408,6 +417,18 @@ def test_other_encodings_are_detected_with_a_warning(
     assert "a.srt is not UTF-8 and was read as" in found.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("gbk", "老师，今天学什么？学习视频。"), ("cp1250", "Nem tudom, hogy időben érkezik.")],  # noqa: RUF001
+)
+def test_one_bad_byte_does_not_garble_the_others(tmp_path: Path, encoding: str, said: str) -> None:
+    cues = f"1\n00:00:01,000 --> 00:00:02,000\n{said}\n\n2\n00:00:03,000 --> 00:00:04,000\n".encode(
+        encoding
+    )
+    found = read_dialogue(write(tmp_path, "a.srt", cues + b"Ok. \x81\n"))
+    assert found.lines[0].text == said
+
+
 def test_the_language_in_a_files_name_tells_its_encoding(tmp_path: Path) -> None:
     content = "1\n00:00:01,000 --> 00:00:02,000\nErről.\n".encode("cp1250")
     for name in ("film.hu.srt", "film.hun.forced.srt", "film.Hungarian.srt"):
@@ -417,7 +438,7 @@ def test_the_language_in_a_files_name_tells_its_encoding(tmp_path: Path) -> None
 def test_bytes_of_no_encoding_are_read_with_a_warning(tmp_path: Path) -> None:
     odd = read_dialogue(write(tmp_path, "b.txt", b"ANN: a\x81b\xe9"))
     assert odd.lines[0].text.endswith("bé")
-    assert "Latin-1" in odd.warnings[0]
+    assert "Windows-1252" in odd.warnings[0]
     damaged = "ANN: 今天学什么？\n".encode() + b"BOB: caf\xe9\n"  # noqa: RUF001
     found = read_dialogue(write(tmp_path, "c.txt", damaged))
     assert [line.text for line in found.lines] == ["今天学什么？", "caf\ufffd"]  # noqa: RUF001

@@ -32,6 +32,9 @@ LINES = {
     "microdvd": (r" *\{ *\d{1,9} *\} *\{ *\d{1,9} *\}.+", r"\s*\{"),
 }
 RATE = re.compile(r" *\{ *1 *\} *\{ *1 *\} *\d+(?:[.,]\d+)?\s*\Z", re.ASCII)  # the frame rate
+STREAM_TIME = re.compile(
+    r"^X-TIMESTAMP-MAP=.*?MPEGTS:(\d{1,12})\b", re.ASCII | re.MULTILINE
+)  # 90 kHz
 SIGN = re.compile(r"\{[^{}]*\\(?:p[1-9]|pos\(|move\(|i?clip\()")  # drawn, or put at a place
 DRAWING = re.compile(r"(?<!\S)m(?: -?[\d.]+){2}(?: [mnlbspc](?: -?[\d.]+)*)+(?!\S)")
 INLINE_TIME = re.compile(r"<\d[\d:.]*>")  # karaoke: all<00:00:01.520><c> right</c>
@@ -86,6 +89,9 @@ def parse_cues(
         example = EXAMPLES[form.replace("ssa", "ass")]
         raise DialogueError(f"{name}{first}: wanted one like '{example}'")
     notes = [f"skipped {len(odd)} of {len(cues) + len(odd)} cues: {name}{first}"] if odd else []
+    if form == "vtt" and (shift := STREAM_TIME.search(text)) and int(shift[1]):
+        begins = f"second {int(shift[1]) / 90000:g} of a stream (X-TIMESTAMP-MAP)"
+        notes.append(f"{name} counts from {begins}: its times are taken as they stand")
     backwards = sum(cue.end < cue.start for cue in cues)
     if backwards:
         notes.append(f"{name}: {backwards} cues end before they start")

@@ -7,7 +7,6 @@ they are, come from charset_normalizer.
 import math
 import re
 import string
-import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from functools import cache
@@ -62,7 +61,6 @@ COMMON = {  # lead bytes of the frequent half of the characters
     "euc_jp": (0xB0, 0xCF), "euc_kr": (0xB0, 0xC8),
 }  # fmt: skip
 CHARACTERS = "\u3400"  # the first of them
-NO_TEXT = ("Cc", "Cn", "Co")  # categories
 JOINED = "'’·\u0591-\u05c7\u064b-\u0652\u0e31-\u0e4e"  # marks inside words, vowels  # noqa: RUF001
 UNHEARD = 5.0  # of the log-likelihood, against a language that is not the one that is named
 MARKS = "–—…„“”‘’«»‹›¿¡°€♪·№\xa0،؛؟、。「」『』《》？！，：；（）・～"  # noqa: RUF001
@@ -74,18 +72,13 @@ DOUBT = 0.25  # of the log-likelihood, against each encoding further down in the
 
 
 def likeliest(data: bytes, hint: str | None = None) -> str | None:
-    """The encoding of a text; None: in none of them are half of its letters a language's.
+    """The encoding of a text; None: in each of them most are no letters of its languages.
 
     ``hint`` is the language that the text is said to be in ("hu").
     """
     best, found = -math.inf, None
     for place, (encoding, languages) in enumerate(LANGUAGES.items()):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if any(unicodedata.category(c) in NO_TEXT for c in set(text) if c > "\x7f"):
-            continue
+        text = data.decode(encoding, errors="replace")  # one bad byte is as one odd letter
         letters = Counter(c for c in text.lower() if c.isalpha() or c > "\x7f")
         common = _common(letters, encoding)
         odd = _odd(text) - DOUBT * place
@@ -93,7 +86,7 @@ def likeliest(data: bytes, hint: str | None = None) -> str | None:
             known = _shares(language)
             alien = [c for c in letters if c not in known and c not in common]
             strange = sum(letters[c] for c in alien)
-            if 2 * strange >= sum(n for c, n in letters.items() if c > "\x7f"):
+            if 2 * strange > sum(n for c, n in letters.items() if c > "\x7f"):
                 continue
             score = odd + strange * math.log(ALIEN)
             score += sum(
@@ -123,14 +116,16 @@ def _shares(language: str) -> dict[str, float]:
 
 def _common(letters: Collection[str], encoding: str) -> set[str]:
     low, high = COMMON.get(encoding, (1, 0))
-    return {c for c in letters if c >= CHARACTERS and low <= c.encode(encoding)[0] <= high}
+    here = (c for c in letters if c >= CHARACTERS and c != "\ufffd")
+    return {c for c in here if low <= c.encode(encoding)[0] <= high}
 
 
 def _odd(text: str) -> float:
-    """Of the log-likelihood: signs inside words ("Dok¹d"), capitals in them, lines without any."""
+    """Of the log-likelihood: signs or other scripts inside words ("Dok¹d"), odd capitals."""
     pairs = list(pairwise("\n" + text))
     signs = len(re.findall(rf"[^\W\d_](?![{JOINED}])[^\w\s\x00-\x7f][^\W\d_]", text))
     small = sum(a == "\n" and b.islower() and b > "\x7f" for a, b in pairs)
     capital = sum(a.isalpha() and b.isupper() and b > "\x7f" for a, b in pairs)
+    scripts = len(re.findall(r"[A-Za-z][\u0370-\u0e3f]|[\u0370-\u0e3f][A-Za-z]", text))
     mixed = sum(a.islower() and b.isupper() and b > "\x7f" for a, b in pairs)
-    return (signs + mixed) * math.log(ALIEN) + (small + capital) * math.log(ODD_CASE)
+    return (signs + scripts + mixed) * math.log(ALIEN) + (small + capital) * math.log(ODD_CASE)
