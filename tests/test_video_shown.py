@@ -266,8 +266,22 @@ def encrypted_webm(folder: Path) -> Path:
     return folder / "a.webm"
 
 
+def protected_motion_photo(folder: Path) -> Path:
+    photo = make_clip(folder / "a.jpg", 1, codec=())
+    photo.write_bytes(photo.read_bytes() + protected_m4v(folder).read_bytes())
+    return photo
+
+
 @pytest.mark.parametrize(
-    "make", [encrypted_mp4, scrambled_ts, protected_m4v, protected_wmv, encrypted_webm]
+    "make",
+    [
+        protected_motion_photo,
+        encrypted_mp4,
+        scrambled_ts,
+        protected_m4v,
+        protected_wmv,
+        encrypted_webm,
+    ],
 )
 def test_an_encrypted_clip_is_called_so(tmp_path, make):
     path = make(tmp_path)

@@ -15,6 +15,7 @@ ASF_DRM = (  # its (extended) content encryption objects
     bytes.fromhex("14e68a29 2226174c b935dae0 7ee9289c"),
 )
 HEAD = 1 << 20  # bytes
+INDEX = 32 << 20  # bytes: an MP4's index is at its start or its end
 TS_PACKET, TS_SYNC, TS_SCRAMBLED = 188, 0x47, 0x80
 PHOTOS = (b"\xff\xd8\xff", b"ftypheic", b"ftypheix", b"ftypmif1")
 INSIDE = ",end,0,,:"  # between the range and the path of a part of a file (subfile protocol)
@@ -41,7 +42,9 @@ def stored(container: av.container.InputContainer) -> Path:
 def check_fairplay(container: av.container.InputContainer) -> None:
     """Raises VideoError where a stream is unknown because Apple's protection hides it."""
     with stored(container).open("rb") as file:
-        if FAIRPLAY.search(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)):
+        head = file.read(INDEX)
+        file.seek(max(len(head), stored(container).stat().st_size - INDEX))
+        if FAIRPLAY.search(head) or FAIRPLAY.search(file.read()):
             raise VideoError(ENCRYPTED)
 
 
