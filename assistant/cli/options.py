@@ -266,8 +266,11 @@ def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: st
         find_task,
     )
     from assistant.weights.base import find_base, name_of
+    from assistant.weights.presets import source_of
 
     name, base = name_of(args.model, args.base), find_base(args.model, args.base)
+    if base is None:
+        source_of(args.model)
     if task:
         find_task(task, name)
     named = [task if adapter == "auto" else adapter for adapter in adapters]

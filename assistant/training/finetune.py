@@ -97,7 +97,8 @@ def finetune(
         InputError: nothing to train on, clips that cannot be read, or ``out`` holds another run.
         ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
     """
-    check_run(out, resume)
+    if resume:
+        check_run(out, resume)
     with run_folder(out, resume):
         return _finetune(recipe, prompt, model, examples, out, start, resume, install)
 
