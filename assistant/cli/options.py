@@ -45,10 +45,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse ends a row of positional arguments at the first option; ``more`` goes on.
-
-        And it takes what follows an option's list for a part of it: what is none of the list's
-        choices, and a clip or in quotes, is put before the option.
+        """argparse ends a row of positional arguments at the first option; ``more`` goes on. What
+        follows a list of known choices, a clip or words in quotes, is put before the option.
         """
         args = self._parted(sys.argv[1:] if args is None else list(args))
         found, left = super().parse_known_args(args, namespace)
@@ -67,16 +65,12 @@ class Parser(argparse.ArgumentParser):
                 option = self._option_string_actions.get(word)
                 listed = option is not None and option.nargs == "+"
                 begun, known = len(parted), option.choices if option and listed else None
-            elif (
-                known
-                and len(parted) > begun + 1
-                and word not in known
-                and (is_clip(word) or " " in word)
-            ):
+            ends = known and len(parted) > begun + 1 and word not in known
+            if ends and (is_clip(word) or " " in word):
                 parted.insert(begun, word)
                 begun += 1
-                continue
-            parted.append(word)
+            else:
+                parted.append(word)
         return parted
 
     def error(self, message: str) -> NoReturn:
