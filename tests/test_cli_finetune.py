@@ -10,6 +10,7 @@ from test_cli import one_line, run
 from tiny import tiny_assistant
 
 from assistant.model import loading
+from assistant.weights import presets
 
 PROMPT = {
     "name": "mine",
@@ -31,6 +32,7 @@ def folder(tmp_path, monkeypatch):
     """A task that nobody here thought of: its prompt, a recipe and text examples."""
     monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(loading, "load_model", lambda *_, **__: tiny_assistant())
+    monkeypatch.setattr(presets, "source_of", lambda model: model)  # "tiny" is no name that we know
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(PROMPT))
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     lines = [

@@ -72,6 +72,7 @@ BACKEND = [
     (["--device", "gpu"], "gpu"),
     (["--base", "data"], "model.yaml"),
     (["--base", "gone"], "model.yaml"),
+    (["--model", "nonsense"], "instructblip-vicuna-7b"),
 ]
 QUESTION = [
     (["--frames", "0"], "1 to 256"),

@@ -246,10 +246,10 @@ def ask_of(capsys, clip, *options):
         (("--model", "./nowhere"), "there is no such folder"),
         (("--model", VICUNA), "hub was not reached"),
         (("--model", "someone/other"), "give a local folder"),
-        (("--quantize", "2bit", "--model", VICUNA), "choose auto, none, 8bit, 4bit"),
-        (("--quantize", "2bit"), "choose auto, none, 8bit, 4bit"),
-        (("--device", "tpu"), "choose one of auto, cpu, cuda"),
-        (("--device", "tpu", "--model", VICUNA), "choose one of auto, cpu, cuda"),
+        (("--quantize", "2bit", "--model", VICUNA), "choose from 'auto', 'none', '8bit', '4bit'"),
+        (("--quantize", "2bit"), "choose from 'auto', 'none', '8bit', '4bit'"),
+        (("--device", "tpu"), "choose from 'auto', 'cpu', 'cuda'"),
+        (("--device", "tpu", "--model", VICUNA), "choose from 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_a_wrong_name_is_one_line(clip, capsys, options, told):

@@ -98,10 +98,11 @@ def shown(stored: StoredAdapter) -> Iterator[str]:
 
 
 def run_check(args: argparse.Namespace) -> int:
-    from assistant.model.loading import load_model
     from assistant.tasks.store import find_adapter
 
     stored = find_adapter(args.name, check_model(args, [args.name]))
+    from assistant.model.loading import load_model
+
     model = load_model(args.model, **backend_options(args))
     model.load_adapter(stored.folder, stored.recipe)
     print(f"{stored.name}: whole, and made for {model.fingerprint}")
@@ -112,11 +113,12 @@ def run_size(args: argparse.Namespace) -> int:
     """Counted on modules of the real shape that hold no numbers."""
     from dataclasses import replace
 
-    from assistant.model.loading import shape_of
-    from assistant.model.lora import adapter_size
     from assistant.tasks.recipes import Recipe, load_recipe
 
     recipe = Recipe(task="any") if args.config is None else load_recipe(args.config)
+    from assistant.model.loading import shape_of
+    from assistant.model.lora import adapter_size
+
     shape, patch_width = shape_of(args.model)
     print(
         f"{args.model}: Q-Former of {shape.layers} layers, {shape.width} wide, "

@@ -1,4 +1,7 @@
-"""``assistant ask`` and ``assistant batch``."""
+"""``assistant ask`` and ``assistant batch``.
+
+They share what is said of an answer; a third of the file is help.
+"""
 
 from __future__ import annotations
 

@@ -79,12 +79,12 @@ def run_base(args: argparse.Namespace) -> int:
         raise InputError("evaluate base needs --photos DIR, a folder as Flickr8k is distributed")
     if args.split not in ("dev", "test"):
         raise InputError(f"split is {args.split}; for the base choose dev or test")
+    check_model(args)
     from assistant.model.loading import load_model
     from assistant.training.pretraining.evaluate import evaluate_base
     from assistant.training.pretraining.photos import Photos
     from assistant.training.pretraining.report import render, save
 
-    check_model(args)
     Photos(args.photos)  # mistakes show before the model loads
     model = load_model(args.model, **backend_options(args))
     report = evaluate_base(
@@ -107,15 +107,16 @@ def run_task(args: argparse.Namespace) -> int:
         raise InputError(f"evaluate {args.what} needs --data PATH, the questions (JSONL)")
     if args.adapter and args.compare:
         raise InputError("--adapter and --compare both name adapters; leave one of them out")
-    from assistant.evaluation.report import render_task, save_task
-    from assistant.evaluation.tasks import evaluate_task, read_questions
-    from assistant.model.loading import load_model
     from assistant.tasks.store import find_task
 
     adapters = args.compare or [args.adapter or args.what]
     name = check_model(args, adapters)  # mistakes show before the model loads
     if "none" in adapters:
         find_task(args.what, name)
+    from assistant.evaluation.report import render_task, save_task
+    from assistant.evaluation.tasks import evaluate_task, read_questions
+    from assistant.model.loading import load_model
+
     read_questions(args.data, args.split)
     model = load_model(args.model, **backend_options(args))
     report = evaluate_task(

@@ -106,14 +106,10 @@ def run_finetune(args: argparse.Namespace) -> int:
     from assistant.errors import ConfigError, InputError
     from assistant.tasks.prompts import load_prompt
     from assistant.tasks.store import find_task
-    from assistant.training.finetune import examples_from, generated_examples
-    from assistant.training.generated import KIND_OF_TASK
-    from assistant.training.run_folder import check_run
 
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
     check_out(args.out)
-    check_run(args.out, args.resume)
     model = check_model(args, [] if args.start is None else [args.start])
     if args.prompt is not None:
         prompt = load_prompt(args.prompt)
@@ -123,6 +119,11 @@ def run_finetune(args: argparse.Namespace) -> int:
         except ConfigError as error:
             raise ConfigError(f"{error}; or write one and give it with --prompt") from error
     recipe = plan(args, model)
+    from assistant.training.finetune import examples_from, generated_examples
+    from assistant.training.generated import KIND_OF_TASK
+    from assistant.training.run_folder import check_run
+
+    check_run(args.out, args.resume)
     if args.data is not None:  # mistakes show before the model loads
         examples = examples_from(args.data)
     else:

@@ -45,10 +45,8 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """argparse ends a row of positional arguments at the first option; ``more`` goes on.
-
-        And it takes what follows an option's list for a part of it: what is none of the list's
-        choices, and a clip or in quotes, is put before the option.
+        """argparse ends a row of positional arguments at the first option; ``more`` goes on. What
+        follows a list of known choices, a clip or words in quotes, is put before the option.
         """
         args = self._parted(sys.argv[1:] if args is None else list(args))
         found, left = super().parse_known_args(args, namespace)
@@ -67,16 +65,12 @@ class Parser(argparse.ArgumentParser):
                 option = self._option_string_actions.get(word)
                 listed = option is not None and option.nargs == "+"
                 begun, known = len(parted), option.choices if option and listed else None
-            elif (
-                known
-                and len(parted) > begun + 1
-                and word not in known
-                and (is_clip(word) or " " in word)
-            ):
+            ends = known and len(parted) > begun + 1 and word not in known
+            if ends and (is_clip(word) or " " in word):
                 parted.insert(begun, word)
                 begun += 1
-                continue
-            parted.append(word)
+            else:
+                parted.append(word)
         return parted
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -270,8 +264,11 @@ def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: st
         find_task,
     )
     from assistant.weights.base import find_base, name_of
+    from assistant.weights.presets import source_of
 
     name, base = name_of(args.model, args.base), find_base(args.model, args.base)
+    if base is None:
+        source_of(args.model)
     if task:
         find_task(task, name)
     named = [task if adapter == "auto" else adapter for adapter in adapters]

@@ -187,9 +187,10 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
 
 def run_pretrain(args: argparse.Namespace) -> int:
     from assistant.core.resources import adapters_dir
-    from assistant.training.pretraining.run import run
 
     check_out(args.out)
+    from assistant.training.pretraining.run import run
+
     config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
     try:
         base = run(

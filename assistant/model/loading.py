@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from transformers import AutoTokenizer
 
 from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
@@ -79,9 +78,9 @@ def load_model(
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *BITS))}")
     bits = BITS.get(quantize, 0)
     check_quantization(bits, place)
-    trained = read_weights(own.weights)  # before what takes long
+    read_weights(own.weights)  # what is damaged shows before what takes long
     model = build_model(own.config, precision=precision, attention=attention)
-    fill_trained(model.qformer, trained, own.weights)
+    load_trained(model.qformer, own.weights)
     model.fingerprint = own.fingerprint
     if bits:
         quantize_network(model.llm.network, bits, choose_precision(precision), place)
@@ -184,11 +183,7 @@ def load_trained(qformer: QFormer, path: Path) -> None:
         WeightsError: file missing or damaged, a key missing, unknown or of another shape, a number
             that is not finite.
     """
-    fill_trained(qformer, read_weights(path), path)
-
-
-def fill_trained(qformer: QFormer, state: Mapping[str, Tensor], path: Path) -> None:
-    """As `load_trained`; ``state`` is what ``path`` holds."""
+    state = read_weights(path)
     wanted = trained_names(qformer)
     missing, unknown = set(wanted) - set(state), set(state) - set(wanted)
     if missing or unknown:

@@ -100,7 +100,8 @@ def finetune(
         ModelError: the loss is not finite any more; ``out/adapter`` is still the best epoch's.
             Or another thread trains this model.
     """
-    check_run(out, resume)
+    if resume:
+        check_run(out, resume)
     with run_folder(out, resume), model.learning():
         return _finetune(recipe, prompt, model, examples, out, start, resume, install)
 

@@ -34,8 +34,6 @@ def run_folder(out: Path, resume: bool) -> Iterator[None]:
     out.mkdir(parents=True, exist_ok=True)
     told = f"{out}: another run trains in it; wait for it, or choose another --out"
     with held_alone(out / LOCK, told) if first_process() else nullcontext():
-        if (out / CHECKPOINT).exists() and not resume:
-            raise InputError(
-                f"{out}: holds a run already; go on with --resume or choose another --out"
-            )
+        if not resume:
+            check_run(out, resume)
         yield

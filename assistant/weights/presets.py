@@ -10,6 +10,7 @@ from pathlib import Path
 
 from assistant.core.config import LLMConfig, from_yaml
 from assistant.core.resources import adapters_dir, presets_file, user_dir
+from assistant.errors import InputError
 
 TERMS_SHOWN = "terms-shown"  # in the user's folder: names of models whose terms were told
 
@@ -74,6 +75,28 @@ def model_name(model: str) -> str:
 def preset_of(model: str) -> Preset | None:
     """The preset that ``model`` (a name, a hub id, or a folder called like one) stands for."""
     return read_presets().presets.get(model_name(model))
+
+
+def source_of(model: str) -> Path | str:
+    """The folder of a paper-scale model's checkpoint, or the hub id to fetch it by.
+
+    Raises:
+        InputError: ``model`` is no preset, no hub id and no folder.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    preset = preset_of(model)
+    source = preset.hub if preset is not None and model == model_name(model) else model
+    owner, _, rest = source.partition("/")
+    if not owner.strip(".~") or not rest or "/" in rest:
+        known = ", ".join(("mini", *read_presets().presets))
+        what = "there is no such folder" if "/" in model else "is unknown"
+        raise InputError(
+            f"model {model!r}: {what}; known are {known}, or give a hub id (owner/name) or the "
+            "folder of an InstructBLIP checkpoint"
+        )
+    return source
 
 
 def terms_once(model: str) -> str | None:

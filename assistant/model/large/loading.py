@@ -20,7 +20,7 @@ from assistant.model.large.instructblip import build, sizes_of_checkpoint
 from assistant.model.memory import AUTO, CONTEXT, Plan, choose_plan, free_memory, step_down
 from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.weights import store as weights_store
-from assistant.weights.presets import model_name, preset_of, read_presets, terms_once
+from assistant.weights.presets import model_name, source_of, terms_once
 
 Tell = Callable[[str], None]
 """Gets what a person should know, a line each."""
@@ -154,19 +154,9 @@ def checkpoint_folder(model: str) -> Path:
     Raises:
         InputError: ``model`` is none of these. WeightsError: it cannot be fetched.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    preset = preset_of(model)
-    source = preset.hub if preset is not None and model == model_name(model) else model
-    owner, _, rest = source.partition("/")
-    if not owner.strip(".~") or not rest or "/" in rest:
-        known = ", ".join(("mini", *read_presets().presets))
-        what = "there is no such folder" if "/" in model else "is unknown"
-        raise InputError(
-            f"model {model!r}: {what}; known are {known}, or give a hub id (owner/name) or the "
-            "folder of an InstructBLIP checkpoint"
-        )
+    source = source_of(model)
+    if isinstance(source, Path):
+        return source
     for weights in WEIGHTS:
         folder = weights_store.ensure_hub(source, patterns=[*SMALL_FILES, weights])
         if any((folder / name).is_file() for names in FILES for name in names):
