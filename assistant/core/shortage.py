@@ -13,8 +13,14 @@ from assistant.errors import ResourceError
 NEEDED = "mini wants 3 GB, a paper-scale model more (docs/models.md)"
 MORE_MEMORY = "allow more (ulimit -v), close other programs, or ask with fewer --frames"
 # As the system, torch and its allocators, and safetensors say it.
-NO_MEMORY = ("cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc")
-NO_MEMORY += ("out of memory", "memory allocation of")
+NO_MEMORY = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "memory allocation of",
+    "bad_alloc",
+)
 # May have other reasons where memory is not limited: the loader of shared libraries, threads.
 NO_ROOM = ("failed to map segment", "can't start new thread")
 MARGIN = 16 << 20  # bytes: with less left, whatever fails fails for want of memory
