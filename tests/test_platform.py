@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 
 from assistant.cli.main import main
+from assistant.core.files import write_whole
 from assistant.core.resources import no_proxy
 from assistant.core.scratch import scratch_folder
 from assistant.core.shortage import shortage_of
@@ -306,3 +307,15 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
     (tmp_path / "in.jsonl").write_text('{"id": 1, "video": null, "question": "?", "answer": "a"}\n')
     assert main(["scenes", str(tmp_path / "out"), "--count", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_file_is_whole_or_the_one_before(tmp_path, monkeypatch):
+    write_whole(tmp_path / "a.json", "first")
+
+    def killed(self, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "a.json", "second")
+    assert (tmp_path / "a.json").read_text() == "first"

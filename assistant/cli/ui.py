@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import os
 import socket
 from importlib import util
 
@@ -57,7 +58,6 @@ def run_ui(args: argparse.Namespace) -> int:
     if args.mcp and util.find_spec("mcp") is None:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
 
-    from assistant.ui.app import build, launch
     from assistant.ui.room import Room
     from assistant.ui.settings import Options
     from assistant.ui.uploads import Limits
@@ -78,6 +78,9 @@ def run_ui(args: argparse.Namespace) -> int:
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     with scratch_folder("assistant-ui-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")  # before Gradio is imported
+        from assistant.ui.app import build, launch
+
         room = Room(options, folder)
         page = build(room)
         try:

@@ -17,9 +17,9 @@ NO_MEMORY = (
     "cannot allocate memory",
     "can't allocate memory",
     "not enough memory",
-    "bad_alloc",
     "out of memory",
     "memory allocation of",
+    "bad_alloc",
 )
 # May have other reasons where memory is not limited: the loader of shared libraries, threads.
 NO_ROOM = ("failed to map segment", "can't start new thread")
