@@ -7,9 +7,9 @@ over HTTP. Every visitor has a clip in a color of its own, with dialogue that no
 does at random what people do: asks, asks on, looks at the evidence or does not wait for it, stops,
 clears, loads the page again, closes it in the middle, brings a wrong file, calls the server
 wrongly, asks through the door for programs. Whatever a page is sent that bears another's mark,
-folder or color is a mix-up. What belongs to who has left goes after twenty seconds instead of ten
-minutes, so that it comes and goes in the time of a run; at the end the server gets SIGTERM while a
-page is open. ``--tiny``: a random model instead of mini.
+folder or color is a mix-up. What belongs to who has left goes after a minute instead of ten, so
+that it comes and goes in the time of a run; at the end the server gets SIGTERM while a page is
+open. ``--tiny``: a random model instead of mini.
 
 It is longer than other files: a browser's part of the protocol, and what people do with it.
 """
@@ -45,7 +45,7 @@ import numpy as np
 import psutil
 from gradio_client.utils import apply_diff
 
-API, GRACE = "gradio_api", 20.0
+API, GRACE = "gradio_api", 60.0
 SIDE, SECONDS, RATE = 96, 4, 8  # of a clip
 MARK = re.compile(r"Zed[0-9a-f]{8}")
 FOLDER = re.compile(r"visitors/([0-9a-f]{32})")

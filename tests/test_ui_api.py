@@ -10,6 +10,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,6 +235,24 @@ def test_a_setting_is_one_that_the_page_offers(served, name, value):
 def test_another_visitors_files_cannot_be_guessed(served, clip):
     for path in (served.folder, served.folder.parent, clip):
         assert httpx.get(f"{served.address}gradio_api/file={path}").status_code >= 400
+
+
+def test_what_a_page_has_shown_goes_with_its_visitor(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "assistant.model.loading", loading_of(page_model()))
+    room = Room(Options(grace=0.0), tmp_path)
+    page = build(room)
+    address = launch(page, room)
+    kept = page.state_holder
+    try:
+        body = {"fn_index": 0, "data": [""], "session_hash": "here"}  # the page is opened
+        httpx.post(f"{address}gradio_api/queue/join", json=body).raise_for_status()
+        while not len(room.visitors) or "here" not in kept.session_data:
+            time.sleep(0.05)
+        room.visitors.leave("here")
+        assert room.visitors.sweep() == 1 and "here" not in kept.session_data
+    finally:
+        page.close(verbose=False)
+        room.close()
 
 
 def test_a_password_is_asked_for(tmp_path):

@@ -131,6 +131,16 @@ def test_too_large_and_too_many(room, visitor, clip):
     assert page["status"].count("va-note") == 1 and list(room.uploads.rglob("*.mp4")) == []
 
 
+def test_an_upload_that_was_swept_while_it_waited_is_one_line(room, visitor, clip, capsys):
+    path = upload(room, clip)
+    pages = opening.take(room, visitor, [path])
+    while "Checking" not in next(pages).get("status", ""):
+        pass
+    path.unlink()
+    assert "street.mp4 is not there any more. Drop it again." in last(pages)["status"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_clip_can_be_closed_while_it_is_opened(room, visitor, model, clip, capsys):
     model.gate.clear()
     pages = opening.take(room, visitor, [upload(room, clip)])

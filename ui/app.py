@@ -144,7 +144,15 @@ def launch(
             show_error=True,
             prevent_thread_lock=True,
         )
+    room.visitors.on_gone = partial(_forget, page.state_holder)
     return shared or address
+
+
+def _forget(kept: Any, session: str) -> None:
+    """Gradio would keep what a page has shown for as long as the server runs."""
+    with kept.lock:
+        kept.session_data.pop(session, None)
+        kept.time_last_used.pop(session, None)
 
 
 def _text(name: str) -> str:

@@ -45,8 +45,6 @@ def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Ite
     for path in paths:
         name = safe_name(path.name, tuple(visitor.clips))
         try:
-            if not path.is_file():  # it waited for another one until it was swept
-                raise InputError(f"{name} is not there any more. Drop it again.")
             if is_dialogue(name):
                 yield from _take_dialogue(room, visitor, path, name)
             elif len(visitor.clips) >= room.options.limits.clips:
@@ -55,6 +53,8 @@ def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Ite
                 yield from _take_clip(room, visitor, path, name)
         except AssistantError as error:
             wrong.append(cards.note(str(error), "bad"))
+        except FileNotFoundError:  # it waited for others until it was swept
+            wrong.append(cards.note(f"{path.name} is not there any more. Drop it again.", "bad"))
         except Unopened as error:
             wrong.append(failed(visitor, error.failure))
         finally:

@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,6 +214,7 @@ class Visitors:
         self._keys: dict[str, str] = {}  # of each page
         self._open: set[str] = set()  # pages
         self._lock = threading.Lock()
+        self.on_gone: Callable[[str], object] = str  # gets every page of who is gone
 
     def __len__(self) -> int:
         return len(self._here)
@@ -261,10 +263,14 @@ class Visitors:
                 or now - visitor.active >= self.idle
             ]
             leaving = [self._here.pop(key) for key in gone]
-            self._keys = {page: key for page, key in self._keys.items() if key in self._here}
+            pages = [page for page, key in self._keys.items() if key not in self._here]
+            for page in pages:
+                del self._keys[page]
             self._open &= self._keys.keys()
         for visitor in leaving:
             visitor.close()
+        for page in pages:
+            self.on_gone(page)
         return len(leaving)
 
     def sweep_uploads(self, folder: Path) -> None:
