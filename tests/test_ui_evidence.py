@@ -59,7 +59,7 @@ def test_how_sure_an_answer_is_stands_below_it(room, visitor, clip, model, monke
 
     opened(room, visitor, clip)
     assert said(YES_NO) == "yes\n\n73% likely"
-    assert said(CHOICES, "red, blue").startswith("red\n\n52% likely · Unsure: no choice is much likelier")
+    assert said(CHOICES, "red, blue").startswith("red\n\n52% likely · Unsure: no choice")
     model.blind_scores["yes"] = 0.0
     assert said(YES_NO).startswith("yes\n\n73% likely · Unsure: the clip makes")
     assert visitor.turns[-1].said == "yes"  # as it is remembered, saved and told to the model
