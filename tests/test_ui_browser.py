@@ -77,7 +77,7 @@ def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files, shoot):
     open_clips(page, files / "street.mp4")
     page.get_by_label("Task").click()
     page.get_by_role("option", name="motion").click()
-    expect(page.locator("#va-try button").first).to_contain_text("Which way")
+    expect(page.locator("#va-try button").first).to_contain_text("How many objects move?")
     page.get_by_label("one of these").check()
     page.get_by_label("Choices").fill("red, blue")
     ask(page, "Which color is it?")

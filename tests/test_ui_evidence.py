@@ -48,7 +48,7 @@ def test_the_task_that_a_question_chose_is_told(room, visitor, clip):
     assert "task chat</span>" in page["evidence"]  # there was nothing to choose from
     turn = visitor.turns[0]
     turn.told.found.update(task="sarcasm", task_score=0.714)
-    assert "task sarcasm, chosen from the question (0.71)" in cards.evidence(turn)
+    assert "task sarcasm, chosen from the question (likeness 0.71)" in cards.evidence(turn)
     turn.told.found.update(unsure=True, reason="nothing is said")
     assert "Unsure: nothing is said." in cards.evidence(turn)
 
@@ -58,16 +58,16 @@ def test_how_sure_an_answer_is_stands_below_it(room, visitor, clip, model, monke
         return last(asking.ask(room, visitor, "Is it?", form, choices))["chat"][-1]["content"]
 
     opened(room, visitor, clip)
-    assert said(YES_NO) == "yes\n\n73%"
-    assert said(CHOICES, "red, blue").startswith("red\n\n52% · Unsure: no choice is much likelier")
+    assert said(YES_NO) == "yes\n\n73% likely"
+    assert said(CHOICES, "red, blue").startswith("red\n\n52% likely · Unsure: no choice")
     model.blind_scores["yes"] = 0.0
-    assert said(YES_NO).startswith("yes\n\n73% · Unsure: the clip makes")
+    assert said(YES_NO).startswith("yes\n\n73% likely · Unsure: the clip makes")
     assert visitor.turns[-1].said == "yes"  # as it is remembered, saved and told to the model
     monkeypatch.setattr(model, "occlusion", lambda *_, **__: [-0.1] * 8)
     model.blind_scores["yes"] = -9.0
-    assert said(YES_NO) == "yes\n\n73%"
+    assert said(YES_NO) == "yes\n\n73% likely"
     told = last(asking.explain(room, visitor))["chat"][-1]["content"]
-    assert told == 'yes\n\n73% · Unsure: no frame speaks for "yes".'
+    assert told == 'yes\n\n73% likely · Unsure: no frame speaks for "yes".'
     page = last(
         asking.edit(room, visitor, len(visitor.turns) * 2 - 1, told.replace("yes", "no", 1))
     )

@@ -196,6 +196,7 @@ def _theme() -> gr.themes.Base:
 
 def _clip_column(parts: dict[str, Any]) -> None:
     parts["player"] = gr.HTML(cards.player(None), elem_id="va-player")
+    parts["thumbnails"] = gr.HTML("", elem_id="va-thumbnails")  # a style, so that clips play on
     with gr.Row(elem_id="va-clips", visible=True):
         parts["clips"] = gr.Radio(
             [], label="Ask about", visible=False, container=False, scale=8, elem_id="va-choice"

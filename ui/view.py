@@ -49,7 +49,8 @@ def shown_clips(visitor: Visitor) -> Parts:
     return {
         "clips": Props(choices=names, value=visitor.chosen or None, visible=bool(names)),
         "close": Props(visible=bool(names)),
-        "player": cards.player(played) + cards.thumbnails([*visitor.clips.values()]),
+        "player": cards.player(played),
+        "thumbnails": cards.thumbnails([*visitor.clips.values()]),
         "said": cards.spoken(played),
     }
 
