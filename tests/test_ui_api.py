@@ -295,7 +295,7 @@ def test_another_program_asks_over_mcp(tmp_path, clip):
         (["--share"], "add --auth"),
         (["--auth", "ada"], "USER:PASS"),
         (["--port", "70000"], "65535"),
-        (["--max-mb", "0"], "whole number"),
+        (["--max-mb", "0"], "choose 1 to 1000000"),
     ],
 )
 def test_a_wrong_option_is_one_line(options: list[str], line: str, capsys):

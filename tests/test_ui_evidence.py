@@ -77,11 +77,11 @@ def test_how_sure_an_answer_is_stands_below_it(room, visitor, clip, model, monke
 def test_the_clip_of_a_clicked_answer_is_played(room, visitor, clip):
     opened(room, visitor, clip)
     opened(room, visitor, clip, "kitchen.mp4")
-    last(asking.ask(room, visitor, "What is in street?"))
-    last(asking.ask(room, visitor, "What is in kitchen?"))
+    last(asking.ask(room, visitor, "What is in street.mp4?"))
+    last(asking.ask(room, visitor, "What is in kitchen.mp4?"))
     assert message_places(visitor.turns)[1] == ("assistant", 0)
     page = asking.select(room, visitor, 1)
-    assert "What is in street?" in page["evidence"] and visitor.chosen == "street.mp4"
+    assert "What is in street.mp4?" in page["evidence"] and visitor.chosen == "street.mp4"
 
 
 def test_lines_stand_at_their_times_and_part_where_they_overlap():
