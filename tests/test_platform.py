@@ -155,6 +155,10 @@ class TestScratch:
             (folder / "clip.mp4").write_text("clip")
         assert list(tmp_path.iterdir()) == []
 
+    def test_where_nothing_can_be_made_it_does_not_wait(self):
+        with pytest.raises(OSError, match="mine-"), scratch_folder("mine-", Path("/proc")):
+            pass
+
     def test_that_of_a_dead_process_is_swept_and_that_of_a_living_one_stays(self, tmp_path):
         code = (
             "import sys, time; from pathlib import Path\n"
