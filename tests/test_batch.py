@@ -278,10 +278,11 @@ def test_a_wrong_line_costs_no_other_its_answer(mini, model, clips, tmp_path):
         ask(3, "a.mp4"),
         ask(4, "no-such.mp4"),
         ask(5, "a.mp4", answer="two", type="count", split="test"),  # as training data have it
+        ask(6, "x" * 5000 + ".mp4"),
     )
     out = tmp_path / "out.jsonl"
     records = {record["id"]: record for record in run(mini, questions, out)}
-    assert {number for number, record in records.items() if "error" in record} == {1, 2, 4}
+    assert {number for number, record in records.items() if "error" in record} == {1, 2, 4, 6}
     assert "download" in records[1]["error"] and "'0:03'" in records[2]["error"]
     assert "I see" in records[3]["answer"] and "I see" in records[5]["answer"]
     assert run(mini, questions, out) == []  # they are resumed like the others
@@ -326,6 +327,15 @@ def test_whatever_unicode_a_list_is_saved_in(clips, encoding):
     lines = [json.dumps(ask(number, "a.mp4", "Où ?"), ensure_ascii=False) for number in (1, 2)]
     path.write_bytes("\r\n".join(lines).encode(encoding))
     assert [question.question for question in read_questions(path)] == ["Où ?"] * 2
+
+
+def test_a_list_may_come_through_a_pipe(clips):
+    path = clips / "pipe.jsonl"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=[json.dumps(ask(1, "a.mp4"))])
+    writer.start()
+    assert [question.id for question in read_questions(path)] == [1]
+    writer.join()
 
 
 def test_one_list_is_as_good_as_lines(clips):

@@ -15,6 +15,7 @@ from fakes import ScriptedModel, install
 import assistant.data.scenes
 from assistant.cli import main as cli
 from assistant.cli.main import main
+from assistant.cli.options import Ended
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError
 from assistant.weights import store as weights_store
@@ -290,6 +291,20 @@ class TestChat:
         code, out, err = run(capsys, "chat", clip)
         assert code == 0 and "fine" in out and "stopped" in err
         assert model.asked[1].history == ()
+
+    def test_a_signal_ends_the_chat_in_an_answer_and_between_two(
+        self, model, clip, capsys, monkeypatch
+    ):
+        def ended(*_):
+            raise Ended
+
+        model.script = ended
+        self.type("Stop?", "And now?")
+        code, out, _ = run(capsys, "chat", clip, "--quiet")
+        assert (code, out) == (130, "") and len(model.asked) == 1
+        monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+        monkeypatch.setattr("builtins.input", ended)
+        assert run(capsys, "chat", clip, "--quiet")[0] == 130
 
     def test_a_bad_clip_is_an_error_before_the_first_question(self, capsys, tmp_path):
         (tmp_path / "bad.mp4").write_text("no clip")

@@ -50,6 +50,10 @@ def test_what_is_not_there_stays_a_path(folder: Path, name: str) -> None:
     assert clip_path(name, folder) == Path(name)
 
 
+def test_an_address_in_an_address_is_no_address(folder: Path) -> None:
+    assert clip_path("file:" * 3000 + "d.mp4", folder) == Path("file:" * 2999 + "d.mp4")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -63,9 +67,12 @@ def test_what_is_not_there_stays_a_path(folder: Path, name: str) -> None:
         ("c:/clips/a.mp4", "a drive of Windows"),
         ("file:///C:/clips/a%20b.mp4", "C:/clips/a b.mp4: is on a drive"),
         (r"\\server\share\a.mp4", "a share of Windows"),
+        ("\\\\", "a share of Windows"),
         ("file://server/share/a.mp4", "the machine 'server'"),
         ("file://clips/a.mp4", "the machine 'clips'"),
         ("~nobody-here/a.mp4", "no such user"),
+        ("file:~%00/a.mp4", "no such user"),
+        ("C:\\" + "x" * 5000, "a drive of Windows"),
     ],
 )
 def test_what_cannot_be_reached_is_one_line(folder: Path, name: str, said: str) -> None:

@@ -20,11 +20,12 @@ import torch
 from safetensors import SafetensorError
 
 from assistant.cli.main import main
+from assistant.cli.ui import port_errors
 from assistant.core.files import write_whole
 from assistant.core.resources import no_proxy
 from assistant.core.scratch import scratch_folder
 from assistant.core.shortage import shortage_of
-from assistant.errors import ResourceError, VideoLimitError, WeightsError
+from assistant.errors import InputError, ResourceError, VideoLimitError, WeightsError
 from assistant.media import video
 from assistant.model import weight_files
 from assistant.model.weight_files import read_weights, save_weights
@@ -61,6 +62,9 @@ class TestRights:
             read_weights(tmp_path / "a.safetensors")
         told = shortage_of(PermissionError(errno.EACCES, "Permission denied", "a.yaml"))
         assert told is not None and told.startswith("a.yaml: is not yours to read")
+        for place in ((), (7,)):  # a file may be named by its number
+            told = shortage_of(PermissionError(errno.EACCES, "Permission denied", *place))
+            assert told is not None and told.startswith("a file is not yours to read")
 
 
 class TestShortage:
@@ -151,6 +155,10 @@ class TestScratch:
             (folder / "clip.mp4").write_text("clip")
         assert list(tmp_path.iterdir()) == []
 
+    def test_where_nothing_can_be_made_it_does_not_wait(self):
+        with pytest.raises(OSError, match="mine-"), scratch_folder("mine-", Path("/proc")):
+            pass
+
     def test_that_of_a_dead_process_is_swept_and_that_of_a_living_one_stays(self, tmp_path):
         code = (
             "import sys, time; from pathlib import Path\n"
@@ -221,21 +229,16 @@ class TestSignals:
     def test_a_reader_dies_with_its_parent(self, tmp_path):
         """It waits for its request, so that it would stay."""
         code = (
-            "import subprocess, sys, time\n"
+            "import os, time\n"
             "from assistant.media.worker import limit\n"
-            "import os\n"
-            "child = os.fork()\n"
-            "if not child:\n"
-            "    limit(600, 3072); print(os.getpid(), flush=True); time.sleep(600)\n"
+            "if not os.fork():\n"
+            "    limit(600, 3072); print('begun', flush=True); time.sleep(600)\n"
             "time.sleep(600)\n"
         )
         parent = subprocess.Popen([sys.executable, "-c", code], stdout=-1, text=True)
-        child = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "begun\n"
         parent.kill()
-        parent.wait()
-        assert parent.stdout.read() == ""  # its end: nobody holds it open
-        status = Path(f"/proc/{child}/stat")
-        assert not status.exists() or " Z " in status.read_text()
+        assert parent.communicate(timeout=60)[0] == ""  # its end: nobody holds it open
 
 
 class TestProxies:
@@ -297,6 +300,13 @@ class TestAddress:
             == f"assistant: port {port} is taken; choose another with --port, or leave it out\n"
         )
 
+    def test_a_port_that_is_taken_in_the_moment_is_said_and_a_full_disk_is_not_called_one(self):
+        for taken in (OSError("Cannot find empty port"), OSError(errno.EADDRINUSE, "in use")):
+            with pytest.raises(InputError, match="port 7 is taken"), port_errors(7):
+                raise taken
+        with pytest.raises(OSError, match="no space"), port_errors(7):
+            raise OSError(errno.ENOSPC, "no space")
+
     def test_an_address_that_is_not_ours_names_the_option(self, capsys):
         assert main(["ui", "--host", "192.0.2.1"]) == 2
         assert "mend --host" in capsys.readouterr().err
@@ -304,7 +314,6 @@ class TestAddress:
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):
     (tmp_path / "out").write_text("a file")
-    (tmp_path / "in.jsonl").write_text('{"id": 1, "video": null, "question": "?", "answer": "a"}\n')
     assert main(["scenes", str(tmp_path / "out"), "--count", "1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

@@ -532,6 +532,23 @@ def test_a_long_line_of_braces_is_read_in_no_time(tmp_path: Path, name: str, bef
     assert line.text.startswith("Hi.")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "{" + r"\p1" * 100_000,
+        "word\n" * 200_000,
+        "&#" + "9" * 5000 + ";",
+        "caf\u00e9\n" + "Dialogue:\n" * 200_000,
+    ],
+    ids=["drawn", "lines", "digits", "events"],
+)
+def test_what_is_long_and_no_end_is_read_in_no_time(tmp_path: Path, said: str) -> None:
+    """Quadratic searches took minutes for these; html takes no number of so many digits."""
+    cue = f"1\n00:00:01,000 --> 00:00:02,000\nHi. {said}\n"
+    (line,) = read_dialogue(write(tmp_path, "a.srt", cue.encode("cp1252"))).lines
+    assert line.text.startswith("Hi.")
+
+
 def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
     assert "No such file" in refused(tmp_path / "none.srt")
     (tmp_path / "folder.srt").mkdir()

@@ -162,7 +162,7 @@ def test_asked_or_learned_a_line_is_the_same_frames_and_texts(
 @pytest.mark.parametrize("given", [None, [{"text": "Given."}]])
 def test_asked_or_learned_what_is_beside_a_clip_is_read(write, tmp_path, given):
     make_clip(tmp_path / "a.mp4", 30, fps=10)
-    cues = "1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:02,000 --> 00:00:03,000\nTwo.\n"
+    cues = "1\n00:00:00,000 --> 00:00:01,000\nOne.\n\n2\n00:00:02,000 --> 00:00:03,000\nANN: Two.\n"
     (tmp_path / "a.en.srt").write_text(cues)
     line = {"id": 1, "video": "a.mp4", "question": "What is said at 0:02?"}
     line |= {"dialogue": given} if given else {}
@@ -175,6 +175,7 @@ def test_asked_or_learned_what_is_beside_a_clip_is_read(write, tmp_path, given):
     assert example.shown.prompt == model.asked[0].prompt
     assert ("Two." in example.shown.prompt) is not bool(given)
     assert "One." not in example.shown.prompt
+    assert example.speaker == ("" if given else "ANN")
 
 
 def test_times_beyond_their_clips_are_all_named(write, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assistant.cli.ask import basis_line, item_text, stream
 from assistant.cli.options import (
+    Ended,
     add_clip_options,
     add_model_options,
     clip_options,
@@ -113,8 +114,8 @@ class Chat:
             except EOFError:
                 print()
                 return None
-            except KeyboardInterrupt:
-                if not self.interactive:
+            except KeyboardInterrupt as stop:
+                if not self.interactive or isinstance(stop, Ended):
                     raise
                 say("\n(/quit or Ctrl-D leaves)")
 
@@ -137,9 +138,11 @@ class Chat:
                     say(f"warning: {warning}", self.args.quiet)
                 self.warned.add(warning)
             stream(answer, self.args.quiet)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             if answer is not None:
                 answer.close()
+            if isinstance(stop, Ended):
+                raise
             print()
             say("(stopped; this question is not remembered)", self.args.quiet)
 

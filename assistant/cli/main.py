@@ -18,7 +18,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from assistant.cli import adapters, ask, chat, data, evaluate, finetune, tools, ui
-from assistant.cli.options import Parser
+from assistant.cli.options import Ended, Parser
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError
 
@@ -107,7 +107,7 @@ def stopping(stopped_by: list[int]) -> Iterator[None]:
     def stop(number: int, _: FrameType | None) -> None:
         if not stopped_by:  # else it is being put in order
             stopped_by.append(number)
-            raise KeyboardInterrupt
+            raise Ended
 
     numbers: list[signal.Signals] = []
     if threading.current_thread() is threading.main_thread():

@@ -25,6 +25,10 @@ MEDIA = re.compile(
 )
 
 
+class Ended(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, which end the command where Ctrl-C may end a part of it."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse whose complaint is an InputError of one line."""
 

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from importlib import util
 
 from assistant.cli.options import add_backend_options, count, say
@@ -84,25 +85,35 @@ def run_ui(args: argparse.Namespace) -> int:
         room = Room(options, folder)
         page = build(room)
         try:
-            address = launch(
-                page,
-                room,
-                host=args.host,
-                port=args.port,
-                share=args.share,
-                auth=auth,
-                mcp=args.mcp,
-                open_browser=args.open,
-            )
+            with port_errors(args.port):
+                address = launch(
+                    page,
+                    room,
+                    host=args.host,
+                    port=args.port,
+                    share=args.share,
+                    auth=auth,
+                    mcp=args.mcp,
+                    open_browser=args.open,
+                )
             say(f"Talk about clips at {address} (Ctrl-C ends it)", args.quiet)
             room.wait()
-        except OSError as error:  # taken in this moment, or all that were tried
-            tried = "every port that was tried" if args.port is None else f"port {args.port}"
-            raise InputError(f"{tried} is taken; choose another with --port") from error
         finally:
             page.close(verbose=False)
             room.close()
     return 0
+
+
+@contextlib.contextmanager
+def port_errors(port: int | None) -> Iterator[None]:
+    """Raises InputError: the port was taken in this moment, or all that Gradio tried are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (None, errno.EADDRINUSE):
+            raise
+        tried = "every port that was tried" if port is None else f"port {port}"
+        raise InputError(f"{tried} is taken; choose another with --port") from error
 
 
 def check_address(host: str, port: int | None) -> None:

@@ -38,7 +38,8 @@ def clip_path(name: str, folder: Path = Path()) -> Path:
                 "copy the clip to this machine and give its path"
             )
         path = unquote(path, errors="surrogateescape")
-        return clip_path(path[1:] if WINDOWS.match(path, 1) else path, folder)
+        path = path[1:] if WINDOWS.match(path, 1) else path
+        return Path(path) if FILE.match(path) else clip_path(path, folder)  # an address in another
     if WEB.match(name):
         raise InputError(
             f"{shown}: is a web address, and nothing is fetched from there; download the clip "
@@ -49,7 +50,7 @@ def clip_path(name: str, folder: Path = Path()) -> Path:
     if name.startswith("~"):
         try:
             return Path(name).expanduser()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:  # ValueError: a zero byte
             raise InputError(f"{shown}: there is no such user; give the whole path") from error
     plain = name.replace("\\", "/")
     return _there(plain, folder) or Path(plain)
@@ -65,11 +66,11 @@ def _there(name: str, folder: Path) -> Path | None:
 
 def _of_windows(name: str, shown: str) -> Path:
     """Where Windows' drives are folders (WSL), its place there. Raises InputError elsewhere."""
-    path = PureWindowsPath(name)
-    mounted = Path("/mnt", path.drive[0].lower(), *path.parts[1:])
-    if path.drive[1:] == ":" and mounted.exists():
-        return mounted
-    what = "a drive" if path.drive[1:] == ":" else "a share"
+    lettered = name[1] == ":"
+    mounted = Path("/mnt", name[0].lower(), *PureWindowsPath(name).parts[1:])
+    if lettered and (there := _there(str(mounted), Path())):
+        return there
+    what = "a drive" if lettered else "a share"
     raise InputError(
         f"{shown}: is on {what} of Windows, which this machine does not have; give the clip's "
         "path here, with forward slashes"

@@ -26,6 +26,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     _sweep(prefix, parent)
     folder = parent / f"{prefix}{uuid4().hex}"
     lock = folder.with_name(folder.name + LOCK)
+    lock.touch()  # or says why not, where FileLock would wait for ever (/proc)
     with FileLock(lock):
         try:
             folder.mkdir(mode=0o700)

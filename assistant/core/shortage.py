@@ -35,14 +35,15 @@ def shortage_of(error: BaseException) -> str | None:
         return f"there is not enough memory ({memory_allowed()}; {NEEDED}): {MORE_MEMORY}"
     for one in _chain(error):
         code, path = (one.errno, one.filename) if isinstance(one, OSError) else (None, None)
-        where = "" if path is None else f"{os.fsdecode(path)}: "
+        where = f"{os.fsdecode(path)}: " if isinstance(path, str | bytes) else ""  # or a number
         if code in NO_SPACE or os.strerror(errno.ENOSPC) in str(one):
             reason = os.strerror(code or errno.ENOSPC).lower()
             return f"{where}nothing more can be written ({reason}); free some space and try again"
         if code in NO_RIGHTS:
             reason = os.strerror(code).lower()
-            return f"{where}is not yours to read or write ({reason}); ask for the rights"
-        if path is not None and code in NO_PLACE:
+            what = f"{where}is" if where else "a file is"
+            return f"{what} not yours to read or write ({reason}); ask for the rights"
+        if where and code in NO_PLACE:
             return f"{where}cannot be used ({os.strerror(code).lower()}); give another path"
     return None
 

@@ -8,6 +8,7 @@
 and ``held_out`` may be left out; without ``dialogue`` the subtitles of the clip are read.
 """
 
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ def scan_items(path: Path) -> tuple[list[Item], list[WrongLine]]:
 def data_file(path: Path) -> Path:
     """The JSONL file of ``path``, which may be its folder. Raises InputError: there is none."""
     if not path.is_dir():
-        if zipfile.is_zipfile(path):
+        if path.is_file() and zipfile.is_zipfile(path):  # a pipe can be read once
             unpack = f"python3 -m zipfile -e {path.name} {path.stem}"
             raise InputError(f"{path}: is a zip; unpack it ({unpack}) and give its folder")
         return path
@@ -172,10 +173,11 @@ def check_asked(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         AssistantError: saying what is wrong with it.
     """
     video = None if data["video"] is None else clip_path(text(data, "video"), folder)
-    if video is not None and not video.is_file():
-        what = "is a folder; name a clip in it" if video.is_dir() else "is not there"
-        more = "" if video.is_dir() else "; it lies beside the data, or give its whole path"
-        raise InputError(f"video {data['video']!r} {what}{more}")
+    if video is not None and not os.path.isfile(video):  # noqa: PTH113, of any length
+        what = "is not there; it lies beside the data, or give its whole path"
+        if os.path.isdir(video):  # noqa: PTH112
+            what = "is a folder; name a clip in it"
+        raise InputError(f"video {data['video']!r:.90} {what}")
     start, end = (in_seconds(data, key) for key in ("start", "end"))
     check_range(start, end)
     if video is None and (start, end) != (None, None):

