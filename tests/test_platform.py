@@ -287,6 +287,28 @@ class TestProxies:
                 httpx.get("http://example.invalid/")
 
 
+def test_the_page_starts_behind_any_proxy_and_leaves_nothing_on_sigterm(tmp_path):
+    proxies = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "socks5://127.0.0.1:9"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assistant", "ui"],
+        env=os.environ | proxies | {"TMPDIR": str(tmp_path), "ASSISTANT_OFFLINE": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        told = next((line for line in process.stderr if "http://" in line), "no page")
+        assert "Talk about clips at http://127.0.0.1:" in told
+        address = told.split(" at ")[1].split()[0]
+        upload = {"files": ("a.mp4", b"a clip")}
+        sent = httpx.post(f"{address}gradio_api/upload", files=upload, trust_env=False)
+        assert Path(sent.json()[0]).is_relative_to(tmp_path)
+        process.terminate()
+        assert process.wait(60) == 143 and list(tmp_path.iterdir()) == []
+    finally:
+        process.kill()
+        process.communicate()
+
+
 class TestAddress:
     def test_a_busy_port_names_the_option(self, capsys):
         with socket.socket() as taken:
@@ -308,8 +330,10 @@ class TestAddress:
             raise OSError(errno.ENOSPC, "no space")
 
     def test_an_address_that_is_not_ours_names_the_option(self, capsys):
-        assert main(["ui", "--host", "192.0.2.1"]) == 2
-        assert "mend --host" in capsys.readouterr().err
+        for host in ("192.0.2.1", "a..b", "a" * 70):
+            assert main(["ui", "--host", host]) == 2
+            told = capsys.readouterr().err
+            assert "mend --host" in told and told.count("\n") == 1
 
 
 def test_a_folder_that_is_a_file_is_one_line(tmp_path, capsys):

@@ -178,6 +178,12 @@ def test_a_clip_without_an_ending_is_named_in_quotes_alone():
     assert picking.asked_clips("What is in 'clip'?", names, "street.mp4") == ["clip"]
 
 
+def test_a_name_within_another_one_is_not_named():
+    names = ["1.mp4", "clip-1.mp4"]
+    assert picking.asked_clips("What is in clip-1.mp4?", names, "1.mp4") == ["clip-1.mp4"]
+    assert picking.asked_clips("Is clip-1.mp4 like 1.mp4?", names, "1.mp4") == names
+
+
 def test_that_another_clip_was_asked_than_the_chosen_one_is_said(room, visitor, clip):
     opened(room, visitor, clip)
     opened(room, visitor, clip, "dog.mp4")

@@ -296,6 +296,8 @@ def test_another_program_asks_over_mcp(tmp_path, clip):
         (["--auth", "ada"], "USER:PASS"),
         (["--port", "70000"], "65535"),
         (["--max-mb", "0"], "choose 1 to 1000000"),
+        (["--model", "nonsense"], "is unknown"),
+        (["--base", "nowhere"], "nowhere: holds no model.yaml"),
     ],
 )
 def test_a_wrong_option_is_one_line(options: list[str], line: str, capsys):

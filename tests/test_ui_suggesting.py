@@ -86,6 +86,21 @@ def test_clear_keeps_the_conversation_until_it_is_brought_back(room, visitor, cl
     assert asking.restore(room, visitor)["chat"] == []
 
 
+def test_what_was_cleared_does_not_come_back_into_an_answer(room, visitor, model, clip):
+    opened(room, visitor, clip)
+    last(asking.ask(room, visitor, "What is it?"))
+    asking.clear(room, visitor)
+    model.gate.clear()
+    asked = asking.ask(room, visitor, "And now?")
+    next(asked)
+    assert "still being answered" in asking.restore(room, visitor)["hint"]
+    asking.stop(room, visitor)
+    model.gate.set()
+    assert last(asked)["question"]["value"] == "And now?"
+    asking.restore(room, visitor)
+    assert [turn.question for turn in visitor.turns] == ["What is it?"]
+
+
 def test_a_source_that_is_not_installed_is_shown_with_its_command(room, visitor, monkeypatch):
     command = "pip install 'video-assistant[ocr]'"
     monkeypatch.setattr(read, "available", lambda: False)

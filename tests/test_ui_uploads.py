@@ -16,7 +16,7 @@ from clips import X264, ffmpeg, picture
 from PIL import Image
 from ui_page import last, opened, upload
 
-from assistant.errors import InputError
+from assistant.errors import InputError, VideoError
 
 SRT = "1\n00:00:00,500 --> 00:00:01,500\nANN: The <b>first</b> line.\n"
 
@@ -107,7 +107,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     ("name", "line"),
     [
         ("empty", "empty.mp4 is empty"),
-        ("notes", "notes.mp4 cannot be read as a video"),
+        ("notes", "notes.mp4: cannot be read as a video"),
         ("long", "long.mp4 is 4:00:00 long"),
         ("huge", "huge.mp4 has 7680 by 4320 pixels"),
     ],
@@ -118,6 +118,15 @@ def test_a_wrong_upload_gets_one_friendly_line(room, visitor, bad, name: str, li
     assert str(room.uploads) not in page["status"]
     assert visitor.clips == {} and list(room.uploads.rglob("*.mp4")) == []
     assert list(visitor.folder.rglob("*.mp4")) == []
+
+
+def test_what_is_wrong_with_a_clip_is_what_its_reader_says(room, visitor, clip, monkeypatch):
+    def probe(path: Path) -> None:
+        raise VideoError(f"{path}: is encrypted (copy protection): give a copy that is not")
+
+    monkeypatch.setattr("assistant.media.video.probe", probe)
+    page = last(opening.take(room, visitor, [upload(room, clip)]))
+    assert "street.mp4: is encrypted" in page["status"] and str(room.uploads) not in page["status"]
 
 
 def test_too_large_and_too_many(room, visitor, clip):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -213,6 +214,8 @@ def test_what_was_let_go_does_not_come_back(room, visitor, model, clip, way):
     model.gate.set()
     page = last(again)
     assert visitor.turns == [] and page["chat"] == [] and visitor.shown is None
+    asking.restore(room, visitor)
+    assert len(visitor.turns) == (way == "clear")  # also what was being asked again
 
 
 def test_twenty_visitors_ask_at_once(room, visitor, model, clip, monkeypatch):
@@ -275,6 +278,27 @@ def test_what_goes_wrong_in_the_line_is_one_line(capsys):
 
     (failure,) = list(Line().join(fail))
     assert isinstance(failure, Failed) and failure.memory
+
+
+def test_a_full_disk_is_not_our_fault(room, visitor, model, clip, capsys):
+    def full(asked: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", str(visitor.folder / "a"))
+
+    opened(room, visitor, clip)
+    model.script = full
+    page = last(asking.ask(room, visitor, "What is it?"))
+    assert "nothing more can be written" in page["hint"] and visitor.folder.name not in page["hint"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_evidence_that_fails_says_so(room, visitor, model, clip, monkeypatch):
+    def occlusion(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(model, "occlusion", occlusion)
+    opened(room, visitor, clip)
+    last(asking.ask(room, visitor, "What is it?"))
+    assert "not enough memory" in last(asking.explain(room, visitor))["hint"]
 
 
 def test_memory_running_out_brings_the_doctors_advice(room, visitor, model, clip, monkeypatch):

@@ -59,7 +59,7 @@ def answer_once(
         clip = visitor.add(path, name, offer)
         for update in ask(room.engine, visitor, clip, question, choices):
             if isinstance(update, Failed):
-                raise InputError(update.message.replace(str(clip.path), name))
+                raise InputError(visitor.without_paths(update.message))
             if isinstance(update, Done) and update.turn is not None and update.turn.told:
                 return update.turn.told.found
         return {"error": "stopped"}

@@ -329,7 +329,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
                 if changed:
                     yield {parts[name]: _update(value) for name, value in changed.items()}
         except Exception as error:  # a page that says nothing would be worse
-            yield {parts[name]: value for name, value in rooms.excuse(error).items()}
+            yield {parts[name]: value for name, value in rooms.excuse(room, error).items()}
 
     def act(trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = ()) -> Any:
         def called(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:

@@ -27,6 +27,7 @@ from assistant.core.checks import check_text
 from assistant.errors import AssistantError
 from assistant.tasks.store import find_task
 
+BUSY = "One question at a time: this one is still being answered."
 STOPPED = "Stopped. This question is not remembered."
 
 
@@ -48,11 +49,13 @@ def ask_again(
         return
     while visitor.turns[place].also:
         place -= 1
-    kept, turn = visitor.turns, visitor.turns[place]
+    visitor.before = kept = visitor.turns
+    turn = kept[place]
     visitor.turns = before = kept[:place]
     try:
         yield from _ask_clips(room, visitor, question or turn.question, turn.choices)
     finally:  # also where the page is left meanwhile
+        visitor.before = []
         if unanswered := visitor.turns is before:  # neither answered nor cleared
             visitor.turns, visitor.shown = kept, kept[-1]
     if unanswered:
@@ -77,6 +80,8 @@ def explain(room: Room, visitor: Visitor) -> Iterator[Parts]:
         if isinstance(update, Done):
             same = how_sure(turn) == sure  # a message that is being edited is left alone
             yield shown_evidence(visitor) if same else shown_answers(visitor)
+        elif isinstance(update, Failed):
+            yield {"hint": failed(visitor, update)}
 
 
 def stop(room: Room, visitor: Visitor) -> Parts:
@@ -87,13 +92,15 @@ def stop(room: Room, visitor: Visitor) -> Parts:
 
 def clear(room: Room, visitor: Visitor) -> Parts:
     """Forget the conversation; clips stay open."""
-    visitor.cleared = visitor.turns or visitor.cleared
+    visitor.cleared = visitor.before or visitor.turns or visitor.cleared
     visitor.forget()
     return {**shown_answers(visitor), **shown_undo(visitor), "hint": ""}
 
 
 def restore(room: Room, visitor: Visitor) -> Parts:
     """Bring back the conversation that was cleared, before what was asked since."""
+    if visitor.is_busy:
+        return {"hint": cards.note(BUSY)}
     visitor.turns = [*visitor.cleared, *visitor.turns][-MOST_TURNS:]
     visitor.cleared = []
     visitor.shown = visitor.turns[-1] if visitor.turns else None
@@ -133,7 +140,7 @@ def _ask_clips(
 ) -> Iterator[Parts]:
     """Ask the clips that a question is to, one after the other, until one has no answer."""
     if visitor.is_busy:
-        yield {"hint": cards.note("One question at a time: this one is still being answered.")}
+        yield {"hint": cards.note(BUSY)}
         return
     if not visitor.clips:
         open_one = "Open a clip first: drop one, or take an example."

@@ -16,10 +16,10 @@ from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from assistant.errors import AssistantError, InputError
+from assistant.core.shortage import is_memory, shortage_of
+from assistant.errors import AssistantError, InputError, ResourceError
 
 PATIENCE = 5.0  # seconds that a running job has to stop: a container that is stopped has 10
-NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # as torch says it
 LOOK = 0.25  # seconds between two looks at the place in line
 OUR_FAULT = "Something went wrong on our side. Please try again; the log says what it was."
 
@@ -86,14 +86,12 @@ class Job:
                     if gives_way():
                         return False
         except AssistantError as error:
-            self.put(Failed(str(error)))
-        except MemoryError as error:
-            said = f" ({error})" if str(error) else ""
-            self.put(Failed(f"There was not enough memory{said}.", memory=True))
+            self.put(Failed(str(error), isinstance(error, ResourceError)))
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            memory = any(said in str(error) for said in NO_MEMORY)
-            self.put(Failed("There was not enough memory." if memory else OUR_FAULT, memory))
+            told = shortage_of(error)
+            if told is None:
+                traceback.print_exc(file=sys.stderr)
+            self.put(Failed(told or OUR_FAULT, is_memory(error)))
         self._steps = None
         self.ended.set()
         self.put(self)

@@ -30,7 +30,7 @@ def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
     text = question.casefold()
     if EVERY.search(text):
         return list(names)
-    named = [name for name in names if _is_named(name, text)]
+    named = _named(names, text)
     if named:
         return named
     return list(names) if chosen == ALL else [name for name in names if name == chosen]
@@ -82,9 +82,14 @@ def adapters(model: str) -> list[tuple[str, str]]:
     return [("the task's own", "auto"), ("none: base weights", "none"), *found]
 
 
-def _is_named(name: str, text: str) -> bool:
-    """By its ending, or by quotes: "Is there a dog?" is not to ``dog.png``."""
-    whole, stem = name.casefold(), Path(name).stem.casefold()
-    quoted = any(mark.format(known) in text for mark in QUOTED for known in (whole, stem))
-    ended = whole != stem and re.search(rf"(?<!\w){re.escape(whole)}(?!\w)", text) is not None
-    return quoted or ended
+def _named(names: Sequence[str], text: str) -> list[str]:
+    """With the ending, or in quotes: "Is there a dog?" is not to ``dog.png``. ``hot-dog.png`` does
+    not name ``dog.png``, too."""
+    longest_first = sorted((name.casefold() for name in names if Path(name).suffix), key=len)[::-1]
+    ended = re.findall(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text)
+    return [name for name in names if name.casefold() in ended or _is_quoted(name, text)]
+
+
+def _is_quoted(name: str, text: str) -> bool:
+    known = (name.casefold(), Path(name).stem.casefold())
+    return any(mark.format(one) in text for mark in QUOTED for one in known)

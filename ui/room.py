@@ -23,6 +23,7 @@ from assistant.ui.settings import (
 from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor, Visitors
 
+from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, InputError
 from assistant.model.doctor import examine
 from assistant.sources import SOURCES
@@ -149,9 +150,10 @@ def failed(visitor: Visitor, failure: Failed) -> str:
     return text
 
 
-def excuse(error: Exception) -> Parts:
+def excuse(room: Room, error: Exception) -> Parts:
     """What an action that failed says; only our own faults go to the log."""
-    if isinstance(error, AssistantError):
-        return {"hint": cards.note(str(error), "bad")}
-    traceback.print_exception(error, file=sys.stderr)
-    return {"hint": cards.note(OUR_FAULT, "bad")}
+    told = str(error) if isinstance(error, AssistantError) else shortage_of(error)
+    if told is None:
+        traceback.print_exception(error, file=sys.stderr)
+        told = OUR_FAULT
+    return {"hint": cards.note(told.replace(str(room.uploads.parent), ""), "bad")}

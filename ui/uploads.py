@@ -68,10 +68,8 @@ def check_clip(path: Path, name: str, limits: Limits) -> Offer:
     try:
         info = probe(path)
     except AssistantError as error:
-        raise InputError(
-            f"{name} cannot be read as a video or a picture. Is the file complete? "
-            "MP4, WebM, MOV, MKV, PNG and JPEG work."
-        ) from error
+        said = str(error).replace(str(path), name)
+        raise InputError(f"{said} (MP4, WebM, MOV, MKV, PNG and JPEG work)") from error
     if info.duration > limits.seconds:
         raise InputError(
             f"{name} is {format_time(round(info.duration))} long; clips of up to "

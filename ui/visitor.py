@@ -102,6 +102,7 @@ class Visitor:
         self.clips: dict[str, OpenClip] = {}
         self.turns: list[Asked] = []
         self.cleared: list[Asked] = []  # until it is brought back
+        self.before: list[Asked] = []  # the conversation, while a question of it is asked again
         self.chosen = ""  # a clip's name
         self.settings = Settings()
         self.shown: Asked | None = None  # whose evidence is on the page

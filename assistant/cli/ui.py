@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from importlib import util
 
-from assistant.cli.options import add_backend_options, count, say
+from assistant.cli.options import add_backend_options, check_model, count, say
 from assistant.core.scratch import scratch_folder
 from assistant.errors import InputError, WeightsError
 
@@ -58,6 +58,7 @@ def run_ui(args: argparse.Namespace) -> int:
     check_address(args.host, args.port)
     if args.mcp and util.find_spec("mcp") is None:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
+    name = check_model(args)
 
     from assistant.ui.room import Room
     from assistant.ui.settings import Options
@@ -71,7 +72,7 @@ def run_ui(args: argparse.Namespace) -> int:
     with contextlib.suppress(WeightsError):  # the page does without the sample clip
         weights_store.ensure("samples", progress=not args.quiet)
     options = Options(
-        model=args.model,
+        model=args.model if args.base is None else name,  # whose tasks and adapters count
         base=args.base,
         precision=args.precision,
         quantize=args.quantize,
@@ -127,6 +128,8 @@ def check_address(host: str, port: int | None) -> None:
         with socket.socket(kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
+    except UnicodeError as error:
+        raise InputError(f"{host:.60} is no address; mend --host") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             told = f"port {port} is taken; choose another with --port, or leave it out"
