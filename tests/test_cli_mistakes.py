@@ -196,6 +196,11 @@ def test_what_cannot_be_read_right_is_said(here, model, capsys, words, said):
     assert (code, out) == (2, "") and said in one_line(err)
 
 
+def test_a_question_may_end_with_the_name_of_a_clip(here, model, capsys):
+    code, out, err = run(capsys, "ask", "clip.mp4", "Describe clip.mp4")
+    assert code == 0 and out.startswith("I see"), err
+
+
 def test_a_clip_may_be_an_address_of_this_machine(here, model, capsys):
     code, out, _ = run(capsys, "ask", (here / "other clip.mp4").as_uri(), "Who?")
     assert code == 0 and out.startswith("I see")

@@ -86,9 +86,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def is_clip(word: str) -> bool:
-    """Whether a word of the command line is a file's name, or that of a clip which is not there."""
+    """Whether a word of the command line is a file's name, or that of a clip which is not there.
+
+    A name with spaces that is not there is taken for a question ("Describe a.mp4").
+    """
     there = os.path.isfile(word)  # noqa: PTH113, of any length
-    return there or (MEDIA.search(word) is not None and "?" not in word)
+    return there or (MEDIA.search(word) is not None and not re.search(r"[\s?]", word))
 
 
 def say(text: str, quiet: bool = False) -> None:

@@ -154,7 +154,7 @@ def _read(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        why = " ".join(str(error).split())
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise ConfigError(f"prompt file {path} cannot be read ({why}): wanted YAML text") from error
     try:
         data = yaml.safe_load(text)
