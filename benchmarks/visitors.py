@@ -374,7 +374,8 @@ def main() -> None:
             process.wait(60)
         left = [*temporary.iterdir()]
         files = [path for path in temporary.rglob("*") if path.is_file()]
-        row("after SIGTERM, a page open", f"{len(left)} folders left, {len(files)} files in them")
+        names = ", ".join(path.name for path in left)
+        row("after SIGTERM, a page open", f"left: {names or 'nothing'}; {len(files)} files")
         faults = log.read_text().count("Traceback")
         row("tracebacks in the server's log", str(faults))
         if faults:

@@ -68,7 +68,9 @@ def open_clip(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
             report("Looking for subtitles", 0.0)
             clip.said = session.dialogue
             clip.known = known_of(clip, session)
-        clip.thumbnail = thumbnails(read_clip(clip.path, frames=1, max_side=SMALL).frames)[0]
+        if not clip.thumbnail:
+            found = read_clip(clip.path, frames=1, max_side=SMALL)
+            clip.thumbnail = thumbnails(found.frames)[0]
         write_subtitles(session.dialogue, subtitles_of(clip))
         job.put(Done())
 
