@@ -13,12 +13,12 @@ from assistant.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A list's folder with ``clips/a b.mp4``; the home and the working folder lie beside it."""
-    for name in ("list/clips", "home", "here"):
+    """A list's folder with ``clips/a b.mp4``; home (``own``) and the working folder lie beside."""
+    for name in ("list/clips", "own", "here"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("list/clips/a b.mp4", "home/c.mp4", "here/d.mp4", "here/~", "list/x:y.mp4"):
+    for name in ("list/clips/a b.mp4", "own/c.mp4", "here/d.mp4", "here/~", "list/x:y.mp4"):
         (tmp_path / name).touch()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path / "own"))
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "list"
 
@@ -30,13 +30,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (r"clips\a b.mp4", "list/clips/a b.mp4"),
         (r".\clips\a b.mp4", "list/clips/a b.mp4"),
         ("d.mp4", "here/d.mp4"),
-        ("~/c.mp4", "home/c.mp4"),
+        ("~/c.mp4", "own/c.mp4"),
         ("~", "here/~"),  # what is there is meant as it stands
         ("x:y.mp4", "list/x:y.mp4"),
         ("file:ROOT/list/clips/a%20b.mp4", "list/clips/a b.mp4"),
         ("file://ROOT/list/clips/a%20b.mp4", "list/clips/a b.mp4"),
         ("FILE://localhostROOT/list/clips/a b.mp4", "list/clips/a b.mp4"),
-        ("file://HOSTROOT/home/c.mp4", "home/c.mp4"),
+        ("file://HOSTROOT/own/c.mp4", "own/c.mp4"),
         ("file:clips/a%20b.mp4", "list/clips/a b.mp4"),
     ],
 )

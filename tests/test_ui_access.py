@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 from ui_browser import (  # noqa: F401, some are fixtures
     DESK,
@@ -86,7 +88,7 @@ def test_nothing_on_the_page_keeps_anybody_out(visit, files, size, mode):
 
 def test_the_keyboard_reaches_everything_and_one_sees_where_it_is(visit, files):
     page = visit()
-    for _ in zip(range(3), states(page, files), strict=False):
+    for _ in islice(states(page, files), 3):
         pass
     page.get_by_text("Settings").click()
     reached, unseen = [], []

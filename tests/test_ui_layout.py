@@ -129,8 +129,10 @@ def test_a_box_that_corrects_holds_the_answer_alone(visit, files):
     shown = page.locator(CHAT).inner_text()
     assert "kitchen.mp4:" in shown and "% likely" in shown
     page.locator(f"{CHAT} button[title='Edit']").last.click()
-    for box, text in zip(page.locator(f"{CHAT} textarea").all(), ("red", "red"), strict=False):
-        expect(box).to_have_value(text)
+    boxes = page.locator(f"{CHAT} textarea")
+    expect(boxes.first).to_be_visible()
+    for box in boxes.all():
+        expect(box).to_have_value("red")
 
 
 def test_on_a_phone_an_answer_is_in_view(visit, files):
