@@ -53,7 +53,7 @@ DOORS = {
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "rapidocr": ("assistant.sources.read",),
-    "gradio": ("assistant.ui.app",),
+    "gradio": ("assistant.ui.serving",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}
 TORCH_FREE_LAYERS = (0, 1, 2)  # decoding, subtitles, fetching, scenes: no torch, not even lazily
@@ -269,7 +269,7 @@ def test_a_breach_is_found(bad: dict[str, str], message: str):
         {"assistant.media.worker": "def f():\n    import av, decord"},
         {"assistant.cli.main": "def f():\n    import torch"},
         {"assistant": "if TYPE_CHECKING:\n    from assistant.vqa.session import Session"},
-        {"assistant.ui.app": "import gradio"},
+        {"assistant.ui.serving": "import gradio"},
         {"assistant.cli.ask": "print('an answer')"},
     ],
 )

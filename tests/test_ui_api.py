@@ -16,8 +16,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from assistant.ui.app import build, launch
+from assistant.ui.app import build
 from assistant.ui.room import Room, change
+from assistant.ui.serving import launch
 from assistant.ui.settings import Options
 from clips import make_clip
 from PIL import Image

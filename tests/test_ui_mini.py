@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from assistant.ui.app import build, launch
+from assistant.ui.app import build
 from assistant.ui.room import Room
+from assistant.ui.serving import launch
 from assistant.ui.settings import Options
 from PIL import Image, ImageDraw, ImageFont
 from ui_browser import (  # noqa: F401, some are fixtures

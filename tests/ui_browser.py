@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from assistant.ui.app import build, launch
+from assistant.ui.app import build
 from assistant.ui.room import Room
+from assistant.ui.serving import launch
 from assistant.ui.settings import Options
 from assistant.ui.uploads import Limits
 from clips import ffmpeg, make_clip

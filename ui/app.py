@@ -1,26 +1,15 @@
-"""The page: its layout, and which action each part of it calls. The only room with Gradio.
-
-It is longer than other files: the layout reads in the page's own order, from top to bottom.
-"""
+"""The page: its layout, from top to bottom, and which action each part of it calls."""
 
 import os
-import secrets
-
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
-from assistant.core.resources import no_proxy
-
-with no_proxy("localhost", all_of_them=True):  # it makes a client ready, which needs none
-    import gradio as gr
 from assistant.ui import asking, cards, keeping, opening, samples
 from assistant.ui import room as rooms
-from assistant.ui.answering import answer_once, unreadable
+from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
+from assistant.ui.serving import DOOR, THREADS, Page, gr, text_of
 from assistant.ui.settings import (
     CHOICES,
     DECODING,
@@ -35,59 +24,14 @@ from assistant.ui.settings import (
 )
 from assistant.ui.view import TRIES, Parts, Props
 from assistant.ui.visitor import Visitor
-from gradio import route_utils
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from assistant.sources import SOURCES
 
-FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
-MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
-THREADS = 120  # a waiting question holds one
 SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
-DOOR = "answer"  # what programs call
-MISCALLED = (route_utils.FnIndexInferError, KeyError, TypeError)  # as Gradio says it
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
-
-
-class Page(gr.Blocks):
-    """Whoever calls it wrongly gets one line; Gradio would log a traceback and tell paths."""
-
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], *state: Any, **options: Any
-    ) -> list[Any]:
-        if block_fn.api_name == DOOR:  # it looks at everything itself; its last two have defaults
-            return [*inputs[:4], None, None][: max(2, min(len(inputs), 4))]
-        wrong = unreadable(inputs, len(block_fn.inputs))
-        try:
-            if not wrong:
-                return await super().preprocess_data(block_fn, inputs, *state, **options)
-        except Exception as error:  # Gradio raises many kinds
-            wrong = f"what was sent is not what the page sends ({type(error).__name__})"
-        raise gr.Error(wrong, print_exception=False)
-
-
-def _refuse(request: Request, error: Exception) -> JSONResponse:
-    """A call of what is not there, or by name without an argument that it needs."""
-    if "/gradio_api/" not in request.url.path:
-        raise error
-    needs = (
-        str(error).split(". ")[0]
-        if isinstance(error, TypeError)
-        else "there is nothing of that name to call"
-    )
-    return JSONResponse({"error": f"{needs}; docs/ui.md shows a call"}, 400)
-
-
-class Upload(route_utils.GradioUploadFile):
-    """A file that arrives; the same from two people lies in two places, so each takes their own."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.sha.update(secrets.token_bytes(16))  # names its folder
 
 
 def build(room: Room) -> gr.Blocks:
@@ -96,7 +40,7 @@ def build(room: Room) -> gr.Blocks:
     with Page(title="assistant", fill_width=True, analytics_enabled=False) as page:
         parts: dict[str, Any] = {}
         most = room.options.limits.bytes
-        head = _text("head.html").replace("MOST_BYTES", str(most))
+        head = text_of("head.html").replace("MOST_BYTES", str(most))
         gr.HTML(head.replace("MOST_CHARACTERS", str(LONGEST_QUESTION)), elem_id="va-head")
         with gr.Row(elem_id="va-main"):
             with gr.Column(scale=5, min_width=320, elem_id="va-left"):
@@ -108,90 +52,6 @@ def build(room: Room) -> gr.Blocks:
         gr.api(_door(room), api_name=DOOR, concurrency_limit=None)
     page.queue(default_concurrency_limit=None, max_size=room.options.most_waiting + THREADS)
     return page
-
-
-def launch(
-    page: gr.Blocks,
-    room: Room,
-    *,
-    host: str = "127.0.0.1",
-    port: int | None = None,
-    share: bool = False,
-    auth: tuple[str, str] | None = None,
-    mcp: bool = False,
-    open_browser: bool = False,
-) -> str:
-    """Serve the page, on threads of its own until ``page.close()``; its address."""
-    route_utils.GradioUploadFile = Upload  # type: ignore[misc]
-    with no_proxy(host, all_of_them=not share):
-        _, address, shared = page.launch(
-            server_name=host,
-            server_port=port,
-            share=share,
-            inbrowser=open_browser,
-            auth=auth,
-            mcp_server=mcp,
-            max_threads=THREADS,
-            max_file_size=room.options.limits.bytes,
-            allowed_paths=[str(room.visitors.root)],
-            theme=_theme(),
-            css=_text("style.css"),
-            head=f"<script>{_text('page.js')}</script>",
-            footer_links=["api"],
-            ssr_mode=False,
-            app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},
-            quiet=True,
-            show_error=True,
-            prevent_thread_lock=True,
-        )
-    room.visitors.on_gone = partial(_forget, page.state_holder)
-    return shared or address
-
-
-def _forget(kept: Any, session: str) -> None:
-    """Gradio would keep what a page has shown for as long as the server runs."""
-    with kept.lock:
-        kept.session_data.pop(session, None)
-        kept.time_last_used.pop(session, None)
-
-
-def _text(name: str) -> str:
-    return (files("assistant.ui") / name).read_text(encoding="utf-8")
-
-
-def _theme() -> gr.themes.Base:
-    """Local fonts only: nothing is fetched from outside."""
-    theme = gr.themes.Soft(
-        primary_hue="emerald", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="lg"
-    )
-    plain = {
-        "body_background_fill": "*neutral_50",
-        "body_background_fill_dark": "*neutral_950",
-        "body_text_color_subdued": "*neutral_500",  # 4.6 to 1 and more against what is behind it
-        "button_primary_background_fill": "*primary_700",
-        "button_primary_background_fill_dark": "*primary_700",
-        "button_primary_background_fill_hover": "*primary_800",
-        "button_primary_background_fill_hover_dark": "*primary_800",
-        "button_secondary_background_fill_hover_dark": "*primary_700",
-        "checkbox_label_background_fill_selected": "*primary_700",
-        "checkbox_label_background_fill_selected_dark": "*primary_700",
-        "checkbox_border_color": "*neutral_400",
-        "checkbox_border_color_dark": "*neutral_400",
-        "input_border_color": "*neutral_300",
-        "input_placeholder_color": "*neutral_500",
-        "input_placeholder_color_dark": "*neutral_400",
-    }
-    for mode in ("", "_dark"):  # labels as quiet text
-        plain[f"block_title_background_fill{mode}"] = "none"
-        plain[f"block_title_text_color{mode}"] = "*body_text_color_subdued"
-        plain[f"block_label_background_fill{mode}"] = "none"
-        plain[f"block_label_text_color{mode}"] = "*body_text_color_subdued"
-    return theme.set(
-        block_title_padding="0",
-        block_title_text_weight="400",
-        block_label_text_weight="400",
-        **plain,
-    )
 
 
 def _clip_column(parts: dict[str, Any]) -> None:

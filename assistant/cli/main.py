@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from types import FrameType
 
-from assistant.cli import adapters, ask, chat, data, evaluate, finetune, tools, ui
+from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, tools, ui
 from assistant.cli.options import Ended, Parser
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError
@@ -140,7 +140,7 @@ def build_parser() -> Parser:
         ask.add_ask,
         chat.add_chat,
         ui.add_ui,
-        ask.add_batch,
+        batch.add_batch,
         tools.add_fetch,
         tools.add_cache,
         tools.add_scenes,

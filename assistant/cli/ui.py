@@ -81,7 +81,8 @@ def run_ui(args: argparse.Namespace) -> int:
     )
     with scratch_folder("assistant-ui-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")  # before Gradio is imported
-        from assistant.ui.app import build, launch
+        from assistant.ui.app import build
+        from assistant.ui.serving import launch
 
         room = Room(options, folder)
         page = build(room)
