@@ -47,12 +47,18 @@ ENABLED_BY = {
 def left_out(reasons: Sequence[str]) -> str:
     """The line that names what ``reasons`` of skips say; "" where nothing was left out."""
     counts: Counter[str] = Counter()
-    steps: dict[str, None] = {}  # each once, in order
+    met = set()
     for reason in reasons:
-        known = (found for words, found in ENABLED_BY.items() if words in reason)
-        name, commands = next(known, (reason, ()))
-        counts[name] += 1
-        steps |= dict.fromkeys(commands)
+        words = next((words for words in ENABLED_BY if words in reason), reason)
+        counts[ENABLED_BY[words][0] if words in ENABLED_BY else reason] += 1
+        met.add(words)
+    # each once, in the order of the table: processes tell of their tests in any
+    steps = dict.fromkeys(
+        command
+        for words, (_, commands) in ENABLED_BY.items()
+        if words in met
+        for command in commands
+    )
     if not counts:
         return ""
     told = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
