@@ -25,6 +25,7 @@ from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
+    from assistant.model.space.base import JointSpace
     from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 OCCLUDED = 4  # frames that are left out in turn in one pass
@@ -46,6 +47,7 @@ class VideoAssistant(nn.Module):
         qformer_tokenizer: PreTrainedTokenizerBase,
         llm: LanguageModel,
         fingerprint: str,
+        space: str = "auto",
     ) -> None:
         super().__init__()
         self.config = config
@@ -54,6 +56,7 @@ class VideoAssistant(nn.Module):
         self.qformer_tokenizer = qformer_tokenizer
         self.llm = llm
         self.fingerprint = fingerprint
+        self.space_name = space  # "auto": its own; a hub id or a folder
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
 
@@ -75,6 +78,17 @@ class VideoAssistant(nn.Module):
     def class_names(self) -> tuple[str, ...]:
         """What the encoder's classifier tells apart; () where it is no classifier."""
         return self.encoder.names
+
+    @cached_property
+    def space(self) -> JointSpace:
+        """The joint space of pictures and texts, loaded with the first use.
+
+        Raises:
+            InputError: there is none for this encoder. WeightsError: its weights cannot be used.
+        """
+        from assistant.model.space.loading import load_space
+
+        return load_space(self.space_name, self.encoder)
 
     @cached_property
     def adapters(self) -> Adapters:

@@ -67,10 +67,16 @@ class Source:
 class Look:
     """A range of a clip, as sources perceive it."""
 
-    classes: Tensor  # (T, C) probabilities, of the frames that are looked at
+    patches: Tensor  # (T, K, Dv) fp16, the encoder's, of the frames that are looked at
+    classes: Tensor  # (T, C) probabilities, of the same frames
     class_names: Sequence[str]  # C; none: the encoder is no classifier
+    seconds: Sequence[float]  # (T,) their times
+    encoder: str  # fingerprint
     # ``pictures(count, longest side)``: frames (N, H, W, 3) uint8 RGB of the range, and their times
     pictures: Callable[[int, int], tuple[np.ndarray, Sequence[float]]]
+    # `assistant.model.space.base.JointSpace`, loaded with the first use. Raises InputError: the
+    # model has none.
+    space: Callable[[], Any]
 
 
 class Perceiver(ABC):

@@ -83,7 +83,16 @@ def make_examples(
         said = _said(item, where, spoken if prompt.takes_dialogue else None)
         sources: list[Source] = []
         if ref is not None and key is not None and table is not None:
-            look = Look(table.classes(key), model.class_names, partial(_pictures, ref))
+            patches = table.clip(key)
+            look = Look(
+                patches=patches,
+                classes=table.classes(key),
+                class_names=model.class_names,
+                seconds=range(len(patches)),  # their numbers: nobody is told the times
+                encoder=model.encoder_fingerprint,
+                pictures=partial(_pictures, ref),
+                space=lambda: model.space,
+            )
             for name in sources_read(prompt, item.question, recipe.without):
                 if (key, name) not in perceived:
                     perceived[key, name] = perceiver(name).look_at(name, look)

@@ -62,6 +62,11 @@ class FeatureTable:
         """``(B, 1, K, Dv)`` of pictures: clips of one frame."""
         return torch.from_numpy(np.stack([self._row(PATCHES, self.places[key]) for key in keys]))
 
+    def clip(self, key: str) -> Tensor:
+        """``(T, K, Dv)``, all that there is of one clip."""
+        place = self.places[key]
+        return torch.from_numpy(self._row(PATCHES, place)[: place.frames].copy())
+
     def classes(self, key: str) -> Tensor:
         """``(1, C)``, the frames' mean probabilities of the encoder's own classes."""
         mean = self._row(CLASSES, self.places[key]).astype(np.float32)

@@ -89,8 +89,15 @@ class SessionClip:
             InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
         seen = self.look(where)
+        model = self._assistant.model
         look = Look(
-            seen.classes, self._assistant.model.class_names, partial(self._pictures_of, where)
+            patches=seen.patches,
+            classes=seen.classes,
+            class_names=model.class_names,
+            seconds=seen.seconds,
+            encoder=seen.encoder,
+            pictures=partial(self._pictures_of, where),
+            space=lambda: model.space,
         )
         for name in names:
             if (where, name) not in self._perceived:

@@ -1,0 +1,1 @@
+"""The joint space of pictures, clips and texts."""

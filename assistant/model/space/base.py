@@ -1,0 +1,53 @@
+"""What every joint space is to the rest: frames and texts as unit vectors that can be compared."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from assistant.sources import Look
+
+
+class JointSpace(ABC):
+    """Pictures, clips and texts as vectors of length 1, on the CPU in fp32; a product of two is
+    their similarity."""
+
+    width: int  # E
+    scale: float  # of similarities, as it was trained: softmax(scale * similarity) over texts
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """All that decides the vectors of a picture or a text."""
+
+    @abstractmethod
+    def embed_frames(self, look: Look) -> Tensor:
+        """``(T, E)`` of the frames that are looked at."""
+
+    @abstractmethod
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """``(N, E)``."""
+
+    @abstractmethod
+    def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Each token of each text, ``(N, M, E)``, and ``(N, M)``: True where there is one."""
+
+    def embed_clip(self, look: Look) -> Tensor:
+        """``(E,)``: the frames' mean."""
+        return mean_of(self.embed_frames(look))
+
+
+def mean_of(vectors: Tensor) -> Tensor:
+    """``(T, E)`` -> ``(E,)``: the mean direction."""
+    return F.normalize(vectors.mean(0), dim=0)
+
+
+def no_vectors(width: int) -> Tensor:
+    """``(0, E)``, of no texts."""
+    return torch.zeros(0, width)
