@@ -1,0 +1,112 @@
+"""mini's joint space: two small towers, trained by us, on its image encoder and on MiniLM."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
+from assistant.errors import WeightsError
+from assistant.model.encoders.efficientnet import CLASSES
+from assistant.model.loading import ENCODERS, weights_folder
+from assistant.model.sentences import SentenceEncoder
+from assistant.model.space.base import JointSpace
+from assistant.model.space.network import SpaceNetwork
+from assistant.model.weight_files import read_weights
+
+if TYPE_CHECKING:
+    from assistant.sources import Look
+
+CONFIG, WEIGHTS = "space.yaml", "space.safetensors"
+CHUNK = 64  # texts at once
+
+
+@dataclass(frozen=True)
+class SpaceBase:
+    """What a joint space is built on."""
+
+    encoder: EfficientNetConfig
+    space: SpaceConfig
+
+
+def read_base(folder: Path) -> SpaceBase:
+    """What the space in ``folder`` is built on; of its file, the rest is how it was trained.
+
+    Raises:
+        ConfigError: the file is missing or unusable.
+    """
+    known = read_yaml(folder / CONFIG)
+    names = [field.name for field in fields(SpaceBase)]
+    base = {name: known[name] for name in names if isinstance(known, dict) and name in known}
+    return from_mapping(SpaceBase, base, str(folder / CONFIG))
+
+
+def new_network(base: SpaceBase, text_width: int) -> SpaceNetwork:
+    """The network at its initialisation."""
+    width = ENCODERS[base.encoder.kind].width_of(base.encoder)
+    return SpaceNetwork(base.space, width, text_width, CLASSES)
+
+
+class MiniSpace(JointSpace):
+    """A trained :class:`SpaceNetwork` at work."""
+
+    def __init__(self, network: SpaceNetwork, sentences: SentenceEncoder, digest: str) -> None:
+        self.network, self.sentences = network.eval().requires_grad_(False), sentences
+        self.width = network.config.width
+        self.scale = float(network.scales()[0])
+        self._digest = digest
+
+    @classmethod
+    def load(cls, folder: Path) -> MiniSpace:
+        """The space in ``folder``.
+
+        Raises:
+            ConfigError, WeightsError: its config or its weights cannot be used.
+        """
+        base = read_base(folder)
+        weights = folder / WEIGHTS
+        state = read_weights(weights)
+        sentences = SentenceEncoder(weights_folder(base.space.weights))
+        network = new_network(base, sentences.width)
+        own = network.state_dict()
+        wrong = own.keys() ^ state.keys() or {k for k in own if own[k].shape != state[k].shape}
+        if wrong:
+            raise WeightsError(
+                f"{weights}: does not fit {folder / CONFIG} ({min(wrong)}); give the whole folder"
+            )
+        network.load_state_dict(state)
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+        return cls(network, sentences, digest)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"mini-{self._digest}"
+
+    @torch.inference_mode()
+    def embed_frames(self, look: Look) -> Tensor:
+        return self.embed_patches(look.patches, look.classes)
+
+    @torch.inference_mode()
+    def embed_patches(self, patches: Tensor, classes: Tensor) -> Tensor:
+        """``(T, K, Dv)``, ``(T, C)`` or ``(1, C)`` of the encoder -> ``(T, E)``."""
+        classes = classes.float().expand(len(patches), -1)
+        return self.network.embed_pictures(patches.float(), classes)[0]
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        found = [torch.zeros(0, self.width)]
+        for first in range(0, len(texts), CHUNK):
+            states, there = self.sentences.tokens(texts[first : first + CHUNK])
+            found.append(self.network.embed_tokens(states, there)[0])
+        return torch.cat(found)
+
+    @torch.inference_mode()
+    def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        states, there = self.sentences.tokens(texts)
+        return self.network.embed_each(states) * there[..., None], there
