@@ -1,6 +1,7 @@
 """Joint spaces of a model hub by name: what can be said of one before anything is loaded."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ WEIGHTS = (
     "model*.safetensors",
     "pytorch_model*.bin",
 )  # the second where there is none of the first
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 PICTURES = ("preprocessor_config.json", "processor_config.json")  # how they are prepared
 
@@ -35,8 +37,7 @@ def find_space(name: str) -> Path | str:
         weight_files(path)
         check_small_files(path)
         return path
-    owner, _, rest = name.partition("/")
-    if path.exists() or not owner.strip(".~") or not rest or "/" in rest:
+    if path.exists() or not HUB_ID.fullmatch(name):
         what = "is a file" if path.exists() else "there is no such folder"
         raise InputError(
             f"space {name!r}: {what}; give auto, a hub id (owner/name) or the folder of a "

@@ -88,6 +88,17 @@ class HubSpace(JointSpace):
             own = seen.patch_size * math.isqrt(seen.num_patches)
         return FINER * int(np.max(own))
 
+    def check_pictures(self) -> None:
+        """Raises ValueError: the image processor makes pictures of another size than the network's.
+
+        That of another checkpoint is not seen otherwise: what a file does not say has a default.
+        """
+        seen = self.network.config.vision_config
+        own = getattr(seen, "image_size", None) or seen.num_channels * seen.patch_size**2
+        made = self._pixels(np.zeros((1, 64, 64, 3), np.uint8))["pixel_values"].shape[-1]
+        if made != int(np.max(own)):
+            raise ValueError(f"it makes pictures of {made}, the network wants {own}")
+
     def embed_frames(self, look: Look) -> Tensor:
         return self.embed_pictures(self._frames_of(look))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoTokenizer, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging
 
 from assistant.core.progress import report
 from assistant.core.shortage import pass_on_memory
@@ -29,18 +29,6 @@ from assistant.weights.spaces import (
 )
 
 EIGHT_BIT = ("8bit", "4bit")  # image encoders are never in 4 bit
-UNUSABLE = (  # what transformers and torch raise at files that are damaged or do not fit together
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    EOFError,
-    SafetensorError,
-    pickle.UnpicklingError,
-)
 
 
 def load_hub_space(
@@ -65,16 +53,34 @@ def load_hub_space(
     folder = _fetched(find_space(name))
     kind, architecture = KINDS[space_config(folder)["model_type"]]
     report(f"Loading the joint space {folder.name}", 0.0)
-    images = _part(folder, "image processor", AutoImageProcessor)
-    tokenizer = _part(folder, "tokenizer", AutoTokenizer)
-    network = _network(folder, architecture, dtype)
+    with _errors_alone():
+        images = _part(folder, "image processor", AutoImageProcessor)
+        tokenizer = _part(folder, "tokenizer", AutoTokenizer)
+        network = _network(folder, architecture, dtype)
     with within_memory("close what else uses it, or load with --quantize 8bit or --device cpu"):
         for part in (network.vision_model, getattr(network, "text_model", None)):
             if bits and part is not None:
                 quantize_network(part.encoder, bits, dtype, place)
         network.to(place)
     kept = f"{dtype}-{bits}bit" if bits else f"{dtype}"
-    return kind(folder, network.requires_grad_(False).eval(), images, tokenizer, kept)
+    space = kind(folder, network.requires_grad_(False).eval(), images, tokenizer, kept)
+    try:
+        space.check_pictures()
+    except Exception as error:  # as above
+        raise _unusable(folder, "image processor", error) from error
+    return space
+
+
+@contextmanager
+def _errors_alone() -> Iterator[None]:
+    """Without what transformers tells of every published SigLIP: token ids of no meaning."""
+    logging.disable_progress_bar()
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def _fetched(source: Path | str) -> Path:
@@ -96,18 +102,17 @@ def _part(folder: Path, what: str, kind: Any) -> Any:
     """Image processor or tokenizer of a checkpoint. Raises WeightsError."""
     try:
         return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except UNUSABLE as error:
+    except Exception as error:  # damaged files make the libraries raise anything
         raise _unusable(folder, what, error) from error
 
 
 def _network(folder: Path, architecture: type[PreTrainedModel], dtype: torch.dtype) -> Any:
     """Raises WeightsError: damaged, or a tensor is missing or of another shape."""
-    disable_progress_bar()
     try:
         network, found = architecture.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
-    except UNUSABLE as error:
+    except Exception as error:  # damaged files make the libraries raise anything
         raise _unusable(folder, architecture.__name__, error) from error
     missing = sorted(map(str, found["missing_keys"]))
     if missing:
