@@ -185,6 +185,11 @@ def test_nothing_is_nothing(folder):
     assert not there.any() and there.dtype == torch.bool
 
 
+def test_nothing_is_told_while_it_loads(folder, capfd):
+    space_of(folder).embed_texts(TEXTS)
+    assert "".join(capfd.readouterr()) == ""
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("siglip")])
 def test_siglip_reads_lower_case_whatever_its_tokenizer(kind, folders):
     space = space_of(folders[kind])

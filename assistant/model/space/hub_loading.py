@@ -52,7 +52,7 @@ def load_hub_space(
     check_quantization(bits, place)
     folder = _fetched(find_space(name))
     kind, architecture = KINDS[space_config(folder)["model_type"]]
-    report(f"Loading the joint space {folder.name}", 0.0)
+    report(f"Loading the joint space {name}", 0.0)
     with _errors_alone():
         images = _part(folder, "image processor", AutoImageProcessor)
         tokenizer = _part(folder, "tokenizer", AutoTokenizer)
@@ -66,7 +66,7 @@ def load_hub_space(
     space = kind(folder, network.requires_grad_(False).eval(), images, tokenizer, kept)
     try:
         space.check_pictures()
-    except Exception as error:  # as above
+    except Exception as error:  # wrong settings make the library raise anything
         raise _unusable(folder, "image processor", error) from error
     return space
 
