@@ -146,6 +146,7 @@ def test_blip2_compares_as_transformers_do(folders):
     assert close(space.compare(look_of(frames), TEXTS), found.logits_per_image)
     seen = space.embed_frames(look_of(frames))
     assert found.image_embeds.shape == (3, QUERIES, space.width)
+    assert space.scale == pytest.approx(1 / 0.07)  # of ALBEF and BLIP
     assert close(seen, F.normalize(found.image_embeds.mean(1), dim=-1))
 
 

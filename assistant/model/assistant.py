@@ -80,11 +80,7 @@ class VideoAssistant(nn.Module):
         return self.encoder.names
 
     def use_space(self, name: str, **options: str) -> None:
-        """Choose the joint space, before its first use.
-
-        Args:
-            name: "auto": its own; a hub id or a folder. options: of `load_space`.
-        """
+        """Before its first use: "auto", a hub id or a folder; ``options`` of `load_space`."""
         self.space_name, self._space_options = name, options
 
     @cached_property
