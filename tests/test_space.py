@@ -19,13 +19,15 @@ from assistant.model.encoders.cnn import EfficientNetEncoder
 from assistant.model.encoders.efficientnet import EfficientNetLite
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space import loading
-from assistant.model.space.mini import CONFIG, WEIGHTS, MiniSpace, SpaceBase, new_network
+from assistant.model.space.mini import MiniSpace
+from assistant.model.space.network import SpaceNetwork
 from assistant.training.loop import Loop
 from assistant.training.space import run as training
 from assistant.training.space.config import PhotoSetConfig
 from assistant.training.space.photos import PhotoSet, read_labels
 from assistant.training.space.texts import TokenStates
 from assistant.training.space.trainer import matches, recalls, word_similarity
+from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 200, 30)}
 
@@ -72,7 +74,7 @@ def recipe(tmp_path, monkeypatch):
     """A recipe on tiny encoders, as a file."""
     encoder = ColorEncoder(EfficientNetLite().fuse(), EfficientNetConfig(size=64))
     encoder.names = tuple(f"thing {i}" for i in range(encoder.class_count))
-    monkeypatch.setattr(training, "load_encoder", lambda config: encoder)
+    monkeypatch.setattr(training, "load_encoder", lambda config, dtype: encoder)
     bert = bert_folder(tmp_path / "bert")
     path = tmp_path / "recipe.yaml"
     path.write_text(
@@ -107,7 +109,7 @@ def test_a_space_learns_and_is_read_back(tmp_path, photos, recipe):
     assert measured[-1] == 100.0
     assert [line for line in log if "told text to picture R@1" in line]
     space = MiniSpace.load(made)
-    encoder = training.load_encoder(None)
+    encoder = training.load_encoder(None, None)
     seen = encoder(np.stack([np.full((64, 64, 3), color, np.uint8) for color in COLOURS.values()]))
     frames = space.embed_patches(seen.patches, seen.classes)
     texts = space.embed_texts([f"a {color} one" for color in COLOURS])
@@ -134,20 +136,23 @@ def test_an_interrupted_and_resumed_run_ends_in_the_same_weights(
     with pytest.raises(InputError, match="--resume"):
         training.run(recipe, photos, tmp_path / "parts")
     parts = training.run(recipe, photos, tmp_path / "parts", resume=True)
-    assert (parts / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+    assert (parts / OWN_WEIGHTS).read_bytes() == (whole / OWN_WEIGHTS).read_bytes()
 
 
 @pytest.fixture
 def made(tmp_path):
     """An untrained space as a folder."""
     bert = str(bert_folder(tmp_path / "bert"))
-    base = SpaceBase(tiny_assistant().encoder.config, SpaceConfig(weights=bert, width=16))
     folder = tmp_path / "space"
     folder.mkdir()
     torch.manual_seed(0)
-    training.save_weights(new_network(base, 16).state_dict(), folder / WEIGHTS)
+    encoder = tiny_assistant().encoder
+    network = SpaceNetwork(
+        SpaceConfig(weights=bert, width=16), encoder.width, 16, encoder.class_count
+    )
+    training.save_weights(network.state_dict(), folder / OWN_WEIGHTS)
     told = {"encoder": {"size": 64}, "space": {"weights": bert, "width": 16}, "steps": 3}
-    (folder / CONFIG).write_text(yaml.safe_dump(told))
+    (folder / OWN_CONFIG).write_text(yaml.safe_dump(told))
     return folder
 
 
@@ -171,18 +176,18 @@ def test_the_fingerprint_is_that_of_the_weights(made):
     first = MiniSpace.load(made)
     network = first.network
     network.weigh.bias.data += 1.0
-    training.save_weights(network.state_dict(), made / WEIGHTS)
+    training.save_weights(network.state_dict(), made / OWN_WEIGHTS)
     assert MiniSpace.load(made).fingerprint != first.fingerprint
 
 
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (lambda f: (f / WEIGHTS).unlink(), "is not there"),
-        (lambda f: (f / WEIGHTS).write_bytes(b"no"), "is damaged"),
+        (lambda f: (f / OWN_WEIGHTS).unlink(), "is not there"),
+        (lambda f: (f / OWN_WEIGHTS).write_bytes(b"no"), "is damaged"),
         (
-            lambda f: (f / CONFIG).write_text(
-                (f / CONFIG).read_text().replace("width: 16", "width: 8")
+            lambda f: (f / OWN_CONFIG).write_text(
+                (f / OWN_CONFIG).read_text().replace("width: 16", "width: 8")
             ),
             "does not fit",
         ),
@@ -197,9 +202,9 @@ def test_weights_that_cannot_be_used(made, spoil, told):
 def test_a_space_is_of_one_encoder(made):
     encoder = tiny_assistant().encoder
     assert loading.load_space(str(made), encoder).width == 16
-    text = (made / CONFIG).read_text()
-    (made / CONFIG).write_text(text.replace("size: 64", "size: 96"))
-    with pytest.raises(InputError, match="another image encoder"):
+    text = (made / OWN_CONFIG).read_text()
+    (made / OWN_CONFIG).write_text(text.replace("size: 64", "size: 96"))
+    with pytest.raises(InputError, match="is not of the image encoder"):
         loading.load_space(str(made), encoder)
 
 

@@ -56,7 +56,7 @@ class VideoAssistant(nn.Module):
         self.qformer_tokenizer = qformer_tokenizer
         self.llm = llm
         self.fingerprint = fingerprint
-        self.space_name = space  # "auto": its own; a hub id or a folder
+        self.use_space(space)
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
 
@@ -79,16 +79,21 @@ class VideoAssistant(nn.Module):
         """What the encoder's classifier tells apart; () where it is no classifier."""
         return self.encoder.names
 
+    def use_space(self, name: str, **options: str) -> None:
+        """Before its first use: "auto", a hub id or a folder; ``options`` of `load_space`."""
+        self.space_name, self._space_options = name, options
+
     @cached_property
     def space(self) -> JointSpace:
         """The joint space of pictures and texts, loaded with the first use.
 
         Raises:
             InputError: there is none for this encoder. WeightsError: its weights cannot be used.
+            ModelError: there is not enough memory for it.
         """
         from assistant.model.space.loading import load_space
 
-        return load_space(self.space_name, self.encoder)
+        return load_space(self.space_name, self.encoder, **self._space_options)
 
     @cached_property
     def adapters(self) -> Adapters:

@@ -13,17 +13,16 @@ from torch import Tensor
 
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
 from assistant.errors import WeightsError
-from assistant.model.encoders.efficientnet import CLASSES
-from assistant.model.loading import ENCODERS, weights_folder
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
 from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import read_weights
+from assistant.weights import store as weights_store
+from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 if TYPE_CHECKING:
     from assistant.sources import Look
 
-CONFIG, WEIGHTS = "space.yaml", "space.safetensors"
 CHUNK = 64  # texts at once
 
 
@@ -41,16 +40,10 @@ def read_base(folder: Path) -> SpaceBase:
     Raises:
         ConfigError: the file is missing or unusable.
     """
-    known = read_yaml(folder / CONFIG)
+    known = read_yaml(folder / OWN_CONFIG)
     names = [field.name for field in fields(SpaceBase)]
     base = {name: known[name] for name in names if isinstance(known, dict) and name in known}
-    return from_mapping(SpaceBase, base, str(folder / CONFIG))
-
-
-def new_network(base: SpaceBase, text_width: int) -> SpaceNetwork:
-    """The network at its initialisation."""
-    width = ENCODERS[base.encoder.kind].width_of(base.encoder)
-    return SpaceNetwork(base.space, width, text_width, CLASSES)
+    return from_mapping(SpaceBase, base, str(folder / OWN_CONFIG))
 
 
 class MiniSpace(JointSpace):
@@ -70,15 +63,18 @@ class MiniSpace(JointSpace):
             ConfigError, WeightsError: its config or its weights cannot be used.
         """
         base = read_base(folder)
-        weights = folder / WEIGHTS
+        weights = folder / OWN_WEIGHTS
         state = read_weights(weights)
-        sentences = SentenceEncoder(weights_folder(base.space.weights))
-        network = new_network(base, sentences.width)
+        sentences = SentenceEncoder(weights_store.ensure_source(base.space.weights))
+        shapes = [
+            state.get(name, torch.zeros(0, 0)).shape for name in ("patch.weight", "class_names")
+        ]
+        network = SpaceNetwork(base.space, shapes[0][1], sentences.width, shapes[1][0])
         own = network.state_dict()
         wrong = own.keys() ^ state.keys() or {k for k in own if own[k].shape != state[k].shape}
         if wrong:
             raise WeightsError(
-                f"{weights}: does not fit {folder / CONFIG} ({min(wrong)}); give the whole folder"
+                f"{weights}: does not fit {OWN_CONFIG} beside it ({min(wrong)}); give a whole folder"
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 import yaml
 
-from assistant.core.config import from_yaml
+from assistant.core.config import ModelConfig, from_yaml
 from assistant.core.files import put_folder
 from assistant.errors import InputError
 from assistant.model.encoders.base import Encoder
-from assistant.model.loading import ENCODERS, choose_precision, weights_folder
+from assistant.model.loading import choose_precision, load_encoder
 from assistant.model.memory import AUTO
 from assistant.model.sentences import SentenceEncoder
-from assistant.model.space.mini import CONFIG, WEIGHTS, SpaceBase, new_network
 from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import save_weights
 from assistant.training.curves import draw_curves
@@ -26,6 +25,8 @@ from assistant.training.space.config import SpaceTrainingConfig
 from assistant.training.space.photos import PhotoSet
 from assistant.training.space.texts import TokenStates
 from assistant.training.space.trainer import Data, SpaceTrainer
+from assistant.weights import store as weights_store
+from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 CURVES = "curves.png"
 
@@ -55,10 +56,10 @@ def open_sets(config: SpaceTrainingConfig, folder: Path) -> dict[str, PhotoSet]:
 
 def _run(config: SpaceTrainingConfig, sets: dict[str, PhotoSet], out: Path) -> Path:
     torch.manual_seed(config.seed)
-    encoder = load_encoder(config)
-    sentences = SentenceEncoder(weights_folder(config.space.weights))
+    encoder = load_encoder(ModelConfig("mini", config.encoder), choose_precision(AUTO))
+    sentences = SentenceEncoder(weights_store.ensure_source(config.space.weights))
     data = prepare(config, sets, encoder, sentences, out / "features")
-    network = new_network(SpaceBase(config.encoder, config.space), sentences.width)
+    network = SpaceNetwork(config.space, encoder.width, sentences.width, encoder.class_count)
     name_classes(network, encoder, sentences)
     accelerator = new_accelerator(out)
     trainer = SpaceTrainer(config, network, data, accelerator, encoder.fingerprint)
@@ -70,18 +71,12 @@ def _run(config: SpaceTrainingConfig, sets: dict[str, PhotoSet], out: Path) -> P
     made, fresh = out / "space", out / ".space.part"
     shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
     fresh.mkdir()
-    save_weights({**network.state_dict(), **trainer.averages}, fresh / WEIGHTS)
+    save_weights({**network.state_dict(), **trainer.averages}, fresh / OWN_WEIGHTS)
     recipe = yaml.safe_dump(asdict(config), sort_keys=False)  # nothing left to defaults
-    (fresh / CONFIG).write_text(recipe)
+    (fresh / OWN_CONFIG).write_text(recipe)
     draw_curves(out / LOG, fresh / CURVES)
     put_folder(fresh, made)
     return made
-
-
-def load_encoder(config: SpaceTrainingConfig) -> Encoder:
-    """The frozen image encoder that the space is trained on."""
-    kind = ENCODERS[config.encoder.kind]
-    return kind.load(config.encoder, weights_folder(config.encoder.weights), choose_precision(AUTO))
 
 
 def name_classes(network: SpaceNetwork, encoder: Encoder, sentences: SentenceEncoder) -> None:
