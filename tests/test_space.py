@@ -20,13 +20,13 @@ from assistant.model.encoders.efficientnet import EfficientNetLite
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space import loading
 from assistant.model.space.mini import MiniSpace
-from assistant.model.space.network import SpaceNetwork
+from assistant.model.space.network import SpaceNetwork, word_similarity
 from assistant.training.loop import Loop
 from assistant.training.space import run as training
 from assistant.training.space.config import PhotoSetConfig
 from assistant.training.space.photos import PhotoSet, read_labels
 from assistant.training.space.texts import TokenStates
-from assistant.training.space.trainer import matches, recalls, word_similarity
+from assistant.training.space.trainer import matches, recalls
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 200, 30)}
@@ -209,7 +209,7 @@ def test_a_space_is_of_one_encoder(made):
 
 
 def test_equal_texts_belong_to_each_others_pictures():
-    match = matches(["a", "b", "a"], [0, 1, 2], 3)
+    match = matches(["a", "b", "a"], torch.tensor([0, 1, 2]), 3)
     assert match.tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
 
 

@@ -15,7 +15,7 @@ from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping,
 from assistant.errors import WeightsError
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
-from assistant.model.space.network import SpaceNetwork
+from assistant.model.space.network import SpaceNetwork, word_similarity
 from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
@@ -66,15 +66,14 @@ class MiniSpace(JointSpace):
         weights = folder / OWN_WEIGHTS
         state = read_weights(weights)
         sentences = SentenceEncoder(weights_store.ensure_source(base.space.weights))
-        shapes = [
-            state.get(name, torch.zeros(0, 0)).shape for name in ("patch.weight", "class_names")
-        ]
-        network = SpaceNetwork(base.space, shapes[0][1], sentences.width, shapes[1][0])
+        known = [state.get(name, torch.zeros(())) for name in ("patch.weight", "class_names")]
+        patch_width, class_count = (max(value.shape, default=0) for value in known)
+        network = SpaceNetwork(base.space, patch_width, sentences.width, class_count)
         own = network.state_dict()
         wrong = own.keys() ^ state.keys() or {k for k in own if own[k].shape != state[k].shape}
         if wrong:
             raise WeightsError(
-                f"{weights}: does not fit {OWN_CONFIG} beside it ({min(wrong)}); give a whole folder"
+                f"{weights}: {min(wrong)} does not fit {OWN_CONFIG} beside it; give a whole folder"
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
@@ -93,6 +92,21 @@ class MiniSpace(JointSpace):
         """``(T, K, Dv)``, ``(T, C)`` or ``(1, C)`` of the encoder -> ``(T, E)``."""
         classes = classes.float().expand(len(patches), -1)
         return self.network.embed_pictures(patches.float(), classes)[0]
+
+    @torch.inference_mode()
+    def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
+        """``(T, N)``: similarity of whole vectors and of single words to their best patches, in
+        the mean by their scales."""
+        classes = look.classes.float().expand(len(look.patches), -1)
+        frames, patches = self.network.embed_pictures(look.patches.float(), classes)
+        scales = self.network.scales()
+        found = [frames.new_zeros(len(frames), 0)]
+        for first in range(0, len(texts), CHUNK):
+            states, there = self.sentences.tokens(texts[first : first + CHUNK])
+            whole, words, weights = self.network.embed_tokens(states, there)
+            by_words = word_similarity(patches, words, weights)
+            found.append((scales[0] * frames @ whole.T + scales[1] * by_words) / scales.sum())
+        return torch.cat(found, dim=1)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:

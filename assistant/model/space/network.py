@@ -95,3 +95,16 @@ class SpaceNetwork(nn.Module):
 
 def unit(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1)
+
+
+def word_similarity(patches: Tensor, words: Tensor, weights: Tensor) -> Tensor:
+    """``(B, N)``: each word's most similar patch, in the mean over a text's words.
+
+    Args:
+        patches: ``(B, K, Ew)``. words: ``(N, M, Ew)``. weights: ``(N, M)``, 0 where there is none.
+    """
+    there = weights > 0
+    best = torch.einsum("bke,we->bkw", patches, words[there]).amax(1)  # (B, W)
+    text = there.nonzero()[:, 0]
+    found = best.new_zeros(len(patches), len(words))
+    return found.index_add(1, text, best * weights[there])

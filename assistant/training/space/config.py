@@ -38,10 +38,12 @@ class SpaceTrainingConfig:
     weight_decay: float = 0.05
     betas: tuple[float, ...] = (0.9, 0.98)
     average: float = 0.98  # decay of the weights' running average, which is what is kept
-    smoothing: float = 0.05  # of the targets
-    texts: int = 1  # of a photo in a batch, at most
+    smoothing: float = 0.05  # share of the targets that all of a batch have alike
+    alike: float = 0.2  # share of the targets that goes to texts alike, and to their pictures
+    alike_temperature: float = 0.1  # of how alike, by frozen sentence vectors
+    texts: int = 2  # of a photo in a batch, at most
     patches_kept: float = 0.7  # share of a picture's patches that a step shows
-    words_kept: float = 1.0  # share of a text's tokens that a step shows
+    words_kept: float = 0.9  # share of a text's tokens that a step shows
     dev_every: int = 50  # steps
 
     def __post_init__(self) -> None:

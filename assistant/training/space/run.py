@@ -96,6 +96,6 @@ def prepare(
     for name, photos in sets.items():
         plain = [*photos.splits["dev"], *photos.splits["test"]]
         train = photos.splits["train"]
-        tables[name] = photo_table(folder, encoder, photos, plain, viewed=train, seed=config.seed)
+        tables[name] = photo_table(folder, encoder, photos, plain, viewed=train)
     texts = sorted({text for one in sets.values() for told in one.texts.values() for text in told})
     return Data(sets, tables, TokenStates(folder, sentences, texts))

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.nn import functional as F
 
-from assistant.model.space.network import SpaceNetwork
+from assistant.model.space.network import SpaceNetwork, unit, word_similarity
 from assistant.training.features import FeatureTable
 from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.pretraining.captions import flip_safe
@@ -49,7 +50,7 @@ class Batch:
     patches: Tensor  # (B, K', Dv)
     classes: Tensor  # (B, C)
     texts: list[str]  # N
-    match: Tensor  # (B, N) 1 where a text was said of a picture, or of one with an equal text
+    owners: Tensor  # (N,) the picture of each text
 
 
 class SpaceTrainer(Trainable[Batch]):
@@ -119,7 +120,7 @@ class SpaceTrainer(Trainable[Batch]):
             torch.cat([some[:, kept] for some in patches]).float(),
             torch.cat(classes),
             texts,
-            matches(texts, owners, count),
+            torch.tensor(owners),
         )
 
     def _sizes(self) -> dict[str, int]:
@@ -148,20 +149,29 @@ class SpaceTrainer(Trainable[Batch]):
         scale, words_scale = self.network.scales()
         by_whole = scale * whole @ text.T  # (B, N)
         by_words = words_scale * word_similarity(patches, words, weights)
-        match = batch.match.to(self.device)
-        loss = self._contrast(by_whole, match)
-        loss = loss + self._contrast(by_words, match) + self._contrast(by_whole + by_words, match)
+        loss = by_whole.new_zeros(())
+        wanted = [target.to(self.device) for target in self._targets(batch, states, there)]
+        for scores in (by_whole, by_words, by_whole + by_words):
+            for found, target in zip((scores, scores.T), wanted, strict=True):
+                loss = loss - (target * found.log_softmax(1)).sum(1).mean() / 2
         yield loss
 
-    def _contrast(self, scores: Tensor, match: Tensor) -> Tensor:
-        """InfoNCE from pictures to texts and back, ``(B, N)`` both."""
-        loss = scores.new_zeros(())
-        for one, wanted in ((scores, match), (scores.T, match.T)):
-            target = wanted / wanted.sum(1, keepdim=True)
-            smooth = self.config.smoothing
-            target = target * (1 - smooth) + smooth / target.shape[1]
-            loss = loss - (target * one.log_softmax(1)).sum(1).mean() / 2
-        return loss
+    def _targets(self, batch: Batch, states: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """What each picture's texts should be, ``(B, N)``, and each text's pictures, ``(N, B)``:
+        its own, those of equal texts, in part those of texts alike, and all a little."""
+        config = self.config
+        match = matches(batch.texts, batch.owners, len(batch.patches))  # (B, N)
+        mean = unit((states * there[..., None]).sum(1))  # of frozen states: lengths cancel out
+        alike = (mean @ mean.T / config.alike_temperature).softmax(1)  # (N, N)
+        own = F.one_hot(batch.owners, len(batch.patches)).float()  # (N, B)
+        texts = own.T / own.T.sum(1, keepdim=True)
+        near = (texts @ alike, alike @ own)
+        found = []
+        for exact, soft in zip((match, match.T), near, strict=True):
+            target = exact / exact.sum(1, keepdim=True)
+            target = (1 - config.alike) * target + config.alike * soft
+            found.append((1 - config.smoothing) * target + config.smoothing / target.shape[1])
+        return found[0], found[1]
 
     @torch.no_grad()
     def moved(self, step: int) -> None:
@@ -184,26 +194,17 @@ class SpaceTrainer(Trainable[Batch]):
             self.trained[name].copy_(value)
 
 
-def matches(texts: Sequence[str], owners: Sequence[int], count: int) -> Tensor:
-    """``(count, N)``: 1 where text n was said of picture b, or equals one that was."""
+def matches(texts: Sequence[str], owners: Tensor, count: int) -> Tensor:
+    """``(count, N)``: 1 where text n was said of picture b, or equals one that was.
+
+    Args:
+        owners: ``(N,)``, the picture of each text.
+    """
     kinds = {text: kind for kind, text in enumerate(dict.fromkeys(texts))}
     own = torch.tensor([kinds[text] for text in texts])
     has = torch.zeros(count, len(kinds))
-    has[torch.tensor(owners), own] = 1.0
+    has[owners, own] = 1.0
     return has[:, own]
-
-
-def word_similarity(patches: Tensor, words: Tensor, weights: Tensor) -> Tensor:
-    """``(B, N)``: each word's most similar patch, in the mean over a text's words.
-
-    Args:
-        patches: ``(B, K, Ew)``. words: ``(N, M, Ew)``. weights: ``(N, M)``, 0 where there is none.
-    """
-    there = weights > 0
-    best = torch.einsum("bke,we->bkw", patches, words[there]).amax(1)  # (B, W)
-    text = there.nonzero()[:, 0]
-    found = best.new_zeros(len(patches), len(words))
-    return found.index_add(1, text, best * weights[there])
 
 
 @torch.inference_mode()
