@@ -26,10 +26,16 @@ class Kind:
     label: str  # before its words, for the models and for the person
     thing: str  # that it finds
     about: str  # when and how
+    told: bool = True  # where a prompt names {sources}; else only where it names this one
 
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
+    # No shipped model has learned to read these yet.
+    "phrases": Kind("phrases", "Looks like", "scene, activity and weather", "of 1,000", told=False),
+    "captions": Kind(
+        "captions", "Like", "sentences", "that may fit, each with its chance", told=False
+    ),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }
 

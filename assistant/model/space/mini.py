@@ -49,7 +49,14 @@ def read_base(folder: Path) -> SpaceBase:
 class MiniSpace(JointSpace):
     """A trained :class:`SpaceNetwork` at work."""
 
-    def __init__(self, network: SpaceNetwork, sentences: SentenceEncoder, digest: str) -> None:
+    def __init__(
+        self,
+        network: SpaceNetwork,
+        sentences: SentenceEncoder,
+        digest: str,
+        folder: Path | None = None,
+    ) -> None:
+        self.folder = folder
         self.network, self.sentences = network.eval().requires_grad_(False), sentences
         self.width = network.config.width
         self.scale = float(network.scales()[0])
@@ -77,7 +84,7 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        return cls(network, sentences, digest)
+        return cls(network, sentences, digest, folder)
 
     @property
     def fingerprint(self) -> str:

@@ -12,8 +12,11 @@ from assistant.training.pretraining.captions.lexicon import Lexicon, load_lexico
 WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z]+)*")
 # Of a phrase these need not be said.
 PASSED_OVER = frozenset(
-    "a an the in on at of to with by for from into through over up down and or some its his her "
-    "their is are".split()
+    [
+        *("a", "an", "the", "some", "its", "his", "her", "their", "is", "are", "and", "or"),
+        *("in", "on", "at", "of", "to", "with", "by", "for", "from", "into", "through", "over"),
+        *("up", "down"),
+    ]
 )
 
 Keys = frozenset[str]  # what a word may stand for: a concept, a verb, a stem
