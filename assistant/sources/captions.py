@@ -22,9 +22,9 @@ from assistant.sources.lexicon import ACTIVITIES, SCENES, WHO, Lexicon, load_lex
 BEAM = {WHO: 8, ACTIVITIES: 10, SCENES: 8}  # likeliest parts that are tried
 FORMS = {(WHO, ACTIVITIES, SCENES): 40, (WHO, ACTIVITIES): 12, (WHO, SCENES): 12}  # sentences each
 MOST = 3  # sentences
-# Beside the parts' log-probabilities. Of 0 to 40, dev: without it "a person" and "an animal" win;
-# with more of it sentences are wrong more often.
-SIMILARITY_WEIGHT = 10.0
+# Beside the parts' log-probabilities, on 300 photos of dev: at 0, 20 and 40 CIDEr is .25, .35, .37,
+# and all parts are right in 64, 50 and 44 %.
+SIMILARITY_WEIGHT = 20.0
 ROOT = 5  # letters by which words are of one root: "a skater skating" tells nothing
 
 
@@ -47,13 +47,11 @@ class Captions(SpacePerceiver):
         composed = compose(bank, space.embed_frames(look), load_lexicon())
         similarity = space.compare(look, [one.text for one in composed]).mean(0)
         if bank.config is None:
-            chances, floor, rank = (space.scale * similarity).softmax(0), UNCALIBRATED, similarity
+            chances, floor, order = (space.scale * similarity).softmax(0), UNCALIBRATED, similarity
         else:
             chances = chance(composed, similarity, bank.config.sentence)
-            floor = bank.config.sentence_floor
-            parts = torch.tensor([one.log_chance for one in composed])
-            rank = parts + SIMILARITY_WEIGHT * similarity
-        best = rank.argsort(descending=True).tolist()
+            floor, order = bank.config.sentence_floor, rank(composed, similarity)
+        best = order.argsort(descending=True).tolist()
         kept = differing([composed[place] for place in best if chances[place] >= floor])
         places = [composed.index(one) for one in kept]
         return tuple(Perceived(composed[p].text, float(chances[p])) for p in places)
@@ -118,6 +116,12 @@ def _fits(names: Mapping[str, str], lexicon: Lexicon) -> bool:
             return False
     roots = [{word[:ROOT] for word in name.split() if len(word) > 2} for name in names.values()]
     return sum(map(len, roots)) == len(set().union(*roots))
+
+
+def rank(composed: Sequence[Composed], similarity: Tensor) -> Tensor:
+    """``(N,)``: how well sentences tell what is seen; one may be likelier that tells less."""
+    parts = torch.tensor([one.log_chance for one in composed])
+    return parts + SIMILARITY_WEIGHT * similarity
 
 
 def chance(

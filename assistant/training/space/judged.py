@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -16,6 +17,9 @@ from assistant.training.space.trainer import Data
 from assistant.training.space.truth import Truth
 
 CHUNK = 128  # pictures embedded at once
+PRECISION = 0.8  # of what is said, on dev
+LEAST = 20  # said of dev photos; a threshold that rests on fewer says nothing
+NEVER = 2.0  # threshold of a group that cannot be said precisely
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,3 +97,13 @@ def columns(lexicon: Lexicon) -> dict[str, list[int]]:
     for place, (kind, _) in enumerate(lexicon.phrases):
         found.setdefault(kind, []).append(place)
     return found
+
+
+def threshold(chances: np.ndarray, true: np.ndarray) -> float:
+    """The lowest at which ``PRECISION`` of what is not below it is true; `NEVER` where none is."""
+    order = np.argsort(-chances, kind="stable")
+    precision = np.cumsum(true[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(precision >= PRECISION)
+    if not len(enough) or enough[-1] + 1 < LEAST:
+        return NEVER
+    return float(chances[order[enough[-1]]])

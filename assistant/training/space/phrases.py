@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -23,7 +22,7 @@ from assistant.model.space.mini import MiniSpace
 from assistant.model.weight_files import save_weights
 from assistant.sources.bank import CONFIG, WEIGHTS, Bank, PhraseConfig, embed
 from assistant.sources.lexicon import Lexicon, load_lexicon
-from assistant.training.space.judged import Photos, columns, read_photos
+from assistant.training.space.judged import NEVER, Photos, columns, read_photos, threshold
 from assistant.training.space.sentences import fit_sentences
 from assistant.training.space.trainer import Data
 
@@ -31,9 +30,6 @@ EPOCHS, BATCH = 12, 1024
 LR, SHARED_LR = 0.02, 0.05
 STAY = 0.3  # penalty on how far a classifier has moved; .1 to 1 measure alike on dev
 FIRST_SLOPE, FIRST_BIAS = 1.5, -6.0  # of a phrase's standardised similarity
-PRECISION = 0.8  # of what is said, on dev
-LEAST = 20  # said of dev photos; a threshold that rests on fewer says nothing
-NEVER = 2.0  # threshold of a group that cannot be said precisely
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +86,7 @@ def calibrate(
     found: Classifiers, dev: Photos, lexicon: Lexicon
 ) -> tuple[Classifiers, dict[str, float]]:
     """Logits that are log-odds on dev (Platt 1999), a line for each group, and each group's
-    threshold: the lowest at which what is said of dev photos is right in ``PRECISION``."""
+    threshold: the lowest at which what is said of dev photos is right in `PRECISION`."""
     from sklearn.linear_model import LogisticRegression
 
     weights, bias = found.weights.clone(), found.bias.clone()
@@ -106,18 +102,10 @@ def calibrate(
         slope, shift = float(line.coef_[0, 0]), float(line.intercept_[0])
         weights[own] *= slope
         bias[own] = slope * bias[own] + shift
-        thresholds[kind] = threshold(1 / (1 + np.exp(-(slope * scores + shift))), true)
+        thresholds[kind] = threshold(
+            torch.from_numpy(slope * scores + shift).sigmoid().numpy(), true
+        )
     return Classifiers(weights, bias), thresholds
-
-
-def threshold(chances: np.ndarray, true: np.ndarray) -> float:
-    """The lowest at which ``PRECISION`` of what is not below it is true; `NEVER` where none is."""
-    order = np.argsort(-chances, kind="stable")
-    precision = np.cumsum(true[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(precision >= PRECISION)
-    if not len(enough) or enough[-1] + 1 < LEAST:
-        return NEVER
-    return float(chances[order[enough[-1]]])
 
 
 def measure(

@@ -13,13 +13,12 @@ from tqdm import tqdm
 from assistant.model.space.mini import MiniSpace
 from assistant.sources import Look
 from assistant.sources.bank import Bank
-from assistant.sources.captions import Composed, compose, features
+from assistant.sources.captions import Composed, chance, compose, features, rank
 from assistant.sources.lexicon import Lexicon
-from assistant.training.space.judged import Photos
+from assistant.training.space.judged import NEVER, Photos, threshold
 from assistant.training.space.trainer import Data
 
-PHOTOS = 400  # of dev that sentences are composed for, at most
-FLOOR = 0.5  # least chance of a sentence that is said
+PHOTOS = 200  # of dev that sentences are composed for, 64 each
 
 
 def fit_sentences(
@@ -30,7 +29,8 @@ def fit_sentences(
     lexicon: Lexicon,
     seed: int,
 ) -> tuple[tuple[float, ...], float]:
-    """Coefficients of `assistant.sources.captions.chance`, and the least chance of what is said.
+    """Coefficients of `assistant.sources.captions.chance`, and the lowest chance from which the
+    best sentences of photos are precise enough.
 
     A sentence is right where captions say each of its parts.
     """
@@ -38,13 +38,20 @@ def fit_sentences(
 
     seen = list(composed_for_dev(space, bank, data, dev, lexicon, seed))
     if not seen:
-        return (0.0, 0.0, 0.0), 1.0
+        return (0.0, 0.0, 0.0), NEVER
     x = torch.cat([features(sentences, similarity) for sentences, similarity, _ in seen])
     right = np.concatenate([true for _, _, true in seen])
     if right.all() or not right.any():
-        return (0.0, 0.0, 0.0), 1.0
+        return (0.0, 0.0, 0.0), NEVER
     line = LogisticRegression(C=1e4).fit(x.numpy(), right)
-    return (*line.coef_[0].tolist(), float(line.intercept_[0])), FLOOR
+    found = (*line.coef_[0].tolist(), float(line.intercept_[0]))
+    first = [rank(sentences, similarity).argmax() for sentences, similarity, _ in seen]
+    chances = [
+        float(chance(s, similarity, found)[best])
+        for (s, similarity, _), best in zip(seen, first, strict=True)
+    ]
+    true = [bool(own[best]) for (_, _, own), best in zip(seen, first, strict=True)]
+    return found, threshold(np.array(chances), np.array(true))
 
 
 def composed_for_dev(

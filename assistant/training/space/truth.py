@@ -68,7 +68,10 @@ class Truth:
             terms = (" ".join(words[first : first + count]) for count in range(rest, 1, -1))
             term = next((term for term in terms if term in self._lexicon.nouns), words[first])
             own = words[first : first + term.count(" ") + 1]
-            for word in {term, *own}:
+            for word in {
+                term,
+                *own[:-1],
+            }:  # a hot dog is no dog, though a tennis court tells tennis
                 found |= self._keys(word)
             first += len(own)
         return frozenset(found)
