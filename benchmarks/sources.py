@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -23,6 +24,8 @@ from assistant import load
 from assistant.core.config import from_yaml
 from assistant.core.resources import adapters_dir
 from assistant.evaluation.metrics import plain_tokens
+from assistant.media.video import read_clip
+from assistant.model.features import FeatureKey, content_digest, encode_clip
 from assistant.model.space.mini import MiniSpace
 from assistant.sources import SOURCES, Look, perceiver
 from assistant.sources.bank import bank_of
@@ -32,13 +35,16 @@ from assistant.training.pretraining.captions.lexicon import load_lexicon as capt
 from assistant.training.pretraining.photos import photo_table
 from assistant.training.space.config import SpaceTrainingConfig
 from assistant.training.space.judged import columns, judge, pictures, truth_of
+from assistant.training.space.photos import PhotoSet
 from assistant.training.space.run import open_sets
 from assistant.training.space.trainer import Data
 from assistant.training.space.truth import Truth
+from assistant.vqa.session import Assistant
 from assistant.weights.spaces import OWN_CONFIG
 
 SET = "flickr8k"
-ROUNDS = 3  # of a clip, the least time of
+FRAMES = 8  # of a clip
+ROUNDS = 3  # the least time of
 
 
 def main() -> None:
@@ -153,7 +159,7 @@ def of_sentences(
     print(f"  better than the best of another photo: {100 * (own > of_others).mean():.1f} %\n")
 
 
-def cider(keys: Sequence[str], photos, told: dict[str, Sequence[str]]) -> np.ndarray:
+def cider(keys: Sequence[str], photos: PhotoSet, told: dict[str, Sequence[str]]) -> np.ndarray:
     """Each photo's best, ``(N,)``, of the sentences that are told of it."""
     from pycocoevalcap.cider.cider import Cider
 
@@ -180,32 +186,38 @@ def no_pictures(count: int, side: int) -> None:
     raise SystemExit("a photo's features have no pictures")
 
 
-def of_clip(assistant: object, path: Path) -> None:
-    """Seconds of each source, beside opening the clip."""
+def of_clip(assistant: Assistant, path: Path) -> None:
+    """Seconds of each source, beside opening the clip: decoding and encoding it."""
     torch.set_num_threads(1)
-    assistant.model.space  # noqa: B018, loaded before anything is timed
-    best = {"opening": least(lambda: assistant.open(path).look())}
-    seen = assistant.open(path).look()
-    session = assistant.open(path)
+    model = assistant.model
+    model.space  # noqa: B018, loaded before anything is timed
+    key = FeatureKey(content_digest(path), None, None, FRAMES, "auto", model.encoder_fingerprint)
+    best = {"opening": least(lambda: encode_clip(path, key, model))}
+    seen = encode_clip(path, key, model)
     look = Look(
         seen.patches,
         seen.classes,
-        assistant.model.class_names,
+        model.class_names,
         seen.seconds,
         seen.encoder,
-        lambda count, side: session._clip._pictures_of((None, None), count, side),
-        lambda: assistant.model.space,
+        lambda count, side: pictures_of(path, count, side),
+        lambda: model.space,
     )
     for name in SOURCES:
         source = perceiver(name)
         if missing := source.missing():
             print(f"{name}: {missing}")
-            continue
-        best[name] = least(lambda source=source, name=name: source.look_at(name, look))
+        else:
+            best[name] = least(partial(source.look_at, name, look))
     print(f"{path.name}, {len(seen.seconds)} frames, one thread, least of {ROUNDS}\n")
     print("| | seconds | of opening |\n|---|---|---|")
     for name, seconds in best.items():
         print(f"| {name} | {seconds:.3f} | {seconds / best['opening']:.2f} |")
+
+
+def pictures_of(path: Path, count: int, side: int) -> tuple[np.ndarray, tuple[float, ...]]:
+    clip = read_clip(path, frames=count, max_side=side)
+    return clip.frames, clip.seconds
 
 
 def least(work: Callable[[], object]) -> float:
