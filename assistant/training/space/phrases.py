@@ -146,4 +146,5 @@ def fit_phrases(space: MiniSpace, data: Data, folder: Path, seed: int) -> str:
         f"{name} dev, {kind}: " + ", ".join(f"{what} {value:.2f}" for what, value in own.items())
         for name, photos in dev.items()
         for kind, own in measure(found, thresholds, photos, lexicon).items()
+        if own["a photo"]
     )
