@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
+    from assistant.model.sight import Sight
     from assistant.vqa.session import Assistant
 
 __all__ = ["load"]
@@ -45,7 +46,8 @@ def load(
         frames: that memory is planned for, at paper scale.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
         tell: gets terms and memory plan of a paper-scale model, a line each.
-        now: False loads the model with the first question, after that was checked.
+        now: False loads the model with the first question, after that was checked; who only looks
+            loads the image encoder alone.
     Raises:
         InputError: unknown name or option. WeightsError: weights missing or damaged.
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
@@ -61,6 +63,12 @@ def load(
 
         return load_model(name, device=device, frames=frames, tell=tell, **given)
 
+    def load_eyes() -> Sight:
+        from assistant.model.sight_loading import load_sight  # without transformers
+
+        return load_sight(name, device=device, **given)
+
     if now:
         return Assistant(load_named(), store)
-    return LaterAssistant(name_of(name, base), load_named, store or FeatureStore())
+    kept = store or FeatureStore()
+    return LaterAssistant(name_of(name, base), load_named, kept, load_eyes)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from assistant.ui.chat import unsure_of
-from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, spoken_line, timeline
+from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
 from assistant.sources import SOURCES
+from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Loaded

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from assistant.vqa.evidence import AGAINST, FOR, FULL, LEAST
+from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 MOST_LANES = 3  # of subtitles that are said at the same time
 LINES_WIDE = 8  # frames: how wide dialogue without pictures is
-STILL = 0.05  # seconds: a decoder gives a picture the length of one frame
 TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
 SHADES = ("#2a7f62", "#5fae93", "#9ccfbc", "#cfe8df")  # of receptive fields, the widest first
 
@@ -109,11 +109,6 @@ def draw_routing(routing: Sequence[dict[str, list[float]]]) -> Figure:
         for side in plot.spines.values():
             side.set_visible(False)
     return figure
-
-
-def is_still(span: tuple[float, float]) -> bool:
-    """Whether what was looked at is a picture."""
-    return span[1] - span[0] < STILL
 
 
 def clock(seconds: float) -> str:

@@ -20,18 +20,18 @@ from assistant.model.encoders.base import Encoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
+from assistant.model.sight import Sight
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
-    from assistant.model.space.base import JointSpace
     from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 OCCLUDED = 4  # frames that are left out in turn in one pass
 
 
-class VideoAssistant(nn.Module):
+class VideoAssistant(nn.Module, Sight):
     """Answers about T frames: encode once, ask many.
 
     ``qformer_text`` is what the Q-Former reads beside the frames, ``prompt`` and ``history`` what
@@ -56,7 +56,7 @@ class VideoAssistant(nn.Module):
         self.qformer_tokenizer = qformer_tokenizer
         self.llm = llm
         self.fingerprint = fingerprint
-        self.space_name = space  # "auto": its own; a hub id or a folder
+        self.space_name = space
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
 
@@ -68,27 +68,6 @@ class VideoAssistant(nn.Module):
     def choice_prior(self) -> float:
         """What `assistant.vqa.scoring.without_prior` takes off the choices' log-probabilities."""
         return self.config.llm.choice_prior
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Changes whenever cached features are no longer those of this encoder."""
-        return self.encoder.fingerprint
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the encoder's classifier tells apart; () where it is no classifier."""
-        return self.encoder.names
-
-    @cached_property
-    def space(self) -> JointSpace:
-        """The joint space of pictures and texts, loaded with the first use.
-
-        Raises:
-            InputError: there is none for this encoder. WeightsError: its weights cannot be used.
-        """
-        from assistant.model.space.loading import load_space
-
-        return load_space(self.space_name, self.encoder)
 
     @cached_property
     def adapters(self) -> Adapters:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from assistant.errors import ModelError
+from assistant.model.devices import AUTO
 from assistant.model.quantization import BITS, quantizable, stored_bytes
 
-AUTO = "auto"
 CONTEXT = 1024  # tokens of the LLM: visual tokens, prompt, dialogue and answer
 HEADROOM = 0.05  # of the need, for what an allocator cannot use
 ASK_LESS = "ask with fewer --frames or a shorter dialogue, or load with --quantize 4bit"

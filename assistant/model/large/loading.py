@@ -4,7 +4,6 @@ The plan is made from the memory that is free, told, and tried; where it does no
 one step down is taken, and told.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,9 +14,18 @@ import torch
 
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.devices import AUTO, PRECISIONS, choose_device
+from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import FILES, Checkpoint
-from assistant.model.large.instructblip import build, sizes_of_checkpoint
-from assistant.model.memory import AUTO, CONTEXT, Plan, choose_plan, free_memory, step_down
+from assistant.model.large.instructblip import build, build_encoder, sizes_of_checkpoint
+from assistant.model.memory import (
+    CONTEXT,
+    Plan,
+    choose_plan,
+    free_memory,
+    step_down,
+    within_memory,
+)
 from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.weights import store as weights_store
 from assistant.weights.presets import model_name, source_of, terms_once
@@ -25,8 +33,6 @@ from assistant.weights.presets import model_name, source_of, terms_once
 Tell = Callable[[str], None]
 """Gets what a person should know, a line each."""
 
-DEVICES = (AUTO, "cpu", "cuda")
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LARGE = 1e9  # parameters: a processor answers in minutes
 SMALL_FILES = ("*.json", "*.model", "*.txt", "qformer_tokenizer/*")
 WEIGHTS = ("*.safetensors", "*.bin")  # the second only where there is none of the first
@@ -129,23 +135,18 @@ def _tried(model: VideoAssistant, frames: int, context: int) -> VideoAssistant:
     return model
 
 
-def choose_device(device: str, *, large: bool) -> torch.device:
-    """Where a model computes; "auto" is a GPU for a ``large`` one, where there is one.
-
-    Raises:
-        InputError: unknown. ModelError: CUDA is wanted and not there.
-    """
-    if device not in DEVICES:
-        raise InputError(f"device {device!r} is unknown; choose one of {', '.join(DEVICES)}")
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        built = "is not usable here" if torch.version.cuda else "is not in this build of torch"
-        raise ModelError(
-            f"CUDA {built}; install torch for your GPU and its driver, or choose --device cpu"
-        )
-    if device == "cuda" or (large and there and device == AUTO):
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # one of several
-    return torch.device("cpu")
+def load_paper_scale_encoder(model: str, precision: str, quantize: str, device: str) -> ViTEncoder:
+    """The image encoder of a paper-scale model alone, ready to look; arguments and errors are those
+    of :func:`load_paper_scale`."""
+    if quantize not in (AUTO, *QUANTIZATIONS):
+        raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
+    place = choose_device(device, large=True)
+    checkpoint = Checkpoint(checkpoint_folder(model))
+    dtype = _dtype(precision, place, checkpoint.config["text_config"]["model_type"])
+    bits = 8 if quantize in ("8bit", "4bit") else 0  # as `choose_plan` has it
+    check_quantization(bits, place)
+    with within_memory():
+        return build_encoder(checkpoint, bits, dtype=dtype, device=place).eval()
 
 
 def checkpoint_folder(model: str) -> Path:
