@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from assistant.ui.chat import unsure_of
+from assistant.ui.seen import legend
 from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
 from assistant.sources import SOURCES
+from assistant.vqa.boxes import boxes_in
 from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
@@ -147,9 +149,10 @@ def evidence(turn: Asked | None) -> str:
     if told.sees:
         span = (found["start"], found["end"])
         frames, waiting = found["frames"], turn.live is not None
-        parts.append(
-            timeline(told.pictures, frames, told.weights, span, told.lines, waiting=waiting)
-        )
+        boxes = boxes_in(told.items, frames, span)
+        strip = (told.pictures, frames, told.weights, span, told.lines)
+        parts.append(timeline(*strip, boxes=boxes, waiting=waiting))
+        parts.append(legend(told.items) if told.pictures else "")
         parts.append(LEGEND if told.weights is not None else "")
     else:
         parts.append(spoken_line(told.lines))
