@@ -66,7 +66,7 @@ def load(
     def load_eyes() -> Sight:
         from assistant.model.sight_loading import load_sight  # without transformers
 
-        return load_sight(name, device=device, **given)
+        return load_sight(name, device=device, tell=tell, **given)
 
     if now:
         return Assistant(load_named(), store)

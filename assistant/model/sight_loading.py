@@ -1,5 +1,6 @@
 """Load what looks at clips without the model around it, in a fraction of the time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from assistant.core.progress import report
@@ -18,10 +19,12 @@ def load_sight(
     precision: str = AUTO,
     quantize: str = AUTO,
     device: str = AUTO,
+    tell: Callable[[str], None] | None = None,
 ) -> Sight:
     """What the named model looks with; its features are those of the whole model.
 
-    At paper scale it is quantized where ``quantize`` says so, not by what else has to fit.
+    At paper scale it is quantized where ``quantize`` says so, not by what else has to fit, and
+    ``tell`` gets the terms.
 
     Raises:
         InputError: unknown name or option. WeightsError: weights missing or damaged.
@@ -32,7 +35,7 @@ def load_sight(
     if own is None:
         from assistant.model.large.loading import load_paper_scale_encoder
 
-        return EncoderAlone(load_paper_scale_encoder(name, precision, quantize, device))
+        return EncoderAlone(load_paper_scale_encoder(name, precision, quantize, device, tell))
     place = choose_device(device, large=False)
     encoder = load_encoder(own.config, choose_precision(precision))
     return EncoderAlone(encoder.to(place).eval())

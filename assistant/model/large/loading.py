@@ -135,12 +135,17 @@ def _tried(model: VideoAssistant, frames: int, context: int) -> VideoAssistant:
     return model
 
 
-def load_paper_scale_encoder(model: str, precision: str, quantize: str, device: str) -> ViTEncoder:
+def load_paper_scale_encoder(
+    model: str, precision: str, quantize: str, device: str, tell: Tell | None
+) -> ViTEncoder:
     """The image encoder of a paper-scale model alone, ready to look; arguments and errors are those
     of :func:`load_paper_scale`."""
     if quantize not in (AUTO, *QUANTIZATIONS):
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
     place = choose_device(device, large=True)
+    terms = None if tell is None else terms_once(model)
+    if tell is not None and terms is not None:
+        tell(terms)
     checkpoint = Checkpoint(checkpoint_folder(model))
     dtype = _dtype(precision, place, checkpoint.config["text_config"]["model_type"])
     bits = 8 if quantize in ("8bit", "4bit") else 0  # as `choose_plan` has it
