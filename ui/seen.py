@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assistant.ui.timeline import clock, gallery
 
-from assistant.sources import SOURCES, perceiver
+from assistant.sources import SOURCES, Perceived, perceiver
 from assistant.vqa.boxes import boxes_in, colors_of
 from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
     from assistant.ui.visitor import OpenClip
 
-    from assistant.sources import Perceived
     from assistant.vqa.perception import Perception
 
 
@@ -48,20 +47,37 @@ def panel(seen: Perception | None, pictures: Sequence[str] = ()) -> str:
     if pictures:
         parts.append(gallery(pictures, seen.frames, span, boxes))
     for source in seen.sources:
-        if source.items:
-            rows = [_item(item, span, colors.get(item.name, "")) for item in source.items]
-            label = escape(SOURCES[source.name].label)
-            parts.append(f'<h3>{label}</h3><ul class="va-items">{"".join(rows)}</ul>')
+        parts.append(named(source.name, source.items, span, colors))
     if not items:
         parts.append('<p class="va-seen">Nothing that I know.</p>')
     parts += [f'<p class="va-seen">{escape(warning)}</p>' for warning in seen.warnings]
     return "".join(parts) + "</section>"
 
 
-def _item(item: Perceived, span: tuple[float, float], color: str) -> str:
+def named(
+    source: str,
+    items: Sequence[Perceived],
+    span: tuple[float, float] | None,
+    colors: Mapping[str, str] | None = None,
+) -> str:
+    """What one source says of the ``span`` (seconds; None: nothing was looked at), after its label;
+    "" where it says nothing."""
+    if not items:
+        return ""
+    rows = [_item(item, span, (colors or {}).get(item.name, "")) for item in items]
+    label = f'<li class="va-seen">{escape(SOURCES[source].label)}:</li>'
+    return f'<ul class="va-items">{label}{"".join(rows)}</ul>'
+
+
+def item_of(item: Mapping[str, Any]) -> Perceived:
+    """One thing as JSON has it, see ``Perceived.as_dict``."""
+    return Perceived(item["name"], item["probability"], item.get("start"), item.get("end"))
+
+
+def _item(item: Perceived, span: tuple[float, float] | None, color: str) -> str:
     """One thing: its name, how likely, and when; a bar shows where in the clip that is."""
-    told = f"{dot(color)}{escape(item.name)} <b>{item.probability:.0%}</b>"
-    if item.start is None or item.end is None or is_still(span):
+    told = f"{dot(color)}{escape(item.name)} {item.probability:.0%}"
+    if item.start is None or item.end is None or span is None or is_still(span):
         return f'<li class="va-item">{told}</li>'
     length = span[1] - span[0]
     begin, end = ((second - span[0]) / length for second in (item.start, item.end))
