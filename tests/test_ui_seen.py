@@ -61,7 +61,7 @@ def test_the_panel_says_what_is_seen_and_when(room, looking, clip, model, things
     opened(room, looking, clip)
     page = last(seeing.see(room, looking))
     shown = page["seen"]
-    assert re.findall(r'<li class="va-seen">(.*?)</li>', shown) == ["Seen:", "THINGS:"]
+    assert re.findall(r'<li class="va-seen">(.*?)</li>', shown) == ["Seen: ", "THINGS: "]
     assert "street sign 41%" in shown
     assert 'data-seek="1.000" style="--from:20.0%;--to:80.0%"' in shown
     assert "<span>0:01.0 to 0:04.0</span>" in shown

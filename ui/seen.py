@@ -65,7 +65,7 @@ def named(
     if not items:
         return ""
     rows = [_item(item, span, (colors or {}).get(item.name, "")) for item in items]
-    label = f'<li class="va-seen">{escape(SOURCES[source].label)}:</li>'
+    label = f'<li class="va-seen">{escape(SOURCES[source].label)}: </li>'
     return f'<ul class="va-items">{label}{"".join(rows)}</ul>'
 
 
