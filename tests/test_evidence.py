@@ -145,7 +145,7 @@ def test_the_drawing_has_every_frame_with_its_time(asked):
 
 def test_boxes_stand_on_the_frames_in_which_a_thing_is(asked, monkeypatch):
     box = (0.25, 0.5, 0.75, 1.0)
-    dog = Perceived("dog", 0.9, 0.5, 1.5, box, ((0.5, box), (1.5, box)))
+    dog = Perceived("dog", 0.9, 0.5, 1.5, box, track=((0.5, box), (1.5, box)))
     add_source(monkeypatch, "things", ScriptedSource((dog,)))
     session, answer = asked(ScriptedModel())
     pictures = session.pictures(answer)

@@ -22,7 +22,7 @@ from assistant.vqa.lanes import draw_perception
 from assistant.vqa.session import Assistant, LaterAssistant
 
 BOX, MOVED = (0.1, 0.2, 0.4, 0.6), (0.6, 0.2, 0.9, 0.6)
-DOG = Perceived("dog", 0.9, 1.0, 3.0, BOX, ((1.0, BOX), (3.0, MOVED)))
+DOG = Perceived("dog", 0.9, 1.0, 3.0, BOX, track=((1.0, BOX), (3.0, MOVED)))
 CAT = Perceived("cat", 0.7, 1.0, 3.0)
 SNOW = Perceived("snow", 0.6)
 

@@ -26,7 +26,7 @@ from assistant.sources import Perceived
 
 BOX = (0.1, 0.3, 0.4, 0.8)
 THINGS = (
-    Perceived("dog", 0.9, 0.5, 3.0, BOX, ((0.5, BOX), (1.5, (0.7, 0.1, 0.9, 0.5)))),
+    Perceived("dog", 0.9, 0.5, 3.0, BOX, track=((0.5, BOX), (1.5, (0.7, 0.1, 0.9, 0.5)))),
     Perceived("a busy street full of people who cross it", 0.6, 1.0, 1.0),
     Perceived("snow", 0.5),
 )

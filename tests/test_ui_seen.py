@@ -34,7 +34,7 @@ from assistant.sources import Perceived
 
 pytest_plugins = ["ui_room"]
 BOX, MOVED = (0.1, 0.2, 0.4, 0.6), (0.6, 0.5, 0.9, 0.9)
-DOG = Perceived("dog", 0.9, 1.0, 4.0, BOX, ((1.0, BOX), (4.0, MOVED)))
+DOG = Perceived("dog", 0.9, 1.0, 4.0, BOX, track=((1.0, BOX), (4.0, MOVED)))
 WET = Perceived("<wet>", 0.5)
 
 

@@ -130,7 +130,7 @@ def _read(frame: np.ndarray, second: float) -> Iterator[Perceived]:
         if letters > 2 or (letters == 2 and bottom - top < LETTER_HEIGHT):
             box = (left, top, right, bottom)
             name = " ".join(text.split())
-            yield Perceived(name, float(score), second, second, box, ((second, box),))
+            yield Perceived(name, float(score), second, second, box, track=((second, box),))
 
 
 def _letters(text: str) -> str:
