@@ -31,6 +31,7 @@ def load(
     quantize: str = "auto",
     device: str = "auto",
     frames: int = 8,
+    space: str = "auto",
     store: FeatureStore | None = None,
     tell: Callable[[str], None] | None = None,
     now: bool = True,
@@ -44,6 +45,8 @@ def load(
         quantize: "none", "8bit", "4bit" or "auto": what fits into the free memory; mini: none.
         device: "cpu", "cuda" or "auto": a GPU, where there is one; mini: the processor.
         frames: that memory is planned for, at paper scale.
+        space: the joint space: "auto", the model's own; CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM by hub
+            id or folder.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
         tell: gets terms and memory plan of a paper-scale model, a line each.
         now: False loads the model with the first question, after that was checked; who only looks
@@ -55,20 +58,23 @@ def load(
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant, LaterAssistant
     from assistant.weights.base import name_of
+    from assistant.weights.spaces import check_space
 
     given: dict[str, Any] = {"base": base, "precision": precision, "quantize": quantize}
+    given |= {"device": device, "space": space, "tell": tell}
 
     def load_named() -> VideoAssistant:
         from assistant.model.loading import load_model  # takes seconds to import
 
-        return load_model(name, device=device, frames=frames, tell=tell, **given)
+        return load_model(name, frames=frames, **given)
 
     def load_eyes() -> Sight:
         from assistant.model.sight_loading import load_sight  # without transformers
 
-        return load_sight(name, device=device, tell=tell, **given)
+        return load_sight(name, **given)
 
     if now:
         return Assistant(load_named(), store)
+    check_space(space)
     kept = store or FeatureStore()
     return LaterAssistant(name_of(name, base), load_named, kept, load_eyes)

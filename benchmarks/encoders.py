@@ -22,9 +22,9 @@ from torch import Tensor
 
 from assistant.core.config import EfficientNetConfig, ModelConfig
 from assistant.data.scenes import generate
-from assistant.model.devices import choose_precision
 from assistant.model.encoders.base import Encoder
 from assistant.model.encoders.loading import load_encoder
+from assistant.model.placement import choose_precision
 from assistant.training.pretraining.examples import STOP
 from assistant.training.pretraining.photos import Photos
 

@@ -136,6 +136,7 @@ class TestAsk:
         base = adapters_dir() / "mini" / "base"
         options = ("--model", "mini", "--base", base, "--precision", "fp32")
         options += ("--quantize", "4bit", "--device", "cuda", "--frames", 4, "--quiet")
+        options += ("--space", "openai/clip")
         run(capsys, "ask", clip, "What?", *options)
         assert loads == [
             {
@@ -144,6 +145,7 @@ class TestAsk:
                 "precision": "fp32",
                 "quantize": "4bit",
                 "device": "cuda",
+                "space": "openai/clip",
                 "frames": 4,
                 "tell": None,
             }

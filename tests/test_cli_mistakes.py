@@ -73,6 +73,8 @@ BACKEND = [
     (["--base", "data"], "model.yaml"),
     (["--base", "gone"], "model.yaml"),
     (["--model", "nonsense"], "instructblip-vicuna-7b"),
+    (["--space", "nonsense"], "SigLIP"),
+    (["--space", "data"], "config.json"),
 ]
 QUESTION = [
     (["--frames", "0"], "1 to 256"),

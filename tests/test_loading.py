@@ -93,8 +93,8 @@ def test_hub_id_goes_to_the_hub_and_a_name_to_the_lock(monkeypatch, tmp_path):
     monkeypatch.setattr(
         weights_store, "ensure", lambda name, prepare: asked.append(("lock", name)) or tmp_path
     )
-    loading.weights_folder("owner/name")
-    loading.weights_folder("name")
+    weights_store.ensure_source("owner/name")
+    weights_store.ensure_source("name")
     assert asked == [("hub", "owner/name"), ("lock", "name")]
 
 

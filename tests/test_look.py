@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from clips import make_clip, picture
 from fakes import ScriptedModel, ScriptedSource, add_source, install
 from PIL import Image
 
 from assistant.cli.main import main
 from assistant.errors import InputError
+from assistant.model import sight_loading
 from assistant.model.features import FeatureStore
 from assistant.sources import SOURCES, Perceived, seen
 from assistant.vqa.boxes import COLORS, boxes_in, colors_of
@@ -313,6 +315,19 @@ class TestBoxes:
             linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
             light = np.dot(linear, (0.2126, 0.7152, 0.0722))  # WCAG's relative luminance
             assert 1.05 / (light + 0.05) >= 4.5, color
+
+
+def test_what_looks_compares_with_words_as_its_model_does(monkeypatch):
+    asked, encoder = [], torch.nn.Identity()
+    monkeypatch.setattr(sight_loading, "load_encoder", lambda config, dtype: encoder)
+    monkeypatch.setattr(sight_loading, "check_space", lambda name: None)
+    monkeypatch.setattr(
+        "assistant.model.space.loading.load_space",
+        lambda name, encoder, **options: asked.append((name, encoder, options)),
+    )
+    sight_loading.load_sight("mini", space="owner/name", precision="fp32").space  # noqa: B018
+    options = {"device": "auto", "precision": "fp32", "quantize": "auto"}
+    assert asked == [("owner/name", encoder, options)]
 
 
 def test_mini_looks_without_its_language_model(clip, tmp_path):

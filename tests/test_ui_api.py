@@ -13,20 +13,23 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 from assistant.ui.app import build
 from assistant.ui.room import Room, change
 from assistant.ui.serving import launch
-from assistant.ui.settings import Options
+from assistant.ui.settings import Options, Settings
 from clips import make_clip
 from PIL import Image
+from space_checkpoints import write_space
 from ui_page import Served, loading_of, page_model
 
 from assistant.cli import main as cli
 from assistant.cli.main import main
 from assistant.errors import InputError
+from assistant.model.features import FeatureStore
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +302,7 @@ def test_another_program_asks_over_mcp(tmp_path, clip):
         (["--max-mb", "0"], "choose 1 to 1000000"),
         (["--model", "nonsense"], "is unknown"),
         (["--base", "nowhere"], "nowhere: holds no model.yaml"),
+        (["--space", "nowhere"], "space 'nowhere'"),
     ],
 )
 def test_a_wrong_option_is_one_line(options: list[str], line: str, capsys):
@@ -324,3 +328,22 @@ def test_the_command_serves_until_it_is_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("assistant.weights.store.ensure", lambda *_, **__: tmp_path)
     assert main(["ui"]) == cli.STOPPED
     assert "http://127.0.0.1:" in seen[0]
+
+
+def test_the_joint_space_is_that_of_every_model(tmp_path, monkeypatch):
+    loads: list[dict] = []
+
+    def load(_: str, **options: object) -> SimpleNamespace:
+        loads.append(options)
+        return SimpleNamespace(model=page_model())
+
+    def wait(room: Room) -> None:
+        room.engine.assistant(Settings(), FeatureStore(tmp_path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Room, "wait", wait)
+    monkeypatch.setattr("assistant.weights.store.ensure", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("assistant.load", load)
+    folder = write_space(tmp_path / "clip", "clip")
+    assert main(["ui", "--space", str(folder)]) == cli.STOPPED
+    assert [options["space"] for options in loads] == [str(folder)]

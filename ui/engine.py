@@ -64,6 +64,7 @@ class Engine:
                 precision=key[1],
                 quantize=self.options.quantize,
                 device=self.options.device,
+                space=self.options.space,
                 store=store,
             )
         from assistant.vqa.session import Assistant

@@ -26,6 +26,7 @@ class Options:
     precision: str = "auto"
     quantize: str = "auto"
     device: str = "auto"
+    space: str = "auto"
     limits: Limits = field(default_factory=Limits)
     most_waiting: int = 200
     grace: float = 600.0  # seconds that a visitor's things stay after the page was left

@@ -241,6 +241,13 @@ def add_backend_options(parser: argparse._ActionsContainer) -> None:
         metavar="NAME",
         help="cpu, cuda or auto: a GPU, where there is one (default auto; mini: cpu)",
     )
+    parser.add_argument(
+        "--space",
+        default="auto",
+        metavar="NAME|DIR",
+        help="what compares pictures with words: auto, the model's own, or CLIP, SigLIP, SigLIP 2 "
+        "or BLIP-2-ITM by hub id or folder (default auto; docs/models.md)",
+    )
 
 
 def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[str, Any]:
@@ -250,6 +257,7 @@ def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[st
         "precision": args.precision,
         "quantize": args.quantize,
         "device": args.device,
+        "space": args.space,
         "tell": say if first_process() and not quiet else None,
     }
     frames = getattr(args, "frames", None)
@@ -272,7 +280,8 @@ def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: st
     Returns:
         The name under which the model's adapters lie.
     Raises:
-        InputError, ConfigError, WeightsError: no such base, task or adapter, or of another base.
+        InputError, ConfigError, WeightsError: no such base, task, adapter or joint space, or of
+            another base.
     """
     from assistant.tasks.store import (
         adapter_folders,
@@ -283,10 +292,12 @@ def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: st
     )
     from assistant.weights.base import find_base, name_of
     from assistant.weights.presets import source_of
+    from assistant.weights.spaces import check_space
 
     name, base = name_of(args.model, args.base), find_base(args.model, args.base)
     if base is None:
         source_of(args.model)
+    check_space(args.space)
     if task:
         find_task(task, name)
     named = [task if adapter == "auto" else adapter for adapter in adapters]

@@ -77,6 +77,7 @@ def run_ui(args: argparse.Namespace) -> int:
         precision=args.precision,
         quantize=args.quantize,
         device=args.device,
+        space=args.space,
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     with scratch_folder("assistant-ui-") as folder:

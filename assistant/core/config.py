@@ -155,6 +155,28 @@ class LoraSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class SpaceConfig:
+    """A joint space of pictures and texts over frozen features of both."""
+
+    weights: str = "all-minilm-l6-v2"  # the text encoder, in the weights lock
+    width: int = 384  # E, of the vectors
+    inner: int = 512  # width of a patch in the picture's tower
+    heads: int = 4  # of its attention pooling
+    hidden: int = 768  # width of the hidden layer of each branch
+    word_width: int = 192  # of the vectors that match single words with single patches
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_bounds(self, width=(1, 16384), inner=(1, 16384))
+        check_bounds(self, heads=(1, 256), hidden=(1, 65536), word_width=(1, 16384))
+        check_bounds(self, dropout=(0, 0.95))
+        if self.inner % self.heads:
+            raise ConfigError(
+                f"inner {self.inner} is not a multiple of heads {self.heads}; change one"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """One backend: encoder, Q-Former and LLM."""
 

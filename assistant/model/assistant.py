@@ -56,7 +56,7 @@ class VideoAssistant(nn.Module, Sight):
         self.qformer_tokenizer = qformer_tokenizer
         self.llm = llm
         self.fingerprint = fingerprint
-        self.space_name = space
+        self.use_space(space)
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
 

@@ -9,18 +9,21 @@ from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
 from assistant.core.progress import report
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.devices import AUTO, choose_device, choose_precision
-from assistant.model.encoders.loading import encoder_class, load_encoder, weights_folder
+from assistant.model.encoders.loading import encoder_class, load_encoder
 from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import Tell, load_paper_scale
 from assistant.model.llm import LanguageModel
 from assistant.model.llm_weights import convert_gguf, load_language_model
+from assistant.model.memory import AUTO
+from assistant.model.placement import choose_device, choose_precision
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
 from assistant.model.weight_files import read_weights
+from assistant.weights import store as weights_store
 from assistant.weights.base import find_base
 from assistant.weights.presets import preset_of
+from assistant.weights.spaces import check_space
 
 LOADING = "Loading the model (only this first time)"
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
@@ -35,6 +38,7 @@ def load_model(
     quantize: str = AUTO,
     device: str = AUTO,
     frames: int = 8,
+    space: str = AUTO,
     tell: Tell | None = None,
 ) -> VideoAssistant:
     """The named backend, ready to ask; fetches what the cache lacks.
@@ -48,6 +52,8 @@ def load_model(
         quantize: "none", "8bit", "4bit" or "auto": what fits; nothing for a shipped backend.
         device: "cpu", "cuda" or "auto": a GPU for a paper-scale model, where there is one.
         frames: that memory is planned for, at paper scale.
+        space: the joint space: "auto", the model's own, or CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM by
+            hub id or folder, on a GPU where there is one.
         tell: gets what a person should know while a paper-scale model loads, a line each.
 
     Raises:
@@ -63,8 +69,10 @@ def load_model(
             device=device,
             attention=attention,
             frames=frames,
+            space=space,
             tell=tell,
         )
+    check_space(space)
     place = choose_device(device, large=False)
     if quantize not in (AUTO, *BITS):
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *BITS))}")
@@ -74,6 +82,7 @@ def load_model(
     model = build_model(own.config, precision=precision, attention=attention)
     load_trained(model.qformer, own.weights)
     model.fingerprint = own.fingerprint
+    model.use_space(space, device=device, precision=precision, quantize=quantize)
     if bits:
         quantize_network(model.llm.network, bits, choose_precision(precision), place)
     return model.to(place).eval()
@@ -105,10 +114,10 @@ def build_model(
     report(LOADING, 0.0)
     encoder = load_encoder(config, dtype)
     report(LOADING, 0.2)
-    llm_folder = weights_folder(config.llm.weights, prepare=convert_gguf)
+    llm_folder = weights_store.ensure_source(config.llm.weights, prepare=convert_gguf)
     llm = load_language_model(llm_folder, config.llm, dtype, attention)
     report(LOADING, 0.6)
-    bert = weights_folder(config.qformer.weights)
+    bert = weights_store.ensure_source(config.qformer.weights)
     qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
     initialise_from_bert(qformer, bert, seed)
     initialise_projection(qformer, llm)

@@ -3,17 +3,20 @@
 Sizes are counted on the meta device: modules of the real shape that hold no numbers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
 from assistant.errors import ModelError
-from assistant.model.devices import AUTO
 from assistant.model.quantization import BITS, quantizable, stored_bytes
 
+T = TypeVar("T")
+AUTO = "auto"
 CONTEXT = 1024  # tokens of the LLM: visual tokens, prompt, dialogue and answer
 HEADROOM = 0.05  # of the need, for what an allocator cannot use
 ASK_LESS = "ask with fewer --frames or a shorter dialogue, or load with --quantize 4bit"
@@ -213,6 +216,35 @@ def within_memory(advice: str = ASK_LESS) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
         raise ModelError(f"the GPU's memory is full; {advice}") from error
+
+
+def in_chunks(
+    encode: Callable[[Any], T], items: Sequence[Any] | np.ndarray, size: int, thing: str
+) -> tuple[list[T], int]:
+    """``encode`` of ``size`` items at a time, fewer where the GPU's memory ends.
+
+    Args:
+        thing: what one item is called.
+    Returns:
+        The parts, and how many items fit at once.
+    Raises:
+        ModelError: one does not.
+    """
+    parts: list[T] = []
+    done = 0
+    while done < len(items):
+        try:
+            parts.append(encode(items[done : done + size]))
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            if size == 1:
+                raise ModelError(
+                    f"one {thing} is too many for the GPU's free memory; close what else uses it"
+                ) from error
+            size //= 2
+            continue
+        done += size
+    return parts, size
 
 
 def each_within_memory(pieces: Iterator[str]) -> Iterator[str]:

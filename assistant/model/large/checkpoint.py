@@ -4,7 +4,6 @@ Sharded safetensors, or the older pickled ``.bin`` files, of which nothing but t
 Every name in it is used, or is in :data:`DERIVED`: what can be computed again from the rest.
 """
 
-import json
 import pickle
 import re
 from collections.abc import Callable, Iterator
@@ -19,14 +18,10 @@ from assistant.core.progress import report
 from assistant.core.shortage import pass_on_memory
 from assistant.errors import WeightsError
 from assistant.model.quantization import quantizable, quantized_linear
+from assistant.weights.checkpoints import CONFIG, read_json, weight_files
 
 FORMATS = ("instructblip", "instructblipvideo")  # model_type in config.json
 LANGUAGE_MODELS = ("llama", "t5")
-CONFIG = "config.json"
-FILES = (  # an index of shards, or the one file; the first that is there is read
-    ("model.safetensors.index.json", "model.safetensors"),
-    ("pytorch_model.bin.index.json", "pytorch_model.bin"),
-)
 DERIVED = (  # patterns of names that older checkpoints hold and nobody needs
     r"qformer\.embeddings\.position_ids",  # 0, 1, 2 ...
     r"language_model\.model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq",
@@ -116,27 +111,11 @@ class Checkpoint:
             )
 
     def _open(self) -> None:
-        listed: dict[str, str] | None
-        for index, single in FILES:
-            if (self.folder / index).is_file():
-                listed = read_json(self.folder / index).get("weight_map", {})
-                shards = sorted(set(listed.values()))
-                break
-            if (self.folder / single).is_file():
-                listed, shards = None, [single]
-                break
-        else:
-            raise WeightsError(
-                f"{self.folder}: holds no weights (wanted {FILES[0][0]}, {FILES[0][1]}, "
-                f"{FILES[1][0]} or {FILES[1][1]}); get the whole checkpoint"
-            )
-        for shard in shards:
-            path = self.folder / shard
-            if not path.is_file():
-                raise WeightsError(f"{path}: is not there, one of {len(shards)}; get it again")
+        paths, listed = weight_files(self.folder)
+        for path in paths:
             self._places.update(_open_shard(path))
         self._unused = set(self._places)
-        lacking = sorted(set(listed or ()) - self._unused)
+        lacking = sorted(set(listed) - self._unused)
         if lacking:
             raise WeightsError(
                 f"{self.folder}: its index lists {lacking[0]}, which no file holds; get it again"
@@ -168,17 +147,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{' or '.join(LANGUAGE_MODELS)}; give another checkpoint"
         )
     return config
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Keys and values in a file. Raises WeightsError."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read ({error}); get the file again") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: holds no keys and values; get the file again")
-    return found
 
 
 def _open_shard(path: Path) -> Iterator[tuple[str, Any]]:

@@ -32,11 +32,12 @@ from assistant.errors import WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.base import weights_digest
 from assistant.model.encoders.vit import ViTEncoder
-from assistant.model.large.checkpoint import Checkpoint, read_json
+from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.encoder_decoder import EncoderDecoder
 from assistant.model.llm import LanguageModel
 from assistant.model.memory import Part, Plan, Sizes, part_of
 from assistant.model.qformer import QFormer
+from assistant.weights.checkpoints import read_json
 from assistant.weights.presets import LLMShape, read_presets
 
 TOKENIZER = "qformer_tokenizer"  # folder of the Q-Former's

@@ -4,7 +4,7 @@ The plan is made from the memory that is free, told, and tried; where it does no
 one step down is taken, and told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,11 @@ import torch
 
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.devices import AUTO, PRECISIONS, choose_device
 from assistant.model.encoders.vit import ViTEncoder
-from assistant.model.large.checkpoint import FILES, Checkpoint
+from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import build, build_encoder, sizes_of_checkpoint
 from assistant.model.memory import (
+    AUTO,
     CONTEXT,
     Plan,
     choose_plan,
@@ -26,9 +26,12 @@ from assistant.model.memory import (
     step_down,
     within_memory,
 )
+from assistant.model.placement import choose_device, choose_dtype
 from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.weights import store as weights_store
+from assistant.weights.checkpoints import FILES
 from assistant.weights.presets import model_name, source_of, terms_once
+from assistant.weights.spaces import check_space
 
 Tell = Callable[[str], None]
 """Gets what a person should know, a line each."""
@@ -48,6 +51,7 @@ def load_paper_scale(
     attention: str = "sdpa",
     frames: int = 8,
     context: int = CONTEXT,
+    space: str = AUTO,
     tell: Tell | None = None,
 ) -> VideoAssistant:
     """The model that ``model`` names, ready to ask; its checkpoint is fetched where it is absent.
@@ -55,6 +59,7 @@ def load_paper_scale(
     Args:
         quantize: none, 8bit, 4bit, or auto: what fits into the free memory.
         device: auto is a GPU, where there is one. frames, context: what there must be room for.
+        space: the joint space, as `assistant.model.loading.load_model` takes it.
         tell: gets the terms, the plan, and a step down.
 
     Raises:
@@ -63,6 +68,7 @@ def load_paper_scale(
     """
     if quantize not in (AUTO, *QUANTIZATIONS):
         raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
+    check_space(space)
     place = choose_device(device, large=True)
     terms = None if tell is None else terms_once(model)
     tell = tell or _silence
@@ -92,6 +98,7 @@ def load_paper_scale(
         dtype=dtype,
         device=place,
         attention="sdpa" if on_gpu else attention,
+        space={"name": space, "device": device, "precision": precision, "quantize": quantize},
     )
     try:
         return make(plan)
@@ -114,12 +121,24 @@ def load_paper_scale(
 
 
 def _make(
-    folder: Path, name: str, plan: Plan, *, dtype: torch.dtype, device: torch.device, attention: str
+    folder: Path,
+    name: str,
+    plan: Plan,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+    space: Mapping[str, str],
 ) -> VideoAssistant:
-    """The model under ``plan``, tried on a GPU. Raises torch.OutOfMemoryError, ModelError."""
+    """The model under ``plan``, tried on a GPU. Raises torch.OutOfMemoryError, ModelError.
+
+    Args:
+        space: of `VideoAssistant.use_space`.
+    """
     for bits in {plan.llm_bits, plan.encoder_bits}:
         check_quantization(bits, device)
     model = build(Checkpoint(folder), name, plan, dtype=dtype, device=device, attention=attention)
+    model.use_space(**space)
     return _tried(model, plan.frames, plan.context)
 
 
@@ -176,18 +195,9 @@ def _dtype(precision: str, device: torch.device, kind: str) -> torch.dtype:
     Raises:
         InputError: unknown, or one in which T5 overflows.
     """
-    if precision == AUTO:
-        if device.type == "cuda":
-            bf16 = kind == "t5" or torch.cuda.is_bf16_supported(including_emulation=False)
-            return torch.bfloat16 if bf16 else torch.float16
-        fast = torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return torch.bfloat16 if fast else torch.float32
-    if precision not in PRECISIONS:
-        wanted = ", ".join([AUTO, *PRECISIONS])
-        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
     if precision == "fp16" and kind == "t5":
         raise InputError("precision fp16: Flan-T5 overflows in it; choose bf16 or fp32")
-    return PRECISIONS[precision]
+    return choose_dtype(precision, device, wide=kind == "t5")
 
 
 def _silence(line: str) -> None:

@@ -38,6 +38,10 @@ class JointSpace(ABC):
     def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Each token of each text, ``(N, M, E)``, and ``(N, M)``: True where there is one."""
 
+    def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
+        """``(T, N)``: the similarity of each frame to each text, as exactly as the space has it."""
+        return self.embed_frames(look) @ self.embed_texts(texts).T
+
     def embed_clip(self, look: Look) -> Tensor:
         """``(E,)``: the frames' mean."""
         return mean_of(self.embed_frames(look))

@@ -19,22 +19,15 @@ CROPS = (0.7, 0.95)  # side of a crop as a share of the photo's
 VIEWS = ((False, False), (False, True), (True, False), (True, True))  # cropped, mirrored
 
 
-class Photos:
-    """Flickr8k's folder: ``images_224.zip`` (or any zip of JPEG), ``captions.tsv``, split lists."""
+class Archive:
+    """A folder's zip of photos."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wanted: str) -> None:
+        """Raises InputError: there is none; ``wanted`` says what the folder should be."""
         archives = sorted(folder.glob("*.zip"))
         if not archives:
-            raise InputError(
-                f"{folder}: holds no zip of photos; give Flickr8k's folder (images zip, "
-                "captions.tsv, train.txt, dev.txt, test.txt)"
-            )
+            raise InputError(f"{folder}: holds no zip of photos; give {wanted}")
         self.archive = archives[0]
-        self.captions = read_captions(folder / "captions.tsv")
-        self.splits = {
-            split: tuple(n for n in read_split(folder / f"{split}.txt") if n in self.captions)
-            for split in ("train", "dev", "test")
-        }
 
     def pictures(self, names: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
         """``(name, (H, W, 3) uint8)`` of each photo."""
@@ -45,6 +38,20 @@ class Photos:
                     raise InputError(f"{self.archive}: lacks {name}; the archive is incomplete")
                 data = io.BytesIO(archive.read(members[name]))
                 yield name, np.asarray(Image.open(data).convert("RGB"))
+
+
+class Photos(Archive):
+    """Flickr8k's folder: ``images_224.zip`` (or any zip of JPEG), ``captions.tsv``, split lists."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, "Flickr8k's folder (images zip, captions.tsv, train.txt, dev.txt, test.txt)"
+        )
+        self.captions = read_captions(folder / "captions.tsv")
+        self.splits = {
+            split: tuple(n for n in read_split(folder / f"{split}.txt") if n in self.captions)
+            for split in ("train", "dev", "test")
+        }
 
     @property
     def digest(self) -> str:
@@ -60,7 +67,7 @@ class Photos:
 def photo_table(
     root: Path,
     encoder: Encoder,
-    photos: Photos,
+    photos: Archive,
     names: Sequence[str],
     *,
     viewed: Sequence[str] = (),

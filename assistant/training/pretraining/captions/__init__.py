@@ -5,6 +5,7 @@ from assistant.training.pretraining.captions.questions import (
     flip_safe,
     make_questions,
     read_captions,
+    read_lines,
     read_split,
 )
 from assistant.training.pretraining.captions.things import (
@@ -23,6 +24,7 @@ __all__ = [
     "make_questions",
     "photo_concepts",
     "read_captions",
+    "read_lines",
     "read_split",
     "thing_words",
     "things_in",

@@ -85,7 +85,7 @@ def flip_safe(item: CaptionQuestion | str) -> bool:
 def read_captions(path: Path | str) -> dict[str, tuple[str, ...]]:
     """Photo name -> captions from lines ``name#k<TAB>caption``. Raises InputError."""
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         key, tab, caption = line.partition("\t")
@@ -103,7 +103,7 @@ def read_captions(path: Path | str) -> dict[str, tuple[str, ...]]:
 
 def read_split(path: Path | str) -> tuple[str, ...]:
     """Photo names, one per line. Raises InputError for an empty file or a name given twice."""
-    names = [line.strip() for line in _lines(path) if line.strip()]
+    names = [line.strip() for line in read_lines(path) if line.strip()]
     if not names:
         raise InputError(f"{path} names no photos, wanted one file name per line")
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
@@ -112,7 +112,8 @@ def read_split(path: Path | str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _lines(path: Path | str) -> list[str]:
+def read_lines(path: Path | str) -> list[str]:
+    """The lines of a text file. Raises InputError: it cannot be read as one."""
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

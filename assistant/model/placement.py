@@ -1,14 +1,12 @@
-"""Where a model computes, and in what precision."""
-
-from __future__ import annotations
+"""Where the frozen parts of a model compute, and in which precision."""
 
 import os
 
 import torch
 
 from assistant.errors import InputError, ModelError
+from assistant.model.memory import AUTO
 
-AUTO = "auto"
 DEVICES = (AUTO, "cpu", "cuda")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,6 +28,27 @@ def choose_device(device: str, *, large: bool) -> torch.device:
     if device == "cuda" or (large and there and device == AUTO):
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))  # one of several
     return torch.device("cpu")
+
+
+def choose_dtype(precision: str, device: torch.device, *, wide: bool = False) -> torch.dtype:
+    """What the frozen parts compute in; "auto" is 16 bit where the device computes in it.
+
+    Args:
+        wide: its states pass what fp16 can hold.
+
+    Raises:
+        InputError: unknown.
+    """
+    if precision == AUTO:
+        if device.type == "cuda":
+            bf16 = wide or torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if bf16 else torch.float16
+        fast = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return torch.bfloat16 if fast else torch.float32
+    if precision not in PRECISIONS:
+        wanted = ", ".join([AUTO, *PRECISIONS])
+        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
+    return PRECISIONS[precision]
 
 
 def choose_precision(precision: str) -> torch.dtype:

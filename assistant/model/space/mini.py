@@ -1,0 +1,122 @@
+"""mini's joint space: two small towers, trained by us, on its image encoder and on MiniLM."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
+from assistant.errors import WeightsError
+from assistant.model.sentences import SentenceEncoder
+from assistant.model.space.base import JointSpace
+from assistant.model.space.network import SpaceNetwork, word_similarity
+from assistant.model.weight_files import read_weights
+from assistant.weights import store as weights_store
+from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
+
+if TYPE_CHECKING:
+    from assistant.sources import Look
+
+CHUNK = 64  # texts at once
+
+
+@dataclass(frozen=True)
+class SpaceBase:
+    """What a joint space is built on."""
+
+    encoder: EfficientNetConfig
+    space: SpaceConfig
+
+
+def read_base(folder: Path) -> SpaceBase:
+    """What the space in ``folder`` is built on; of its file, the rest is how it was trained.
+
+    Raises:
+        ConfigError: the file is missing or unusable.
+    """
+    known = read_yaml(folder / OWN_CONFIG)
+    names = [field.name for field in fields(SpaceBase)]
+    base = {name: known[name] for name in names if isinstance(known, dict) and name in known}
+    return from_mapping(SpaceBase, base, str(folder / OWN_CONFIG))
+
+
+class MiniSpace(JointSpace):
+    """A trained :class:`SpaceNetwork` at work."""
+
+    def __init__(self, network: SpaceNetwork, sentences: SentenceEncoder, digest: str) -> None:
+        self.network, self.sentences = network.eval().requires_grad_(False), sentences
+        self.width = network.config.width
+        self.scale = float(network.scales()[0])
+        self._digest = digest
+
+    @classmethod
+    def load(cls, folder: Path) -> MiniSpace:
+        """The space in ``folder``.
+
+        Raises:
+            ConfigError, WeightsError: its config or its weights cannot be used.
+        """
+        base = read_base(folder)
+        weights = folder / OWN_WEIGHTS
+        state = read_weights(weights)
+        sentences = SentenceEncoder(weights_store.ensure_source(base.space.weights))
+        known = [state.get(name, torch.zeros(())) for name in ("patch.weight", "class_names")]
+        patch_width, class_count = (max(value.shape, default=0) for value in known)
+        network = SpaceNetwork(base.space, patch_width, sentences.width, class_count)
+        own = network.state_dict()
+        wrong = own.keys() ^ state.keys() or {k for k in own if own[k].shape != state[k].shape}
+        if wrong:
+            raise WeightsError(
+                f"{weights}: {min(wrong)} does not fit {OWN_CONFIG} beside it; give a whole folder"
+            )
+        network.load_state_dict(state)
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+        return cls(network, sentences, digest)
+
+    @property
+    def fingerprint(self) -> str:
+        return f"mini-{self._digest}"
+
+    @torch.inference_mode()
+    def embed_frames(self, look: Look) -> Tensor:
+        return self.embed_patches(look.patches, look.classes)
+
+    @torch.inference_mode()
+    def embed_patches(self, patches: Tensor, classes: Tensor) -> Tensor:
+        """``(T, K, Dv)``, ``(T, C)`` or ``(1, C)`` of the encoder -> ``(T, E)``."""
+        classes = classes.float().expand(len(patches), -1)
+        return self.network.embed_pictures(patches.float(), classes)[0]
+
+    @torch.inference_mode()
+    def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
+        """``(T, N)``: similarity of whole vectors and of single words to their best patches, in
+        the mean by their scales."""
+        classes = look.classes.float().expand(len(look.patches), -1)
+        frames, patches = self.network.embed_pictures(look.patches.float(), classes)
+        scales = self.network.scales()
+        found = [frames.new_zeros(len(frames), 0)]
+        for first in range(0, len(texts), CHUNK):
+            states, there = self.sentences.tokens(texts[first : first + CHUNK])
+            whole, words, weights = self.network.embed_tokens(states, there)
+            by_words = word_similarity(patches, words, weights)
+            found.append((scales[0] * frames @ whole.T + scales[1] * by_words) / scales.sum())
+        return torch.cat(found, dim=1)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        found = [torch.zeros(0, self.width)]
+        for first in range(0, len(texts), CHUNK):
+            states, there = self.sentences.tokens(texts[first : first + CHUNK])
+            found.append(self.network.embed_tokens(states, there)[0])
+        return torch.cat(found)
+
+    @torch.inference_mode()
+    def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        states, there = self.sentences.tokens(texts)
+        return self.network.embed_each(states) * there[..., None], there

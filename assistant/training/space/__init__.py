@@ -1,0 +1,1 @@
+"""Training of mini's joint space from photos with captions or labels."""
