@@ -18,7 +18,7 @@ from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model import sight_loading
 from assistant.model.features import FeatureStore
-from assistant.sources import SOURCES, Perceived, seen
+from assistant.sources import SOURCES, Perceived, Source, seen
 from assistant.vqa.boxes import COLORS, boxes_in, colors_of
 from assistant.vqa.lanes import draw_perception
 from assistant.vqa.session import Assistant, LaterAssistant
@@ -138,13 +138,13 @@ class TestKept:
         assert looked().perceive().sources[1].items == (CAT, DOG)
         assert len(things.looks) == 2 and path.read_text() == text
 
-    def test_what_comes_with_a_warning_is_not_kept(self, looked, things, monkeypatch):
-        from assistant.sources import Source
-
+    def test_what_comes_with_a_warning_is_not_kept(self, looked, things, tmp_path):
         told = Source("things", (DOG,), warning="not for this encoder")
-        monkeypatch.setattr(things, "look_at", lambda name, look: told, raising=False)
+        things.look_at = lambda name, look: told
         assert looked().perceive().warnings == ("not for this encoder",)
-        monkeypatch.undo()
+        assert list((tmp_path / "features").glob("*.things-*.json")) == []
+        del things.look_at
+        assert looked().perceive().sources[1].items == (CAT, DOG)
 
     def test_the_files_count_for_the_cap_and_leave_first_when_they_are_oldest(
         self, looked, tmp_path
