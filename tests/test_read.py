@@ -119,6 +119,12 @@ def test_spellings_of_one_text_are_one_line(
     lines = scripted(monkeypatch, [one], [], [other])
     assert [line.name for line in lines] == texts
     assert (lines[0].start, lines[-1].end) == (0.0, 2.0)
+    places = [place for line in lines for place in line.track]
+    assert [second for second, _ in places] == [0.0, 2.0]
+    assert [box for _, box in places] == [
+        pytest.approx(tuple(np.divide(where, (320, 180, 320, 180))), abs=1e-6)
+        for _, _, where in (one, other)
+    ]
 
 
 def test_shapes_that_look_like_letters_are_dropped(monkeypatch: pytest.MonkeyPatch):

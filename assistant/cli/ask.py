@@ -104,7 +104,8 @@ def run_ask(args: argparse.Namespace) -> int:
         answer.evidence()  # it goes into the JSON object, and may make the answer unsure
     tell(answer, args)
     if args.evidence is not None:
-        save_evidence(answer, session.pictures(answer), args.evidence)
+        pictures, items = session.pictures(answer), session.perceived(answer)
+        save_evidence(answer, pictures, args.evidence, items)
         say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
 

@@ -115,7 +115,7 @@ def add_cache(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "cache",
         help="show or clear what is kept on disk",
-        description="Show what is kept on disk: weights and clip features.",
+        description="Show what is kept on disk: weights, clip features, and what was perceived.",
         epilog="Its place is ASSISTANT_CACHE, else the user's cache folder.",
     )
     parser.add_argument("--clear", action="store_true", help="remove all of it")
@@ -128,9 +128,13 @@ def run_cache(args: argparse.Namespace) -> int:
 
     entries = clear_cache() if args.clear else cache_entries()
     lines = [(entry.name, entry.size) for entry in entries if entry.kind == "weights"]
-    clips = [entry.size for entry in entries if entry.kind == "features"]
+    kept = [entry for entry in entries if entry.kind == "features"]
+    said = [entry.size for entry in kept if entry.path.suffix == ".json"]
+    clips = [entry.size for entry in kept if entry.path.suffix != ".json"]
     if clips:
         lines.append((f"features of {len(clips)} clips and ranges", sum(clips)))
+    if said:
+        lines.append((f"what was perceived in them: {len(said)} files", sum(said)))
     for name, size in lines:
         print(f"{size / 1e6:9.1f} MB  {name}")
     total = sum(size for _, size in lines)

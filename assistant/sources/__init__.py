@@ -7,10 +7,13 @@ under the answer, and is left out by ``--without NAME``. It costs nothing until 
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ SOURCES = {
 }
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom; 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Perceived:
     """One thing that was perceived."""
@@ -42,14 +49,21 @@ class Perceived:
     probability: float
     start: float | None = None  # seconds; None: it holds for the whole range
     end: float | None = None
-    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom; 0 to 1
+    box: Box | None = None  # where it is seen best
+    track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is left out."""
         found: dict[str, Any] = {"name": self.name, "probability": round(self.probability, 4)}
         if self.start is not None and self.end is not None:
             found |= {"start": round(self.start, 3), "end": round(self.end, 3)}
-        return found if self.box is None else found | {"box": [round(x, 4) for x in self.box]}
+        if self.box is not None:
+            found["box"] = [round(x, 4) for x in self.box]
+        if self.track:
+            found["track"] = [
+                [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
+            ]
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,12 @@ class Perceiver(ABC):
     def wanted(self, question: str) -> bool:
         """Whether a question is worth the time that perceiving takes."""
         return True
+
+    def fingerprint(self, look: Look) -> str:
+        """What decides its items beside the frames and their encoder: here, all that its own file
+        says. Who depends on more (weights, a package, the joint space) adds that."""
+        own = Path(str(sys.modules[type(self).__module__].__file__))
+        return hashlib.sha256(own.read_bytes()).hexdigest()[:16]
 
     @abstractmethod
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
