@@ -32,7 +32,6 @@ from assistant.training.space.run import open_sets
 from assistant.training.space.trainer import recalls
 from assistant.weights.spaces import OWN_CONFIG
 
-PHOTOS = 50  # compared at once
 RANKS = (1, 5)  # of clips
 
 
@@ -79,16 +78,12 @@ def of_photos(
     names = photos.splits[args.split]
     texts = [text for name in names for text in photos.texts[name]]
     owners = [index for index, name in enumerate(names) for _ in photos.texts[name]]
-    both, whole = [], []
-    vectors = space.embed_texts(texts)
-    for first in range(0, len(names), PHOTOS):
-        keys = names[first : first + PHOTOS]
-        patches = table.stills(keys)[:, 0]
-        classes = torch.cat([table.classes(key) for key in keys])
-        whole.append(space.embed_patches(patches, classes) @ vectors.T)
-        both.append(space.compare(look_at(patches, classes), texts))
+    patches = table.stills(names)[:, 0]
+    classes = torch.cat([table.classes(name) for name in names])
+    both = space.compare(look_at(patches, classes), texts)
+    whole = space.embed_patches(patches, classes) @ space.embed_texts(texts).T
     figures = {}
-    for kind, scores in (("", torch.cat(both)), (" (whole)", torch.cat(whole))):
+    for kind, scores in (("", both), (" (whole)", whole)):
         for what, ranks in recalls(scores, owners).items():
             for k, value in ranks.items():
                 figures[f"{args.set} {args.split} {what} R@{k}{kind}"] = value
