@@ -26,11 +26,16 @@ class Kind:
     label: str  # before its words, for the models and for the person
     thing: str  # that it finds
     about: str  # when and how
+    told: bool = True  # where a prompt names {sources}; else only where it names this one
 
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
+    # No shipped model has learned to read it yet.
+    "objects": Kind(
+        "objects", "Objects", "objects", "with number, place, color and way", told=False
+    ),
 }
 
 
@@ -43,13 +48,19 @@ class Perceived:
     start: float | None = None  # seconds; None: it holds for the whole range
     end: float | None = None
     box: tuple[float, float, float, float] | None = None  # left, top, right, bottom; 0 to 1
+    count: int | None = None  # how many of its name there are at once
+    color: str = ""
+    direction: str = ""  # which way it moves in the picture
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is left out."""
         found: dict[str, Any] = {"name": self.name, "probability": round(self.probability, 4)}
         if self.start is not None and self.end is not None:
             found |= {"start": round(self.start, 3), "end": round(self.end, 3)}
-        return found if self.box is None else found | {"box": [round(x, 4) for x in self.box]}
+        if self.box is not None:
+            found["box"] = [round(x, 4) for x in self.box]
+        more = {"count": self.count, "color": self.color, "direction": self.direction}
+        return found | {key: value for key, value in more.items() if value}
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,7 @@ class Perceiver(ABC):
         """Whether a question asks for just what the source names."""
         return False
 
-    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
 
