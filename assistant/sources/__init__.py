@@ -31,11 +31,11 @@ class Kind:
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
-    "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
     # No shipped model has learned to read it yet.
     "objects": Kind(
         "objects", "Objects", "objects", "with number, place, color and way", told=False
     ),
+    "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }
 
 

@@ -136,21 +136,16 @@ def find_objects(head: ObjectHead, look: Look) -> tuple[Perceived, ...]:
 
     things, more = head.find(look.patches)  # (T, C, levels)
     enough = max(1, round(SHARE * len(more)))
-    lasting = more.topk(enough, dim=0).values  # (enough, C, levels)
-    sure = lasting.mean(0)  # (C, levels)
-    counts = likely_counts(lasting)[-1].clamp(min=1)  # (C,) in so many frames at least
+    sure = more.topk(enough, dim=0).values[-1]  # (C, levels) in so many frames at least
+    counts = likely_counts(sure).clamp(min=1)  # (C,) at once
     named = [k for k in range(len(head.names)) if sure[k, 0] >= head.present[k]]
     tracks = link(things)
     found: list[Perceived] = []
     for kind in sorted(named, key=lambda k: -float(sure[k, 0]))[:MOST]:
         own = [track for track in tracks if track.seen[0].name == head.names[kind]]
-        lasting_ones = [track for track in own if len(track.seen) >= enough]
+        own.sort(key=lambda track: (-len(track.seen), -track.best.score))
         count = int(counts[kind])
-        ranked = sorted(
-            lasting_ones or own, key=lambda track: (-len(track.seen), -track.best.score)
-        )
-        for place, track in enumerate(ranked):
-            level = min(place, more.shape[-1] - 1)
+        for level, track in enumerate(own[:count]):  # what is left are pieces, or not sure
             found.append(_item(head, track, look.seconds, float(sure[kind, level]), count))
     return tuple(found)
 

@@ -11,6 +11,7 @@ from assistant.model.objects.config import NamingConfig, ObjectsConfig
 from assistant.training.objects.evaluate import Found, matches, truths
 
 FEW = 8  # photos of a class on dev: with fewer it is judged with the others that have few
+COLOR_RIGHT = 0.75  # share that is right of the colors that are named
 LEAST = 0.3  # no lower threshold, however right it is on dev
 NEVER = 1.0
 
@@ -36,33 +37,39 @@ def choose_naming(
     for name, few, some, hits in zip(config.classes, rare, scored, matched, strict=True):
         present[name] = rare_present if few else _from(precision, some)
         boxes[name] = rare_box if few else _best_f(hits)
-    named = {name: value for name, value in present.items() if value < NEVER}
-    return NamingConfig(present=named, boxes=boxes)
+    shades = [(float(seen.max()), float(seen.argmax() == color)) for color, seen in found.colors]
+    return NamingConfig(
+        present={name: value for name, value in present.items() if value < NEVER},
+        boxes=boxes,
+        color=_from(COLOR_RIGHT, np.array(shades).reshape(-1, 2)),
+    )
 
 
 def _joined(parts: Iterable[np.ndarray]) -> np.ndarray:
     return np.concatenate([np.zeros((0, 2)), *parts])
 
 
-def _ranked(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ranked(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each threshold that there is, the highest first: itself, how many are above, how many of
+    those are right."""
     ordered = scored[np.argsort(-scored[:, 0])]
-    return ordered[:, 0], ordered[:, 1].cumsum()
+    last = np.flatnonzero(np.diff(ordered[:, 0], append=-1.0))  # of equal scores
+    return ordered[last, 0], last + 1, ordered[:, 1].cumsum()[last]
 
 
 def _from(precision: float, scored: np.ndarray) -> float:
     """The lowest score above which a share ``precision`` is right, one more wrong one assumed."""
-    scores, hits = _ranked(scored)
-    good = np.flatnonzero(hits / (np.arange(len(scores)) + 2) >= precision)
+    scores, said, hits = _ranked(scored)
+    good = np.flatnonzero(hits / (said + 1) >= precision)
     return NEVER if not len(good) else _rounded(max(LEAST, scores[good[-1]]))
 
 
 def _best_f(scored: np.ndarray) -> float:
     """The score from which on precision and recall are best together."""
-    scores, hits = _ranked(scored)
+    scores, said, hits = _ranked(scored)
     if not len(scores) or not hits[-1]:
         return NEVER
-    f = 2 * hits / (np.arange(len(scores)) + 1 + hits[-1])
-    return _rounded(scores[int(np.argmax(f))])
+    return _rounded(scores[int(np.argmax(2 * hits / (said + hits[-1])))])
 
 
 def _rounded(score: float) -> float:

@@ -73,7 +73,7 @@ def _run(recipe: ObjectsRecipe, recipe_file: Path, photos: BoxedPhotos, out: Pat
     loop.end()
     net.load_state_dict(trainer.averages)
     dev = photos.keys("dev")
-    found = predict(net.eval(), table, dev)
+    found = predict(net.eval(), table, dev, data.things_of("dev"))
     naming = choose_naming(
         found, [photos.labels(key) for key in dev], recipe.model, recipe.precision
     )
