@@ -9,10 +9,10 @@ from assistant.core.resources import adapters_dir
 from assistant.errors import ConfigError, WeightsError
 from assistant.model.loading import ENCODERS
 from assistant.model.objects.config import NamingConfig, ObjectsConfig, StoredConfig
-from assistant.model.objects.decoding import decode, iou
+from assistant.model.objects.decoding import decode, iou, numbers
 from assistant.model.objects.head import ObjectHead, Thing
 from assistant.model.objects.loading import CONFIG, load_objects, save_objects
-from assistant.model.objects.network import Maps, ObjectNet, at_least, likely_counts
+from assistant.model.objects.network import Maps, ObjectNet, at_least
 from assistant.sources import Look, Perceived
 from assistant.sources import objects as source
 from assistant.sources.tracking import Track, giou, link
@@ -151,9 +151,13 @@ def test_more_are_never_likelier_than_fewer():
     assert more.tolist() == pytest.approx([0.5, 0.5, 0.2689], abs=1e-3)
 
 
-def test_the_likely_number_is_the_median():
-    more = [[0.01, 0.0, 0.0], [0.99, 0.98, 0.02], [1.0, 1.0, 1.0], [0.6, 0.4, 0.3]]
-    assert likely_counts(torch.tensor(more)).tolist() == [0, 2, 3, 1]
+def test_numbers_are_the_mean_of_what_is_expected_and_of_sure_boxes():
+    more = torch.zeros(2, 3, 4)
+    more[0, 1, :3], more[1, 2, 0] = 1.0, 0.9  # three dogs; a car
+    (three,) = decode(maps_of({"dog": [LEFT]}), most=1)
+    (none,) = decode(maps_of({}), most=1)
+    assert numbers(more, [three, none]).tolist() == [[0, 2, 0], [0, 0, 0]]
+    assert numbers(more[:, :, :0], [three, none])[0].tolist() == [0, 1, 0]
 
 
 def test_a_head_is_stored_and_read_again(tmp_path):
@@ -219,10 +223,14 @@ def test_a_thing_may_be_out_of_sight_for_a_while_and_no_longer():
         ([(0.4, 0.1), (0.4, 0.3), (0.4, 0.5)], "down"),
         ([(0.1, 0.4), (0.5, 0.4)], ""),  # two frames tell too little
         ([(0.1, 0.4), (0.6, 0.4), (0.05, 0.4), (0.3, 0.4)], ""),  # there and back
+        ([(0.1, 0.4, 0.2), (0.1, 0.4, 0.4), (0.1, 0.4, 0.6)], ""),  # it grows
     ],
 )
 def test_which_way_a_track_moves(boxes, way):
-    seen = [Thing(i, "dog", (x, y, x + 0.2, y + 0.2), 0.9, ()) for i, (x, y) in enumerate(boxes)]
+    seen = [
+        Thing(i, "dog", (x, y, x + (side or [0.2])[0], y + 0.2), 0.9, ())
+        for i, (x, y, *side) in enumerate(boxes)
+    ]
     assert Track(seen).direction == way
 
 
@@ -236,7 +244,7 @@ def test_a_tracks_colors_are_weighed_by_how_well_it_is_seen():
 
 def test_what_is_there_is_named_with_number_place_times_and_color():
     moving = [{"dog": [LEFT], "car": [(0.2 * i, 0.7, 0.2 * i + 0.2, 0.9)]} for i in range(4)]
-    moving[1]["dog"] = moving[2]["dog"] = [LEFT, RIGHT]
+    moving[1]["dog"] = moving[2]["dog"] = moving[3]["dog"] = [LEFT, RIGHT]
     items = source.find_objects(scripted_head(*moving), look_of(4))
     cars = [item for item in items if item.name == "car"]
     dogs = [item for item in items if item.name == "dog"]
@@ -252,9 +260,17 @@ def test_what_is_there_is_named_with_number_place_times_and_color():
     assert car.probability > 0.9
     assert dogs[0].box == pytest.approx(LEFT)
     assert (dogs[0].start, dogs[0].end) == (0.0, 1.5)
-    assert (dogs[1].start, dogs[1].end) == (0.5, 1.0)
+    assert (dogs[1].start, dogs[1].end) == (0.5, 1.5)
     assert car.as_dict()["direction"] == "right"
     assert "count" not in Perceived("dog", 0.5).as_dict()
+
+
+def test_how_many_is_told_of_a_quarter_of_the_frames():
+    frames = [{"dog": [LEFT, RIGHT]}] * 2 + [{"dog": [LEFT]}] * 6
+    items = source.find_objects(scripted_head(*frames), look_of(8))
+    assert [item.count for item in items] == [2, 2]
+    items = source.find_objects(scripted_head(*frames[1:]), look_of(7))
+    assert [item.count for item in items] == [1]
 
 
 def test_what_is_in_too_few_frames_is_not_named():

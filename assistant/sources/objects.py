@@ -132,14 +132,12 @@ def _asked(question: str) -> Asked | None:
 
 def find_objects(head: ObjectHead, look: Look) -> tuple[Perceived, ...]:
     """The tracks of what is likely in a share of the frames, the likeliest kind first."""
-    from assistant.model.objects.network import likely_counts
-
-    things, more = head.find(look.patches)  # (T, C, levels)
-    enough = max(1, round(SHARE * len(more)))
-    sure = more.topk(enough, dim=0).values[-1]  # (C, levels) in so many frames at least
-    counts = likely_counts(sure).clamp(min=1)  # (C,) at once
+    seen = head.find(look.patches)
+    enough = max(1, round(SHARE * len(seen.more)))
+    sure = seen.more.topk(enough, dim=0).values[-1]  # (C, levels) in so many frames at least
+    counts = seen.counts.topk(enough, dim=0).values[-1].clamp(min=1)  # (C,) at once
     named = [k for k in range(len(head.names)) if sure[k, 0] >= head.present[k]]
-    tracks = link(things)
+    tracks = link(seen.things)
     found: list[Perceived] = []
     for kind in sorted(named, key=lambda k: -float(sure[k, 0]))[:MOST]:
         own = [track for track in tracks if track.seen[0].name == head.names[kind]]

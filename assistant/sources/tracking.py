@@ -39,15 +39,18 @@ class Track:
         """Which way its box moves: left, right, up or down; "": none, or not steadily."""
         if len(self.seen) < 3:
             return ""
-        places = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in (s.box for s in self.seen)]
-        ways = [last - first for first, last in zip(places[0], places[-1], strict=True)]
-        axis = 0 if abs(ways[0]) >= abs(ways[1]) else 1
-        way = ways[axis]
-        steps = [after[axis] - before[axis] for before, after in pairwise(places)]
-        steady = sum(step * way > 0 for step in steps) / len(steps)
-        if abs(way) < MOVES or steady < STEADY:
+        first, last = self.seen[0].box, self.seen[-1].box
+        shifts = [end - start for start, end in zip(first, last, strict=True)]
+        axis = 0 if abs(shifts[0] + shifts[2]) >= abs(shifts[1] + shifts[3]) else 1
+        low, high = shifts[axis], shifts[axis + 2]
+        centers = [spot.box[axis] + spot.box[axis + 2] for spot in self.seen]
+        steps = [(after - before) * low > 0 for before, after in pairwise(centers)]
+        # Both its sides: a box that only grows or is cut off does not move.
+        if low * high <= 0 or min(abs(low), abs(high)) < MOVES:
             return ""
-        return (("left", "right"), ("up", "down"))[axis][way > 0]
+        if sum(steps) < STEADY * len(steps):
+            return ""
+        return (("left", "right"), ("up", "down"))[axis][low > 0]
 
 
 def link(things: Iterable[Thing]) -> list[Track]:

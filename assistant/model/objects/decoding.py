@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from assistant.model.objects.network import Maps
 
 MOST = 60  # boxes of a picture
+COUNTED = 0.4  # score from which a box is counted
 OVERLAP = 0.55  # IoU from which two boxes of a class are of one thing
 
 
@@ -34,6 +36,14 @@ def decode(maps: Maps, most: int = MOST) -> list[Boxes]:
         corners = boxes.flatten(1)[:, index % places].T.clamp(0, 1)
         found.append(_distinct(Boxes(corners, scores, index // places)))
     return found
+
+
+def numbers(more: Tensor, boxes: Sequence[Boxes]) -> Tensor:
+    """How many of each class B pictures show, ``(B, C)``: the mean of two estimates, what P(n >= k)
+    ``(B, C, levels)`` expects and the boxes that are sure."""
+    classes = more.shape[1]
+    sure = [torch.bincount(one.classes[one.scores >= COUNTED], minlength=classes) for one in boxes]
+    return ((more.sum(-1) + torch.stack(sure)) / 2 + 0.5).floor().long()
 
 
 def _distinct(boxes: Boxes) -> Boxes:

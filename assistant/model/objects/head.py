@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from assistant.model.objects.config import StoredConfig
-from assistant.model.objects.decoding import Boxes, decode
+from assistant.model.objects.decoding import Boxes, decode, numbers
 from assistant.model.objects.loading import load_objects
-from assistant.model.objects.network import Maps, ObjectNet, at_least, likely_counts
+from assistant.model.objects.network import Maps, ObjectNet, at_least
 
 AT_ONCE = 32  # frames
 NEVER = 1.0
@@ -26,6 +26,15 @@ class Thing:
     box: tuple[float, float, float, float]  # left, top, right, bottom; 0 to 1
     score: float
     colors: tuple[float, ...]  # probabilities
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is in T frames."""
+
+    things: list[Thing]
+    more: Tensor  # (T, C, levels) P(n >= k)
+    counts: Tensor  # (T, C) of the classes that are likely enough to be named; else 0
 
 
 class ObjectHead:
@@ -46,22 +55,23 @@ class ObjectHead:
         return torch.tensor([known.get(name, NEVER) for name in self.names])
 
     @torch.inference_mode()
-    def find(self, patches: Tensor) -> tuple[list[Thing], Tensor]:
-        """The things in T frames ``(T, K, Dv)``, and P(n >= k) of each class, ``(T, C, levels)``.
+    def find(self, patches: Tensor) -> Found:
+        """What there is in frames ``(T, K, Dv)``.
 
         A class that is likely in a frame has as many boxes there as it has members, the best in
         any case and others where they are sure.
         """
-        found: list[Thing] = []
-        more = []
+        things: list[Thing] = []
+        more, counts = [], []
         for first in range(0, len(patches), AT_ONCE):
             maps = self.net(patches[first : first + AT_ONCE].float())
+            boxes = decode(maps)
             more.append(at_least(maps.counts))
-            counts = likely_counts(more[-1]).clamp(min=1) * (more[-1][..., 0] >= self.present)
-            for i, boxes in enumerate(decode(maps)):
-                kept = self._kept(boxes, counts[i])
-                found += self._things(first + i, maps, i, boxes, kept)
-        return found, torch.cat(more)
+            likely = more[-1][..., 0] >= self.present
+            counts.append(numbers(more[-1], boxes).clamp(min=1) * likely)
+            for i, (some, wanted) in enumerate(zip(boxes, counts[-1], strict=True)):
+                things += self._things(first + i, maps, i, some, self._kept(some, wanted))
+        return Found(things, torch.cat(more), torch.cat(counts))
 
     def _kept(self, boxes: Boxes, counts: Tensor) -> list[int]:
         taken = [0] * len(self.names)

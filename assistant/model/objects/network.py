@@ -138,8 +138,3 @@ def _nearness(boxes: Tensor, side: int) -> Tensor:
 def at_least(counts: Tensor) -> Tensor:
     """Logits ``(..., levels)`` -> P(n >= k), which never rises with k."""
     return counts.sigmoid().cummin(-1).values
-
-
-def likely_counts(more: Tensor) -> Tensor:
-    """P(n >= k) ``(..., levels)`` -> the median number."""
-    return (more > 0.5).sum(-1)

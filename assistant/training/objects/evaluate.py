@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assistant.model.objects.decoding import Boxes, decode, iou
-from assistant.model.objects.network import ObjectNet, at_least, likely_counts
+from assistant.model.objects.decoding import Boxes, decode, iou, numbers
+from assistant.model.objects.network import ObjectNet, at_least
 from assistant.training.features import FeatureTable
 from assistant.training.objects.colors import ColoredThing
 from assistant.training.objects.targets import SURE
@@ -35,7 +35,7 @@ class Found:
     @property
     def counts(self) -> Tensor:
         """``(N, C)``, where there is one at least."""
-        return likely_counts(self.more).clamp(min=1)
+        return numbers(self.more, self.boxes).clamp(min=1)
 
 
 @torch.inference_mode()

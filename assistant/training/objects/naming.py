@@ -12,7 +12,7 @@ from assistant.training.objects.evaluate import Found, matches, truths
 
 FEW = 8  # photos of a class on dev: with fewer it is judged with the others that have few
 COLOR_RIGHT = 0.75  # share that is right of the colors that are named
-LEAST = 0.3  # no lower threshold, however right it is on dev
+LEAST = 0.5  # no lower threshold, however right it is on dev: clips are no photos
 NEVER = 1.0
 
 
@@ -41,7 +41,7 @@ def choose_naming(
     return NamingConfig(
         present={name: value for name, value in present.items() if value < NEVER},
         boxes=boxes,
-        color=_from(COLOR_RIGHT, np.array(shades).reshape(-1, 2)),
+        color=_from(COLOR_RIGHT, np.array(shades).reshape(-1, 2), least=0.0),
     )
 
 
@@ -57,11 +57,11 @@ def _ranked(scored: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return ordered[last, 0], last + 1, ordered[:, 1].cumsum()[last]
 
 
-def _from(precision: float, scored: np.ndarray) -> float:
+def _from(precision: float, scored: np.ndarray, least: float = LEAST) -> float:
     """The lowest score above which a share ``precision`` is right, one more wrong one assumed."""
     scores, said, hits = _ranked(scored)
     good = np.flatnonzero(hits / (said + 1) >= precision)
-    return NEVER if not len(good) else _rounded(max(LEAST, scores[good[-1]]))
+    return NEVER if not len(good) else _rounded(max(least, scores[good[-1]]))
 
 
 def _best_f(scored: np.ndarray) -> float:
