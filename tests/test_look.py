@@ -29,6 +29,14 @@ CAT = Perceived("cat", 0.7, 1.0, 3.0)
 SNOW = Perceived("snow", 0.6)
 
 
+@pytest.fixture(autouse=True)
+def few_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside what tests add: one that is cheap, and one that costs seconds."""
+    for name in [*SOURCES]:
+        if name not in ("attributes", "read"):
+            monkeypatch.delitem(SOURCES, name)
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds; the picture at t seconds carries the number 10 t."""

@@ -178,8 +178,8 @@ def test_lines_are_proposed_to_a_question_that_asks_for_the_text(question: str, 
     items = (Perceived("EXIT", 0.99, 0.0, 1.0), Perceived("Main Street", 0.95, 0.0, 1.0))
     answers = ("EXIT", "Main Street", "EXIT, Main Street")
     assert read.PERCEIVER.answers(question) is proposed
-    assert read.PERCEIVER.propose(items) == answers
-    assert read.PERCEIVER.propose(()) == ()
+    assert read.PERCEIVER.propose(items, "What does the sign say?") == answers
+    assert read.PERCEIVER.propose((), "What does the sign say?") == ()
 
 
 @pytest.fixture

@@ -113,8 +113,8 @@ def test_a_source_that_is_not_installed_is_shown_with_its_command(room, visitor,
     assert written["interactive"] is False and command in written["info"]
     assert "video-assistant[speech]" in shown["Listen to the clip"]["info"]
     ticked = shown["What the model reads beside the picture"]
-    assert [name for _, name in ticked["choices"]] == ["attributes"]
-    assert arrive(room, visitor)["sources"] == ["attributes"]
+    assert [name for _, name in ticked["choices"]] == ["attributes", "objects"]
+    assert arrive(room, visitor)["sources"] == ["attributes", "objects"]
     change(room, visitor, "sources", [])
     assert visitor.settings.sources == ["read"]  # an answer that needs it says what is missing
 

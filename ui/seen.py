@@ -71,12 +71,19 @@ def named(
 
 def item_of(item: Mapping[str, Any]) -> Perceived:
     """One thing as JSON has it, see ``Perceived.as_dict``."""
-    return Perceived(item["name"], item["probability"], item.get("start"), item.get("end"))
+    return Perceived(
+        item["name"],
+        item["probability"],
+        item.get("start"),
+        item.get("end"),
+        color=item.get("color", ""),
+        direction=item.get("direction", ""),
+    )
 
 
 def _item(item: Perceived, span: tuple[float, float] | None, color: str) -> str:
     """One thing: its name, how likely, and when; a bar shows where in the clip that is."""
-    told = f"{dot(color)}{escape(item.name)} {item.probability:.0%}"
+    told = f"{dot(color)}{escape(item.told)} {item.probability:.0%}"
     if item.start is None or item.end is None or span is None or is_still(span):
         return f'<li class="va-item">{told}</li>'
     length = span[1] - span[0]

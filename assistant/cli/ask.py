@@ -219,7 +219,7 @@ def item_text(item: Perceived) -> str:
         when = f" at {format_time(round(item.start, 1))}"
         if item.end > item.start:
             when += f"-{format_time(round(item.end, 1))}"
-    return f"{item.name} {item.probability:.0%}{when}"
+    return f"{item.told} {item.probability:.0%}{when}"
 
 
 def stream(answer: Answer, quiet: bool) -> None:

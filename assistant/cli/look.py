@@ -102,7 +102,7 @@ def table(seen: Perception) -> list[str]:
     rows: list[Sequence[str]] = [HEAD]
     for name, item in seen.over_time():
         begin, end = (format_time(round(second, 1)) for second in seen.span(item))
-        rows.append((name, item.name, f"{item.probability:.0%}", begin, end))
+        rows.append((name, item.told, f"{item.probability:.0%}", begin, end))
     if len(rows) == 1:
         return ["nothing was perceived"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -29,10 +29,15 @@ class Kind:
     label: str  # before its words, for the models and for the person
     thing: str  # that it finds
     about: str  # when and how
+    told: bool = True  # where a prompt names {sources}; else only where it names this one
 
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
+    # No shipped model has learned to read it yet.
+    "objects": Kind(
+        "objects", "Objects", "objects", "with number, place, color and way", told=False
+    ),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }
 
@@ -50,7 +55,17 @@ class Perceived:
     start: float | None = None  # seconds; None: it holds for the whole range
     end: float | None = None
     box: Box | None = None  # where it is seen best
+    count: int | None = None  # how many of its name there are at once
+    color: str = ""
+    direction: str = ""  # which way it moves in the picture
     track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
+
+    @property
+    def told(self) -> str:
+        """As a person reads it: ``car (red, moving left)``."""
+        way = f"moving {self.direction}" if self.direction else ""
+        more = ", ".join(filter(None, (self.color, way)))
+        return f"{self.name} ({more})" if more else self.name
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is left out."""
@@ -63,7 +78,8 @@ class Perceived:
             found["track"] = [
                 [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
             ]
-        return found
+        more = {"count": self.count, "color": self.color, "direction": self.direction}
+        return found | {key: value for key, value in more.items() if value}
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,7 @@ class Perceiver(ABC):
         """Whether a question asks for just what the source names."""
         return False
 
-    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
 

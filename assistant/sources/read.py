@@ -83,7 +83,7 @@ class Reader(Perceiver):
         """Whether it asks for the text itself."""
         return ASKED.search(question.lower()) is not None
 
-    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """The lines, and all of them."""
         lines = [item.name for item in items][:MOST]
         return tuple(filter(None, dict.fromkeys([*lines, ", ".join(lines)])))

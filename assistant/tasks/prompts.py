@@ -78,7 +78,10 @@ class TaskPrompt:
     @property
     def takes_sources(self) -> tuple[str, ...]:
         """Names of the sources that it reads."""
-        return tuple(name for name in SOURCES if self.takes("sources", name))
+        every = self.takes("sources")
+        return tuple(
+            name for name, kind in SOURCES.items() if self.takes(name) or (every and kind.told)
+        )
 
     def render_qformer_text(self, **variables: str) -> str:
         """The Q-Former's text. Raises ``ConfigError`` for a missing or an unknown variable."""

@@ -92,7 +92,7 @@ def _draw_lanes(
             labels.append(label)
             continue
         item = found[place][1]
-        labels.append(textwrap.shorten(item.name, LONGEST, placeholder="…"))
+        labels.append(textwrap.shorten(item.told, LONGEST, placeholder="…"))
         begin, end = seen.span(item)
         color = colors.get(item.name, PLAIN)
         axes.barh(row, max(end - begin, 0.006 * length), left=begin, height=0.6, color=color)

@@ -351,7 +351,9 @@ class Session:
         names = sources_read(prompt, question, left_out)
         sources = self._clip.perceive(where, names) if clip is not None else ()
         asked_for = [source for source in sources if perceiver(source.name).answers(question)]
-        proposals = [told for s in asked_for for told in perceiver(s.name).propose(s.items)]
+        proposals = [
+            told for s in asked_for for told in perceiver(s.name).propose(s.items, question)
+        ]
         request = compose(
             prompt,
             model,
