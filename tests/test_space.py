@@ -106,9 +106,9 @@ def recipe(tmp_path, monkeypatch):
 def test_a_space_learns_and_is_read_back(tmp_path, photos, recipe):
     made = training.run(recipe, photos, tmp_path / "run")
     log = [yaml.safe_load(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    measured = [line["named top-1"] for line in log if "named top-1" in line]
+    measured = [line["label: named"] for line in log if "label: named" in line]
     assert measured[-1] == 100.0
-    assert [line for line in log if "told text to picture R@1" in line]
+    assert [line for line in log if "told: text to picture R@1" in line]
     space = MiniSpace.load(made)
     encoder = training.load_encoder(None, None)
     seen = encoder(np.stack([np.full((64, 64, 3), color, np.uint8) for color in COLOURS.values()]))

@@ -230,13 +230,13 @@ def figures(network: SpaceNetwork, data: Data, split: str, some: slice) -> dict[
             ]
         )
         if photos.labels:
-            found[f"{name} top-1"] = label_accuracy(network, data, photos, names, pictures, some)
+            found[f"label: {name}"] = label_accuracy(network, data, photos, names, pictures, some)
             continue
         owners = [index for index, photo in enumerate(names) for _ in photos.texts[photo]]
         texts = [text for photo in names for text in photos.texts[photo]]
         scores = pictures @ embed(network, data.texts, texts, some).T
         for what, ranks in recalls(scores, owners).items():
-            found |= {f"{name} {what} R@{k}": value for k, value in ranks.items()}
+            found |= {f"{name}: {what} R@{k}": value for k, value in ranks.items()}
     return found
 
 
