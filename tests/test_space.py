@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 from tiny import bert_folder, tiny_assistant
 
-from assistant.core.config import EfficientNetConfig, SpaceConfig
+from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.encoders.base import FrameFeatures
 from assistant.model.encoders.cnn import EfficientNetEncoder
@@ -21,7 +21,11 @@ from assistant.model.sentences import SentenceEncoder
 from assistant.model.space import loading
 from assistant.model.space.mini import MiniSpace
 from assistant.model.space.network import SpaceNetwork, word_similarity
+from assistant.sources import Look, bank, captions
+from assistant.sources.lexicon import Lexicon
 from assistant.training.loop import Loop
+from assistant.training.space import judged
+from assistant.training.space import phrases as fitting
 from assistant.training.space import run as training
 from assistant.training.space.config import PhotoSetConfig
 from assistant.training.space.photos import PhotoSet, read_labels
@@ -69,9 +73,32 @@ class ColorEncoder(EfficientNetEncoder):
         return FrameFeatures(patches, seen.classes)
 
 
+COLOUR_WORDS = {
+    "groups": {
+        "things": {"templates": ["{}"], "phrases": {colour: [] for colour in COLOURS}},
+        "who": {"templates": ["{}"], "phrases": {"a red": ["red"], "a blue": ["blue"]}},
+        "activities": {"templates": ["{}"], "phrases": {"thing": [], "green": []}},
+        "scenes": {"templates": ["{}"], "phrases": {"number": []}},
+    },
+    "sentences": {
+        "animals": [],
+        "vehicles": [],
+        "animal_activities": [],
+        "vehicle_activities": [],
+        "never_people": [],
+        "where": {"number": "at a number"},
+    },
+}
+
+
 @pytest.fixture
 def recipe(tmp_path, monkeypatch):
-    """A recipe on tiny encoders, as a file."""
+    """A recipe on tiny encoders and a tiny lexicon, as a file."""
+    lexicon = from_mapping(Lexicon, COLOUR_WORDS, "here")
+    for module in (bank, captions, fitting):
+        monkeypatch.setattr(module, "load_lexicon", lambda: lexicon)
+    monkeypatch.setattr(judged, "LEAST", 1)
+    bank._bank.cache_clear()
     encoder = ColorEncoder(EfficientNetLite().fuse(), EfficientNetConfig(size=64))
     encoder.names = tuple(f"thing {i}" for i in range(encoder.class_count))
     monkeypatch.setattr(training, "load_encoder", lambda config, dtype: encoder)
@@ -117,6 +144,29 @@ def test_a_space_learns_and_is_read_back(tmp_path, photos, recipe):
     assert frames.shape == (3, 16) and texts.shape == (3, 16)
     assert (frames @ texts.T).argmax(1).tolist() == [0, 1, 2]
     torch.testing.assert_close(frames.norm(dim=1), torch.ones(3))
+
+
+def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recipe):
+    made = training.run(recipe, photos, tmp_path / "run")
+    encoder = training.load_encoder(None, None)
+    seen = encoder(np.stack([np.full((64, 64, 3), color, np.uint8) for color in COLOURS.values()]))
+    space = MiniSpace.load(made)
+    look = Look(seen.patches, seen.classes, (), range(3), "", None, lambda: space)
+    found = bank.bank_of(space)
+    chances = found.probabilities(space.embed_frames(look))
+    assert chances[:, found.within("things")].argmax(1).tolist() == [0, 1, 2]
+    told = {item.name for item in captions.PERCEIVER.perceive(look)}
+    assert told <= {one.text for one in captions.compose(found, space.embed_frames(look), words())}
+    before = {name: (made / name).read_bytes() for name in (bank.CONFIG, bank.WEIGHTS)}
+    for name in before:
+        (made / name).unlink()
+    figures = training.run_phrases(recipe, photos, tmp_path / "run", made)
+    assert "named dev, things: precision 100.00" in figures
+    assert {name: (made / name).read_bytes() for name in before} == before
+
+
+def words():
+    return from_mapping(Lexicon, COLOUR_WORDS, "here")
 
 
 def test_an_interrupted_and_resumed_run_ends_in_the_same_weights(

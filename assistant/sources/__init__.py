@@ -34,9 +34,13 @@ class Kind:
 
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
-    # No shipped model has learned to read it yet.
+    # No shipped model has learned to read these yet.
     "objects": Kind(
         "objects", "Objects", "objects", "with number, place, color and way", told=False
+    ),
+    "phrases": Kind("phrases", "Looks like", "scene, activity and weather", "of 1,000", told=False),
+    "captions": Kind(
+        "captions", "Like", "sentences", "that may fit, each with its chance", told=False
     ),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ class JointSpace(ABC):
 
     width: int  # E
     scale: float  # of similarities, as it was trained: softmax(scale * similarity) over texts
+    folder: Path | None = None  # where its weights lie, and what was made for them
 
     @property
     @abstractmethod

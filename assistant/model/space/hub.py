@@ -54,7 +54,8 @@ class HubSpace(JointSpace):
         Args:
             kept: in what the weights are kept, as `fingerprint` tells it.
         """
-        self.folder, self.network, self._kept = folder, network, kept
+        self.folder: Path = folder
+        self.network, self._kept = network, kept
         self._images, self._tokenizer = images, tokenizer
         self.width, self.scale = self._shape()
         self._chunk, self._text_chunk = CHUNK, TEXTS

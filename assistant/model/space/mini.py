@@ -49,7 +49,14 @@ def read_base(folder: Path) -> SpaceBase:
 class MiniSpace(JointSpace):
     """A trained :class:`SpaceNetwork` at work."""
 
-    def __init__(self, network: SpaceNetwork, sentences: SentenceEncoder, digest: str) -> None:
+    def __init__(
+        self,
+        network: SpaceNetwork,
+        sentences: SentenceEncoder,
+        digest: str,
+        folder: Path | None = None,
+    ) -> None:
+        self.folder = folder
         self.network, self.sentences = network.eval().requires_grad_(False), sentences
         self.width = network.config.width * network.config.members
         self.scale = float(torch.stack([one.scales()[0] for one in network.members]).mean())
@@ -79,7 +86,7 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        return cls(network, sentences, digest)
+        return cls(network, sentences, digest, folder)
 
     @property
     def fingerprint(self) -> str:

@@ -15,6 +15,7 @@ from assistant.model.encoders.loading import load_encoder
 from assistant.model.memory import AUTO
 from assistant.model.placement import choose_precision
 from assistant.model.sentences import SentenceEncoder
+from assistant.model.space.mini import MiniSpace
 from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import save_weights
 from assistant.training.curves import draw_curves
@@ -24,6 +25,7 @@ from assistant.training.pretraining.photos import photo_table
 from assistant.training.run_folder import run_folder
 from assistant.training.space.config import SpaceTrainingConfig
 from assistant.training.space.photos import PhotoSet
+from assistant.training.space.phrases import fit_phrases
 from assistant.training.space.texts import TokenStates
 from assistant.training.space.trainer import Data, SpaceTrainer
 from assistant.weights import store as weights_store
@@ -76,8 +78,26 @@ def _run(config: SpaceTrainingConfig, sets: dict[str, PhotoSet], out: Path) -> P
     recipe = yaml.safe_dump(asdict(config), sort_keys=False)  # nothing left to defaults
     (fresh / OWN_CONFIG).write_text(recipe)
     draw_curves(out / LOG, fresh / CURVES)
+    fit_phrases(MiniSpace.load(fresh), data, fresh, config.seed)
     put_folder(fresh, made)
     return made
+
+
+def run_phrases(config_file: Path, photos: Path, out: Path, folder: Path) -> str:
+    """The last step of `run` alone, for finished weights: their phrases; returns its figures.
+
+    ``out`` is that of the run, or another one that will hold feature tables; ``folder`` holds the
+    weights and gets the phrases.
+
+    Raises:
+        InputError: a set is not as wanted. ConfigError, WeightsError: ``folder`` holds no space.
+    """
+    config = from_yaml(SpaceTrainingConfig, config_file)
+    sets = open_sets(config, photos)
+    space = MiniSpace.load(folder)
+    encoder = load_encoder(ModelConfig("mini", config.encoder), choose_precision(AUTO))
+    data = prepare(config, sets, encoder, space.sentences, out / "features")
+    return fit_phrases(space, data, folder, config.seed)
 
 
 def name_classes(network: SpaceNetwork, encoder: Encoder, sentences: SentenceEncoder) -> None:

@@ -1,0 +1,96 @@
+"""Phrases of a lexicon that fit the clip, by the joint space: activities, scenes, weather, things.
+
+A frame's logit for a phrase is averaged with those of its neighbours. A phrase is said where the
+highest of these reaches its group's threshold, and holds while they stay above half of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from assistant.sources import Look, Perceived
+from assistant.sources.bank import Bank, alike, bank_of
+from assistant.sources.by_space import SpacePerceiver
+from assistant.sources.lexicon import WHO
+from assistant.sources.seen import likeliest
+
+SMOOTHED = 3  # frames that a probability is of
+MOST = 4  # phrases of a group
+SAME = 0.7  # cosine of two phrases that say the same
+STILL = 0.5  # share of the threshold above which a phrase still holds
+
+
+class Phrases(SpacePerceiver):
+    """The lexicon in the model's joint space."""
+
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
+        """The phrases that hold, likeliest first. Raises InputError, WeightsError: no space."""
+        space = look.space()
+        known = [thing.name for thing in likeliest(look.classes, look.class_names)]
+        return fitting(bank_of(space), space.embed_frames(look), look.seconds, known)
+
+    def as_text(self, items: Sequence[Perceived]) -> str:
+        """``beach, walking a dog``."""
+        return ", ".join(item.name for item in items)
+
+
+PERCEIVER = Phrases()
+
+
+def fitting(
+    bank: Bank, frames: Tensor, seconds: Sequence[float], named: Sequence[str] = ()
+) -> tuple[Perceived, ...]:
+    """The phrases that hold somewhere, likeliest first.
+
+    Args:
+        frames: ``(T, E)``. seconds: T, their times. named: by another source, not to be said again.
+    """
+    chances = smoothed(bank.probabilities(frames))  # (T, P)
+    best = chances.amax(0)
+    found: list[Perceived] = []
+    for group in dict.fromkeys(kind for kind, _ in bank.phrases):
+        if group == WHO:
+            continue
+        least = bank.threshold(group)
+        sure = [place for place in bank.within(group) if best[place] >= least]
+        sure.sort(key=lambda place: -float(best[place]))
+        sure = [place for place in sure if not _told(bank.phrases[place][1], named)]
+        kept = alike([bank.phrases[place][1] for place in sure], bank.weights[sure], SAME)
+        for place in (sure[number] for number in kept[:MOST]):
+            where = while_above(chances[:, place], STILL * least)
+            whole = where == (0, len(frames) - 1)
+            found.append(
+                Perceived(
+                    bank.phrases[place][1],
+                    float(best[place]),
+                    start=None if whole else seconds[where[0]],
+                    end=None if whole else seconds[where[1]],
+                )
+            )
+    return tuple(sorted(found, key=lambda item: -item.probability))
+
+
+def smoothed(chances: Tensor) -> Tensor:
+    """``(T, P)``: each frame's mean with its neighbours; fewer at the ends."""
+    side = SMOOTHED // 2
+    return F.avg_pool1d(chances.T[None], SMOOTHED, stride=1, padding=side, count_include_pad=False)[
+        0
+    ].T
+
+
+def while_above(chances: Tensor, least: float) -> tuple[int, int]:
+    """First and last frame around the highest of ``(T,)`` that stay at ``least``."""
+    below = (chances < least).nonzero()[:, 0]
+    top = int(chances.argmax())
+    before, after = below[below < top], below[below > top]
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = int(after[0]) - 1 if len(after) else len(chances) - 1
+    return first, last
+
+
+def _told(phrase: str, named: Sequence[str]) -> bool:
+    words = set(phrase.lower().split())
+    return any(words <= set(name.lower().split()) for name in named)
