@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
+    from assistant.model.sight import Sight
     from assistant.vqa.session import Assistant
 
 __all__ = ["load"]
@@ -48,7 +49,8 @@ def load(
             id or folder.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
         tell: gets terms and memory plan of a paper-scale model, a line each.
-        now: False loads the model with the first question, after that was checked.
+        now: False loads the model with the first question, after that was checked; who only looks
+            loads the image encoder alone.
     Raises:
         InputError: unknown name or option. WeightsError: weights missing or damaged.
         ModelError: no CUDA, no bitsandbytes, or not enough memory.
@@ -59,14 +61,20 @@ def load(
     from assistant.weights.spaces import check_space
 
     given: dict[str, Any] = {"base": base, "precision": precision, "quantize": quantize}
-    given |= {"device": device, "frames": frames, "space": space}
+    given |= {"device": device, "space": space, "tell": tell}
 
     def load_named() -> VideoAssistant:
         from assistant.model.loading import load_model  # takes seconds to import
 
-        return load_model(name, tell=tell, **given)
+        return load_model(name, frames=frames, **given)
+
+    def load_eyes() -> Sight:
+        from assistant.model.sight_loading import load_sight  # without transformers
+
+        return load_sight(name, **given)
 
     if now:
         return Assistant(load_named(), store)
     check_space(space)
-    return LaterAssistant(name_of(name, base), load_named, store or FeatureStore())
+    kept = store or FeatureStore()
+    return LaterAssistant(name_of(name, base), load_named, kept, load_eyes)

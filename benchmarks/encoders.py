@@ -23,7 +23,8 @@ from torch import Tensor
 from assistant.core.config import EfficientNetConfig, ModelConfig
 from assistant.data.scenes import generate
 from assistant.model.encoders.base import Encoder
-from assistant.model.loading import choose_precision, load_encoder
+from assistant.model.encoders.loading import load_encoder
+from assistant.model.placement import choose_precision
 from assistant.training.pretraining.examples import STOP
 from assistant.training.pretraining.photos import Photos
 

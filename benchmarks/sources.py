@@ -3,8 +3,8 @@
     python benchmarks/sources.py --photos DATA --features RUN/features [--split test] [--clip CLIP]
 
 DATA holds Flickr8k's folder; RUN is a run of ``assistant pretrain space``, whose features are used
-again. Of a phrase, captions that are silent deny it (of the weather they say too little: only what
-they speak of counts), so that precision is a lower bound. A sentence is right where captions say
+again. Of a phrase, captions that are silent deny it (of the sky they say too little: only photos
+that speak of it count), so that precision is a lower bound. A sentence is right where captions say
 each of its parts; CIDEr is of the first sentence of each photo that has one, against all captions
 of the photo, beside a caption of another photo and the caption of the most similar photo in train.
 """

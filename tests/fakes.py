@@ -17,7 +17,9 @@ import torch
 from clips import number_of
 from torch import Tensor
 
-from assistant.sources import Perceived
+import assistant.sources
+from assistant.sources import Kind, Look, Perceived, Perceiver
+from assistant.tasks import prompts
 
 Script = Callable[["Asked"], str]
 
@@ -143,14 +145,54 @@ def numbers_in(patches: Tensor | None) -> list[int]:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, model: ScriptedModel) -> list[dict]:
-    """Let ``assistant.load`` find ``model``; the returned list gets the options of every load."""
+    """Let ``assistant.load`` find ``model``; the returned list gets the options of every load.
+
+    What looks alone is the model, too, and is no load.
+    """
     loads: list[dict] = []
 
     def load_model(name: str = "mini", **options: object) -> ScriptedModel:
         loads.append({"name": name, **options})
         return model
 
+    monkeypatch.setattr("assistant.model.sight_loading.load_sight", lambda name, **options: model)
     monkeypatch.setitem(
         sys.modules, "assistant.model.loading", SimpleNamespace(load_model=load_model)
     )
     return loads
+
+
+@dataclass
+class ScriptedSource(Perceiver):
+    """A source that perceives what the test says, and counts how often."""
+
+    items: tuple[Perceived, ...] = ()
+    lacks: str = ""  # what `missing` says
+    version: str = "1"
+    costs: bool = False  # seconds: so that a question must want it
+    looks: list[Look] = field(default_factory=list)
+
+    def missing(self) -> str:
+        return self.lacks
+
+    def fingerprint(self, look: Look) -> str:
+        return self.version
+
+    def wanted(self, question: str) -> bool:
+        return not self.costs
+
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
+        self.looks.append(look)
+        return self.items
+
+    def as_text(self, items: Sequence[Perceived]) -> str:
+        return ", ".join(item.name for item in items)
+
+
+def add_source(monkeypatch: pytest.MonkeyPatch, name: str, source: Perceiver) -> None:
+    """List ``source`` as ``name``, with its name in capitals before its words."""
+    kind = Kind(f"scripted_{name}", name.upper(), f"{name} of the test", "when the test says")
+    monkeypatch.setitem(assistant.sources.SOURCES, name, kind)
+    monkeypatch.setattr(prompts, "VARIABLES", (*prompts.VARIABLES, name))
+    module = f"assistant.sources.{kind.module}"
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(PERCEIVER=source))

@@ -26,7 +26,8 @@ from assistant.core.config import (
     from_yaml,
 )
 from assistant.errors import ConfigError, InputError, WeightsError
-from assistant.model.loading import ENCODERS, load_encoder, load_model
+from assistant.model.encoders.loading import ENCODERS, load_encoder
+from assistant.model.loading import load_model
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.finetune import examples_from, finetune

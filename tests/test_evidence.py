@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from clips import make_clip, number_of
-from fakes import Asked, ScriptedModel, install
+from fakes import Asked, ScriptedModel, ScriptedSource, add_source, install
 from PIL import Image
 from tiny import tiny_assistant
 
 from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
+from assistant.sources import Perceived
 from assistant.vqa.answer import CANNOT_TELL
 from assistant.vqa.evidence import FULL, check_picture_path, draw_evidence, save_evidence
 from assistant.vqa.session import Assistant
@@ -140,6 +141,22 @@ def test_the_drawing_has_every_frame_with_its_time(asked):
     assert heights == pytest.approx(answer.evidence())
     assert bars.get_ylim() == (-FULL, FULL)  # whatever they are
     assert "What is it?" in figure.get_suptitle() and answer.text in figure.get_suptitle()
+
+
+def test_boxes_stand_on_the_frames_in_which_a_thing_is(asked, monkeypatch):
+    box = (0.25, 0.5, 0.75, 1.0)
+    dog = Perceived("dog", 0.9, 0.5, 1.5, box, track=((0.5, box), (1.5, box)))
+    add_source(monkeypatch, "things", ScriptedSource((dog,)))
+    session, answer = asked(ScriptedModel())
+    pictures = session.pictures(answer)
+    figure = draw_evidence(answer, pictures, session.perceived(answer))
+    *frames, _ = figure.axes
+    named = [[text.get_text() for text in axes.texts] for axes in frames]
+    assert named == [["dog"], ["dog"], [], []]
+    (drawn,) = frames[0].patches
+    height, width = pictures[0].shape[:2]
+    assert drawn.get_xy() == (0.25 * width - 0.5, 0.5 * height - 0.5)
+    assert (drawn.get_width(), drawn.get_height()) == (0.5 * width, 0.5 * height)
 
 
 def test_dollars_in_a_question_are_no_formula(clip, tmp_path):

@@ -12,6 +12,7 @@ from assistant.errors import InputError, WeightsError
 from assistant.model import loading
 from assistant.model.llm_weights import _bars_reported
 from assistant.model.weight_files import save_weights
+from assistant.weights import store as weights_store
 
 
 @pytest.fixture
@@ -86,13 +87,14 @@ def test_unknown_model_and_precision_name_the_known_ones():
 
 def test_hub_id_goes_to_the_hub_and_a_name_to_the_lock(monkeypatch, tmp_path):
     asked = []
-    store = loading.weights_store
-    monkeypatch.setattr(store, "ensure_hub", lambda name: asked.append(("hub", name)) or tmp_path)
     monkeypatch.setattr(
-        store, "ensure", lambda name, prepare: asked.append(("lock", name)) or tmp_path
+        weights_store, "ensure_hub", lambda name: asked.append(("hub", name)) or tmp_path
     )
-    loading.weights_store.ensure_source("owner/name")
-    loading.weights_store.ensure_source("name")
+    monkeypatch.setattr(
+        weights_store, "ensure", lambda name, prepare: asked.append(("lock", name)) or tmp_path
+    )
+    weights_store.ensure_source("owner/name")
+    weights_store.ensure_source("name")
     assert asked == [("hub", "owner/name"), ("lock", "name")]
 
 

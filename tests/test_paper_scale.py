@@ -22,7 +22,7 @@ from test_cli import one_line, run
 from tiny import tiny_assistant
 
 from assistant import load
-from assistant.errors import ModelError
+from assistant.errors import InputError, ModelError
 from assistant.model import memory
 from assistant.model.large import loading as paper_scale
 from assistant.model.loading import shape_of
@@ -124,6 +124,19 @@ def test_the_features_of_a_clip_are_kept_and_found_again(folder, clip):
     first, second = (load(str(folder)).open(clip, frames=3).look() for _ in range(2))
     assert first.classes.shape == second.classes.shape == (3, 0)
     assert torch.equal(first.patches, second.patches)
+
+
+def test_looking_loads_the_encoder_alone_which_sees_the_same(folder, clip, monkeypatch):
+    whole = load(str(folder)).open(clip, frames=3).look()
+    monkeypatch.setattr("assistant.model.large.loading.build", pytest.fail)
+    later = load(str(folder), now=False)
+    session = later.open(clip, frames=3, without=["read"])
+    monkeypatch.setattr(later.store, "get", lambda key: None)  # it looks for itself
+    seen = session.look()
+    assert (seen.encoder, seen.seconds) == (whole.encoder, whole.seconds)
+    assert torch.equal(seen.patches, whole.patches)
+    with pytest.raises(InputError, match="quantize is '2bit'"):
+        load(str(folder), quantize="2bit", now=False).open(clip).perceive()
 
 
 @pytest.mark.parametrize("quantize", ["none", "4bit"])

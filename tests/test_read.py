@@ -119,6 +119,12 @@ def test_spellings_of_one_text_are_one_line(
     lines = scripted(monkeypatch, [one], [], [other])
     assert [line.name for line in lines] == texts
     assert (lines[0].start, lines[-1].end) == (0.0, 2.0)
+    places = [place for line in lines for place in line.track]
+    assert [second for second, _ in places] == [0.0, 2.0]
+    assert [box for _, box in places] == [
+        pytest.approx(tuple(np.divide(where, (320, 180, 320, 180))), abs=1e-6)
+        for _, _, where in (one, other)
+    ]
 
 
 def test_shapes_that_look_like_letters_are_dropped(monkeypatch: pytest.MonkeyPatch):
@@ -172,8 +178,8 @@ def test_lines_are_proposed_to_a_question_that_asks_for_the_text(question: str, 
     items = (Perceived("EXIT", 0.99, 0.0, 1.0), Perceived("Main Street", 0.95, 0.0, 1.0))
     answers = ("EXIT", "Main Street", "EXIT, Main Street")
     assert read.PERCEIVER.answers(question) is proposed
-    assert read.PERCEIVER.propose(items) == answers
-    assert read.PERCEIVER.propose(()) == ()
+    assert read.PERCEIVER.propose(items, "What does the sign say?") == answers
+    assert read.PERCEIVER.propose((), "What does the sign say?") == ()
 
 
 @pytest.fixture

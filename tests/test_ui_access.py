@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import islice
 
 import pytest
+from fakes import ScriptedSource
 from ui_browser import (  # noqa: F401, some are fixtures
     DESK,
     EVIDENCE,
     PHONE,
+    SEEN,
     answered,
     ask,
     browser,
@@ -20,6 +22,14 @@ from ui_browser import (  # noqa: F401, some are fixtures
     visit,
 )
 
+from assistant.sources import Perceived
+
+BOX = (0.1, 0.3, 0.4, 0.8)
+THINGS = (
+    Perceived("dog", 0.9, 0.5, 3.0, BOX, track=((0.5, BOX), (1.5, (0.7, 0.1, 0.9, 0.5)))),
+    Perceived("a busy street full of people who cross it", 0.6, 1.0, 1.0),
+    Perceived("snow", 0.5),
+)
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytestmark = needs_browser
 BAD = ("serious", "critical")
@@ -43,6 +53,12 @@ FOCUSED = """() => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def sources():
+    """What the panel of perceived things has of everything: boxes, times, neither, a button."""
+    return {"things": ScriptedSource(THINGS), "costly": ScriptedSource(costs=True)}
+
+
 def problems(page) -> list[str]:
     found = axe.Axe().run(page).response["violations"]
     return [
@@ -57,11 +73,14 @@ def states(page, files):
     """The page as it comes to look, state after state."""
     yield "empty"
     open_clips(page, files / "street.mp4", files / "street.srt")
+    expect(page.locator(f"{SEEN} .va-box em").first).to_be_visible()
+    expect(page.locator("#va-see-all")).to_contain_text("Also look for")
     yield "clip"
     page.get_by_label("yes or no").check()
     ask(page, "Is it day?")
     answered(page, "yes")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    expect(page.locator(f"{EVIDENCE} .va-box").first).to_be_visible()
     yield "evidence"
     page.locator("#va-chat button[title='Edit']").last.click()
     yield "correcting"
@@ -102,5 +121,6 @@ def test_the_keyboard_reaches_everything_and_one_sees_where_it_is(visit, files):
     for known in (
         *("Close clip", "Still shapes", "Adapter", "quick", "Check this machine", "Question"),
         *("What is said?", "Task", "yes or no", "Go to 0:", "BOB: ", "Inside: ", "Clear"),
+        *("dog 90%", "Also look for"),
     ):
         assert any(known in part for part in reached), (known, reached)

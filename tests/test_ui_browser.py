@@ -21,6 +21,7 @@ from ui_browser import (  # noqa: F401, some are fixtures
     opened,
     served,
     shoot,
+    sources,
     visit,
 )
 

@@ -19,6 +19,7 @@ from ui_browser import (  # noqa: F401, some are fixtures
     open_clips,
     opened,
     served,
+    sources,
     visit,
 )
 

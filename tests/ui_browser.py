@@ -19,6 +19,7 @@ from assistant.ui.serving import launch
 from assistant.ui.settings import Options
 from assistant.ui.uploads import Limits
 from clips import ffmpeg, make_clip
+from fakes import ScriptedSource, add_source
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
 
 from assistant.weights.store import installed
@@ -39,7 +40,7 @@ ANN: Look, a bike.
 00:00:02,400 --> 00:00:04,600
 BOB: Somebody left it here.
 """
-ASK, CHAT, EVIDENCE = "#va-question textarea", "#va-chat", "#va-evidence"
+ASK, CHAT, EVIDENCE, SEEN = "#va-question textarea", "#va-chat", "#va-evidence", "#va-what"
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def sources() -> dict[str, ScriptedSource]:
+    """Scripted sources of the page, beside those that there are."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory, sources: dict[str, ScriptedSource]
+) -> Iterator[Served]:
     """The page, with uploads of up to 2 MB."""
     model = page_model(0.05)
     patch = pytest.MonkeyPatch()
+    for name, source in sources.items():
+        add_source(patch, name, source)
     patch.setitem(sys.modules, "assistant.model.loading", loading_of(model))
     room = Room(Options(limits=Limits(bytes=2 * 2**20)), tmp_path_factory.mktemp("room"))
     page = build(room)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from assistant.ui import asking, cards, keeping, opening, samples
+from assistant.ui import asking, cards, keeping, opening, samples, seeing
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
@@ -30,6 +30,7 @@ from assistant.sources import SOURCES
 SAVE = "(text, name) => vaSave(text, name)"
 SETTINGS = ("task", "model", "adapter", "precision", "frames", "decoding", "longest", "sources")
 ANSWERS = ("chat", "question", "hint", "evidence", "inside")
+SEEN = ("seen", "seeing", "see all", "hint")
 Action = Callable[..., Iterator[Parts] | Parts]
 Part = gr.components.Component
 
@@ -117,6 +118,9 @@ def _chat_column(parts: dict[str, Any]) -> None:
         )
     parts["about"] = gr.HTML("", elem_id="va-about")
     parts["evidence"] = gr.HTML("", elem_id="va-evidence")
+    parts["seen"] = gr.HTML("", elem_id="va-what")
+    parts["seeing"] = gr.HTML("", elem_id="va-seeing")
+    parts["see all"] = gr.Button("", size="sm", visible=False, elem_id="va-see-all")
     with gr.Accordion("Inside: how far it looked, what was sent", open=False):
         parts["inside"] = gr.HTML(cards.inside(None), elem_id="va-inside")
     with gr.Row(elem_id="va-keep"):
@@ -213,7 +217,8 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         room.visitors.leave(request.session_hash)
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    answers = [parts[name] for name in ANSWERS]  # fewer parts, sooner shown
+    # Fewer parts are sooner shown.
+    answers, seen = ([parts[name] for name in names] for names in (ANSWERS, SEEN))
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
     page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
@@ -228,7 +233,8 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         act(parts["close"].click, opening.remove),
         act(parts["transcribe"].input, opening.listen, parts["transcribe"]),
     ):
-        act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
+        suggested = act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
+        act(suggested.then, seeing.see, shows=seen)
     for asked in (
         act(question.submit, asking.ask, question, *how, shows=answers),
         *(act(button.click, asking.ask, button, *how, shows=answers) for button in tries),
@@ -238,7 +244,9 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         ),
         act_on(chat.select, lambda room, who, event: asking.select(room, who, event.index)),
     ):
-        act(asked.then, asking.explain, shows=answers)
+        explained = act(asked.then, asking.explain, shows=answers)
+        act(explained.then, seeing.see, shows=seen)
+    act(parts["see all"].click, seeing.see_all, shows=seen)
     act(question.stop, asking.stop)
     act(chat.clear, asking.clear)
     act(parts["clear"].click, asking.clear)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from assistant.ui.chat import unsure_of
-from assistant.ui.timeline import as_svg, clock, draw_routing, is_still, spoken_line, timeline
+from assistant.ui.seen import item_of, legend, named
+from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, timeline
 from assistant.ui.visitor import subtitles_of
 
 from assistant.sources import SOURCES
+from assistant.vqa.boxes import boxes_in
+from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Loaded
@@ -138,31 +141,20 @@ def evidence(turn: Asked | None) -> str:
     if reason := unsure_of(found):
         parts.append(note(f"Unsure: {reason}.", "info"))
     parts += [note(warning, "info") for warning in found["warnings"]]
-    for name, kind in SOURCES.items():
-        if items := found.get(name):
-            still = not told.sees or is_still((found["start"], found["end"]))
-            seen = ", ".join(_item(item, still) for item in items)
-            parts.append(f'<p class="va-seen">{escape(kind.label)}: {seen}</p>')
+    for name in SOURCES:
+        span = (found["start"], found["end"]) if told.sees else None
+        parts.append(named(name, [item_of(item) for item in found.get(name, ())], span))
     if told.sees:
         span = (found["start"], found["end"])
         frames, waiting = found["frames"], turn.live is not None
-        parts.append(
-            timeline(told.pictures, frames, told.weights, span, told.lines, waiting=waiting)
-        )
+        boxes = boxes_in(told.items, frames, span)
+        strip = (told.pictures, frames, told.weights, span, told.lines)
+        parts.append(timeline(*strip, boxes=boxes, waiting=waiting))
+        parts.append(legend(told.items) if told.pictures else "")
         parts.append(LEGEND if told.weights is not None else "")
     else:
         parts.append(spoken_line(told.lines))
     return "".join(parts) + "</section>"
-
-
-def _item(item: dict[str, Any], still: bool) -> str:
-    """One thing that a source names, and when; a ``still`` picture has no times."""
-    when = ""
-    if "start" in item and not still:
-        at = item["start"]
-        span = clock(at) if item["end"] <= at else f"{clock(at)} to {clock(item['end'])}"
-        when = f', <button type="button" class="va-time" data-seek="{at:.3f}">{span}</button>'
-    return f"{escape(item['name'])} {item['probability']:.0%}{when}"
 
 
 def _chips(turn: Asked) -> list[str]:

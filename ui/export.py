@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from assistant.ui.timeline import clock
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
 
 from assistant.core.jsonl import finite
@@ -58,7 +59,18 @@ def as_markdown(turns: Sequence[Asked]) -> str:
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
             looked = f"frames at {times} s" if times else "text alone"
             parts.append(f"*Task {found['task']}, {looked}*\n")
+            parts += [
+                f"*{kind.label}: {', '.join(map(_named, found[name]))}*\n"
+                for name, kind in SOURCES.items()
+                if found.get(name)
+            ]
     return "\n".join(parts)
+
+
+def _named(item: dict[str, Any]) -> str:
+    """One thing that a source names, and when."""
+    when = f" ({clock(item['start'])} to {clock(item['end'])})" if "start" in item else ""
+    return f"{item['name']} {item['probability']:.0%}{when}"
 
 
 def write_corrections(turns: Sequence[Asked], clips: Mapping[str, Path], path: Path) -> list[str]:

@@ -4,10 +4,13 @@ document.addEventListener("click", (event) => {
   const stage = document.querySelector(".va-stage");
   if (!moment || !stage) return;
   const player = stage.querySelector(".va-player");
-  const frame = moment.querySelector("img");
+  // Its own frame, or the one that is nearest in time.
+  const frames = [...(moment.closest(".va-card")?.querySelectorAll(".va-frame") ?? [])];
+  const away = (one) => Math.abs(one.dataset.seek - moment.dataset.seek);
+  const frame = frames.sort((one, other) => away(one) - away(other))[0]?.querySelector("img");
   if (player.matches("video:not([hidden])")) {
     player.currentTime = Number(moment.dataset.seek);
-  } else if (frame && moment.parentElement.children.length > 1) {
+  } else if (frame && frames.length > 1) {
     const instead = stage.querySelector(".va-instead");
     const picture = instead.querySelector("img");
     picture.src = frame.src;

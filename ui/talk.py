@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
+from assistant.ui.seen import unseen
 from assistant.ui.settings import DECODING, LONGEST_QUESTION
 from assistant.ui.suggesting import known_of
 from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
@@ -19,6 +20,7 @@ from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 from assistant.core.checks import check_choices, check_text
 from assistant.core.progress import report, watched
 from assistant.errors import InputError
+from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,6 +130,43 @@ def ask(
     return engine.line.join(work, visitor)
 
 
+def see(engine: Engine, visitor: Visitor, clip: OpenClip, *, every: bool) -> Job:
+    """What is perceived of all of a clip, kept as its ``seen``; see `unseen`.
+
+    Raises:
+        InputError: ``every`` source is to be asked, and too many are waiting.
+    """
+
+    def work(job: Job) -> Iterator[None]:
+        with watched(lambda doing, share: job.put(Stage(doing, share))):
+            session = visitor.session(clip, engine)
+            asked = [source.name for source in clip.seen.sources] if clip.seen else []
+            asked += unseen(clip, visitor.settings.sources, every=every)
+            for name in asked:
+                session.perceive(sources=[name])
+                yield  # to whoever asks
+            seen = session.perceive(sources=asked)
+        if visitor.clips.get(clip.name) is clip and clip.session is session:
+            _thumbnails_of(clip, seen)
+            clip.seen = seen
+        job.put(Done())
+
+    if visitor.seeing is not None:
+        visitor.seeing.stop.set()
+    visitor.seeing = engine.line.join(work, visitor, urgent=every)
+    return visitor.seeing
+
+
+def _thumbnails_of(clip: OpenClip, looked: Answer | Perception) -> tuple[str, ...]:
+    """Of the frames looked at, decoded once for each range. Raises VideoError."""
+    assert clip.session is not None
+    window = looked.window if isinstance(looked, Perception) else looked.basis.window
+    key = (window, looked.frames)
+    if key not in clip.pictures:
+        clip.pictures[key] = thumbnails(clip.session.pictures(looked, THUMBNAIL))
+    return clip.pictures[key]
+
+
 def add_pictures(visitor: Visitor, turn: Asked) -> None:
     """Show the frames that an answer looked at; needs no model, so it does not wait.
 
@@ -139,19 +178,18 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
         return
     if not turn.told.sees:
         return
-    window = (answer.basis.window, answer.frames)
-    if window not in clip.pictures:
-        clip.pictures[window] = thumbnails(clip.session.pictures(answer, THUMBNAIL))
-    turn.told = replace(turn.told, pictures=clip.pictures[window])
+    turn.told = replace(turn.told, pictures=_thumbnails_of(clip, answer))
 
 
 def explain(engine: Engine, visitor: Visitor, turn: Asked) -> Job:
     """What each frame weighs for an answer, and how far the Q-Former looked; one at a time."""
 
     def work(job: Job) -> Iterator[float]:
-        answer = turn.live
+        answer, clip = turn.live, visitor.clips.get(turn.clip)
         if answer is None or turn.told is None:
             return
+        if clip is not None and clip.session is not None:
+            turn.told = replace(turn.told, items=clip.session.perceived(answer))
         yield from answer.weigh()
         weights, routing = answer.evidence(), answer.routing()
         known = weights if all(map(math.isfinite, weights)) else None

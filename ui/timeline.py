@@ -8,15 +8,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from assistant.vqa.evidence import AGAINST, FOR, FULL, LEAST
+from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from assistant.dialogue.subtitles import Line
+    from assistant.vqa.boxes import Boxed
 
 MOST_LANES = 3  # of subtitles that are said at the same time
+FEW = 4  # frames: of more, none is wide enough for the names of what stands in it
 LINES_WIDE = 8  # frames: how wide dialogue without pictures is
-STILL = 0.05  # seconds: a decoder gives a picture the length of one frame
 TEXT = "#010203"  # becomes the page's own text colour, in light and in dark
 SHADES = ("#2a7f62", "#5fae93", "#9ccfbc", "#cfe8df")  # of receptive fields, the widest first
 
@@ -28,6 +30,7 @@ def timeline(
     span: tuple[float, float],
     lines: Sequence[Line] = (),
     *,
+    boxes: Sequence[Sequence[Boxed]] = (),
     waiting: bool = False,
 ) -> str:
     """HTML of one answer's evidence; every moment is a button that carries its time.
@@ -35,7 +38,8 @@ def timeline(
     Args:
         pictures: T data URIs; fewer: none are there yet. seconds: (T,).
         weights: (T,), see ``Answer.evidence``; None: not known. span: the range looked at, seconds.
-        lines: what is said in it. waiting: pictures and weights are still to come.
+        lines: what is said in it. boxes: of each frame; none: not known.
+        waiting: pictures and weights are still to come.
     """
     still = is_still(span)  # it has a weight, but no time
     strongest = max(range(len(seconds)), key=weights.__getitem__) if weights else 0
@@ -43,10 +47,11 @@ def timeline(
     blank = '<i class="va-blank va-wait"></i>' if waiting else '<i class="va-blank"></i>'
     frames = []
     for index, moment in enumerate(seconds):
-        picture = f'<img src="{pictures[index]}" alt="">' if pictures else blank
+        inside = boxes[index] if boxes and pictures else ()
+        picture = _picture(pictures[index], inside) if pictures else blank
         weight = "" if weights is None else _signed(weights[index])
         place = "The picture" if still else f"Go to {clock(moment)}"
-        told = f"{place}, weight {weight}" if weight else place
+        told = _with_names(f"{place}, weight {weight}" if weight else place, inside)
         time = "" if still else f"<span>{clock(moment)}</span>"
         best = " va-best" if marked and index == strongest else ""
         frames.append(
@@ -54,9 +59,50 @@ def timeline(
             f'aria-label="{told}">{picture}{time}<b>{weight}</b></button>'
         )
     bars = "" if still else _bars(seconds, weights, span, waiting)
+    few = "" if len(seconds) > FEW else " va-few"
     return _scrolled(
-        f'<div class="va-frames">{"".join(frames)}</div>{bars}{_spoken(lines, span)}', len(seconds)
+        f'<div class="va-frames{few}">{"".join(frames)}</div>{bars}{_spoken(lines, span)}',
+        len(seconds),
     )
+
+
+def gallery(
+    pictures: Sequence[str],
+    seconds: Sequence[float],
+    span: tuple[float, float],
+    boxes: Sequence[Sequence[Boxed]],
+) -> str:
+    """HTML of T frames, large enough for the names of what stands in them; as :func:`timeline`."""
+    frames = []
+    for picture, moment, inside in zip(pictures, seconds, boxes, strict=True):
+        place, time = f"Go to {clock(moment)}", f"<span>{clock(moment)}</span>"
+        if is_still(span):
+            place, time = "The picture", ""
+        frames.append(
+            f'<button type="button" class="va-frame" data-seek="{moment:.3f}" '
+            f'aria-label="{_with_names(place, inside)}">{_picture(picture, inside)}{time}</button>'
+        )
+    return f'<div class="va-gallery">{"".join(frames)}</div>'
+
+
+def _with_names(told: str, inside: Sequence[Boxed]) -> str:
+    """For who does not see the frame."""
+    return escape(", ".join(dict.fromkeys([told, *(one.name for one in inside)])))
+
+
+def _picture(picture: str, inside: Sequence[Boxed]) -> str:
+    drawn = "".join(map(_box, inside))
+    return f'<span class="va-pic"><img src="{picture}" alt="">{drawn}</span>'
+
+
+def _box(one: Boxed) -> str:
+    """Where a thing stands in a frame; its name is above, or inside where there is no room."""
+    left, top, right, bottom = (f"{edge:.1%}" for edge in one.box)
+    place = " va-inner" if one.box[1] < 0.2 else ""
+    place += " va-end" if one.box[0] > 0.5 else ""
+    size = f"left:{left};top:{top};right:calc(100% - {right});bottom:calc(100% - {bottom})"
+    style = f"{size};--color:{one.color}"
+    return f'<i class="va-box{place}" style="{style}"><em>{escape(one.name)}</em></i>'
 
 
 def spoken_line(lines: Sequence[Line]) -> str:
@@ -109,11 +155,6 @@ def draw_routing(routing: Sequence[dict[str, list[float]]]) -> Figure:
         for side in plot.spines.values():
             side.set_visible(False)
     return figure
-
-
-def is_still(span: tuple[float, float]) -> bool:
-    """Whether what was looked at is a picture."""
-    return span[1] - span[0] < STILL
 
 
 def clock(seconds: float) -> str:

@@ -6,9 +6,11 @@ than its value changes. Nothing here knows Gradio.
 
 from typing import Any
 
-from assistant.ui import cards, picking
+from assistant.ui import cards, picking, seen
 from assistant.ui.chat import messages
-from assistant.ui.visitor import Visitor
+from assistant.ui.visitor import OpenClip, Visitor
+
+from assistant.sources import SOURCES
 
 TRIES = 4  # buttons with questions to try
 Parts = dict[str, Any]
@@ -42,17 +44,35 @@ def shown_clips(visitor: Visitor) -> Parts:
     names = picking.clip_choices(list(visitor.clips))
     if visitor.chosen not in names:
         visitor.chosen = names[0] if names else ""
-    played = visitor.clips.get(visitor.chosen)
-    if played is None and visitor.clips:  # all are asked: the one whose answer is shown
-        played = visitor.clips.get(visitor.shown.clip if visitor.shown else "")
-        played = played or next(iter(visitor.clips.values()))
+    clip = played(visitor)
     return {
         "clips": Props(choices=names, value=visitor.chosen or None, visible=bool(names)),
         "close": Props(visible=bool(names)),
-        "player": cards.player(played),
+        "player": cards.player(clip),
         "thumbnails": cards.thumbnails([*visitor.clips.values()]),
-        "said": cards.spoken(played),
+        "said": cards.spoken(clip),
+        **shown_seen(visitor),
     }
+
+
+def played(visitor: Visitor) -> OpenClip | None:
+    """The clip on show: the chosen one; where all are asked, the one whose answer is shown."""
+    clip = visitor.clips.get(visitor.chosen)
+    if clip is None and visitor.clips:
+        clip = visitor.clips.get(visitor.shown.clip if visitor.shown else "")
+        clip = clip or next(iter(visitor.clips.values()))
+    return clip
+
+
+def shown_seen(visitor: Visitor) -> Parts:
+    """What is perceived of the clip on show, and what else can be looked for."""
+    clip = played(visitor)
+    if clip is None or clip.seen is None:
+        return {"seen": "", "seeing": "", "see all": Props(visible=False)}
+    pictures = clip.pictures.get((clip.seen.window, clip.seen.frames), ())
+    left = " and ".join(SOURCES[name].thing for name in seen.unseen(clip, visitor.settings.sources))
+    more = Props(value=f"Also look for {left}", visible=bool(left))
+    return {"seen": seen.panel(clip.seen, pictures), "seeing": "", "see all": more}
 
 
 def shown_evidence(visitor: Visitor) -> Parts:

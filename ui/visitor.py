@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from assistant.dialogue.subtitles import Dialogue, Line
     from assistant.model.assistant import VideoAssistant
+    from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
+    from assistant.vqa.perception import Perception
     from assistant.vqa.session import Session
 
 SETTLED = 60.0  # seconds after which an empty file is not just being written
@@ -47,6 +49,7 @@ class Told:
     pictures: tuple[str, ...] = ()  # of the T frames, as data URIs
     weights: tuple[float, ...] | None = None  # (T,), see Answer.evidence; None: not known yet
     routing: list[dict[str, list[float]]] = field(default_factory=list)  # see Answer.routing
+    items: tuple[Perceived, ...] = ()  # what stands in the frames, see Session.perceived
 
     @property
     def sees(self) -> bool:
@@ -90,6 +93,7 @@ class OpenClip:
     known: Known | None = None  # once it was looked at
     thumbnail: str = ""  # as a data URI
     pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
+    seen: Perception | None = None  # what is perceived of all of it, so far
 
 
 class Visitor:
@@ -108,6 +112,7 @@ class Visitor:
         self.shown: Asked | None = None  # whose evidence is on the page
         self.job: Job | None = None  # the question being answered
         self.explaining: Job | None = None  # the evidence being worked out
+        self.seeing: Job | None = None  # a clip being looked at
         self.unanswered = ""  # a question whose page was left before its answer
         self._talking = threading.Lock()  # a turn is remembered, or forgotten
         self.taking = threading.Lock()  # uploads are taken in the order in which they came
@@ -156,7 +161,7 @@ class Visitor:
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
             )
-            clip.opened_with, clip.model = key, assistant.model
+            clip.opened_with, clip.model, clip.seen = key, assistant.model, None
         clip.session.conversation = Conversation(
             tuple(Turn(turn.question, turn.said) for turn in self.turns if turn.clip == clip.name)
         )
@@ -173,7 +178,7 @@ class Visitor:
 
     def stop(self) -> None:
         """Nothing more is said, nor explained."""
-        for job in (self.job, self.explaining):
+        for job in (self.job, self.explaining, self.seeing):
             if job is not None:
                 job.stop.set()
 

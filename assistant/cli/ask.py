@@ -104,7 +104,8 @@ def run_ask(args: argparse.Namespace) -> int:
         answer.evidence()  # it goes into the JSON object, and may make the answer unsure
     tell(answer, args)
     if args.evidence is not None:
-        save_evidence(answer, session.pictures(answer), args.evidence)
+        pictures, items = session.pictures(answer), session.perceived(answer)
+        save_evidence(answer, pictures, args.evidence, items)
         say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
 
@@ -218,7 +219,7 @@ def item_text(item: Perceived) -> str:
         when = f" at {format_time(round(item.start, 1))}"
         if item.end > item.start:
             when += f"-{format_time(round(item.end, 1))}"
-    return f"{item.name} {item.probability:.0%}{when}"
+    return f"{item.told} {item.probability:.0%}{when}"
 
 
 def stream(answer: Answer, quiet: bool) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from types import FrameType
 
-from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, tools, ui
+from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, look, tools, ui
 from assistant.cli.options import Ended, Parser
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError
@@ -30,6 +30,7 @@ EPILOG = """\
 examples:
   assistant demo
   assistant ask clip.mp4 "What is the man doing?"
+  assistant look clip.mp4
   assistant chat clip.mp4
   assistant ui
   assistant batch questions.jsonl answers.jsonl
@@ -138,6 +139,7 @@ def build_parser() -> Parser:
     for add in (
         tools.add_demo,
         ask.add_ask,
+        look.add_look,
         chat.add_chat,
         ui.add_ui,
         batch.add_batch,

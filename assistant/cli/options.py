@@ -136,8 +136,11 @@ def whole(text: str, least: int, most: int = MOST_COUNT) -> int:
     return int(text)
 
 
-def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) -> None:
-    """How a clip is looked at; ``one_clip`` adds what belongs to a single one."""
+def add_clip_options(
+    parser: argparse.ArgumentParser, *, one_clip: bool = True, said: bool = True
+) -> None:
+    """How a clip is looked at; ``one_clip`` adds what belongs to a single one, ``said`` what is
+    said in it."""
     group = parser.add_argument_group("clip")
     group.add_argument(
         "--frames", type=frames, default=8, metavar="N", help="how many to look at (default 8)"
@@ -148,15 +151,18 @@ def add_clip_options(parser: argparse.ArgumentParser, *, one_clip: bool = True) 
         default="auto",
         help="how to read the clip (default auto: pyav by time)",
     )
-    group.add_argument(
-        "--transcribe", action="store_true", help="listen to the clip (needs the speech extra)"
-    )
+    if said:
+        group.add_argument(
+            "--transcribe", action="store_true", help="listen to the clip (needs the speech extra)"
+        )
     if not one_clip:
         return
     group.add_argument(
         "--start", type=seconds, metavar="S", help="look from here on: seconds or m:ss"
     )
     group.add_argument("--end", type=seconds, metavar="S", help="look up to here")
+    if not said:
+        return
     group.add_argument(
         "--dialogue",
         "--subtitles",
@@ -185,6 +191,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
     add_backend_options(group)
+    add_without(group)
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def add_without(group: argparse._ActionsContainer) -> None:
+    """Which sources are left out."""
     group.add_argument(
         "--without",
         nargs="+",
@@ -194,7 +206,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="leave out: "
         + ", ".join(f"{name} ({kind.thing} {kind.about})" for name, kind in SOURCES.items()),
     )
-    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
 
 
 def add_backend_options(parser: argparse._ActionsContainer) -> None:

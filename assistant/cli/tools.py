@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assistant.cli.ask import stream
 from assistant.cli.options import check_out, count, say, seed
+from assistant.errors import InputError
 
 FETCHED = {"speech": "whisper-tiny.en", "samples": "samples"}  # besides "mini", a whole model
 
@@ -18,6 +19,8 @@ examples:
   assistant fetch speech       for --transcribe
   assistant fetch instructblip-flan-t5-xl      4 billion parameters, from a model hub
 """
+
+RECIPES = {"base": "pretrain.yaml", "space": "space.yaml", "objects": "pretrain.yaml"}  # of mini
 
 SCENES_EPILOG = """\
 OUT/data.jsonl has one question a line, the pictures or clips lie beside it. The same arguments
@@ -46,6 +49,19 @@ examples:
   assistant pretrain --photos flickr8k --out run
   assistant pretrain --photos flickr8k --out run --resume
   assistant pretrain --photos flickr8k --out more --start run/base --phase 2
+
+space: the joint space of pictures and texts. PHOTOS holds a folder for each set of the recipe
+(adapters/mini/space/space.yaml): a zip of photos, and captions or labels. RUN holds space/ at the
+end, which the other commands take with --space RUN/space.
+
+  assistant pretrain space --photos data --out run
+  assistant pretrain space --photos data --out run --phrases run/space   its last step, made anew
+
+objects: the head that finds objects, on the frozen image encoder's features. PHOTOS holds a folder
+with a zip of photos for each set that the lines of BOXES name: {"set", "name", "boxes": [[class,
+score, left, top, right, bottom], ...]}, corners from 0 to 1. RUN holds objects/ at the end.
+
+  assistant pretrain objects --photos data --boxes boxes.jsonl --out run
 """
 
 
@@ -115,7 +131,7 @@ def add_cache(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "cache",
         help="show or clear what is kept on disk",
-        description="Show what is kept on disk: weights and clip features.",
+        description="Show what is kept on disk: weights, clip features, and what was perceived.",
         epilog="Its place is ASSISTANT_CACHE, else the user's cache folder.",
     )
     parser.add_argument("--clear", action="store_true", help="remove all of it")
@@ -128,9 +144,13 @@ def run_cache(args: argparse.Namespace) -> int:
 
     entries = clear_cache() if args.clear else cache_entries()
     lines = [(entry.name, entry.size) for entry in entries if entry.kind == "weights"]
-    clips = [entry.size for entry in entries if entry.kind == "features"]
+    kept = [entry for entry in entries if entry.kind == "features"]
+    said = [entry.size for entry in kept if entry.path.suffix == ".json"]
+    clips = [entry.size for entry in kept if entry.path.suffix != ".json"]
     if clips:
         lines.append((f"features of {len(clips)} clips and ranges", sum(clips)))
+    if said:
+        lines.append((f"what was perceived in them: {len(said)} files", sum(said)))
     for name, size in lines:
         print(f"{size / 1e6:9.1f} MB  {name}")
     total = sum(size for _, size in lines)
@@ -166,11 +186,25 @@ def run_scenes(args: argparse.Namespace) -> int:
 def add_pretrain(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "pretrain",
-        help="train the base weights from photos and generated scenes",
-        description="Train the base weights from photos and generated scenes.",
+        help="train the base weights from photos and generated scenes, or a head beside them",
+        description="Train the base weights from photos and generated scenes, or a head beside "
+        "them.",
         epilog=PRETRAIN_EPILOG,
     )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("base", "space", "objects"),
+        default="base",
+        metavar="WHAT",
+        help="base: the base weights (default); space: the joint space of pictures and texts; "
+        "objects: the head that finds objects",
+    )
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True)
+    parser.add_argument("--boxes", metavar="FILE.jsonl", type=Path, help="of objects in the photos")
+    parser.add_argument(
+        "--phrases", metavar="SPACE", type=Path, help="make only the phrases, of this joint space"
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument(
         "--config", metavar="FILE.yaml", type=Path, help="default: as mini was trained"
@@ -189,17 +223,44 @@ def run_pretrain(args: argparse.Namespace) -> int:
     from assistant.core.resources import adapters_dir
 
     check_out(args.out)
-    from assistant.training.pretraining.run import run
-
-    config = args.config or adapters_dir() / "mini" / "base" / "pretrain.yaml"
+    config = args.config or adapters_dir() / "mini" / args.what / RECIPES[args.what]
+    train = {"base": _base, "space": _space, "objects": _objects}[args.what]
+    if args.boxes is not None and args.what != "objects":
+        raise InputError("--boxes is for objects; say pretrain objects, or leave it out")
+    if args.phrases is not None and args.what != "space":
+        raise InputError("--phrases is for space; say pretrain space, or leave it out")
+    if (args.start is not None or args.phase != 1) and args.what != "base":
+        raise InputError("--start and --phase are for the base weights; leave them out")
     try:
-        base = run(
-            config, args.photos, args.out, resume=args.resume, start=args.start, phase=args.phase
-        )
+        print(train(args, config))
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
-    print(f"base weights: {base}")
     return 0
+
+
+def _base(args: argparse.Namespace, config: Path) -> str:
+    from assistant.training.pretraining.run import run
+
+    base = run(
+        config, args.photos, args.out, resume=args.resume, start=args.start, phase=args.phase
+    )
+    return f"base weights: {base}"
+
+
+def _space(args: argparse.Namespace, config: Path) -> str:
+    from assistant.training.space.run import run, run_phrases
+
+    if args.phrases is not None:
+        return run_phrases(config, args.photos, args.out, args.phrases)
+    return f"joint space: {run(config, args.photos, args.out, resume=args.resume)}"
+
+
+def _objects(args: argparse.Namespace, config: Path) -> str:
+    from assistant.training.objects.run import run
+
+    if args.boxes is None:
+        raise InputError("pretrain objects needs --boxes, the file of boxes in the photos")
+    return f"objects: {run(config, args.photos, args.boxes, args.out, resume=args.resume)}"
 
 
 def add_doctor(commands: argparse._SubParsersAction) -> None:

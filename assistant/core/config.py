@@ -159,7 +159,8 @@ class SpaceConfig:
     """A joint space of pictures and texts over frozen features of both."""
 
     weights: str = "all-minilm-l6-v2"  # the text encoder, in the weights lock
-    width: int = 384  # E, of the vectors
+    members: int = 3  # networks whose vectors stand side by side
+    width: int = 384  # of the vectors of each
     inner: int = 512  # width of a patch in the picture's tower
     heads: int = 4  # of its attention pooling
     hidden: int = 768  # width of the hidden layer of each branch
@@ -167,7 +168,7 @@ class SpaceConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        check_bounds(self, width=(1, 16384), inner=(1, 16384))
+        check_bounds(self, members=(1, 64), width=(1, 16384), inner=(1, 16384))
         check_bounds(self, heads=(1, 256), hidden=(1, 65536), word_width=(1, 16384))
         check_bounds(self, dropout=(0, 0.95))
         if self.inner % self.heads:

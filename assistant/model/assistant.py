@@ -20,18 +20,18 @@ from assistant.model.encoders.base import Encoder
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
+from assistant.model.sight import Sight
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
     from assistant.model.lora import Adapters
-    from assistant.model.space.base import JointSpace
     from assistant.model.spatiotemporal import SpatioTemporalQFormer
 
 OCCLUDED = 4  # frames that are left out in turn in one pass
 
 
-class VideoAssistant(nn.Module):
+class VideoAssistant(nn.Module, Sight):
     """Answers about T frames: encode once, ask many.
 
     ``qformer_text`` is what the Q-Former reads beside the frames, ``prompt`` and ``history`` what
@@ -68,32 +68,6 @@ class VideoAssistant(nn.Module):
     def choice_prior(self) -> float:
         """What `assistant.vqa.scoring.without_prior` takes off the choices' log-probabilities."""
         return self.config.llm.choice_prior
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Changes whenever cached features are no longer those of this encoder."""
-        return self.encoder.fingerprint
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """What the encoder's classifier tells apart; () where it is no classifier."""
-        return self.encoder.names
-
-    def use_space(self, name: str, **options: str) -> None:
-        """Before its first use: "auto", a hub id or a folder; ``options`` of `load_space`."""
-        self.space_name, self._space_options = name, options
-
-    @cached_property
-    def space(self) -> JointSpace:
-        """The joint space of pictures and texts, loaded with the first use.
-
-        Raises:
-            InputError: there is none for this encoder. WeightsError: its weights cannot be used.
-            ModelError: there is not enough memory for it.
-        """
-        from assistant.model.space.loading import load_space
-
-        return load_space(self.space_name, self.encoder, **self._space_options)
 
     @cached_property
     def adapters(self) -> Adapters:

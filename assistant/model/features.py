@@ -1,7 +1,7 @@
 """Clip features: what the frozen encoder saw of a clip, computed once and kept.
 
 ``FeatureStore`` keeps them in memory and, capped in bytes, on disk; the key holds everything that
-decides their value, so that a hit is always right.
+decides their value, so that a hit is always right. What sources said lies beside them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from assistant.core.progress import report
 from assistant.core.resources import cache_dir
 from assistant.core.shortage import pass_on_memory
 from assistant.errors import VideoError
+from assistant.model.source_files import read_source, source_bytes, source_file
 from assistant.weights.cache import LOCKS, cache_folder
 
 if TYPE_CHECKING:
     import torch
 
-    from assistant.model.assistant import VideoAssistant
+    from assistant.model.sight import Sight
+    from assistant.sources import Source
 
 LAYOUT = 2  # of the files on disk; a new number leaves the old files to the cap
 STALE_SECONDS = 3600.0  # a temporary file older than this belongs to a process that died
@@ -64,9 +66,14 @@ class FeatureKey:
     language: str | None = None  # the person's, which chooses among video tracks
 
     @property
-    def file_name(self) -> str:
+    def stem(self) -> str:
+        """With which the names of its files begin."""
         text = json.dumps([LAYOUT, asdict(self)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest() + ".safetensors"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.stem}.safetensors"
 
 
 class FeatureStore:
@@ -100,23 +107,37 @@ class FeatureStore:
         path = self.folder / key.file_name
         found = _read(path, key)
         if found is not None:
-            with contextlib.suppress(OSError):  # gone already, or a folder we may only read
-                os.utime(path)  # last use, for the cap
+            _touch(path)
             self._remember(key, found)
         return found
 
     def put(self, key: FeatureKey, clip: ClipFeatures) -> None:
         """Keep ``clip`` under ``key``. OSError: in memory it is kept, on disk it is not."""
         self._remember(key, clip)
-        if _size(clip) > self.disk_bytes:
-            return
+        if _size(clip) <= self.disk_bytes:
+            self._write(key.file_name, _serialise(clip))
+
+    def get_source(self, key: FeatureKey, name: str, fingerprint: str) -> Source | None:
+        """What the source ``name`` said of the clip of ``key``, or None. OSError: as `get`."""
+        path = self.folder / source_file(key, name, fingerprint)
+        found = read_source(path, key, name, fingerprint)
+        if found is not None:
+            _touch(path)
+        return found
+
+    def put_source(self, key: FeatureKey, source: Source, fingerprint: str) -> None:
+        """Keep what it said beside the clip's features. OSError: it is not kept."""
+        name = source_file(key, source.name, fingerprint)
+        self._write(name, source_bytes(source, key, fingerprint))
+
+    def _write(self, name: str, content: bytes) -> None:
         if self._in_cache:
             cache_folder("features")
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f"{uuid4().hex}.part"
         try:
-            temporary.write_bytes(_serialise(clip))
-            temporary.replace(self.folder / key.file_name)
+            temporary.write_bytes(content)
+            temporary.replace(self.folder / name)
         finally:
             temporary.unlink(missing_ok=True)
         self._trim()
@@ -144,7 +165,8 @@ class FeatureStore:
             stat = _stat(part)
             if stat is not None and time.time() - stat.st_mtime > STALE_SECONDS:
                 part.unlink(missing_ok=True)
-        files = [(path, _stat(path)) for path in self.folder.glob("*.safetensors")]
+        kinds = ("*.safetensors", "*.json")
+        files = [(path, _stat(path)) for kind in kinds for path in self.folder.glob(kind)]
         kept = [(stat.st_mtime_ns, stat.st_size, path) for path, stat in files if stat is not None]
         total = sum(size for _, size, _ in kept)
         for _, size, path in sorted(kept):
@@ -154,8 +176,8 @@ class FeatureStore:
             total -= size
 
 
-def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatures:
-    """What ``model`` sees of the clip at ``path``, as ``key`` says.
+def encode_clip(path: Path, key: FeatureKey, sight: Sight) -> ClipFeatures:
+    """What ``sight`` sees of the clip at ``path``, as ``key`` says.
 
     Raises:
         VideoError: nothing could be decoded, or the file is no longer that of ``key``.
@@ -167,7 +189,7 @@ def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatu
     if clip.digest != key.digest:
         raise VideoError(f"{path.name} changed while it was open; open it again")
     report("Looking at the frames", 0.5)
-    seen = model.encoder(clip.frames)
+    seen = sight.encoder(clip.frames)
     return ClipFeatures(
         patches=seen.patches.cpu(),
         classes=seen.classes.cpu(),
@@ -176,7 +198,7 @@ def encode_clip(path: Path, key: FeatureKey, model: VideoAssistant) -> ClipFeatu
         start=clip.start,
         end=clip.end,
         duration=clip.duration,
-        encoder=model.encoder_fingerprint,
+        encoder=sight.encoder_fingerprint,
         warnings=clip.warnings,
     )
 
@@ -206,6 +228,12 @@ def content_digest(path: Path) -> str:
     except OSError as error:
         raise VideoError(f"{path}: cannot be read ({error.strerror}); check its rights") from error
     return total.hexdigest()
+
+
+def _touch(path: Path) -> None:
+    """Its last use, for the cap."""
+    with contextlib.suppress(OSError):  # gone already, or a folder we may only read
+        os.utime(path)
 
 
 def _size(clip: ClipFeatures) -> int:

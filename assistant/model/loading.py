@@ -1,6 +1,5 @@
 """Build a model from its config, the fetched weights and the trained part."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,16 +9,14 @@ from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
 from assistant.core.progress import report
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
-from assistant.model.encoders.base import Encoder
-from assistant.model.encoders.cnn import EfficientNetEncoder
-from assistant.model.encoders.vit import ViTEncoder
+from assistant.model.encoders.loading import encoder_class, load_encoder
 from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import Tell, load_paper_scale
 from assistant.model.llm import LanguageModel
 from assistant.model.llm_weights import convert_gguf, load_language_model
 from assistant.model.memory import AUTO
-from assistant.model.placement import PRECISIONS, choose_device
+from assistant.model.placement import choose_device, choose_precision
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
 from assistant.model.weight_files import read_weights
@@ -29,10 +26,6 @@ from assistant.weights.presets import preset_of
 from assistant.weights.spaces import check_space
 
 LOADING = "Loading the model (only this first time)"
-ENCODERS: Mapping[str, type[Encoder]] = {  # by the config's kind
-    "efficientnet": EfficientNetEncoder,
-    "vit": ViTEncoder,
-}
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
 
 
@@ -104,13 +97,13 @@ def shape_of(name: str) -> tuple[QFormerConfig, int]:
     own = find_base(name)
     if own is not None:
         config = own.config
-        return config.qformer, ENCODERS[config.encoder.kind].width_of(config.encoder)
+        return config.qformer, encoder_class(config.encoder.kind).width_of(config.encoder)
     if preset_of(name) is not None and not Path(name).is_dir():
         return qformer_config({}), ViTConfig().width
     if not Path(name).is_dir():
         raise InputError(f"model {name!r} is unknown; give a preset or a checkpoint's folder")
     config = model_config(Checkpoint(Path(name)), name)
-    return config.qformer, ENCODERS[config.encoder.kind].width_of(config.encoder)
+    return config.qformer, encoder_class(config.encoder.kind).width_of(config.encoder)
 
 
 def build_model(
@@ -131,23 +124,6 @@ def build_model(
     report(LOADING, 0.9)
     tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
-
-
-def load_encoder(config: ModelConfig, dtype: torch.dtype) -> Encoder:
-    """The frozen image encoder alone, of the config's kind."""
-    encoder = config.encoder
-    return ENCODERS[encoder.kind].load(encoder, weights_store.ensure_source(encoder.weights), dtype)
-
-
-def choose_precision(precision: str) -> torch.dtype:
-    """The frozen parts' dtype; "auto" is bf16 where the processor computes in it."""
-    if precision == AUTO:
-        fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return torch.bfloat16 if fast else torch.float32
-    if precision not in PRECISIONS:
-        wanted = ", ".join([AUTO, *PRECISIONS])
-        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
-    return PRECISIONS[precision]
 
 
 @torch.no_grad()

@@ -49,3 +49,14 @@ def choose_dtype(precision: str, device: torch.device, *, wide: bool = False) ->
         wanted = ", ".join([AUTO, *PRECISIONS])
         raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
     return PRECISIONS[precision]
+
+
+def choose_precision(precision: str) -> torch.dtype:
+    """The frozen parts' dtype; "auto" is bf16 where the processor computes in it."""
+    if precision == AUTO:
+        fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return torch.bfloat16 if fast else torch.float32
+    if precision not in PRECISIONS:
+        wanted = ", ".join([AUTO, *PRECISIONS])
+        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
+    return PRECISIONS[precision]

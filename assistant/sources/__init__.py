@@ -7,10 +7,13 @@ under the answer, and is left out by ``--without NAME``. It costs nothing until 
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,12 +35,21 @@ class Kind:
 SOURCES = {
     "attributes": Kind("seen", "Seen", "things", "that the image encoder's classifier names"),
     # No shipped model has learned to read these yet.
-    "phrases": Kind("phrases", "Looks like", "scene, activity and weather", "of 1,000", told=False),
+    "objects": Kind(
+        "objects", "Objects", "objects", "with number, place, color and way", told=False
+    ),
+    "phrases": Kind(
+        "phrases", "Looks like", "scene, activity, weather and things", "by a lexicon", told=False
+    ),
     "captions": Kind(
         "captions", "Like", "sentences", "that may fit, each with its chance", told=False
     ),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
 }
+
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom; 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +60,32 @@ class Perceived:
     probability: float
     start: float | None = None  # seconds; None: it holds for the whole range
     end: float | None = None
-    box: tuple[float, float, float, float] | None = None  # left, top, right, bottom; 0 to 1
+    box: Box | None = None  # where it is seen best
+    count: int | None = None  # how many of its name there are at once
+    color: str = ""
+    direction: str = ""  # which way it moves in the picture
+    track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
+
+    @property
+    def told(self) -> str:
+        """As a person reads it: ``car (red, moving left)``."""
+        way = f"moving {self.direction}" if self.direction else ""
+        more = ", ".join(filter(None, (self.color, way)))
+        return f"{self.name} ({more})" if more else self.name
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what is not known is left out."""
         found: dict[str, Any] = {"name": self.name, "probability": round(self.probability, 4)}
         if self.start is not None and self.end is not None:
             found |= {"start": round(self.start, 3), "end": round(self.end, 3)}
-        return found if self.box is None else found | {"box": [round(x, 4) for x in self.box]}
+        if self.box is not None:
+            found["box"] = [round(x, 4) for x in self.box]
+        if self.track:
+            found["track"] = [
+                [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
+            ]
+        more = {"count": self.count, "color": self.color, "direction": self.direction}
+        return found | {key: value for key, value in more.items() if value}
 
 
 @dataclass(frozen=True)
@@ -96,6 +126,12 @@ class Perceiver(ABC):
         """Whether a question is worth the time that perceiving takes."""
         return True
 
+    def fingerprint(self, look: Look) -> str:
+        """What decides its items beside the frames and their encoder: here, all that its own file
+        says. Who depends on more (weights, a package, the joint space) adds that."""
+        own = Path(str(sys.modules[type(self).__module__].__file__))
+        return hashlib.sha256(own.read_bytes()).hexdigest()[:16]
+
     @abstractmethod
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """What is there."""
@@ -108,7 +144,7 @@ class Perceiver(ABC):
         """Whether a question asks for just what the source names."""
         return False
 
-    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
 

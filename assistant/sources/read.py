@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any
@@ -66,6 +67,10 @@ class Reader(Perceiver):
         """Whether it asks for what may be written somewhere."""
         return self.answers(question) or WANTED.search(question.lower()) is not None
 
+    def fingerprint(self, look: Look) -> str:
+        """Its file, and the package that holds the models."""
+        return f"{super().fingerprint(look)}-{version('rapidocr')}"
+
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """Each text once, with its times and its place."""
         return read_frames(*look.pictures(FRAMES, DETECTOR_SIDE))
@@ -78,7 +83,7 @@ class Reader(Perceiver):
         """Whether it asks for the text itself."""
         return ASKED.search(question.lower()) is not None
 
-    def propose(self, items: Sequence[Perceived]) -> tuple[str, ...]:
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """The lines, and all of them."""
         lines = [item.name for item in items][:MOST]
         return tuple(filter(None, dict.fromkeys([*lines, ", ".join(lines)])))
@@ -105,8 +110,9 @@ def read_frames(frames: np.ndarray, seconds: Sequence[float]) -> tuple[Perceived
             if twin is None:
                 lines.append(line)
             else:
-                best = _better(lines[twin], line)
-                lines[twin] = replace(best, start=lines[twin].start, end=second)
+                first, best = lines[twin], _better(lines[twin], line)
+                track = first.track + line.track
+                lines[twin] = replace(best, start=first.start, end=second, track=track)
     return tuple(lines)
 
 
@@ -123,7 +129,8 @@ def _read(frame: np.ndarray, second: float) -> Iterator[Perceived]:
         letters = len(_letters(text))
         if letters > 2 or (letters == 2 and bottom - top < LETTER_HEIGHT):
             box = (left, top, right, bottom)
-            yield Perceived(" ".join(text.split()), float(score), second, second, box)
+            name = " ".join(text.split())
+            yield Perceived(name, float(score), second, second, box, track=((second, box),))
 
 
 def _letters(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 COLUMNS = 3
 PLAIN = ("loss", "accuracy")  # titles that say it all
-KEYS = ("phase", "epoch", "step", "time")
+STRETCHES = ("phase", "member")  # of a run, that are parted by a line
+KEYS = (*STRETCHES, "epoch", "step", "time")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -58,6 +59,7 @@ def _positions(lines: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
     starts: dict[int, int] = {}
     before = 0
     for line in lines:
-        starts.setdefault(line.get("phase", 1), before)
+        stretch = next((line[name] for name in STRETCHES if name in line), 1)
+        starts.setdefault(stretch, before)
         before = line["step"]
     return [line["step"] for line in lines], list(starts.values())

@@ -1,5 +1,6 @@
 """What an answer rests on, known before its first word."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +31,8 @@ class Basis:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
-        perceived = {source.name: source.items for source in self.sources}
         return {
-            **{name: [item.as_dict() for item in perceived.get(name, ())] for name in SOURCES},
+            **items_of(self.sources),
             "frames": [round(seconds, 3) for seconds in self.frames],
             "start": _rounded(self.start),
             "end": _rounded(self.end),
@@ -43,6 +43,12 @@ class Basis:
             "model": self.model,
             "adapter": self.adapter,
         }
+
+
+def items_of(sources: Sequence[Source]) -> dict[str, list[dict[str, Any]]]:
+    """For JSON: what each source names, of all that there are."""
+    perceived = {source.name: source.items for source in sources}
+    return {name: [item.as_dict() for item in perceived.get(name, ())] for name in SOURCES}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.core.checks import check_range
 from assistant.core.languages import own_language
+from assistant.core.progress import report
 from assistant.dialogue.spoken import Range
 from assistant.dialogue.subtitles import FORMATS as DIALOGUES
 from assistant.errors import InputError, VideoError
 from assistant.model.features import ClipFeatures, FeatureKey, content_digest, encode_clip
-from assistant.sources import Look, Source, perceiver
-from assistant.vqa.answer import Answer
-from assistant.vqa.evidence import check_frames
+from assistant.sources import SOURCES, Look, Source, perceiver
+from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,8 +80,23 @@ class SessionClip:
         """
         check_range(*where)
         if where not in self._seen:
-            self._seen[where] = self._load(*where)
+            self._seen[where] = self._load(where)
         return self._seen[where]
+
+    def perception(self, where: Range, names: Sequence[str]) -> Perception:
+        """What these sources say, with all that belongs to it; raises as :meth:`perceive`."""
+        seen, found = self.look(where), self.perceive(where, names)
+        warnings = [*seen.warnings, *self.notes, *(one.warning for one in found if one.warning)]
+        return Perception(
+            video=str(self.path),
+            duration=seen.duration,
+            frames=seen.seconds,
+            start=seen.start,
+            end=seen.end,
+            window=where,
+            sources=found,
+            warnings=tuple(dict.fromkeys(warnings)),
+        )
 
     def perceive(self, where: Range, names: Sequence[str]) -> tuple[Source, ...]:
         """What these sources say of the range; each is asked once.
@@ -88,21 +104,38 @@ class SessionClip:
         Raises:
             InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
-        seen = self.look(where)
-        model = self._assistant.model
+        seen, sight = self.look(where), self._assistant.sight
         look = Look(
             patches=seen.patches,
             classes=seen.classes,
-            class_names=model.class_names,
+            class_names=sight.class_names,
             seconds=seen.seconds,
             encoder=seen.encoder,
             pictures=partial(self._pictures_of, where),
-            space=lambda: model.space,
+            space=lambda: sight.space,
         )
         for name in names:
             if (where, name) not in self._perceived:
-                self._perceived[where, name] = perceiver(name).look_at(name, look)
+                self._perceived[where, name] = self._source(name, look, self._key(where))
         return tuple(self._perceived[where, name] for name in names)
+
+    def _source(self, name: str, look: Look, key: FeatureKey) -> Source:
+        """What one source says, from the store or at work; what it warns of is never kept."""
+        source, store = perceiver(name), self._assistant.store
+        if source.missing():
+            return source.look_at(name, look)
+        fingerprint = source.fingerprint(look)
+        try:
+            found = store.get_source(key, name, fingerprint)
+        except OSError:  # put_source() meets the same and says so
+            found = None
+        if found is None:
+            report(f"Looking for {SOURCES[name].thing}", 0.0)
+            found = source.look_at(name, look)
+            if not found.warning:
+                with self._noting():
+                    store.put_source(key, found, fingerprint)
+        return found
 
     def _pictures_of(
         self, where: Range, count: int, max_side: int
@@ -121,42 +154,43 @@ class SessionClip:
         )
         return clip.frames, clip.seconds
 
-    def pictures(self, answer: Answer, max_side: int) -> np.ndarray:
-        """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
+    def pictures(self, where: Range, max_side: int) -> np.ndarray:
+        """The frames looked at in the range, ``(T, H, W, 3)`` uint8, decoded once more.
 
         Raises:
-            InputError: it looked at none. VideoError: the clip cannot be read any more.
+            VideoError: the clip cannot be read any more.
         """
-        check_frames(answer)
-        return self._pictures_of(answer.basis.window, self._frames, max_side)[0]
+        return self._pictures_of(where, self._frames, max_side)[0]
 
     def _there(self) -> Path:
         if self.path is None:
             raise InputError("there is no clip to look at, only a dialogue")
         return self.path
 
-    def _load(self, start: float | None, end: float | None) -> ClipFeatures:
-        """Features of a range, from the store or from the clip itself."""
-        model, store = self._assistant.model, self._assistant.store
-        path = self._there()
-        key = FeatureKey(
-            self._digest,
-            start,
-            end,
-            self._frames,
-            self._decoder,
-            model.encoder_fingerprint,
-            own_language(),
+    def _key(self, where: Range) -> FeatureKey:
+        fingerprint = self._assistant.sight.encoder_fingerprint
+        return FeatureKey(
+            self._digest, *where, self._frames, self._decoder, fingerprint, own_language()
         )
+
+    def _load(self, where: Range) -> ClipFeatures:
+        """Features of a range, from the store or from the clip itself."""
+        path, key, store = self._there(), self._key(where), self._assistant.store
         try:
             found = store.get(key)
         except OSError:  # put() meets the same and says so
             found = None
         if found is not None:
             return found
-        features = encode_clip(path, key, model)
-        try:
+        features = encode_clip(path, key, self._assistant.sight)
+        with self._noting():
             store.put(key, features)
+        return features
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """The person is told where the store cannot write."""
+        try:
+            yield
         except OSError as error:
             self.notes = (f"features are not kept on disk: {error.strerror or error}",)
-        return features

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.errors import InputError
+from assistant.vqa.boxes import boxes_in, draw_boxes
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -49,22 +51,39 @@ def check_frames(answer: Answer) -> None:
         raise InputError(TEXT_ALONE.format(task=answer.basis.task))
 
 
-def save_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray, path: Path) -> None:
+def save_evidence(
+    answer: Answer,
+    pictures: Sequence[np.ndarray] | np.ndarray,
+    path: Path,
+    items: Sequence[Perceived] = (),
+) -> None:
     """Draw and write it.
 
     Raises:
         InputError: ``path`` cannot be written.
     """
     check_picture_path(path)
-    figure = draw_evidence(answer, pictures)
+    save_figure(draw_evidence(answer, pictures, items), path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """
+    Raises:
+        InputError: ``path`` cannot be written.
+    """
     try:
         figure.savefig(path, dpi=110)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -> Figure:
-    """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``).
+def draw_evidence(
+    answer: Answer,
+    pictures: Sequence[np.ndarray] | np.ndarray,
+    items: Sequence[Perceived] = (),
+) -> Figure:
+    """A timeline of the T frames ``(H, W, 3)`` with their weights (see ``Answer.evidence``), and
+    boxes where ``items`` stand that were perceived in them.
 
     Raises:
         InputError: the answer looked at none.
@@ -78,11 +97,14 @@ def draw_evidence(answer: Answer, pictures: Sequence[np.ndarray] | np.ndarray) -
     count = len(seconds)
     figure = Figure(figsize=(max(6.0, 1.5 * count), 3.6), layout="constrained")
     grid = figure.add_gridspec(2, count, height_ratios=(1.2, 1))
+    boxes = boxes_in(items, seconds, (start, end))
     strongest = max(range(count), key=weights.__getitem__)
     marked = weights[strongest] >= LEAST
-    for column, (picture, moment) in enumerate(zip(pictures, seconds, strict=True)):
+    shown = zip(pictures, seconds, boxes, strict=True)
+    for column, (picture, moment, inside) in enumerate(shown):
         frame = figure.add_subplot(grid[0, column])
         frame.imshow(picture)
+        draw_boxes(frame, inside, picture.shape)
         frame.set_title(format_time(round(moment, 1)), fontsize=8)
         frame.set(xticks=[], yticks=[])
         for side in frame.spines.values():

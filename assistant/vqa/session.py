@@ -21,7 +21,7 @@ from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, 
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.model.features import ClipFeatures, FeatureStore
-from assistant.sources import SOURCES, perceiver
+from assistant.sources import SOURCES, Perceived, perceiver
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.recipes import Calibration, Recipe
 from assistant.tasks.store import (
@@ -35,6 +35,8 @@ from assistant.vqa.answer import Answer, Query, answer_together
 from assistant.vqa.basis import Basis
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
+from assistant.vqa.evidence import check_frames
+from assistant.vqa.perception import Perception
 from assistant.vqa.request import compose, sources_read
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from assistant.model.assistant import VideoAssistant
+    from assistant.model.sight import Sight
 
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
 TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
@@ -77,6 +80,11 @@ class Assistant:
 
     def load(self) -> VideoAssistant:
         """The model, loaded now where that had waited."""
+        return self.model
+
+    @property
+    def sight(self) -> Sight:
+        """What it looks with; the model itself where that is loaded."""
         return self.model
 
     def adapter(self, stored: StoredAdapter | None) -> LoadedAdapter | None:
@@ -134,8 +142,17 @@ class Assistant:
 class LaterAssistant(Assistant):
     """One whose model is loaded when it is first needed: what is wrong otherwise shows before."""
 
-    def __init__(self, name: str, load: Callable[[], VideoAssistant], store: FeatureStore) -> None:
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], VideoAssistant],
+        store: FeatureStore,
+        load_sight: Callable[[], Sight] | None = None,
+    ) -> None:
+        """``load_sight``: what it looks with alone, for who asks nothing; None: the model."""
         self.name, self._load, self.store = name, load, store
+        self._load_sight = load_sight
+        self._sight: Sight | None = None
         self._loading = Lock()
 
     @property
@@ -146,6 +163,15 @@ class LaterAssistant(Assistant):
     def model(self) -> VideoAssistant:  # type: ignore[override]
         with self._loading:
             return self._loaded
+
+    @property
+    def sight(self) -> Sight:
+        if self._load_sight is None or not self.waits:
+            return self.model
+        with self._loading:
+            if self._sight is None:
+                self._sight = self._load_sight()
+            return self._sight
 
     @cached_property
     def _loaded(self) -> VideoAssistant:
@@ -206,13 +232,54 @@ class Session:
             start, end = self._range
         return self._clip.look((start, end))
 
-    def pictures(self, answer: Answer, max_side: int = 192) -> np.ndarray:
+    def perceive(
+        self,
+        start: float | None = None,
+        end: float | None = None,
+        sources: Collection[str] | None = None,
+    ) -> Perception:
+        """All that is perceived in the range (seconds; None: the session's own), as words.
+
+        Those that cost seconds are asked, too, for a question may not have wanted them. Kept on
+        disk with the clip's features. The language model is not loaded for it.
+
+        Args:
+            sources: which, of ``assistant.sources.SOURCES``; None: all that were not left out.
+        Raises:
+            InputError: an empty range, an unknown source, or there is no clip. VideoError: nothing
+                could be decoded.
+        """
+        where = self._range if start is None and end is None else (start, end)
+        for name in sources or ():
+            if name not in SOURCES:
+                raise InputError(f"source {name!r}: choose some of {', '.join(SOURCES)}")
+        wanted = [
+            name
+            for name in SOURCES
+            if name not in self._without and (sources is None or name in sources)
+        ]
+        return self._clip.perception(where, wanted)
+
+    def perceived(self, answer: Answer) -> tuple[Perceived, ...]:
+        """What the sources that a question wants say of its frames, whether its prompt reads them
+        or not; () where it looked at none. Raises VideoError: the clip cannot be read any more."""
+        basis = answer.basis
+        if not answer.frames:
+            return ()
+        wanted = [name for name in SOURCES if perceiver(name).wanted(basis.question)]
+        found = self.perceive(*basis.window, sources=wanted)
+        return tuple(item for source in found.sources for item in source.items)
+
+    def pictures(self, answer: Answer | Perception, max_side: int = 192) -> np.ndarray:
         """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
 
         Raises:
             InputError: it looked at none. VideoError: the clip cannot be read any more.
         """
-        return self._clip.pictures(answer, max_side)
+        if isinstance(answer, Answer):
+            check_frames(answer)
+            return self._clip.pictures(answer.basis.window, max_side)
+        return self._clip.pictures(answer.window, max_side)
 
     def ask(
         self,
@@ -284,7 +351,9 @@ class Session:
         names = sources_read(prompt, question, left_out)
         sources = self._clip.perceive(where, names) if clip is not None else ()
         asked_for = [source for source in sources if perceiver(source.name).answers(question)]
-        proposals = [told for s in asked_for for told in perceiver(s.name).propose(s.items)]
+        proposals = [
+            told for s in asked_for for told in perceiver(s.name).propose(s.items, question)
+        ]
         request = compose(
             prompt,
             model,

@@ -68,21 +68,31 @@ def build(
         WeightsError: a tensor is missing, has another shape, or has no place in the model.
         torch.OutOfMemoryError: it does not fit after all.
     """
-    config, seen = model_config(checkpoint, name), vit_config(checkpoint)
-    with init_empty_weights():
-        network = _vision(checkpoint.config["vision_config"])
-    checkpoint.fill(
-        network, "vision_model.{}".format, dtype=dtype, device=device, bits=plan.encoder_bits
-    )
-    llm = _language_model(checkpoint, config.llm, plan, dtype, device, attention)
-    qformer = _qformer(checkpoint, config.qformer, seen.width, llm.width, device, attention)
-    checkpoint.finish()
-    encoder = ViTEncoder(network, seen, f"vit-{weights_digest(network.embeddings)}")
-    encoder.to(device)
+    config = model_config(checkpoint, name)
+    encoder = build_encoder(checkpoint, plan.encoder_bits, dtype=dtype, device=device)
     encoder.chunk = plan.chunk
+    llm = _language_model(checkpoint, config.llm, plan, dtype, device, attention)
+    qformer = _qformer(checkpoint, config.qformer, encoder.width, llm.width, device, attention)
+    checkpoint.finish()
     tokenizer = _tokenizer(checkpoint.folder, TOKENIZER)
     fingerprint = f"instructblip-{weights_digest(qformer)}"  # whatever its folder is called
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint).eval()
+
+
+def build_encoder(
+    checkpoint: Checkpoint, bits: int, *, dtype: torch.dtype, device: torch.device
+) -> ViTEncoder:
+    """The image encoder in ``checkpoint`` alone, quantized to ``bits`` (0: not).
+
+    Raises:
+        WeightsError: as :func:`build`. torch.OutOfMemoryError: it does not fit.
+    """
+    seen = vit_config(checkpoint)
+    with init_empty_weights():
+        network = _vision(checkpoint.config["vision_config"])
+    checkpoint.fill(network, "vision_model.{}".format, dtype=dtype, device=device, bits=bits)
+    encoder = ViTEncoder(network, seen, f"vit-{weights_digest(network.embeddings)}")
+    return encoder.to(device)
 
 
 def model_config(checkpoint: Checkpoint, name: str) -> ModelConfig:

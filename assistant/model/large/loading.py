@@ -14,9 +14,18 @@ import torch
 
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.encoders.vit import ViTEncoder
 from assistant.model.large.checkpoint import Checkpoint
-from assistant.model.large.instructblip import build, sizes_of_checkpoint
-from assistant.model.memory import AUTO, CONTEXT, Plan, choose_plan, free_memory, step_down
+from assistant.model.large.instructblip import build, build_encoder, sizes_of_checkpoint
+from assistant.model.memory import (
+    AUTO,
+    CONTEXT,
+    Plan,
+    choose_plan,
+    free_memory,
+    step_down,
+    within_memory,
+)
 from assistant.model.placement import choose_device, choose_dtype
 from assistant.model.quantization import QUANTIZATIONS, check_quantization
 from assistant.weights import store as weights_store
@@ -143,6 +152,25 @@ def _tried(model: VideoAssistant, frames: int, context: int) -> VideoAssistant:
             room = max(1, context - visual.shape[1] - REHEARSED)
             model.llm.complete(visual, [torch.ones(room, dtype=torch.long)], REHEARSED)
     return model
+
+
+def load_paper_scale_encoder(
+    model: str, precision: str, quantize: str, device: str, tell: Tell | None
+) -> ViTEncoder:
+    """The image encoder of a paper-scale model alone, ready to look; arguments and errors are those
+    of :func:`load_paper_scale`."""
+    if quantize not in (AUTO, *QUANTIZATIONS):
+        raise InputError(f"quantize is {quantize!r}; choose {', '.join((AUTO, *QUANTIZATIONS))}")
+    place = choose_device(device, large=True)
+    terms = None if tell is None else terms_once(model)
+    if tell is not None and terms is not None:
+        tell(terms)
+    checkpoint = Checkpoint(checkpoint_folder(model))
+    dtype = _dtype(precision, place, checkpoint.config["text_config"]["model_type"])
+    bits = 8 if quantize in ("8bit", "4bit") else 0  # as `choose_plan` has it
+    check_quantization(bits, place)
+    with within_memory():
+        return build_encoder(checkpoint, bits, dtype=dtype, device=place).eval()
 
 
 def checkpoint_folder(model: str) -> Path:

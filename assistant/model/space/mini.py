@@ -15,7 +15,7 @@ from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping,
 from assistant.errors import WeightsError
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
-from assistant.model.space.network import SpaceNetwork, word_similarity
+from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
@@ -58,8 +58,8 @@ class MiniSpace(JointSpace):
     ) -> None:
         self.folder = folder
         self.network, self.sentences = network.eval().requires_grad_(False), sentences
-        self.width = network.config.width
-        self.scale = float(network.scales()[0])
+        self.width = network.config.width * network.config.members
+        self.scale = float(torch.stack([one.scales()[0] for one in network.members]).mean())
         self._digest = digest
 
     @classmethod
@@ -73,7 +73,9 @@ class MiniSpace(JointSpace):
         weights = folder / OWN_WEIGHTS
         state = read_weights(weights)
         sentences = SentenceEncoder(weights_store.ensure_source(base.space.weights))
-        known = [state.get(name, torch.zeros(())) for name in ("patch.weight", "class_names")]
+        known = [
+            state.get(name, torch.zeros(())) for name in ("members.0.patch.weight", "class_names")
+        ]
         patch_width, class_count = (max(value.shape, default=0) for value in known)
         network = SpaceNetwork(base.space, patch_width, sentences.width, class_count)
         own = network.state_dict()
@@ -98,21 +100,16 @@ class MiniSpace(JointSpace):
     def embed_patches(self, patches: Tensor, classes: Tensor) -> Tensor:
         """``(T, K, Dv)``, ``(T, C)`` or ``(1, C)`` of the encoder -> ``(T, E)``."""
         classes = classes.float().expand(len(patches), -1)
-        return self.network.embed_pictures(patches.float(), classes)[0]
+        return self.network.embed_pictures(patches.float(), classes)
 
     @torch.inference_mode()
     def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
-        """``(T, N)``: similarity of whole vectors and of single words to their best patches, in
-        the mean by their scales."""
+        """``(T, N)``: similarity of whole vectors and of single words to their best patches."""
         classes = look.classes.float().expand(len(look.patches), -1)
-        frames, patches = self.network.embed_pictures(look.patches.float(), classes)
-        scales = self.network.scales()
-        found = [frames.new_zeros(len(frames), 0)]
+        found = [torch.zeros(len(look.patches), 0)]
         for first in range(0, len(texts), CHUNK):
             states, there = self.sentences.tokens(texts[first : first + CHUNK])
-            whole, words, weights = self.network.embed_tokens(states, there)
-            by_words = word_similarity(patches, words, weights)
-            found.append((scales[0] * frames @ whole.T + scales[1] * by_words) / scales.sum())
+            found.append(self.network.compare(look.patches.float(), classes, states, there))
         return torch.cat(found, dim=1)
 
     @torch.inference_mode()
@@ -120,10 +117,10 @@ class MiniSpace(JointSpace):
         found = [torch.zeros(0, self.width)]
         for first in range(0, len(texts), CHUNK):
             states, there = self.sentences.tokens(texts[first : first + CHUNK])
-            found.append(self.network.embed_tokens(states, there)[0])
+            found.append(self.network.embed_texts(states, there))
         return torch.cat(found)
 
     @torch.inference_mode()
     def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         states, there = self.sentences.tokens(texts)
-        return self.network.embed_each(states) * there[..., None], there
+        return self.network.embed_words(states) * there[..., None], there

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from assistant.core.config import SpaceConfig
 
+ALL = slice(None)  # of the members
 FIRST_SCALE = 14.0  # of similarities, when training begins: 1 / 0.07, as CLIP's
 
 
@@ -30,23 +31,18 @@ class Branch(nn.Module):
         return self.straight(x) + self.down(self.dropout(F.gelu(self.up(x))))
 
 
-class SpaceNetwork(nn.Module):
-    """A picture's patches and classes, and a text's token states, as unit vectors.
+class Towers(nn.Module):
+    """A picture's patches and names, and a text's token states, as unit vectors.
 
-    The picture: attention-pooled patches, plus the mean of the names of its classes as sentence
-    vectors, weighted by their probabilities (ConSE, Norouzi et al. 2014), so that a thing that no
-    caption named lies near its name. The text: weighted mean of frozen token states.
+    The picture: attention-pooled patches, plus what its classes are called (ConSE, Norouzi et al.
+    2014), so that a thing that no caption named lies near its name. The text: weighted mean of
+    frozen token states.
     """
 
-    def __init__(
-        self, config: SpaceConfig, patch_width: int, text_width: int, class_count: int
-    ) -> None:
-        """``class_count``: C, of the encoder."""
+    def __init__(self, config: SpaceConfig, patch_width: int, text_width: int) -> None:
         super().__init__()
         hidden = config.hidden
-        self.config = config
-        self.class_names: Tensor  # (C, Dt), as sentence vectors
-        self.register_buffer("class_names", torch.zeros(class_count, text_width))
+        self.heads = config.heads
         self.patch = nn.Linear(patch_width, config.inner)
         self.patch_norm = nn.LayerNorm(config.inner)
         self.attend = nn.Linear(config.inner, config.heads)
@@ -60,20 +56,19 @@ class SpaceNetwork(nn.Module):
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
 
-    def embed_pictures(self, patches: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_picture(self, patches: Tensor, named: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures -> ``(B, E)``, and their patches ``(B, K, Ew)`` to match single words with.
 
         Args:
-            patches: ``(B, K, Dv)``. classes: ``(B, C)`` probabilities.
+            patches: ``(B, K, Dv)``. named: ``(B, Dt)``, what the classes are called.
         """
         x = self.patch_norm(F.gelu(self.patch(patches)))  # (B, K, Di)
         share = self.attend(x).softmax(1)  # (B, K, H)
-        parts = x.unflatten(2, (self.config.heads, -1))  # (B, K, H, Di/H)
+        parts = x.unflatten(2, (self.heads, -1))  # (B, K, H, Di/H)
         pooled = (share[..., None] * parts).sum(1).flatten(1)  # (B, Di)
-        whole = self.picture(pooled) + self.names(classes @ self.class_names)
-        return unit(whole), unit(self.patch_word(x))
+        return unit(self.picture(pooled) + self.names(named)), unit(self.patch_word(x))
 
-    def embed_tokens(self, states: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def embed_text(self, states: Tensor, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Texts -> ``(N, E)``, their words ``(N, M, Ew)``, and each word's weight ``(N, M)``.
 
         Args:
@@ -84,13 +79,59 @@ class SpaceNetwork(nn.Module):
         pooled = (states * weights[..., None]).sum(1)
         return unit(self.text(pooled)), unit(self.text_word(states)), weights
 
-    def embed_each(self, states: Tensor) -> Tensor:
-        """Each token as a text of its own, ``(N, M, E)``."""
-        return unit(self.text(states))
-
     def scales(self) -> Tensor:
         """Of whole vectors, and of words."""
         return self.log_scale.exp().clamp(max=100.0)
+
+
+class SpaceNetwork(nn.Module):
+    """Several towers, trained one after the other: their vectors stand side by side, so that a
+    similarity is the mean of theirs."""
+
+    def __init__(
+        self, config: SpaceConfig, patch_width: int, text_width: int, class_count: int
+    ) -> None:
+        """``class_count``: C, of the encoder."""
+        super().__init__()
+        self.config = config
+        self.class_names: Tensor  # (C, Dt), as sentence vectors
+        self.register_buffer("class_names", torch.zeros(class_count, text_width))
+        self.members = nn.ModuleList(
+            Towers(config, patch_width, text_width) for _ in range(config.members)
+        )
+
+    def named(self, classes: Tensor) -> Tensor:
+        """``(B, C)`` probabilities -> ``(B, Dt)``: their names' mean as a sentence vector."""
+        return classes @ self.class_names
+
+    def embed_pictures(self, patches: Tensor, classes: Tensor, some: slice = ALL) -> Tensor:
+        """``(B, K, Dv)`` and ``(B, C)`` -> ``(B, E)``; by ``some`` of the members alone."""
+        named = self.named(classes)
+        members = self.members[some]
+        return unit(torch.cat([one.embed_picture(patches, named)[0] for one in members], -1))
+
+    def embed_texts(self, states: Tensor, there: Tensor, some: slice = ALL) -> Tensor:
+        """``(N, M, Dt)`` and ``(N, M)`` -> ``(N, E)``; by ``some`` of the members alone."""
+        members = self.members[some]
+        return unit(torch.cat([one.embed_text(states, there)[0] for one in members], -1))
+
+    def embed_words(self, states: Tensor) -> Tensor:
+        """Each token as a text of its own, ``(N, M, E)``."""
+        return unit(torch.cat([one.text(states) for one in self.members], -1))
+
+    def compare(self, patches: Tensor, classes: Tensor, states: Tensor, there: Tensor) -> Tensor:
+        """``(B, N)``: similarity of whole vectors and of words to their best patches, in the mean
+        by their scales."""
+        named = self.named(classes)
+        scores, scales = torch.zeros(()), torch.zeros(())
+        for one in self.members:
+            whole, own_patches = one.embed_picture(patches, named)
+            text, words, weights = one.embed_text(states, there)
+            scale = one.scales()
+            by_words = word_similarity(own_patches, words, weights)
+            scores = scores + scale[0] * whole @ text.T + scale[1] * by_words
+            scales = scales + scale.sum()
+        return scores / scales
 
 
 def unit(x: Tensor) -> Tensor:

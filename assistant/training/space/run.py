@@ -11,8 +11,9 @@ from assistant.core.config import ModelConfig, from_yaml
 from assistant.core.files import put_folder
 from assistant.errors import InputError
 from assistant.model.encoders.base import Encoder
-from assistant.model.loading import choose_precision, load_encoder
+from assistant.model.encoders.loading import load_encoder
 from assistant.model.memory import AUTO
+from assistant.model.placement import choose_precision
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.mini import MiniSpace
 from assistant.model.space.network import SpaceNetwork

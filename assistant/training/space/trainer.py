@@ -54,9 +54,9 @@ class Batch:
 
 
 class SpaceTrainer(Trainable[Batch]):
-    """One stretch of training; what is kept is the weights' running average."""
+    """One member after the other; what is kept is the weights' running average."""
 
-    phases, unit = 1, "phase"
+    unit, restarts = "member", True
 
     def __init__(
         self,
@@ -72,6 +72,8 @@ class SpaceTrainer(Trainable[Batch]):
         self.identity |= {f"set {name}": photos.digest for name, photos in data.sets.items()}
         self.device = accelerator.device
         self.network = network.to(self.device)
+        self.phases = config.space.members
+        self._member = 0  # the one that is trained
         self.trained = dict(network.named_parameters())
         self.averages = {name: p.detach().clone() for name, p in self.trained.items()}
 
@@ -89,7 +91,7 @@ class SpaceTrainer(Trainable[Batch]):
 
     def batches(self, phase: int, first: int) -> Iterator[Batch]:
         for step in range(first, self.config.steps):
-            yield self.draw(np.random.default_rng((self.config.seed, step)))
+            yield self.draw(np.random.default_rng((self.config.seed, phase, step)))
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """A batch: of each set its share, each photo in one of its views, with some texts."""
@@ -140,13 +142,12 @@ class SpaceTrainer(Trainable[Batch]):
         kept = torch.from_numpy(rng.random(there.shape) < self.config.words_kept)
         kept[:, 0] = True
         there &= kept
-        whole, patches = self.network.embed_pictures(
-            batch.patches.to(self.device), batch.classes.to(self.device)
-        )
-        text, words, weights = self.network.embed_tokens(
-            states.to(self.device), there.to(self.device)
-        )
-        scale, words_scale = self.network.scales()
+        self._member = phase
+        member = self.network.members[phase]
+        named = self.network.named(batch.classes.to(self.device))
+        whole, patches = member.embed_picture(batch.patches.to(self.device), named)
+        text, words, weights = member.embed_text(states.to(self.device), there.to(self.device))
+        scale, words_scale = member.scales()
         by_whole = scale * whole @ text.T  # (B, N)
         by_words = words_scale * word_similarity(patches, words, weights)
         loss = by_whole.new_zeros(())
@@ -176,15 +177,17 @@ class SpaceTrainer(Trainable[Batch]):
     @torch.no_grad()
     def moved(self, step: int) -> None:
         decay = min(self.config.average, (step + 1) / (step + 10))  # a short memory at first
+        own = f"members.{self._member}."
         for name, average in self.averages.items():
-            average.lerp_(self.trained[name].detach(), 1 - decay)
+            if name.startswith(own):
+                average.lerp_(self.trained[name].detach(), 1 - decay)
 
     def dev_figures(self, phase: int) -> dict[str, float]:
         """Of the averaged weights, on the photos for dev."""
         own = {name: p.detach().clone() for name, p in self.trained.items()}
         self._take(self.averages)
         try:
-            return figures(self.network, self.data, "dev")
+            return figures(self.network, self.data, "dev", slice(phase, phase + 1))
         finally:
             self._take(own)
 
@@ -208,9 +211,9 @@ def matches(texts: Sequence[str], owners: Tensor, count: int) -> Tensor:
 
 
 @torch.inference_mode()
-def figures(network: SpaceNetwork, data: Data, split: str) -> dict[str, float]:
+def figures(network: SpaceNetwork, data: Data, split: str, some: slice) -> dict[str, float]:
     """Recall among all photos of a split of each set with captions, accuracy among the labels of
-    the others, in per cent."""
+    the others, in per cent; by ``some`` of the members."""
     network.eval()
     found: dict[str, float] = {}
     for name, photos in data.sets.items():
@@ -219,7 +222,7 @@ def figures(network: SpaceNetwork, data: Data, split: str) -> dict[str, float]:
             continue
         pictures = torch.cat(
             [
-                network.embed_pictures(patches.float(), classes)[0]
+                network.embed_pictures(patches.float(), classes, some)
                 for patches, classes in (
                     data.pictures(name, names[first : first + CHUNK])
                     for first in range(0, len(names), CHUNK)
@@ -227,20 +230,20 @@ def figures(network: SpaceNetwork, data: Data, split: str) -> dict[str, float]:
             ]
         )
         if photos.labels:
-            found[f"{name} top-1"] = label_accuracy(network, data, photos, names, pictures)
+            found[f"label: {name}"] = label_accuracy(network, data, photos, names, pictures, some)
             continue
         owners = [index for index, photo in enumerate(names) for _ in photos.texts[photo]]
         texts = [text for photo in names for text in photos.texts[photo]]
-        scores = pictures @ embed(network, data.texts, texts).T
+        scores = pictures @ embed(network, data.texts, texts, some).T
         for what, ranks in recalls(scores, owners).items():
-            found |= {f"{name} {what} R@{k}": value for k, value in ranks.items()}
+            found |= {f"{name}: {what} R@{k}": value for k, value in ranks.items()}
     return found
 
 
-def embed(network: SpaceNetwork, states: TokenStates, texts: Sequence[str]) -> Tensor:
+def embed(network: SpaceNetwork, states: TokenStates, texts: Sequence[str], some: slice) -> Tensor:
     """``(N, E)``."""
     parts = (texts[first : first + CHUNK] for first in range(0, len(texts), CHUNK))
-    return torch.cat([network.embed_tokens(*states.batch(part))[0] for part in parts])
+    return torch.cat([network.embed_texts(*states.batch(part), some) for part in parts])
 
 
 def label_accuracy(
@@ -249,11 +252,12 @@ def label_accuracy(
     photos: PhotoSet,
     names: Sequence[str],
     pictures: Tensor,
+    some: slice,
 ) -> float:
     """How many photos have the label whose first sentence is most similar, in per cent."""
     first = {label: photos.texts[photo][0] for photo, label in photos.labels.items()}
     labels = sorted(first)
-    texts = embed(network, data.texts, [first[label] for label in labels])
+    texts = embed(network, data.texts, [first[label] for label in labels], some)
     best = (pictures @ texts.T).argmax(1).tolist()
     right = [labels[b] == photos.labels[n] for b, n in zip(best, names, strict=True)]
     return 100 * sum(right) / len(right)

@@ -1,0 +1,185 @@
+"""Objects: which, how many at once, where, from when to when, which way, and of which color.
+
+A head of ours on the frozen encoder's features (`assistant.model.objects`), so that nothing is
+decoded or encoded for it. It names what is right on dev in a share of cases that its recipe says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.core.resources import adapters_dir
+from assistant.sources import Look, Perceived, Perceiver, Source, tracking
+from assistant.sources.tracking import Track, link
+
+if TYPE_CHECKING:
+    from assistant.model.objects.config import ObjectsConfig
+    from assistant.model.objects.head import ObjectHead
+
+HEAD = adapters_dir() / "mini" / "objects"
+FOREIGN = "objects are not looked for: the head that finds them reads another image encoder"
+SHARE = 0.25  # of the frames, where a thing must be likely
+MOST = 8  # kinds of things that are named
+WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+ARTICLE = r"(?:(?:a|an|any|some|the|this|that|these|those|his|her|their|its) )?"
+COUNTED = re.compile(r"\bhow many (?P<thing>[a-z -]+)")
+COLORED = re.compile(
+    rf"\bwh(?:at|ich) colou?r (?:is|are|was|were|does|do) {ARTICLE}(?P<thing>[a-z -]+)"
+    rf"|\bwhat(?: is|'s) the colou?r of {ARTICLE}(?P<other>[a-z -]+)"
+)
+EXISTS = re.compile(
+    rf"\b(?:is|are|was|were) there {ARTICLE}(?P<thing>[a-z -]+)"
+    rf"|\b(?:do|can|could) you see {ARTICLE}(?P<other>[a-z -]+)"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question asks of a kind of thing."""
+
+    what: str  # "count", "color" or "existence"
+    name: str  # of the class
+
+
+class Finder(Perceiver):
+    """The object head at work."""
+
+    def look_at(self, name: str, look: Look) -> Source:
+        """See `Perceiver`; nothing where the frames are of another encoder."""
+        from assistant.model.objects.loading import is_for
+
+        if not is_for(_head().config, look.encoder):
+            return Source(name, warning=FOREIGN)
+        return super().look_at(name, look)
+
+    def fingerprint(self, look: Look) -> str:
+        """Its file, what links boxes, and the head."""
+        files = [Path(str(tracking.__file__)), *sorted(HEAD.glob("objects.*"))]
+        told = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+        return f"{super().fingerprint(look)}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+    def perceive(self, look: Look) -> tuple[Perceived, ...]:
+        """Each track of a thing, those of the likeliest kind first."""
+        return find_objects(_head(), look)
+
+    def as_text(self, items: Sequence[Perceived]) -> str:
+        """``2 persons, dog moving left, red car``."""
+        config = _head().config
+        kinds: dict[str, list[Perceived]] = {}
+        for item in items:
+            kinds.setdefault(item.name, []).append(item)
+        return ", ".join(_phrase(name, own, config) for name, own in kinds.items())
+
+    def wanted(self, question: str) -> bool:
+        """Always: it costs little."""
+        return True
+
+    def answers(self, question: str) -> bool:
+        """Whether it asks how many there are of something known, whether there is one, or which
+        color it has."""
+        return _asked(question) is not None
+
+    def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
+        """What the things of the kind that is asked for say."""
+        asked = _asked(question)
+        own = [item for item in items if asked is not None and item.name == asked.name]
+        if asked is None:
+            return ()
+        if asked.what == "existence":
+            return ("yes",) if own else ("no", "yes")
+        if not own:
+            return ()
+        if asked.what == "color":
+            return tuple(dict.fromkeys(item.color for item in own if item.color))
+        count = max(item.count or 1 for item in own)
+        return (WORDS[count] if count < len(WORDS) else str(count),)
+
+
+PERCEIVER = Finder()
+
+
+@lru_cache(maxsize=1)
+def _head() -> ObjectHead:
+    from assistant.model.objects.head import ObjectHead
+
+    return ObjectHead.load(HEAD)
+
+
+@lru_cache(maxsize=1)
+def _words() -> tuple[dict[str, str], re.Pattern[str]]:
+    """Class by word, and what finds the longest of them in a text."""
+    config = _head().config
+    told = {
+        word: name
+        for names in (config.parts, config.classes)
+        for name, words in names.items()
+        for word in (*words, name)
+    }
+    longest = sorted(map(re.escape, told), key=len, reverse=True)
+    return told, re.compile(rf"\b(?:{'|'.join(longest)})\b")
+
+
+def _asked(question: str) -> Asked | None:
+    told, pattern = _words()
+    parts = {word for words in _head().config.parts.values() for word in words}
+    text = question.lower()
+    for what, asks in (("count", COUNTED), ("color", COLORED), ("existence", EXISTS)):
+        if match := asks.search(text):
+            groups = match.groupdict()
+            thing = pattern.search(groups["thing"] or groups.get("other") or "")
+            if thing is not None and (what == "color" or thing[0] not in parts):
+                return Asked(what, told[thing[0]])
+    return None
+
+
+def find_objects(head: ObjectHead, look: Look) -> tuple[Perceived, ...]:
+    """The tracks of what is likely in a share of the frames, the likeliest kind first."""
+    seen = head.find(look.patches)
+    enough = max(1, round(SHARE * len(seen.more)))
+    sure = seen.more.topk(enough, dim=0).values[-1]  # (C, levels) in so many frames at least
+    counts = seen.counts.topk(enough, dim=0).values[-1].clamp(min=1)  # (C,) at once
+    named = [k for k in range(len(head.names)) if sure[k, 0] >= head.present[k]]
+    tracks = link(seen.things)
+    found: list[Perceived] = []
+    for kind in sorted(named, key=lambda k: -float(sure[k, 0]))[:MOST]:
+        own = [track for track in tracks if track.seen[0].name == head.names[kind]]
+        own.sort(key=lambda track: (-len(track.seen), -track.best.score))
+        count = int(counts[kind])
+        for level, track in enumerate(own[:count]):  # what is left are pieces, or not sure
+            found.append(_item(head, track, look.seconds, float(sure[kind, level]), count))
+    return tuple(found)
+
+
+def _item(
+    head: ObjectHead, track: Track, seconds: Sequence[float], probability: float, count: int
+) -> Perceived:
+    colors = track.colors
+    likeliest = max(colors)
+    names = list(head.config.colors)
+    return Perceived(
+        track.best.name,
+        probability,
+        seconds[track.seen[0].frame],
+        seconds[track.seen[-1].frame],
+        track.best.box,
+        count,
+        names[colors.index(likeliest)] if likeliest >= head.naming.color else "",
+        track.direction,
+        tuple((seconds[spot.frame], spot.box) for spot in track.seen),
+    )
+
+
+def _phrase(name: str, items: Sequence[Perceived], config: ObjectsConfig) -> str:
+    """``2 persons``, ``red car moving left``."""
+    count = items[0].count or 1
+    if count > 1:
+        return f"{count} {config.classes[name][0]}"
+    color = "" if name in config.parts else items[0].color  # not a person's, who wears it
+    way = f"moving {items[0].direction}" if items[0].direction else ""
+    return " ".join(filter(None, (color, name, way)))
