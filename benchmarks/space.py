@@ -82,7 +82,7 @@ def alone(space: MiniSpace) -> Iterator[MiniSpace]:
         network = SpaceNetwork(config, *sizes)
         network.members[0].load_state_dict(member.state_dict())
         network.class_names.copy_(whole.class_names)
-        yield MiniSpace(network, space.sentences, f"member {number}")
+        yield MiniSpace(network, lambda: space.sentences, f"member {number}")
 
 
 def photo_features(args: argparse.Namespace, encoder: Encoder) -> Photos:

@@ -90,7 +90,9 @@ def frames_of(*shown: dict[str, float]) -> torch.Tensor:
 
 
 def sure_bank(lexicon, **thresholds: float) -> Bank:
-    config = PhraseConfig("letters-1", lexicon.digest, SURE | thresholds, (0.0, 1.0, 1.0), 0.5)
+    config = PhraseConfig(
+        "letters-1", lexicon.digest, SURE | thresholds, (0.0, 1.0, 1.0), 10.0, 0.5
+    )
     eye = torch.eye(len(NAMES), len(NAMES) + 1)
     return Bank(lexicon.phrases, eye, torch.zeros(len(NAMES)), config)
 
@@ -226,6 +228,7 @@ def test_phrases_of_other_weights_are_refused(words, tmp_path):
         "lexicon": words.digest,
         "thresholds": SURE,
         "sentence": [0.0],
+        "sentence_weight": 0.0,
         "sentence_floor": 1.0,
     }
     (tmp_path / bank.CONFIG).write_text(yaml.safe_dump(told))

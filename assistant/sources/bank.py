@@ -42,7 +42,8 @@ class PhraseConfig:
     lexicon: str  # digest
     thresholds: dict[str, float]  # by group; above 1: nothing of the group is said
     sentence: tuple[float, ...]  # see `assistant.sources.captions.chance`
-    sentence_floor: float
+    sentence_weight: float  # of similarity when sentences are ranked
+    sentence_floor: float  # least chance of a sentence that is said; above 1: none is
 
 
 @dataclass(frozen=True, eq=False)

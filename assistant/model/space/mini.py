@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,13 @@ class MiniSpace(JointSpace):
     def __init__(
         self,
         network: SpaceNetwork,
-        sentences: SentenceEncoder,
+        load_sentences: Callable[[], SentenceEncoder],
         digest: str,
         folder: Path | None = None,
     ) -> None:
+        """``load_sentences``: called with the first text; pictures do without."""
         self.folder = folder
-        self.network, self.sentences = network.eval().requires_grad_(False), sentences
+        self.network, self._load_sentences = network.eval().requires_grad_(False), load_sentences
         self.width = network.config.width * network.config.members
         self.scale = float(torch.stack([one.scales()[0] for one in network.members]).mean())
         self._digest = digest
@@ -72,12 +74,11 @@ class MiniSpace(JointSpace):
         base = read_base(folder)
         weights = folder / OWN_WEIGHTS
         state = read_weights(weights)
-        sentences = SentenceEncoder(weights_store.ensure_source(base.space.weights))
-        known = [
-            state.get(name, torch.zeros(())) for name in ("members.0.patch.weight", "class_names")
+        shapes = [
+            state.get(name, torch.zeros(1, 1)).shape
+            for name in ("members.0.patch.weight", "class_names")
         ]
-        patch_width, class_count = (max(value.shape, default=0) for value in known)
-        network = SpaceNetwork(base.space, patch_width, sentences.width, class_count)
+        network = SpaceNetwork(base.space, shapes[0][-1], shapes[1][-1], shapes[1][0])
         own = network.state_dict()
         wrong = own.keys() ^ state.keys() or {k for k in own if own[k].shape != state[k].shape}
         if wrong:
@@ -86,7 +87,17 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        return cls(network, sentences, digest, folder)
+        return cls(
+            network,
+            lambda: SentenceEncoder(weights_store.ensure_source(base.space.weights)),
+            digest,
+            folder,
+        )
+
+    @cached_property
+    def sentences(self) -> SentenceEncoder:
+        """The text encoder."""
+        return self._load_sentences()
 
     @property
     def fingerprint(self) -> str:

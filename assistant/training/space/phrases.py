@@ -23,7 +23,7 @@ from assistant.model.weight_files import save_weights
 from assistant.sources.bank import CONFIG, WEIGHTS, Bank, PhraseConfig, embed
 from assistant.sources.lexicon import Lexicon, load_lexicon
 from assistant.training.space.judged import NEVER, Photos, columns, read_photos, threshold
-from assistant.training.space.sentences import fit_sentences
+from assistant.training.space.sentences import SentenceFit, fit_sentences
 from assistant.training.space.trainer import Data
 
 EPOCHS, BATCH = 12, 1024
@@ -135,12 +135,13 @@ def fit_phrases(space: MiniSpace, data: Data, folder: Path, seed: int) -> str:
     dev = read_photos(space, data, lexicon, "dev")
     found = train_classifiers(vectors, train, lexicon, seed)
     found, thresholds = calibrate(found, Photos.joined(list(dev.values())), lexicon)
-    config = PhraseConfig(space.fingerprint, lexicon.digest, thresholds, (), 1.0)
+    fit = SentenceFit()
+    config = PhraseConfig(space.fingerprint, lexicon.digest, thresholds, **vars(fit))
     bank = Bank(lexicon.phrases, found.weights, found.bias, config)
-    line, floor = fit_sentences(space, bank, data, dev, lexicon, seed)
-    config = replace(config, sentence=line, sentence_floor=floor)
+    fit = fit_sentences(space, bank, data, dev, lexicon, seed)
+    config = replace(config, **vars(fit))
     save_weights({"weights": found.weights, "bias": found.bias}, folder / WEIGHTS)
-    told = yaml.safe_dump(asdict(config) | {"sentence": list(line)}, sort_keys=False)
+    told = yaml.safe_dump(asdict(config) | {"sentence": list(fit.sentence)}, sort_keys=False)
     write_whole(folder / CONFIG, told)  # last: it says that the weights are whole
     return "\n".join(
         f"{name} dev, {kind}: " + ", ".join(f"{what} {value:.2f}" for what, value in own.items())

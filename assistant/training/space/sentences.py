@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
@@ -19,6 +20,17 @@ from assistant.training.space.judged import NEVER, Photos, threshold
 from assistant.training.space.trainer import Data
 
 PHOTOS = 200  # of dev that sentences are composed for, 64 each
+WEIGHTS = (40.0, 20.0, 10.0, 5.0, 2.5, 0.0)  # of similarity beside the parts' log-probabilities
+TOLD = 0.2  # least share of photos that get a sentence
+
+
+@dataclass(frozen=True)
+class SentenceFit:
+    """How sentences are judged and ranked, in the terms of `assistant.sources.bank.PhraseConfig`."""
+
+    sentence: tuple[float, ...] = (0.0, 0.0, 0.0)
+    sentence_weight: float = 0.0
+    sentence_floor: float = NEVER
 
 
 def fit_sentences(
@@ -28,30 +40,28 @@ def fit_sentences(
     dev: Mapping[str, Photos],
     lexicon: Lexicon,
     seed: int,
-) -> tuple[tuple[float, ...], float]:
-    """Coefficients of `assistant.sources.captions.chance`, and the lowest chance from which the
-    best sentences of photos are precise enough.
-
-    A sentence is right where captions say each of its parts.
-    """
+) -> SentenceFit:
+    """The chance that a sentence is right: captions say each of its parts. Of the weights of
+    similarity the largest with which enough photos get a first sentence that is precise."""
     from sklearn.linear_model import LogisticRegression
 
     seen = list(composed_for_dev(space, bank, data, dev, lexicon, seed))
-    if not seen:
-        return (0.0, 0.0, 0.0), NEVER
-    x = torch.cat([features(sentences, similarity) for sentences, similarity, _ in seen])
-    right = np.concatenate([true for _, _, true in seen])
+    right = np.concatenate([true for _, _, true in seen]) if seen else np.zeros(0, bool)
     if right.all() or not right.any():
-        return (0.0, 0.0, 0.0), NEVER
+        return SentenceFit()
+    x = torch.cat([features(sentences, similarity) for sentences, similarity, _ in seen])
     line = LogisticRegression(C=1e4).fit(x.numpy(), right)
     found = (*line.coef_[0].tolist(), float(line.intercept_[0]))
-    first = [rank(sentences, similarity).argmax() for sentences, similarity, _ in seen]
-    chances = [
-        float(chance(s, similarity, found)[best])
-        for (s, similarity, _), best in zip(seen, first, strict=True)
-    ]
-    true = [bool(own[best]) for (_, _, own), best in zip(seen, first, strict=True)]
-    return found, threshold(np.array(chances), np.array(true))
+    for weight in WEIGHTS:
+        chances, true = np.zeros(len(seen)), np.zeros(len(seen), bool)
+        for place, (sentences, similarity, own) in enumerate(seen):
+            best = int(rank(sentences, similarity, weight).argmax())
+            chances[place] = chance(sentences, similarity, found)[best]
+            true[place] = own[best]
+        floor = threshold(chances, true)
+        if (chances >= floor).mean() >= TOLD:
+            return SentenceFit(found, weight, floor)
+    return SentenceFit()
 
 
 def composed_for_dev(
