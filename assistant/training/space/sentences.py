@@ -26,7 +26,7 @@ TOLD = 0.2  # least share of photos that get a sentence
 
 @dataclass(frozen=True)
 class SentenceFit:
-    """How sentences are judged and ranked, in the terms of `assistant.sources.bank.PhraseConfig`."""
+    """How sentences are judged and ranked; see `assistant.sources.bank.PhraseConfig`."""
 
     sentence: tuple[float, ...] = (0.0, 0.0, 0.0)
     sentence_weight: float = 0.0
