@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
 from assistant.errors import WeightsError
-from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
 from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import read_weights
@@ -22,6 +21,7 @@ from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 if TYPE_CHECKING:
+    from assistant.model.sentences import SentenceEncoder
     from assistant.sources import Look
 
 CHUNK = 64  # texts at once
@@ -87,12 +87,7 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        return cls(
-            network,
-            lambda: SentenceEncoder(weights_store.ensure_source(base.space.weights)),
-            digest,
-            folder,
-        )
+        return cls(network, partial(_load_sentences, base.space.weights), digest, folder)
 
     @cached_property
     def sentences(self) -> SentenceEncoder:
@@ -135,3 +130,9 @@ class MiniSpace(JointSpace):
     def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         states, there = self.sentences.tokens(texts)
         return self.network.embed_words(states) * there[..., None], there
+
+
+def _load_sentences(weights: str) -> SentenceEncoder:
+    from assistant.model.sentences import SentenceEncoder  # takes seconds to import
+
+    return SentenceEncoder(weights_store.ensure_source(weights))
