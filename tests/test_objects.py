@@ -265,6 +265,12 @@ def test_what_is_there_is_named_with_number_place_times_and_color():
     assert "count" not in Perceived("dog", 0.5).as_dict()
 
 
+def test_a_persons_color_is_told_of_the_clothes():
+    person, dog = source.find_objects(scripted_head({"person": [LEFT], "dog": [RIGHT]}), look_of(1))
+    assert (person.told, dog.told) == ("person (red clothes)", "dog (red)")
+    assert person.as_dict()["color_of"] == "clothes" and "color_of" not in dog.as_dict()
+
+
 def test_how_many_is_told_of_a_quarter_of_the_frames():
     frames = [{"dog": [LEFT, RIGHT]}] * 2 + [{"dog": [LEFT]}] * 6
     items = source.find_objects(scripted_head(*frames), look_of(8))
@@ -316,13 +322,13 @@ def test_frames_of_another_encoder_say_nothing_and_that(tiny_source):
 
 def test_the_line_that_models_read(tiny_source):
     items = [
-        Perceived("person", 0.9, count=2, color="red"),
+        Perceived("person", 0.9, count=2, color="red", color_of="clothes"),
         Perceived("person", 0.8, count=2),
         Perceived("dog", 0.8, count=1, direction="left"),
         Perceived("car", 0.7, count=1, color="blue"),
     ]
     assert tiny_source.as_text(items) == "2 persons, dog moving left, blue car"
-    alone = [Perceived("person", 0.9, count=1, color="red")]
+    alone = [Perceived("person", 0.9, count=1, color="red", color_of="clothes")]
     assert tiny_source.as_text(alone) == "person"  # the shirt is red
     assert tiny_source.as_text(()) == ""
 
@@ -335,6 +341,8 @@ def test_the_line_that_models_read(tiny_source):
         ("how many cars are there", ()),
         ("What color is the dog?", ("gray", "red")),
         ("What is the color of the man's shirt?", ("blue",)),
+        ("What color is the man?", None),  # what a person wears has a color
+        ("What color is the shirt of the man?", ("blue",)),
         ("Is there a dog?", ("yes",)),
         ("Do you see any cars?", ("no", "yes")),
         ("How many shirts are there?", None),

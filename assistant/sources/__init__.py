@@ -63,6 +63,9 @@ class Perceived:
     box: Box | None = None  # where it is seen best
     count: int | None = None  # how many of its name there are at once
     color: str = ""
+    color_of: str = (
+        ""  # what has that color, where it is not the thing itself: a person's "clothes"
+    )
     direction: str = ""  # which way it moves in the picture
     track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
 
@@ -70,7 +73,8 @@ class Perceived:
     def told(self) -> str:
         """As a person reads it: ``car (red, moving left)``."""
         way = f"moving {self.direction}" if self.direction else ""
-        more = ", ".join(filter(None, (self.color, way)))
+        color = f"{self.color} {self.color_of}".strip() if self.color else ""
+        more = ", ".join(filter(None, (color, way)))
         return f"{self.name} ({more})" if more else self.name
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,7 +88,12 @@ class Perceived:
             found["track"] = [
                 [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
             ]
-        more = {"count": self.count, "color": self.color, "direction": self.direction}
+        more = {
+            "count": self.count,
+            "color": self.color,
+            "color_of": self.color_of,
+            "direction": self.direction,
+        }
         return found | {key: value for key, value in more.items() if value}
 
 
