@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 from tiny import bert_folder, tiny_assistant
 
+from assistant.cli.main import main
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.encoders.base import FrameFeatures
@@ -146,7 +147,7 @@ def test_a_space_learns_and_is_read_back(tmp_path, photos, recipe):
     torch.testing.assert_close(frames.norm(dim=1), torch.ones(3))
 
 
-def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recipe):
+def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recipe, capsys):
     made = training.run(recipe, photos, tmp_path / "run")
     encoder = training.load_encoder(None, None)
     seen = encoder(np.stack([np.full((64, 64, 3), color, np.uint8) for color in COLOURS.values()]))
@@ -160,9 +161,16 @@ def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recip
     before = {name: (made / name).read_bytes() for name in (bank.CONFIG, bank.WEIGHTS)}
     for name in before:
         (made / name).unlink()
-    figures = training.run_phrases(recipe, photos, tmp_path / "run", made)
-    assert "named dev, things: precision 100.00" in figures
+    options = ["--config", str(recipe), "--photos", str(photos), "--phrases", str(made)]
+    assert main(["pretrain", "space", *options, "--out", str(tmp_path / "run")]) == 0
+    assert "named dev, things: precision 100.00" in capsys.readouterr().out
     assert {name: (made / name).read_bytes() for name in before} == before
+
+
+def test_phrases_are_made_of_a_space_alone(tmp_path, capsys):
+    flags = ["--photos", "p", "--out", str(tmp_path / "run"), "--phrases", "somewhere"]
+    assert main(["pretrain", *flags]) == 2
+    assert "--phrases is for space" in capsys.readouterr().err
 
 
 def words():

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
 from assistant.errors import WeightsError
-from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
 from assistant.model.space.network import SpaceNetwork
 from assistant.model.weight_files import read_weights
@@ -22,6 +21,7 @@ from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
 if TYPE_CHECKING:
+    from assistant.model.sentences import SentenceEncoder
     from assistant.sources import Look
 
 CHUNK = 64  # texts at once
@@ -87,12 +87,13 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        return cls(
-            network,
-            lambda: SentenceEncoder(weights_store.ensure_source(base.space.weights)),
-            digest,
-            folder,
-        )
+
+        def load_sentences() -> SentenceEncoder:
+            from assistant.model.sentences import SentenceEncoder  # imports transformers
+
+            return SentenceEncoder(weights_store.ensure_source(base.space.weights))
+
+        return cls(network, load_sentences, digest, folder)
 
     @cached_property
     def sentences(self) -> SentenceEncoder:
