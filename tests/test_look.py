@@ -17,7 +17,7 @@ from PIL import Image
 from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model import sight_loading
-from assistant.model.features import FeatureStore
+from assistant.model.features import FeatureKey, FeatureStore
 from assistant.sources import SOURCES, Perceived, Source, seen
 from assistant.vqa.boxes import COLORS, boxes_in, colors_of
 from assistant.vqa.lanes import draw_perception
@@ -162,6 +162,19 @@ class TestKept:
         store = FeatureStore(folder, disk_bytes=1)
         store._trim()
         assert list(folder.glob("*.json")) == [] == list(folder.glob("*.safetensors"))
+
+    def test_what_is_larger_than_the_cap_pushes_nothing_out(self, looked, tmp_path):
+        looked().perceive()
+        folder = tmp_path / "features"
+        before = sorted(folder.iterdir())
+        key = FeatureKey("digest", None, None, 8, "auto", "encoder")
+        FeatureStore(folder, disk_bytes=0).put_source(key, Source("things", (DOG,)), "1")
+        assert sorted(folder.iterdir()) == before
+
+    def test_what_two_sources_warn_of_is_told_once(self, looked, things, costly):
+        for one in (things, costly):
+            one.look_at = lambda name, look: Source(name, warning="no space")
+        assert looked().perceive().warnings == ("no space",)
 
     def test_a_folder_that_cannot_be_written_is_said(self, things, clip, tmp_path):
         (tmp_path / "file").touch()

@@ -273,6 +273,13 @@ def test_how_many_is_told_of_a_quarter_of_the_frames():
     assert [item.count for item in items] == [1]
 
 
+def test_of_a_crowd_more_are_told_than_numbers_are_told_apart():
+    crowd = [(x / 8, y / 4, (x + 1) / 8, (y + 1) / 4) for x in range(8) for y in range(4)]
+    found = source.find_objects(scripted_head({"person": crowd}), look_of(1))
+    assert len(found) == found[0].count > TINY.levels
+    assert len({item.probability for item in found}) == 1
+
+
 def test_what_is_in_too_few_frames_is_not_named():
     frames = [{"dog": [LEFT]}] + [{"car": [RIGHT]}] * 7
     items = source.find_objects(scripted_head(*frames), look_of(8))
@@ -284,6 +291,8 @@ def test_a_class_without_a_threshold_is_never_named():
     head = scripted_head({"dog": [LEFT]})
     blind = ObjectHead(head.net, StoredConfig(TINY, NamingConfig({}, {}, 0.6)))
     assert source.find_objects(head, look_of(1)) != ()
+    assert source.find_objects(blind, look_of(1)) == ()
+    blind.net.maps.counts.fill_(50.0)  # a probability of 1
     assert source.find_objects(blind, look_of(1)) == ()
 
 
@@ -331,6 +340,10 @@ def test_the_line_that_models_read(tiny_source):
         ("How many shirts are there?", None),
         ("What is the dog doing?", None),
         ("What color is the sky?", None),
+        ("How many big brown dogs are there?", ("two",)),
+        ("How many dogs chase cars?", ("two",)),
+        ("How many legs does the dog have?", None),
+        ("What color is the sky behind the dog?", None),
     ],
 )
 def test_what_a_question_is_answered_with(tiny_source, question, answers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import yaml
@@ -180,6 +182,14 @@ def test_sentences_below_the_floor_are_not_said(words, monkeypatch):
         assert all(0.5 <= item.probability <= 1 for item in found.items)
 
 
+def test_nothing_is_composed_where_no_sentence_can_be_sure_enough(words, monkeypatch):
+    space = LetterSpace(frames_of({"dog": 5.0}))
+    never = replace(sure_bank(words), config=replace(sure_bank(words).config, sentence_floor=2.0))
+    monkeypatch.setattr(captions, "bank_of", lambda space: never)
+    monkeypatch.setattr(captions, "compose", None)
+    assert captions.PERCEIVER.look_at("captions", look_of(space, 1)).items == ()
+
+
 def test_sentences_that_are_told_differ(words):
     def one(text, *parts):
         return captions.Composed(text, parts, 0.0)
@@ -202,6 +212,25 @@ def test_another_spaces_phrases_are_embedded_once_and_kept(words):
     other = LetterSpace(frames, "letters-2")
     bank_of(other)
     assert other.embedded == embedded
+
+
+def test_kept_vectors_that_are_damaged_are_made_anew(words, tmp_path):
+    before = bank_of(LetterSpace()).weights
+    (path,) = (tmp_path / "cache" / "features").glob("phrases-*.safetensors")
+    path.write_bytes(b"half")
+    bank._bank.cache_clear()
+    torch.testing.assert_close(bank_of(LetterSpace()).weights, before, rtol=0, atol=0.01)
+    assert path.stat().st_size > 4
+
+
+def test_without_a_place_to_keep_vectors_phrases_are_said_all_the_same(
+    words, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ASSISTANT_CACHE", str(tmp_path / "file"))
+    space = LetterSpace(F.normalize(frames_of({"beach": 9.0}), dim=1))
+    found = phrases.PERCEIVER.look_at("phrases", look_of(space, 1))
+    assert "beach" in [item.name for item in found.items] and not found.warning
 
 
 def test_chances_without_calibration_share_a_group(words):

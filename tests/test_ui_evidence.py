@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assistant.ui import asking, cards, opening
 from assistant.ui.chat import message_places
-from assistant.ui.export import read_conversation
+from assistant.ui.export import as_markdown, read_conversation
 from assistant.ui.room import change
 from assistant.ui.settings import CHOICES, YES_NO
 from assistant.ui.timeline import as_svg, draw_routing, draw_weights, place_lines, timeline
@@ -26,11 +26,19 @@ def test_evidence_from_a_file_is_shown_only_where_it_is_sound(tmp_path):
     turn = {"clip": "a", "question": "b", "answer": "c", "correction": None, "choices": None}
     turn["also"] = False
     path = tmp_path / "a.json"
-    for found in ({"frames": ["<script>"]}, {"frames": []}, 7):
+    sound = {"frames": [0.5], "warnings": [], "seconds": 1.0, "task": "chat", "start": 0.0}
+    sound |= {"range_source": "none", "dialogue_source": "none", "end": 1.0, "adapter": None}
+    red = {"objects": [{"name": "dog", "probability": 0.9, "color": ["red"]}]}
+    for found in ({"frames": ["<script>"]}, {"frames": []}, 7, sound | red):
         rows = [turn | {"found": found}]
         path.write_text(json.dumps({"format": "assistant conversation 1", "turns": rows}))
         (read,) = read_conversation(path)
         assert read.told is None and cards.evidence(read) == ""
+    red["objects"][0]["color"] = "red"
+    rows = [turn | {"found": sound | red}]
+    path.write_text(json.dumps({"format": "assistant conversation 1", "turns": rows}))
+    (read,) = read_conversation(path)
+    assert "dog (red) 90%" in cards.evidence(read) and "dog (red) 90%" in as_markdown([read])
 
 
 def test_what_people_call_things_is_never_markup(room, visitor, clip):

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from assistant.ui.seen import item_of
 from assistant.ui.timeline import clock
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
 
@@ -70,7 +71,7 @@ def as_markdown(turns: Sequence[Asked]) -> str:
 def _named(item: dict[str, Any]) -> str:
     """One thing that a source names, and when."""
     when = f" ({clock(item['start'])} to {clock(item['end'])})" if "start" in item else ""
-    return f"{item['name']} {item['probability']:.0%}{when}"
+    return f"{item_of(item).told} {item['probability']:.0%}{when}"
 
 
 def write_corrections(turns: Sequence[Asked], clips: Mapping[str, Path], path: Path) -> list[str]:
@@ -205,6 +206,7 @@ def _are_items(items: Any) -> bool:
         and isinstance(item.get("probability"), NUMBER)
         and ("start" in item) == ("end" in item)
         and all(isinstance(item.get(key, 0), NUMBER) for key in ("start", "end"))
+        and all(isinstance(item.get(key, ""), str) for key in ("color", "direction"))
         for item in items
     )
 

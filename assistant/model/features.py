@@ -127,8 +127,9 @@ class FeatureStore:
 
     def put_source(self, key: FeatureKey, source: Source, fingerprint: str) -> None:
         """Keep what it said beside the clip's features. OSError: it is not kept."""
-        name = source_file(key, source.name, fingerprint)
-        self._write(name, source_bytes(source, key, fingerprint))
+        content = source_bytes(source, key, fingerprint)
+        if len(content) <= self.disk_bytes:
+            self._write(source_file(key, source.name, fingerprint), content)
 
     def _write(self, name: str, content: bytes) -> None:
         if self._in_cache:

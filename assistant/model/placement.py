@@ -53,10 +53,6 @@ def choose_dtype(precision: str, device: torch.device, *, wide: bool = False) ->
 
 def choose_precision(precision: str) -> torch.dtype:
     """The frozen parts' dtype; "auto" is bf16 where the processor computes in it."""
-    if precision == AUTO:
-        fast = torch.cuda.is_available() or torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return torch.bfloat16 if fast else torch.float32
-    if precision not in PRECISIONS:
-        wanted = ", ".join([AUTO, *PRECISIONS])
-        raise InputError(f"precision {precision!r} is unknown; choose one of {wanted}")
-    return PRECISIONS[precision]
+    if precision == AUTO and torch.cuda.is_available():
+        return torch.bfloat16
+    return choose_dtype(precision, torch.device("cpu"))

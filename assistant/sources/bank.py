@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from assistant.core.config import from_yaml
 from assistant.core.progress import report
+from assistant.core.resources import cache_dir
 from assistant.errors import WeightsError
 from assistant.model.weight_files import read_weights, save_weights
 from assistant.sources.lexicon import Lexicon, load_lexicon
@@ -94,13 +96,20 @@ def _bank(space: JointSpace, fingerprint: str) -> Bank:
         return read_bank(space.folder, fingerprint, lexicon)
     told = f"{fingerprint} {lexicon.digest}"
     name = f"phrases-{hashlib.sha256(told.encode()).hexdigest()}.safetensors"
-    kept = cache_folder("features") / name
-    if kept.is_file():
-        vectors = read_weights(kept)["vectors"].float()
-    else:
+    vectors = _kept_vectors(cache_dir() / "features" / name)
+    if vectors is None:
         vectors = embed(space, lexicon)
-        save_weights({"vectors": vectors}, kept)
+        with suppress(OSError):  # no room, or no rights: they are embedded anew each time
+            save_weights({"vectors": vectors}, cache_folder("features") / name)
     return Bank(lexicon.phrases, space.scale * vectors, torch.zeros(len(vectors)), None)
+
+
+def _kept_vectors(path: Path) -> Tensor | None:
+    """``(P, E)``; None: there are none that can be read."""
+    try:
+        return read_weights(path)["vectors"].float()
+    except (OSError, WeightsError, KeyError):
+        return None
 
 
 def read_bank(folder: Path, fingerprint: str, lexicon: Lexicon) -> Bank:

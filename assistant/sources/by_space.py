@@ -13,6 +13,7 @@ from assistant.errors import AssistantError, ConfigError, InputError, ModelError
 from assistant.sources import Look, Perceiver, Source
 from assistant.sources.bank import bank_of
 
+DECIDING = ("bank.py", "lexicon.py", "lexicon.yaml", "seen.py")  # beside its own file
 NO_SPACE = (InputError, ConfigError, WeightsError, ModelError)
 # What shows as a whole: scene, activity, weather, what is going on.
 WHOLE = re.compile(
@@ -35,7 +36,7 @@ class SpacePerceiver(Perceiver):
         """What decides its items beside the frames and their encoder: code, words, the space."""
         own = Path(str(sys.modules[type(self).__module__].__file__))
         total = hashlib.sha256()
-        for path in (own, *(own.with_name(name) for name in ("bank.py", "lexicon.yaml"))):
+        for path in (own, *(own.with_name(name) for name in DECIDING)):
             total.update(path.read_bytes())
         try:
             space = look.space()

@@ -27,6 +27,7 @@ FOREIGN = "objects are not looked for: the head that finds them reads another im
 SHARE = 0.25  # of the frames, where a thing must be likely
 MOST = 8  # kinds of things that are named
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
+BEFORE = 2  # words before a thing: "small brown dogs", but not "legs does the dog"
 ARTICLE = r"(?:(?:a|an|any|some|the|this|that|these|those|his|her|their|its) )?"
 COUNTED = re.compile(r"\bhow many (?P<thing>[a-z -]+)")
 COLORED = re.compile(
@@ -59,8 +60,9 @@ class Finder(Perceiver):
         return super().look_at(name, look)
 
     def fingerprint(self, look: Look) -> str:
-        """Its file, what links boxes, and the head."""
-        files = [Path(str(tracking.__file__)), *sorted(HEAD.glob("objects.*"))]
+        """Its file, what links boxes, and the head: code and weights."""
+        code = Path(__file__).parents[1] / "model" / "objects"
+        files = sorted([*code.glob("*.py"), *HEAD.glob("objects.*"), Path(tracking.__file__)])
         told = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
         return f"{super().fingerprint(look)}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
@@ -113,7 +115,7 @@ def _head() -> ObjectHead:
 
 @lru_cache(maxsize=1)
 def _words() -> tuple[dict[str, str], re.Pattern[str]]:
-    """Class by word, and what finds the longest of them in a text."""
+    """Class by word, and what finds the longest of them at the beginning of what is asked about."""
     config = _head().config
     told = {
         word: name
@@ -122,7 +124,7 @@ def _words() -> tuple[dict[str, str], re.Pattern[str]]:
         for word in (*words, name)
     }
     longest = sorted(map(re.escape, told), key=len, reverse=True)
-    return told, re.compile(rf"\b(?:{'|'.join(longest)})\b")
+    return told, re.compile(rf"(?:[a-z-]+ ){{0,{BEFORE}}}?({'|'.join(longest)})\b")
 
 
 def _asked(question: str) -> Asked | None:
@@ -132,9 +134,9 @@ def _asked(question: str) -> Asked | None:
     for what, asks in (("count", COUNTED), ("color", COLORED), ("existence", EXISTS)):
         if match := asks.search(text):
             groups = match.groupdict()
-            thing = pattern.search(groups["thing"] or groups.get("other") or "")
-            if thing is not None and (what == "color" or thing[0] not in parts):
-                return Asked(what, told[thing[0]])
+            thing = pattern.match(groups["thing"] or groups.get("other") or "")
+            if thing is not None and (what == "color" or thing[1] not in parts):
+                return Asked(what, told[thing[1]])
     return None
 
 
@@ -151,8 +153,10 @@ def find_objects(head: ObjectHead, look: Look) -> tuple[Perceived, ...]:
         own = [track for track in tracks if track.seen[0].name == head.names[kind]]
         own.sort(key=lambda track: (-len(track.seen), -track.best.score))
         count = int(counts[kind])
-        for level, track in enumerate(own[:count]):  # what is left are pieces, or not sure
-            found.append(_item(head, track, look.seconds, float(sure[kind, level]), count))
+        chances = sure[kind].tolist()
+        for number, track in enumerate(own[:count]):  # what is left are pieces, or not sure
+            probability = chances[min(number, len(chances) - 1)]
+            found.append(_item(head, track, look.seconds, probability, count))
     return tuple(found)
 
 

@@ -167,6 +167,7 @@ class LaterAssistant(Assistant):
     @property
     def sight(self) -> Sight:
         if self._load_sight is None or not self.waits:
+            self._sight = None  # the model looks with its own
             return self.model
         with self._loading:
             if self._sight is None:

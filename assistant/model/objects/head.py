@@ -14,7 +14,7 @@ from assistant.model.objects.loading import load_objects
 from assistant.model.objects.network import Maps, ObjectNet, at_least
 
 AT_ONCE = 32  # frames
-NEVER = 1.0
+NEVER = float("inf")  # a probability is 1 where its logit is large
 
 
 @dataclass(frozen=True)

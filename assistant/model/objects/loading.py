@@ -20,7 +20,7 @@ CONFIG, WEIGHTS = "objects.yaml", "objects.safetensors"
 
 def save_objects(folder: Path, stored: StoredConfig, weights: Mapping[str, Tensor]) -> None:
     """Write both files."""
-    text = yaml.safe_dump(_plain(asdict(stored)), sort_keys=False, default_flow_style=None)
+    text = yaml.safe_dump(asdict(stored), sort_keys=False, default_flow_style=None)
     (folder / CONFIG).write_text(text)
     save_weights(weights, folder / WEIGHTS)
 
@@ -52,10 +52,3 @@ def check_encoder(config: ObjectsConfig, encoder: str) -> None:
     """Raises ConfigError: the head is for another encoder than the one with this fingerprint."""
     if not is_for(config, encoder):
         raise ConfigError(f"encoder is {encoder}, and the objects are for {config.encoder}")
-
-
-def _plain(value: object) -> object:
-    """Tuples as lists, for YAML."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,13 +87,7 @@ class MiniSpace(JointSpace):
             )
         network.load_state_dict(state)
         digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-
-        def load_sentences() -> SentenceEncoder:
-            from assistant.model.sentences import SentenceEncoder  # imports transformers
-
-            return SentenceEncoder(weights_store.ensure_source(base.space.weights))
-
-        return cls(network, load_sentences, digest, folder)
+        return cls(network, partial(_load_sentences, base.space.weights), digest, folder)
 
     @cached_property
     def sentences(self) -> SentenceEncoder:
@@ -136,3 +130,9 @@ class MiniSpace(JointSpace):
     def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         states, there = self.sentences.tokens(texts)
         return self.network.embed_words(states) * there[..., None], there
+
+
+def _load_sentences(weights: str) -> SentenceEncoder:
+    from assistant.model.sentences import SentenceEncoder  # takes seconds to import
+
+    return SentenceEncoder(weights_store.ensure_source(weights))

@@ -141,7 +141,7 @@ def fit_phrases(space: MiniSpace, data: Data, folder: Path, seed: int) -> str:
     fit = fit_sentences(space, bank, data, dev, lexicon, seed)
     config = replace(config, **vars(fit))
     save_weights({"weights": found.weights, "bias": found.bias}, folder / WEIGHTS)
-    told = yaml.safe_dump(asdict(config) | {"sentence": list(fit.sentence)}, sort_keys=False)
+    told = yaml.safe_dump(asdict(config), sort_keys=False)
     write_whole(folder / CONFIG, told)  # last: it says that the weights are whole
     return "\n".join(
         f"{name} dev, {kind}: " + ", ".join(f"{what} {value:.2f}" for what, value in own.items())
