@@ -329,3 +329,26 @@ def test_the_extra_is_missed_before_anything_is_trained(tmp_path, photos, recipe
     with pytest.raises(InputError, match=r"video-assistant\[train\]"):
         training.run(recipe, photos, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_comparing_is_the_members_mean_of_whole_vectors_and_words(made):
+    space = MiniSpace.load(made)
+    encoder = tiny_assistant().encoder
+    torch.manual_seed(0)
+    patches = torch.randn(3, 4, encoder.width)
+    classes = torch.rand(1, encoder.class_count)
+    look = Look(patches, classes, (), (0, 1, 2), "", lambda count, side: ((), ()), lambda: space)
+    texts = [f"dog {number}" for number in range(70)]  # more than are encoded at once
+    scores = space.compare(look, texts)
+    assert scores.shape == (3, 70) and space.compare(look, []).shape == (3, 0)
+    states, there = space.sentences.tokens(texts[:1])
+    named = space.network.named(classes).expand(3, -1)
+    found, weight = 0.0, 0.0
+    for member in space.network.members:
+        whole, own = member.embed_picture(patches, named)
+        text, words, weights = member.embed_text(states, there)
+        best = torch.stack([(own @ word).amax(1) for word in words[0]], 1)  # (T, M)
+        scale = member.scales()
+        found = found + scale[0] * whole @ text[0] + scale[1] * (best * weights).sum(1)
+        weight = weight + scale.sum()
+    torch.testing.assert_close(scores[:, 0], found / weight, atol=1e-5, rtol=1e-4)
