@@ -384,3 +384,9 @@ def test_the_shipped_head_is_for_minis_encoder_and_as_its_recipe_says():
     width = encoder_class(base.encoder.kind).width_of(base.encoder)
     assert width == 4 * stored.model.fine + stored.model.deep
     assert net.config == stored.model
+
+
+def test_a_persons_color_is_told_as_that_of_the_clothes():
+    assert Perceived("person", 0.9, color="black").told == "person (in black)"
+    assert Perceived("car", 0.9, color="red", direction="left").told == "car (red, moving left)"
+    assert Perceived("dog", 0.9).told == "dog"

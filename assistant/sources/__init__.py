@@ -48,6 +48,8 @@ SOURCES = {
 }
 
 
+WEARER = "person"  # whose color is that of the clothes
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom; 0 to 1."""
 
@@ -62,15 +64,16 @@ class Perceived:
     end: float | None = None
     box: Box | None = None  # where it is seen best
     count: int | None = None  # how many of its name there are at once
-    color: str = ""
+    color: str = ""  # a person's is that of the clothes
     direction: str = ""  # which way it moves in the picture
     track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
 
     @property
     def told(self) -> str:
-        """As a person reads it: ``car (red, moving left)``."""
+        """As a person reads it: ``car (red, moving left)``, ``person (in red)``."""
+        color = f"in {self.color}" if self.color and self.name == WEARER else self.color
         way = f"moving {self.direction}" if self.direction else ""
-        more = ", ".join(filter(None, (self.color, way)))
+        more = ", ".join(filter(None, (color, way)))
         return f"{self.name} ({more})" if more else self.name
 
     def as_dict(self) -> dict[str, Any]:
