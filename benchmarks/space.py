@@ -16,6 +16,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -49,6 +50,8 @@ def main() -> None:
     args = parser.parse_args()
     assistant = load("mini")
     space = MiniSpace.load(args.space)
+    encode = lru_cache(maxsize=None)(space.sentences.tokens)  # all members read the same states
+    space.sentences.tokens = lambda texts: encode(tuple(texts))
     photos = photo_features(args, assistant.model.encoder)
     clips = None if args.clips is None else Clips(assistant, args.clips)
     print(f"{space.fingerprint}, {args.split}")

@@ -25,7 +25,7 @@ from assistant.model.space.network import SpaceNetwork, word_similarity
 from assistant.sources import Look, bank, captions
 from assistant.sources.lexicon import Lexicon
 from assistant.training.loop import Loop
-from assistant.training.space import judged
+from assistant.training.space import judged, truth
 from assistant.training.space import phrases as fitting
 from assistant.training.space import run as training
 from assistant.training.space.config import PhotoSetConfig
@@ -322,3 +322,10 @@ def test_sets_without_lists_keep_some_photos_for_dev(photos):
     found = PhotoSet(photos / "named", PhotoSetConfig(1.0, labels="labels.tsv"))
     assert not set(found.splits["dev"]) & set(found.splits["train"])
     assert 0 < len(found.splits["dev"]) < 10 and found.splits["test"] == ()
+
+
+def test_the_extra_is_missed_before_anything_is_trained(tmp_path, photos, recipe, monkeypatch):
+    monkeypatch.setattr(truth, "find_spec", lambda name: None if name == "nltk" else True)
+    with pytest.raises(InputError, match=r"video-assistant\[train\]"):
+        training.run(recipe, photos, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -28,6 +28,7 @@ from assistant.training.space.photos import PhotoSet
 from assistant.training.space.phrases import fit_phrases
 from assistant.training.space.texts import TokenStates
 from assistant.training.space.trainer import Data, SpaceTrainer
+from assistant.training.space.truth import check_extra
 from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
@@ -45,6 +46,7 @@ def run(config_file: Path, photos: Path, out: Path, *, resume: bool = False) -> 
     """
     config = from_yaml(SpaceTrainingConfig, config_file)
     sets = open_sets(config, photos)  # mistakes show before anything loads
+    check_extra()
     with run_folder(out, resume):
         return _run(config, sets, out)
 
@@ -94,6 +96,7 @@ def run_phrases(config_file: Path, photos: Path, out: Path, folder: Path) -> str
     """
     config = from_yaml(SpaceTrainingConfig, config_file)
     sets = open_sets(config, photos)
+    check_extra()
     space = MiniSpace.load(folder)
     encoder = load_encoder(ModelConfig("mini", config.encoder), choose_precision(AUTO))
     data = prepare(config, sets, encoder, space.sentences, out / "features")

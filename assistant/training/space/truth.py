@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 
 from assistant.errors import InputError
 from assistant.training.pretraining.captions.lexicon import Lexicon, load_lexicon
@@ -22,6 +23,15 @@ PASSED_OVER = frozenset(
 Keys = frozenset[str]  # what a word may stand for: a concept, a verb, a stem
 
 
+def check_extra() -> None:
+    """Raises InputError: the ``train`` extra is missing, which training a space ends with."""
+    for package in ("nltk", "sklearn"):
+        if find_spec(package) is None:
+            raise InputError(
+                f"judging phrases by captions needs {package}: pip install 'video-assistant[train]'"
+            )
+
+
 class Truth:
     """Says of phrases whether captions hold them, by any form of their words or a kind of what they
     name: "a puppy rides bicycles" holds "dog" and "riding a bike"."""
@@ -30,16 +40,9 @@ class Truth:
         """
         Args:
             phrases: what each is called; one of its names is enough.
-
-        Raises:
-            InputError: the ``train`` extra is missing.
         """
-        try:
-            from nltk.stem.porter import PorterStemmer
-        except ImportError as error:
-            raise InputError(
-                "judging phrases by captions needs nltk: pip install 'video-assistant[train]'"
-            ) from error
+        from nltk.stem.porter import PorterStemmer
+
         self._lexicon: Lexicon = load_lexicon()
         self._stem = lru_cache(maxsize=None)(PorterStemmer().stem)
         self._longest = max(len(term.split()) for term in self._lexicon.nouns)
