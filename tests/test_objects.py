@@ -267,8 +267,7 @@ def test_what_is_there_is_named_with_number_place_times_and_color():
 
 def test_a_persons_color_is_told_of_the_clothes():
     person, dog = source.find_objects(scripted_head({"person": [LEFT], "dog": [RIGHT]}), look_of(1))
-    assert (person.told, dog.told) == ("person (red clothes)", "dog (red)")
-    assert person.as_dict()["color_of"] == "clothes" and "color_of" not in dog.as_dict()
+    assert (person.told, dog.told) == ("person (in red)", "dog (red)")
 
 
 def test_how_many_is_told_of_a_quarter_of_the_frames():
@@ -322,13 +321,13 @@ def test_frames_of_another_encoder_say_nothing_and_that(tiny_source):
 
 def test_the_line_that_models_read(tiny_source):
     items = [
-        Perceived("person", 0.9, count=2, color="red", color_of="clothes"),
+        Perceived("person", 0.9, count=2, color="red"),
         Perceived("person", 0.8, count=2),
         Perceived("dog", 0.8, count=1, direction="left"),
         Perceived("car", 0.7, count=1, color="blue"),
     ]
     assert tiny_source.as_text(items) == "2 persons, dog moving left, blue car"
-    alone = [Perceived("person", 0.9, count=1, color="red", color_of="clothes")]
+    alone = [Perceived("person", 0.9, count=1, color="red")]
     assert tiny_source.as_text(alone) == "person"  # the shirt is red
     assert tiny_source.as_text(()) == ""
 
@@ -392,3 +391,9 @@ def test_the_shipped_head_is_for_minis_encoder_and_as_its_recipe_says():
     width = encoder_class(base.encoder.kind).width_of(base.encoder)
     assert width == 4 * stored.model.fine + stored.model.deep
     assert net.config == stored.model
+
+
+def test_a_persons_color_is_told_as_that_of_the_clothes():
+    assert Perceived("person", 0.9, color="black").told == "person (in black)"
+    assert Perceived("car", 0.9, color="red", direction="left").told == "car (red, moving left)"
+    assert Perceived("dog", 0.9).told == "dog"

@@ -194,8 +194,9 @@ def test_sentences_that_are_told_differ(words):
     def one(text, *parts):
         return captions.Composed(text, parts, 0.0)
 
-    told = [one("abc", 1, 2, 3), one("ab", 1, 2), one("abd", 1, 2, 4), one("e", 5), one("f", 6)]
-    assert [kept.text for kept in captions.differing(told)] == ["abc", "abd", "e"]
+    told = [one("abc", 1, 2, 3), one("ab", 1, 2), one("xbc", 9, 2, 3), one("abd", 1, 2, 4)]
+    told += [one("ae", 1, 5), one("af", 1, 6)]
+    assert [kept.text for kept in captions.differing(told)] == ["abc", "abd", "ae"]
 
 
 def test_another_spaces_phrases_are_embedded_once_and_kept(words):

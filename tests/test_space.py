@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 from tiny import bert_folder, tiny_assistant
 
+from assistant.cli.main import main
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.encoders.base import FrameFeatures
@@ -146,7 +147,7 @@ def test_a_space_learns_and_is_read_back(tmp_path, photos, recipe):
     torch.testing.assert_close(frames.norm(dim=1), torch.ones(3))
 
 
-def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recipe):
+def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recipe, capsys):
     made = training.run(recipe, photos, tmp_path / "run")
     encoder = training.load_encoder(None, None)
     seen = encoder(np.stack([np.full((64, 64, 3), color, np.uint8) for color in COLOURS.values()]))
@@ -160,9 +161,16 @@ def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recip
     before = {name: (made / name).read_bytes() for name in (bank.CONFIG, bank.WEIGHTS)}
     for name in before:
         (made / name).unlink()
-    figures = training.run_phrases(recipe, photos, tmp_path / "run", made)
-    assert "named dev, things: precision 100.00" in figures
+    options = ["--config", str(recipe), "--photos", str(photos), "--phrases", str(made)]
+    assert main(["pretrain", "space", *options, "--out", str(tmp_path / "run")]) == 0
+    assert "named dev, things: precision 100.00" in capsys.readouterr().out
     assert {name: (made / name).read_bytes() for name in before} == before
+
+
+def test_phrases_are_made_of_a_space_alone(tmp_path, capsys):
+    flags = ["--photos", "p", "--out", str(tmp_path / "run"), "--phrases", "somewhere"]
+    assert main(["pretrain", *flags]) == 2
+    assert "--phrases is for space" in capsys.readouterr().err
 
 
 def words():
@@ -321,3 +329,26 @@ def test_the_extra_is_missed_before_anything_is_trained(tmp_path, photos, recipe
     with pytest.raises(InputError, match=r"video-assistant\[train\]"):
         training.run(recipe, photos, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_comparing_is_the_members_mean_of_whole_vectors_and_words(made):
+    space = MiniSpace.load(made)
+    encoder = tiny_assistant().encoder
+    torch.manual_seed(0)
+    patches = torch.randn(3, 4, encoder.width)
+    classes = torch.rand(1, encoder.class_count)
+    look = Look(patches, classes, (), (0, 1, 2), "", lambda count, side: ((), ()), lambda: space)
+    texts = [f"dog {number}" for number in range(70)]  # more than are encoded at once
+    scores = space.compare(look, texts)
+    assert scores.shape == (3, 70) and space.compare(look, []).shape == (3, 0)
+    states, there = space.sentences.tokens(texts[:1])
+    named = space.network.named(classes).expand(3, -1)
+    found, weight = 0.0, 0.0
+    for member in space.network.members:
+        whole, own = member.embed_picture(patches, named)
+        text, words, weights = member.embed_text(states, there)
+        best = torch.stack([(own @ word).amax(1) for word in words[0]], 1)  # (T, M)
+        scale = member.scales()
+        found = found + scale[0] * whole @ text[0] + scale[1] * (best * weights).sum(1)
+        weight = weight + scale.sum()
+    torch.testing.assert_close(scores[:, 0], found / weight, atol=1e-5, rtol=1e-4)

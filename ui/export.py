@@ -206,7 +206,7 @@ def _are_items(items: Any) -> bool:
         and isinstance(item.get("probability"), NUMBER)
         and ("start" in item) == ("end" in item)
         and all(isinstance(item.get(key, 0), NUMBER) for key in ("start", "end"))
-        and all(isinstance(item.get(key, ""), str) for key in ("color", "color_of", "direction"))
+        and all(isinstance(item.get(key, ""), str) for key in ("color", "direction"))
         for item in items
     )
 

@@ -77,7 +77,6 @@ def item_of(item: Mapping[str, Any]) -> Perceived:
         item.get("start"),
         item.get("end"),
         color=item.get("color", ""),
-        color_of=item.get("color_of", ""),
         direction=item.get("direction", ""),
     )
 

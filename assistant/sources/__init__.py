@@ -48,6 +48,8 @@ SOURCES = {
 }
 
 
+WEARER = "person"  # whose color is that of the clothes
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom; 0 to 1."""
 
@@ -62,18 +64,15 @@ class Perceived:
     end: float | None = None
     box: Box | None = None  # where it is seen best
     count: int | None = None  # how many of its name there are at once
-    color: str = ""
-    color_of: str = (
-        ""  # what has that color, where it is not the thing itself: a person's "clothes"
-    )
+    color: str = ""  # a person's is that of the clothes
     direction: str = ""  # which way it moves in the picture
     track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
 
     @property
     def told(self) -> str:
-        """As a person reads it: ``car (red, moving left)``."""
+        """As a person reads it: ``car (red, moving left)``, ``person (in red)``."""
+        color = f"in {self.color}" if self.color and self.name == WEARER else self.color
         way = f"moving {self.direction}" if self.direction else ""
-        color = f"{self.color} {self.color_of}".strip() if self.color else ""
         more = ", ".join(filter(None, (color, way)))
         return f"{self.name} ({more})" if more else self.name
 
@@ -88,12 +87,7 @@ class Perceived:
             found["track"] = [
                 [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
             ]
-        more = {
-            "count": self.count,
-            "color": self.color,
-            "color_of": self.color_of,
-            "direction": self.direction,
-        }
+        more = {"count": self.count, "color": self.color, "direction": self.direction}
         return found | {key: value for key, value in more.items() if value}
 
 

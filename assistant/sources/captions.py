@@ -139,11 +139,13 @@ def features(composed: Sequence[Composed], similarity: Tensor) -> Tensor:
 
 
 def differing(composed: Sequence[Composed]) -> list[Composed]:
-    """The first few without those whose parts an earlier one has, or that have all of its parts."""
+    """The first few, without those that tell nothing of an earlier one but another who, or only
+    more or less of what it tells."""
     kept: list[Composed] = []
     for one in composed:
-        own = set(one.parts)
-        if not any(own <= set(other.parts) or own >= set(other.parts) for other in kept):
+        own = set(one.parts[1:])
+        others = [set(other.parts[1:]) for other in kept]
+        if not any(own <= other or own >= other for other in others):
             kept.append(one)
         if len(kept) == MOST:
             break

@@ -27,7 +27,6 @@ FOREIGN = "objects are not looked for: the head that finds them reads another im
 SHARE = 0.25  # of the frames, where a thing must be likely
 MOST = 8  # kinds of things that are named
 WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-CLOTHES = "clothes"  # what the color of a class with parts is of
 BEFORE = 2  # words before a thing: "small brown dogs", but not "legs does the dog"
 ARTICLE = r"(?:(?:a|an|any|some|the|this|that|these|those|his|her|their|its) )?"
 COUNTED = re.compile(r"\bhow many (?P<thing>[a-z -]+)")
@@ -182,7 +181,6 @@ def _item(
         track.best.box,
         count,
         named,
-        CLOTHES if named and track.best.name in head.config.parts else "",
         track.direction,
         tuple((seconds[spot.frame], spot.box) for spot in track.seen),
     )
@@ -193,6 +191,6 @@ def _phrase(name: str, items: Sequence[Perceived], config: ObjectsConfig) -> str
     count = items[0].count or 1
     if count > 1:
         return f"{count} {config.classes[name][0]}"
-    color = "" if items[0].color_of else items[0].color
+    color = "" if name in config.parts else items[0].color  # not a person's, who wears it
     way = f"moving {items[0].direction}" if items[0].direction else ""
     return " ".join(filter(None, (color, name, way)))

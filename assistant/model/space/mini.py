@@ -112,10 +112,11 @@ class MiniSpace(JointSpace):
     def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
         """``(T, N)``: similarity of whole vectors and of single words to their best patches."""
         classes = look.classes.float().expand(len(look.patches), -1)
+        seen = self.network.see(look.patches.float(), classes)
         found = [torch.zeros(len(look.patches), 0)]
         for first in range(0, len(texts), CHUNK):
             states, there = self.sentences.tokens(texts[first : first + CHUNK])
-            found.append(self.network.compare(look.patches.float(), classes, states, there))
+            found.append(self.network.compare(seen, states, there))
         return torch.cat(found, dim=1)
 
     @torch.inference_mode()

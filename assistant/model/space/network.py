@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -119,16 +121,21 @@ class SpaceNetwork(nn.Module):
         """Each token as a text of its own, ``(N, M, E)``."""
         return unit(torch.cat([one.text(states) for one in self.members], -1))
 
-    def compare(self, patches: Tensor, classes: Tensor, states: Tensor, there: Tensor) -> Tensor:
+    def see(self, patches: Tensor, classes: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """``(B, K, Dv)`` and ``(B, C)`` -> what :meth:`compare` takes: each member's vectors."""
+        named = self.named(classes)
+        return [one.embed_picture(patches, named) for one in self.members]
+
+    def compare(
+        self, seen: Sequence[tuple[Tensor, Tensor]], states: Tensor, there: Tensor
+    ) -> Tensor:
         """``(B, N)``: similarity of whole vectors and of words to their best patches, in the mean
         by their scales."""
-        named = self.named(classes)
         scores, scales = torch.zeros(()), torch.zeros(())
-        for one in self.members:
-            whole, own_patches = one.embed_picture(patches, named)
+        for one, (whole, patches) in zip(self.members, seen, strict=True):
             text, words, weights = one.embed_text(states, there)
             scale = one.scales()
-            by_words = word_similarity(own_patches, words, weights)
+            by_words = word_similarity(patches, words, weights)
             scores = scores + scale[0] * whole @ text.T + scale[1] * by_words
             scales = scales + scale.sum()
         return scores / scales
