@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from clips import number_of
 from torch import Tensor
 
 import assistant.sources
-from assistant.sources import Kind, Look, Perceived, Perceiver
+from assistant.errors import InputError
+from assistant.sources import SOURCES, Kind, Look, Perceived, Perceiver
 from assistant.tasks import prompts
 
 Script = Callable[["Asked"], str]
@@ -70,6 +72,10 @@ class ScriptedModel:
         for place, item in enumerate(self.found):
             classes[:, place] = item.probability
         return SimpleNamespace(patches=patches[:, None, None], classes=classes)
+
+    @property
+    def space(self) -> NoReturn:
+        raise InputError("a scripted model has no joint space; name one with --space")
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -187,6 +193,12 @@ class ScriptedSource(Perceiver):
 
     def as_text(self, items: Sequence[Perceived]) -> str:
         return ", ".join(item.name for item in items)
+
+
+def leave_sources(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Of those that are shipped only these are there."""
+    for name in SOURCES.keys() - {*names}:
+        monkeypatch.delitem(SOURCES, name)
 
 
 def add_source(monkeypatch: pytest.MonkeyPatch, name: str, source: Perceiver) -> None:

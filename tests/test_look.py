@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from clips import make_clip, picture
-from fakes import ScriptedModel, ScriptedSource, add_source, install
+from fakes import ScriptedModel, ScriptedSource, add_source, install, leave_sources
 from PIL import Image
 
 from assistant.cli.main import main
@@ -32,9 +32,7 @@ SNOW = Perceived("snow", 0.6)
 @pytest.fixture(autouse=True)
 def few_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside what tests add: one that is cheap, and one that costs seconds."""
-    for name in [*SOURCES]:
-        if name not in ("attributes", "read"):
-            monkeypatch.delitem(SOURCES, name)
+    leave_sources(monkeypatch, "attributes", "read")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from assistant.ui.export import as_json, as_markdown
 from assistant.ui.room import change
 from assistant.ui.visitor import OpenClip
 from clips import picture
-from fakes import ScriptedSource, add_source
+from fakes import ScriptedSource, add_source, leave_sources
 from PIL import Image
 from ui_browser import (  # noqa: F401, some are fixtures
     EVIDENCE,
@@ -36,6 +36,11 @@ pytest_plugins = ["ui_room"]
 BOX, MOVED = (0.1, 0.2, 0.4, 0.6), (0.6, 0.5, 0.9, 0.9)
 DOG = Perceived("dog", 0.9, 1.0, 4.0, BOX, track=((1.0, BOX), (4.0, MOVED)))
 WET = Perceived("<wet>", 0.5)
+
+
+@pytest.fixture(autouse=True)
+def few_sources(monkeypatch) -> None:
+    leave_sources(monkeypatch, "attributes", "read")
 
 
 @pytest.fixture

@@ -172,7 +172,6 @@ def _item(
     colors = track.colors
     likeliest = max(colors)
     names = list(head.config.colors)
-    named = names[colors.index(likeliest)] if likeliest >= head.naming.color else ""
     return Perceived(
         track.best.name,
         probability,
@@ -180,7 +179,7 @@ def _item(
         seconds[track.seen[-1].frame],
         track.best.box,
         count,
-        named,
+        names[colors.index(likeliest)] if likeliest >= head.naming.color else "",
         track.direction,
         tuple((seconds[spot.frame], spot.box) for spot in track.seen),
     )
