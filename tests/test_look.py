@@ -297,6 +297,13 @@ class TestDrawing:
         named = [[text.get_text() for text in axes.texts] for axes in frames]
         assert named == [["dog"]] * 4  # half a second from where it was seen, at most
 
+    def test_of_many_frames_some_are_drawn(self, things, clip, tmp_path):
+        mini = Assistant(ScriptedModel(), FeatureStore(tmp_path / "f"))
+        session = mini.open(clip, frames=40, without=["read"])
+        found = session.perceive()
+        *frames, _ = draw_perception(found, session.pictures(found)).axes
+        assert len(found.frames) == 40 and len(frames) == 20
+
     def test_a_picture_has_no_time(self, things, tmp_path):
         things.items = (Perceived("$5 and $6", 0.5, 0.0, 0.0, BOX),)
         Image.fromarray(picture(7, (32, 16))).save(tmp_path / "still.png")

@@ -265,6 +265,11 @@ def test_what_is_there_is_named_with_number_place_times_and_color():
     assert "count" not in Perceived("dog", 0.5).as_dict()
 
 
+def test_a_persons_color_is_told_of_the_clothes():
+    person, dog = source.find_objects(scripted_head({"person": [LEFT], "dog": [RIGHT]}), look_of(1))
+    assert (person.told, dog.told) == ("person (in red)", "dog (red)")
+
+
 def test_how_many_is_told_of_a_quarter_of_the_frames():
     frames = [{"dog": [LEFT, RIGHT]}] * 2 + [{"dog": [LEFT]}] * 6
     items = source.find_objects(scripted_head(*frames), look_of(8))
@@ -335,6 +340,8 @@ def test_the_line_that_models_read(tiny_source):
         ("how many cars are there", ()),
         ("What color is the dog?", ("gray", "red")),
         ("What is the color of the man's shirt?", ("blue",)),
+        ("What color is the man?", None),  # what a person wears has a color
+        ("What color is the shirt of the man?", ("blue",)),
         ("Is there a dog?", ("yes",)),
         ("Do you see any cars?", ("no", "yes")),
         ("How many shirts are there?", None),

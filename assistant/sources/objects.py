@@ -31,8 +31,8 @@ BEFORE = 2  # words before a thing: "small brown dogs", but not "legs does the d
 ARTICLE = r"(?:(?:a|an|any|some|the|this|that|these|those|his|her|their|its) )?"
 COUNTED = re.compile(r"\bhow many (?P<thing>[a-z -]+)")
 COLORED = re.compile(
-    rf"\bwh(?:at|ich) colou?r (?:is|are|was|were|does|do) {ARTICLE}(?P<thing>[a-z -]+)"
-    rf"|\bwhat(?: is|'s) the colou?r of {ARTICLE}(?P<other>[a-z -]+)"
+    rf"\bwh(?:at|ich) colou?r (?:is|are|was|were|does|do) {ARTICLE}(?P<thing>[a-z' -]+)"
+    rf"|\bwhat(?: is|'s) the colou?r of {ARTICLE}(?P<other>[a-z' -]+)"
 )
 EXISTS = re.compile(
     rf"\b(?:is|are|was|were) there {ARTICLE}(?P<thing>[a-z -]+)"
@@ -129,14 +129,20 @@ def _words() -> tuple[dict[str, str], re.Pattern[str]]:
 
 def _asked(question: str) -> Asked | None:
     told, pattern = _words()
-    parts = {word for words in _head().config.parts.values() for word in words}
+    config = _head().config
+    parts = {word for words in config.parts.values() for word in words}
     text = question.lower()
     for what, asks in (("count", COUNTED), ("color", COLORED), ("existence", EXISTS)):
         if match := asks.search(text):
             groups = match.groupdict()
-            thing = pattern.match(groups["thing"] or groups.get("other") or "")
-            if thing is not None and (what == "color" or thing[1] not in parts):
-                return Asked(what, told[thing[1]])
+            asked = groups["thing"] or groups.get("other") or ""
+            thing = pattern.match(asked)
+            if thing is None:
+                continue
+            name, worn = told[thing[1]], not parts.isdisjoint(re.findall(r"[a-z-]+", asked))
+            colored = worn or name not in config.parts  # a person is not, but what is worn
+            if colored if what == "color" else thing[1] not in parts:
+                return Asked(what, name)
     return None
 
 
@@ -166,6 +172,7 @@ def _item(
     colors = track.colors
     likeliest = max(colors)
     names = list(head.config.colors)
+    named = names[colors.index(likeliest)] if likeliest >= head.naming.color else ""
     return Perceived(
         track.best.name,
         probability,
@@ -173,7 +180,7 @@ def _item(
         seconds[track.seen[-1].frame],
         track.best.box,
         count,
-        names[colors.index(likeliest)] if likeliest >= head.naming.color else "",
+        named,
         track.direction,
         tuple((seconds[spot.frame], spot.box) for spot in track.seen),
     )

@@ -23,6 +23,7 @@ ROW, TALLEST = 0.24, 2.0  # inches: a lane, and a frame at most
 PLAIN = "#5f7f8c"  # of what has no place in the frames
 LONGEST = 34  # characters of a name beside its lane
 TIMED = 12  # frames: of more, not each has its time above it
+SHOWN = 24  # frames: of more, not each is drawn
 
 
 def draw_perception(seen: Perception, pictures: Sequence[np.ndarray] | np.ndarray) -> Figure:
@@ -30,7 +31,8 @@ def draw_perception(seen: Perception, pictures: Sequence[np.ndarray] | np.ndarra
     from matplotlib.figure import Figure
 
     rows = _rows(seen)
-    frame_width, frame_height = _frame_size(pictures)
+    drawn = range(0, len(pictures), -(-len(pictures) // SHOWN))
+    frame_width, frame_height = _frame_size(pictures[0].shape, len(drawn))
     lanes = ROW * max(1, len(rows))
     height = TOP + frame_height + GAP + lanes + BOTTOM
     figure = Figure(figsize=(WIDE, height))
@@ -38,10 +40,9 @@ def draw_perception(seen: Perception, pictures: Sequence[np.ndarray] | np.ndarra
     length = max(seen.end - seen.start, 1e-3)
     across = WIDE - LEFT - RIGHT
     named = boxes_in(items, seen.frames, (seen.start, seen.end))
-    skipped = -(-len(named) // TIMED)
-    for place, (moment, picture, boxes) in enumerate(
-        zip(seen.frames, pictures, named, strict=True)
-    ):
+    skipped = -(-len(drawn) // TIMED)
+    for place, frame in enumerate(drawn):
+        moment, picture = seen.frames[frame], pictures[frame]
         middle = LEFT + across * (0.5 if _still(seen) else (moment - seen.start) / length)
         left = min(max(middle - frame_width / 2, LEFT), WIDE - RIGHT - frame_width)
         bottom = height - TOP - frame_height
@@ -50,7 +51,7 @@ def draw_perception(seen: Perception, pictures: Sequence[np.ndarray] | np.ndarra
         )
         axes.imshow(picture, aspect="auto")
         axes.set(xticks=[], yticks=[])
-        draw_boxes(axes, boxes, picture.shape, named=frame_width >= NAMED)
+        draw_boxes(axes, named[frame], picture.shape, named=frame_width >= NAMED)
         if not _still(seen) and place % skipped == 0:
             axes.set_title(format_time(round(moment, 1)), fontsize=8, pad=3)
     axes = figure.add_axes((LEFT / WIDE, BOTTOM / height, across / WIDE, lanes / height))
@@ -62,10 +63,10 @@ def _still(seen: Perception) -> bool:
     return is_still((seen.start, seen.end))
 
 
-def _frame_size(pictures: Sequence[np.ndarray] | np.ndarray) -> tuple[float, float]:
-    """Width and height of a frame in the strip, inches."""
-    height, width = pictures[0].shape[:2]
-    share = (WIDE - LEFT - RIGHT) / max(len(pictures), 3) * 0.97
+def _frame_size(shape: Sequence[int], count: int) -> tuple[float, float]:
+    """Width and height of each of ``count`` frames ``(H, W, 3)`` in the strip, inches."""
+    height, width = shape[:2]
+    share = (WIDE - LEFT - RIGHT) / max(count, 3) * 0.97
     tall = min(TALLEST, share * height / width)
     return tall * width / height, tall
 
