@@ -195,9 +195,12 @@ class ScriptedSource(Perceiver):
         return ", ".join(item.name for item in items)
 
 
+SHIPPED = frozenset(SOURCES)
+
+
 def leave_sources(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Of those that are shipped only these are there."""
-    for name in SOURCES.keys() - {*names}:
+    for name in SHIPPED - {*names}:
         monkeypatch.delitem(SOURCES, name)
 
 
