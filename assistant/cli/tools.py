@@ -251,6 +251,8 @@ def _space(args: argparse.Namespace, config: Path) -> str:
     from assistant.training.space.run import run, run_phrases
 
     if args.phrases is not None:
+        if args.resume:
+            raise InputError("--phrases begins anew; leave --resume out")
         return run_phrases(config, args.photos, args.out, args.phrases)
     return f"joint space: {run(config, args.photos, args.out, resume=args.resume)}"
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.core.resources import adapters_dir
+from assistant.errors import ConfigError, WeightsError
 from assistant.sources import Look, Perceived, Perceiver, Source, tracking
 from assistant.sources.tracking import Track, link
 
@@ -55,7 +56,11 @@ class Finder(Perceiver):
         """See `Perceiver`; nothing where the frames are of another encoder."""
         from assistant.model.objects.loading import is_for
 
-        if not is_for(_head().config, look.encoder):
+        try:
+            head = _head()
+        except (ConfigError, WeightsError) as error:
+            return Source(name, warning=str(error))
+        if not is_for(head.config, look.encoder):
             return Source(name, warning=FOREIGN)
         return super().look_at(name, look)
 

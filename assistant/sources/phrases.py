@@ -17,7 +17,7 @@ from assistant.sources.by_space import SpacePerceiver
 from assistant.sources.lexicon import WHO
 from assistant.sources.seen import likeliest
 
-SMOOTHED = 3  # frames that a probability is of
+SMOOTHED = 3 / 8  # of the frames, which a probability is of: so that more frames say no more
 MOST = 4  # phrases of a group
 SAME = 0.7  # cosine of two phrases that say the same
 STILL = 0.5  # share of the threshold above which a phrase still holds
@@ -75,10 +75,11 @@ def fitting(
 
 def smoothed(chances: Tensor) -> Tensor:
     """``(T, P)``: each frame's mean with its neighbours; fewer at the ends."""
-    side = SMOOTHED // 2
-    return F.avg_pool1d(chances.T[None], SMOOTHED, stride=1, padding=side, count_include_pad=False)[
-        0
-    ].T
+    side = max(1, round(SMOOTHED * len(chances)) // 2)
+    pooled = F.avg_pool1d(
+        chances.T[None], 2 * side + 1, stride=1, padding=side, count_include_pad=False
+    )
+    return pooled[0].T
 
 
 def while_above(chances: Tensor, least: float) -> tuple[int, int]:

@@ -86,7 +86,8 @@ class MiniSpace(JointSpace):
                 f"{weights}: {min(wrong)} does not fit {OWN_CONFIG} beside it; give a whole folder"
             )
         network.load_state_dict(state)
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+        told = weights.read_bytes() + repr(base).encode()
+        digest = hashlib.sha256(told).hexdigest()[:16]
         return cls(network, partial(_load_sentences, base.space.weights), digest, folder)
 
     @cached_property
