@@ -430,6 +430,19 @@ class TestTools:
         assert json.loads(lines[0]) == first
         assert run(capsys, "scenes", tmp_path / "made")[0] == 2  # taken
 
+    @pytest.mark.parametrize(
+        ("what", "option", "told"),
+        [
+            ("space", ["--phrases", "s", "--resume"], "leave --resume out"),
+            ("objects", ["--phrases", "s"], "--phrases is for space"),
+            ("space", ["--boxes", "b"], "--boxes is for objects"),
+            ("space", ["--phase", "2"], "for the base weights"),
+        ],
+    )
+    def test_pretrain_refuses_what_belongs_elsewhere(self, capsys, tmp_path, what, option, told):
+        code, _, err = run(capsys, "pretrain", what, "--photos", "p", "--out", tmp_path, *option)
+        assert code == 2 and told in one_line(err)
+
     def test_pretrain_takes_minis_own_recipe(self, capsys, monkeypatch, tmp_path):
         calls = []
 

@@ -397,3 +397,12 @@ def test_a_persons_color_is_told_as_that_of_the_clothes():
     assert Perceived("person", 0.9, color="black").told == "person (in black)"
     assert Perceived("car", 0.9, color="red", direction="left").told == "car (red, moving left)"
     assert Perceived("dog", 0.9).told == "dog"
+
+
+def test_a_head_that_cannot_be_read_is_told(monkeypatch):
+    def damaged():
+        raise WeightsError("objects.safetensors: is damaged; get the folder again")
+
+    monkeypatch.setattr(source, "_head", damaged)
+    found = source.PERCEIVER.look_at("objects", None)
+    assert found.items == () and "is damaged" in found.warning

@@ -316,3 +316,14 @@ def test_the_shipped_lexicon_is_whole():
     for group in lexicon.groups.values():
         assert len(group.phrases) == len({name.lower() for name in group.phrases})
     assert len(names) > 900
+
+
+@pytest.mark.parametrize("frames", [8, 64])
+def test_a_moment_of_one_frame_says_the_same_of_few_frames_and_of_many(frames):
+    chances = torch.full((frames, 1), 0.1)
+    chances[frames // 2] = 0.9
+    short = float(phrases.smoothed(chances).max())
+    assert short < (0.4 if frames == 8 else 0.15)
+    chances[: frames * 3 // 8] = 0.9  # as long as it takes
+    assert float(phrases.smoothed(chances).max()) == pytest.approx(0.9)
+    assert phrases.smoothed(torch.tensor([[0.5]])).tolist() == [[0.5]]
