@@ -206,7 +206,7 @@ def leave_sources(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 def add_source(monkeypatch: pytest.MonkeyPatch, name: str, source: Perceiver) -> None:
     """List ``source`` as ``name``, with its name in capitals before its words."""
-    kind = Kind(f"scripted_{name}", name.upper(), f"{name} of the test", "when the test says")
+    kind = Kind(f"scripted_{name}", name.upper(), f"{name} of the test", "when the test says", "x")
     monkeypatch.setitem(assistant.sources.SOURCES, name, kind)
     monkeypatch.setattr(prompts, "VARIABLES", (*prompts.VARIABLES, name))
     module = f"assistant.sources.{kind.module}"

@@ -50,7 +50,7 @@ class Settings:
 
 def missing_sources() -> dict[str, str]:
     """The command that installs each source that cannot be read here."""
-    told = {name: perceiver(name).missing() for name in SOURCES}
+    told = {name: perceiver(name).missing() for name, kind in SOURCES.items() if kind.extra}
     return {name: text.rpartition(": ")[2] for name, text in told.items() if text}
 
 

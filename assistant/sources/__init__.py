@@ -29,6 +29,7 @@ class Kind:
     label: str  # before its words, for the models and for the person
     thing: str  # that it finds
     about: str  # when and how
+    extra: str = ""  # of the package, that it needs
     told: bool = True  # where a prompt names {sources}; else only where it names this one
 
 
@@ -44,7 +45,7 @@ SOURCES = {
     "captions": Kind(
         "captions", "Like", "sentences", "that may fit, each with its chance", told=False
     ),
-    "read": Kind("read", "Written", "text in the picture", "where a question asks for it"),
+    "read": Kind("read", "Written", "text in the picture", "where a question asks for it", "ocr"),
 }
 
 
