@@ -227,6 +227,7 @@ def test_stop_and_retry(visit, files, served):
     expect(page.locator(ASK)).to_have_value("What is it?")
     page.press(ASK, "Enter")
     answered(page, "cars.")
+    expect(page.locator(f"{EVIDENCE} .va-frame img")).to_have_count(8)  # all is done
     served.model.gate.clear()
     try:
         page.locator(f"{CHAT} button[title='Retry']").last.click()
