@@ -35,9 +35,10 @@ HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip su
 class Query:
     """A question as the model takes it, and about which frames."""
 
-    model: VideoAssistant
+    model: VideoAssistant | None  # None: another one speaks
     request: Request
     patches: Tensor | None  # (T, K, Dv); None: it is about text alone
+    spoken: Callable[[], Iterator[str]] | None = None  # pieces of an answer not by the model
 
 
 @dataclass(frozen=True)
@@ -161,14 +162,14 @@ class Answer:
     def weigh(self) -> Iterator[float]:
         """The evidence frame by frame, as it is worked out; whoever leaves early begins anew."""
         self.finish()
-        patches, request = self.query.patches, self.request
-        if patches is None:
+        patches, request, model = self.query.patches, self.request, self.query.model
+        if patches is None or model is None:
             return
         if self._evidence is not None:
             yield from self._evidence
             return
         weights: list[float] = []
-        for weight in self.query.model.occlusion(
+        for weight in model.occlusion(
             patches,
             qformer_text=request.qformer_text,
             prompt=request.prompt,
@@ -187,8 +188,10 @@ class Answer:
         """Per layer of the Q-Former how far it looked: the weight of each receptive field, the
         widest first, in "space" (over queries) and "time" (over frames); [] without an adapter.
         """
-        request = self.request
-        return self.query.model.routing(
+        request, model = self.request, self.query.model
+        if model is None:
+            return []
+        return model.routing(
             self.query.patches, qformer_text=request.qformer_text, adapter=request.adapter
         )
 
@@ -247,6 +250,8 @@ class Answer:
 
     def _told(self, draft: Draft) -> Iterator[str]:
         """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""
+        if self.query.spoken is not None:
+            return draft.pieces
         sees = self.query.patches is not None
         unread = f"no {' or '.join(self.basis.lacking)} is there for it to read"
         if not sees and self.basis.lacking:
@@ -325,8 +330,10 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
     """Those that can share a pass: the same adapter, as many frames, the same kind of answer."""
     alike: dict[Hashable, list[Answer]] = {}
     for answer in answers:
-        shape = None if answer.query.patches is None else answer.query.patches.shape
-        request = answer.request
+        request, patches = answer.request, answer.query.patches
+        if answer.query.model is None:
+            continue  # spoken as it is read
+        shape = None if patches is None else patches.shape
         free = not request.candidates
         form = (request.max_new_tokens, request.beams) if free else "candidates"
         alike.setdefault((request.adapter, shape, form), []).append(answer)
@@ -342,11 +349,14 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
     """One pass of the model over questions that are alike: same adapter, as many frames, the
     same kind of answer. A single one's pieces come as they are made.
     """
+    model, first = queries[0].model, queries[0].request
+    if model is None:
+        assert queries[0].spoken is not None
+        return [Draft(queries[0].spoken(), (), Scored([], []))]
     import torch
 
     from assistant.model.memory import within_memory
 
-    model, first = queries[0].model, queries[0].request
     requests = [query.request for query in queries]
     frames = [query.patches for query in queries if query.patches is not None]
     seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)

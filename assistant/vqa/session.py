@@ -179,6 +179,20 @@ class LaterAssistant(Assistant):
         return self._load()
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A question, checked, and where it looks."""
+
+    question: str
+    plain: str  # less the time that chose the range
+    where: Range
+    range_source: str  # of `Basis`
+    choices: tuple[str, ...] | None
+    dialogue: DialogueLike | None  # instead of the session's
+    max_new_tokens: int | None
+    beams: int | None
+
+
 class Session:
     """One clip or dialogue, one conversation. Made by ``Assistant.open``."""
 
@@ -338,63 +352,78 @@ class Session:
             self._check(where, prompt, stored)
             if prompt is not None and self.path is None:
                 self._said(prompt, dialogue, where)
+        asked_now = _Asked(
+            question, plain, where, range_source, choices, dialogue, max_new_tokens, beams
+        )
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
             prompt, task_score = self._chosen(asked if adapter == "auto" else None)
         if adapter == "auto" and prompt.name in adapter_folders(model.name):
             stored = find_adapter(prompt.name, model.name)
+        wants = stored is None and adapter == "auto" and _wants_adapter(prompt)
+        warnings = [NO_ADAPTER.format(task=prompt.name)] if wants else []
         loaded = self._assistant.adapter(stored)
+        return self._by_model(asked_now, prompt, loaded, task_score, warnings, began)
+
+    def _by_model(
+        self,
+        asked: _Asked,
+        prompt: TaskPrompt,
+        loaded: LoadedAdapter | None,
+        task_score: float | None,
+        warnings: Sequence[str],
+        began: float,
+    ) -> Answer:
+        """The answer of the model that is loaded, with an adapter or by its base weights."""
+        model = self._assistant.model
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
-        clip = self.look(*where) if sees else None
-        said = self._said(prompt, dialogue, where)
+        clip = self.look(*asked.where) if sees else None
+        said = self._said(prompt, asked.dialogue, asked.where)
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        names = sources_read(prompt, question, left_out)
-        sources = self._clip.perceive(where, names) if clip is not None else ()
-        asked_for = [source for source in sources if perceiver(source.name).answers(question)]
+        names = sources_read(prompt, asked.question, left_out)
+        sources = self._clip.perceive(asked.where, names) if clip is not None else ()
+        settling = [source for source in sources if perceiver(source.name).answers(asked.question)]
         proposals = [
-            told for s in asked_for for told in perceiver(s.name).propose(s.items, question)
+            told for s in settling for told in perceiver(s.name).propose(s.items, asked.question)
         ]
         request = compose(
             prompt,
             model,
-            plain,
+            asked.plain,
             said=said,
             turns=self.conversation.turns,
             sources=sources,
-            choices=choices,
+            choices=asked.choices,
             proposals=proposals,
-            max_new_tokens=max_new_tokens,
-            beams=beams,
+            max_new_tokens=asked.max_new_tokens,
+            beams=asked.beams,
             adapter=loaded.key if loaded else None,
             without=left_out,
         )
-        warnings = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
-        warnings += said.outside(clip.duration) if clip else ()
-        warnings += [source.warning for source in asked_for if source.warning]
+        told = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
+        told += said.outside(clip.duration) if clip else ()
+        told += [source.warning for source in settling if source.warning]
         if self.path is not None and not sees:
-            warnings.append(TEXT_ALONE.format(task=prompt.name))
-        if loaded is None and adapter == "auto" and _wants_adapter(prompt):
-            warnings.append(NO_ADAPTER.format(task=prompt.name))
+            told.append(TEXT_ALONE.format(task=prompt.name))
+        told += warnings
         if request.dropped_lines:
-            warnings.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
+            told.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
         basis = Basis(
-            question=question,
+            question=asked.question,
             task=prompt.name,
             model=model.name,
             adapter=loaded.name if loaded else None,
             frames=clip.seconds if clip else (),
-            start=clip.start if clip else where[0],
-            end=clip.end if clip else where[1],
-            window=where,
-            range_source=range_source,
+            start=clip.start if clip else asked.where[0],
+            end=clip.end if clip else asked.where[1],
+            window=asked.where,
+            range_source=asked.range_source,
             dialogue_source=said.source,
             sources=sources,
-            warnings=tuple(warnings),
+            warnings=tuple(told),
             task_score=task_score,
-            unfound=tuple(
-                SOURCES[s.name].thing for s in asked_for if not s.items and not s.warning
-            ),
+            unfound=tuple(SOURCES[s.name].thing for s in settling if not s.items and not s.warning),
             answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )
@@ -404,7 +433,7 @@ class Session:
             calibration=loaded.recipe.calibration if loaded else Calibration(),
             prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
             began=began,
-            on_end=partial(self._remember, question),
+            on_end=partial(self._remember, asked.question),
         )
 
     def ask_many(self, questions: Sequence[str], **options: Any) -> list[Answer]:
