@@ -20,7 +20,12 @@ examples:
   assistant fetch instructblip-flan-t5-xl      4 billion parameters, from a model hub
 """
 
-RECIPES = {"base": "pretrain.yaml", "space": "space.yaml", "objects": "pretrain.yaml"}  # of mini
+RECIPES = {  # of mini
+    "base": "pretrain.yaml",
+    "space": "space.yaml",
+    "objects": "pretrain.yaml",
+    "reading": "pretrain.yaml",
+}
 
 SCENES_EPILOG = """\
 OUT/data.jsonl has one question a line, the pictures or clips lie beside it. The same arguments
@@ -62,6 +67,12 @@ with a zip of photos for each set that the lines of BOXES name: {"set", "name", 
 score, left, top, right, bottom], ...]}, corners from 0 to 1. RUN holds objects/ at the end.
 
   assistant pretrain objects --photos data --boxes boxes.jsonl --out run
+
+reading: LoRA on the language model, which learns to read what the sources say and to answer
+shortly from it. PHOTOS holds a folder for each set of the recipe (adapters/mini/reading): a zip of
+photos, and captions, questions or labels; BOXES as for objects. RUN holds reading/ at the end.
+
+  assistant pretrain reading --photos data --boxes boxes.jsonl --out run
 """
 
 
@@ -194,11 +205,11 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("base", "space", "objects"),
+        choices=tuple(RECIPES),
         default="base",
         metavar="WHAT",
         help="base: the base weights (default); space: the joint space of pictures and texts; "
-        "objects: the head that finds objects",
+        "objects: the head that finds objects; reading: the language model that reads notes",
     )
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True)
     parser.add_argument("--boxes", metavar="FILE.jsonl", type=Path, help="of objects in the photos")
@@ -224,9 +235,9 @@ def run_pretrain(args: argparse.Namespace) -> int:
 
     check_out(args.out)
     config = args.config or adapters_dir() / "mini" / args.what / RECIPES[args.what]
-    train = {"base": _base, "space": _space, "objects": _objects}[args.what]
-    if args.boxes is not None and args.what != "objects":
-        raise InputError("--boxes is for objects; say pretrain objects, or leave it out")
+    train = {"base": _base, "space": _space, "objects": _objects, "reading": _reading}[args.what]
+    if args.boxes is not None and args.what not in ("objects", "reading"):
+        raise InputError("--boxes is for objects and reading; say which, or leave it out")
     if args.phrases is not None and args.what != "space":
         raise InputError("--phrases is for space; say pretrain space, or leave it out")
     if (args.start is not None or args.phase != 1) and args.what != "base":
@@ -263,6 +274,13 @@ def _objects(args: argparse.Namespace, config: Path) -> str:
     if args.boxes is None:
         raise InputError("pretrain objects needs --boxes, the file of boxes in the photos")
     return f"objects: {run(config, args.photos, args.boxes, args.out, resume=args.resume)}"
+
+
+def _reading(args: argparse.Namespace, config: Path) -> str:
+    from assistant.training.reading.run import run
+
+    made = run(config, args.photos, args.boxes, args.out, resume=args.resume)
+    return f"language model that reads: {made}"
 
 
 def add_doctor(commands: argparse._SubParsersAction) -> None:

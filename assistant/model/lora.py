@@ -6,8 +6,9 @@ projections where its settings say so.
 """
 
 import json
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from peft import (
     PeftModel,
     get_peft_model,
     get_peft_model_state_dict,
+    inject_adapter_in_model,
     set_peft_model_state_dict,
 )
 from torch import Tensor, nn
@@ -29,6 +31,8 @@ from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
+LORA_PARTS = ("lora_A", "lora_B")
+LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
 REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
 
 
@@ -194,6 +198,43 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
         found.append(rf"{again}\.attention\.attention\.key")
         found.append(rf"{again}\.(intermediate|output)_query\.dense")
     return rf"(.*\.)?({'|'.join(found)})"
+
+
+def tune_language_model(
+    network: nn.Module, lora: LoraSettings, seed: int
+) -> dict[str, nn.Parameter]:
+    """LoRA on every Linear of a language model but its head: what learns, by name."""
+    head = network.get_output_embeddings()
+    names = [n for n, m in network.named_modules() if isinstance(m, nn.Linear) and m is not head]
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=names
+    )
+    inject_adapter_in_model(config, network)
+    found = {n: p for n, p in network.named_parameters() if "lora_" in n}
+    for parameter in found.values():
+        parameter.requires_grad_(True)
+    return {LORA_NAME.sub(r".lora_\1", name): p for name, p in found.items()}
+
+
+def merge_language_model(
+    network: nn.Module, state: Mapping[str, Tensor], lora: LoraSettings
+) -> None:
+    """Add what :func:`tune_language_model` taught to the weights themselves.
+
+    Raises:
+        WeightsError: ``state`` is of another network.
+    """
+    modules = {f"{n}.{part}": m for n, m in network.named_modules() for part in LORA_PARTS}
+    for name, value in state.items():
+        module = modules.get(name)
+        if not isinstance(module, nn.Linear) or lora.rank not in value.shape:
+            raise WeightsError(f"{name} {tuple(value.shape)} is of another language model")
+    for name in sorted({name.rpartition(".")[0] for name in state}):
+        down, up = (state[f"{name}.{part}"].float() for part in LORA_PARTS)
+        weight = modules[f"{name}.{LORA_PARTS[0]}"].weight
+        with torch.no_grad():
+            weight += ((lora.alpha / lora.rank) * (up @ down)).to(weight)
 
 
 def adapter_size(

@@ -191,10 +191,12 @@ def _item(
 
 
 def _phrase(name: str, items: Sequence[Perceived], config: ObjectsConfig) -> str:
-    """``2 persons``, ``red car moving left``."""
+    """``2 persons``, ``red car moving left``, ``person in red``."""
     count = items[0].count or 1
     if count > 1:
         return f"{count} {config.classes[name][0]}"
-    color = "" if name in config.parts else items[0].color  # not a person's, who wears it
+    color, worn = items[0].color, ""
+    if name in config.parts and color:  # a person wears it
+        color, worn = "", f"in {color}"
     way = f"moving {items[0].direction}" if items[0].direction else ""
-    return " ".join(filter(None, (color, name, way)))
+    return " ".join(filter(None, (color, name, worn, way)))

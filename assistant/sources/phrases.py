@@ -1,30 +1,53 @@
 """Phrases of a lexicon that fit the clip, by the joint space: activities, scenes, weather, things.
 
 A frame's logit for a phrase is averaged with those of its neighbours. A phrase is said where the
-highest of these reaches its group's threshold, and holds while they stay above half of it.
+highest of these reaches its group's threshold, and holds while they stay above half of it. A
+language model reads more, each with a mark of how unsure it is: a right phrase below the threshold
+helps one that also has other words to go by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from assistant.sources import Look, Perceived
+from assistant.sources import Look, Perceived, Source
 from assistant.sources.bank import Bank, alike, bank_of
 from assistant.sources.by_space import SpacePerceiver
-from assistant.sources.lexicon import WHO
+from assistant.sources.lexicon import ACTIVITIES, SCENES, WHO
 from assistant.sources.seen import likeliest
 
 SMOOTHED = 3 / 8  # of the frames, which a probability is of: so that more frames say no more
 MOST = 4  # phrases of a group
 SAME = 0.7  # cosine of two phrases that say the same
 STILL = 0.5  # share of the threshold above which a phrase still holds
+# What a language model reads of a group: its name there, and how many phrases at most.
+HINTS = {
+    ACTIVITIES: ("doing", 4),
+    SCENES: ("where", 3),
+    WHO: ("who", 3),
+    "things": ("things", 5),
+    "weather": ("weather", 1),
+    "sky": ("weather", 1),
+}
+LIKELY, POSSIBLE = 0.3, 0.1  # chances from which a phrase below the threshold is "?" or "??"
 
 
 class Phrases(SpacePerceiver):
     """The lexicon in the model's joint space."""
+
+    def look_at(self, name: str, look: Look) -> Source:
+        """See `Perceiver`; the text holds more than the items."""
+        found = super().look_at(name, look)
+        if found.warning:
+            return found
+        with torch.inference_mode():
+            space = look.space()
+            return replace(found, text=hints(bank_of(space), space.embed_frames(look)))
 
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """The phrases that hold, likeliest first. Raises InputError, WeightsError: no space."""
@@ -71,6 +94,24 @@ def fitting(
                 )
             )
     return tuple(sorted(found, key=lambda item: -item.probability))
+
+
+def hints(bank: Bank, frames: Tensor) -> str:
+    """``doing riding a bike, walking?; where street??``: the likeliest phrases of the whole range.
+
+    Args:
+        frames: ``(T, E)``.
+    """
+    chances = bank.probabilities(frames).mean(0).tolist()  # P
+    told: dict[str, list[str]] = {}
+    for group, (name, most) in HINTS.items():
+        ranked = sorted(bank.within(group), key=lambda place: -chances[place])[:most]
+        for place in ranked:
+            if chances[place] >= POSSIBLE:
+                mark = "" if chances[place] >= bank.threshold(group) else "?"
+                mark = "??" if chances[place] < LIKELY else mark
+                told.setdefault(name, []).append(bank.phrases[place][1] + mark)
+    return "; ".join(f"{name} {', '.join(some)}" for name, some in told.items())
 
 
 def smoothed(chances: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from assistant.errors import InputError, WeightsError
 from assistant.weights.presets import is_shipped, model_name
 
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
+READING_CONFIG, READING_WEIGHTS = "reading.yaml", "reading.safetensors"  # of the language model
 
 
 @dataclass(frozen=True)
