@@ -105,7 +105,7 @@ def run(
             finetune(
                 recipe,
                 find_task(args.task),
-                load_model("mini", attention="eager"),
+                load_model("mini", attention="eager", reading=False),
                 examples,
                 out,
                 resume=(out / CHECKPOINT).exists(),
@@ -116,7 +116,7 @@ def run(
 
 def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -> dict[str, float]:
     """Trained parameters, minutes, and percent right by type."""
-    model, recipe = load_model("mini"), load_recipe(out / ADAPTER)
+    model, recipe = load_model("mini", reading=False), load_recipe(out / ADAPTER)
     recipe = replace(recipe, training=replace(recipe.training, jitter=1))
     key = model.load_adapter(out / ADAPTER, recipe)
     items = generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task])

@@ -63,7 +63,7 @@ def main() -> None:
     args.config = args.config or adapters_dir() / "mini" / args.task / RECIPE
     if OURS in (args.only or [OURS]) and not args.adapter and not args.config.exists():
         parser.error(f"{args.task} has no shipped adapter to take the recipe of: give --config")
-    model, prompt = load_model("mini"), find_task(args.task)
+    model, prompt = load_model("mini", reading=False), find_task(args.task)
     systems = {**baselines(prompt, model), OURS: None}
     if unknown := {args.ahead, *(args.only or ())} - systems.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}; choose of {', '.join(systems)}")
@@ -137,13 +137,13 @@ def ours(
             if args.seed is not None:
                 recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
             recipe = ablated(recipe, args.without)
-            fresh = load_model("mini", attention="eager")
+            fresh = load_model("mini", attention="eager", reading=False)
             resume = (out / CHECKPOINT).exists()
             told = Examples(tuple(train), f"{digest} {out.name}")
             began = time.perf_counter()
             finetune(recipe, prompt, fresh, told, out, resume=resume)
             print(f"{out.name}: trained in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    model, recipe = load_model("mini"), load_recipe(folder)
+    model, recipe = load_model("mini", reading=False), load_recipe(folder)
     return answers(model, prompt, recipe, model.load_adapter(folder, recipe), test)
 
 

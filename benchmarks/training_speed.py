@@ -110,7 +110,7 @@ def runs(shipped: Recipe, task: str, scratch: Path, *, alone: bool) -> dict[str,
     made = {}
     for name, (recipe, exact) in planned.items():
         train, dev = split_items(examples.items, recipe)
-        model = load_model("mini", attention="eager")
+        model = load_model("mini", attention="eager", reading=False)
         finetuner = prepare(recipe, find_task(task), model, train, dev, examples.digest, scratch)
         made[name] = Run(finetuner, scratch, exact=exact)
     return made

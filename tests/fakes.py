@@ -52,6 +52,7 @@ class ScriptedModel:
     blind_scores: Mapping[str, float] = field(default_factory=dict)  # the same without the clip
     found: tuple[Perceived, ...] = ()  # what the encoder recognises
     choice_prior: float = 0.0
+    reads: tuple[str, ...] = ()
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"
@@ -91,7 +92,9 @@ class ScriptedModel:
     def parameters(self) -> list[Tensor]:
         return []
 
-    def generate_batch(self, visual, prompts, histories, max_new_tokens=None, beams=None):
+    def generate_batch(
+        self, visual, prompts, histories, max_new_tokens=None, beams=None, adapter=None
+    ):
         return [
             self._words(
                 Asked(numbers_in(patches), text, prompt, tuple(history), max_new_tokens, beams)
@@ -104,7 +107,7 @@ class ScriptedModel:
         words = self.script(asked).split()
         return (word if i == 0 else " " + word for i, word in enumerate(words))
 
-    def score_batch(self, visual, prompts, histories, answers) -> list[list[float]]:
+    def score_batch(self, visual, prompts, histories, answers, adapter=None) -> list[list[float]]:
         found = []
         for (patches, text), prompt, history, some in zip(
             visual, prompts, histories, answers, strict=True

@@ -328,7 +328,7 @@ def test_the_line_that_models_read(tiny_source):
     ]
     assert tiny_source.as_text(items) == "2 persons, dog moving left, blue car"
     alone = [Perceived("person", 0.9, count=1, color="red")]
-    assert tiny_source.as_text(alone) == "person"  # the shirt is red
+    assert tiny_source.as_text(alone) == "person in red"
     assert tiny_source.as_text(()) == ""
 
 
@@ -367,7 +367,7 @@ def test_prompts_of_today_do_not_read_it():
     """Their models never learned to."""
     assert "objects" in sources.SOURCES
     for name in ("chat", "describe"):
-        assert load_prompt(name).takes_sources == ("attributes", "read")
+        assert load_prompt(name).takes_sources() == ("attributes", "read")
 
 
 def test_a_prompt_may_name_it(tmp_path):
@@ -376,7 +376,7 @@ def test_a_prompt_may_name_it(tmp_path):
         "name: look\ndescription: d\nfusion: '{question}'\nprompt: '{objects}'\n"
         "examples: [a]\nmax_new_tokens: 4\n"
     )
-    assert load_prompt(path).takes_sources == ("objects",)
+    assert load_prompt(path).takes_sources() == ("objects",)
 
 
 def test_the_shipped_head_is_for_minis_encoder_and_as_its_recipe_says():

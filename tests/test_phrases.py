@@ -290,9 +290,9 @@ def test_questions_about_the_whole_want_it(name, question, wanted):
 
 def test_models_that_never_read_them_are_not_told():
     prompt = TaskPrompt("x", "x", "{question}\n{sources}", "{sources}", (), 8)
-    assert prompt.takes_sources == ("attributes", "read")
+    assert prompt.takes_sources() == ("attributes", "read")
     named = TaskPrompt("x", "x", "{question}", "{phrases}", (), 8)
-    assert named.takes_sources == ("phrases",)
+    assert named.takes_sources() == ("phrases",)
     assert SOURCES["phrases"].label == "Looks like" and SOURCES["captions"].label == "Like"
 
 

@@ -103,7 +103,7 @@ def run_check(args: argparse.Namespace) -> int:
     stored = find_adapter(args.name, check_model(args, [args.name]))
     from assistant.model.loading import load_model
 
-    model = load_model(args.model, **backend_options(args))
+    model = load_model(args.model, reading=False, **backend_options(args))
     model.load_adapter(stored.folder, stored.recipe)
     print(f"{stored.name}: whole, and made for {model.fingerprint}")
     return 0

@@ -118,7 +118,7 @@ def run_task(args: argparse.Namespace) -> int:
     from assistant.model.loading import load_model
 
     read_questions(args.data, args.split)
-    model = load_model(args.model, **backend_options(args))
+    model = load_model(args.model, reading=False, **backend_options(args))
     report = evaluate_task(
         model,
         args.what,

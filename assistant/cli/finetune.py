@@ -171,7 +171,7 @@ def train(args: argparse.Namespace, recipe: Recipe, prompt: TaskPrompt, examples
     options = backend_options(args) | {"frames": recipe.frames or 1}
     if recipe.training.shard:  # it goes to the GPUs layer by layer
         options |= {"device": "cpu"} | ({"quantize": "none"} if args.quantize == "auto" else {})
-    model = load_model(args.model, attention="eager", **options)
+    model = load_model(args.model, attention="eager", reading=False, **options)
     try:
         done = finetune(
             ablated(recipe, args.without),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -57,12 +57,34 @@ class VideoAssistant(nn.Module, Sight):
         self.llm = llm
         self.fingerprint = fingerprint
         self.use_space(space)
+        self.reads: tuple[str, ...] = ()  # sources that its LLM has learned to read
+        self._load_unread: Callable[[], LanguageModel] | None = None
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
 
     @property
     def name(self) -> str:
         return self.config.name
+
+    def reads_notes(self, reads: Sequence[str], unread: Callable[[], LanguageModel]) -> None:
+        """Its LLM has been tuned to read what sources say; adapters were made for the one before.
+
+        Args:
+            reads: names of the sources. unread: loads the LLM as it was, for adapters.
+        """
+        self.reads, self._load_unread = tuple(reads), unread
+
+    @cached_property
+    def _unread(self) -> LanguageModel:
+        assert self._load_unread is not None
+        return self._load_unread().to(self.qformer.queries.device).eval()
+
+    def llm_of(self, adapter: str | None) -> LanguageModel:
+        """The LLM that answers with an adapter; None: by the base weights alone."""
+        if adapter is None or self._load_unread is None:
+            return self.llm
+        with self._lock:
+            return self._unread
 
     @property
     def choice_prior(self) -> float:
@@ -188,6 +210,7 @@ class VideoAssistant(nn.Module, Sight):
         histories: Sequence[History],
         max_new_tokens: int | None = None,
         beams: int | None = None,
+        adapter: str | None = None,
     ) -> list[Iterator[str]]:
         """Pieces of the answer to each prompt; a single one streams, unless it is found by beams.
 
@@ -195,7 +218,7 @@ class VideoAssistant(nn.Module, Sight):
         """
         self._check_free()
         longest = max_new_tokens or self.config.llm.max_new_tokens
-        answers = self.llm.generate_batch(
+        answers = self.llm_of(adapter).generate_batch(
             visual, self._prompt_ids(prompts, histories), longest, beams
         )
         return [each_within_memory(answer) for answer in answers]
@@ -208,12 +231,14 @@ class VideoAssistant(nn.Module, Sight):
         prompts: Sequence[str],
         histories: Sequence[History],
         answers: Sequence[Sequence[tuple[str, bool]]],
+        adapter: str | None = None,
     ) -> list[list[float]]:
         """Mean log-probability per token of some answers to each prompt: their texts, and whether
         they ended or are the beginning of more. ``visual`` ``(B, L, W)``."""
         self._check_free()
-        ids = [[self.llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
-        losses = self.llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
+        llm = self.llm_of(adapter)
+        ids = [[llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
+        losses = llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
         return [(-own).tolist() for own in losses]
 
     def _prompt_ids(self, prompts: Sequence[str], histories: Sequence[History]) -> list[Tensor]:
@@ -264,7 +289,8 @@ class VideoAssistant(nn.Module, Sight):
             visual = self.visual_tokens(pictures, texts, adapter)  # (B, L, W)
             prompts, histories = [prompt] * len(seen), [history] * len(seen)
             same = [[(answer, ended)]] * len(seen)
-            return [score for (score,) in self.score_batch(visual, prompts, histories, same)]
+            told = self.score_batch(visual, prompts, histories, same, adapter)
+            return [score for (score,) in told]
 
         (whole,) = scores([patches])
         places = range(len(patches))

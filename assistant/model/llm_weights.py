@@ -1,16 +1,20 @@
 """The frozen language model's weights: a folder of safetensors, or a GGUF file turned into one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from assistant.core.config import LLMConfig
+from assistant.core.config import LLMConfig, LoraSettings
 from assistant.core.progress import report
+from assistant.errors import WeightsError
 from assistant.model.llm import LanguageModel
+
+LORA_PARTS = ("lora_A", "lora_B")
 
 
 def load_language_model(
@@ -61,3 +65,23 @@ def _bars_reported(doing: str) -> Iterator[None]:
         yield
     finally:
         reader.tqdm = bar
+
+
+def merge_language_model(
+    network: nn.Module, state: Mapping[str, Tensor], lora: LoraSettings
+) -> None:
+    """Add what `assistant.model.lora.tune_language_model` taught to the weights themselves.
+
+    Raises:
+        WeightsError: ``state`` is of another network.
+    """
+    modules = {f"{n}.{part}": m for n, m in network.named_modules() for part in LORA_PARTS}
+    for name, value in state.items():
+        module = modules.get(name)
+        if not isinstance(module, nn.Linear) or lora.rank not in value.shape:
+            raise WeightsError(f"{name} {tuple(value.shape)} is of another language model")
+    for name in sorted({name.rpartition(".")[0] for name in state}):
+        down, up = (state[f"{name}.{part}"].float() for part in LORA_PARTS)
+        weight = modules[f"{name}.{LORA_PARTS[0]}"].weight
+        with torch.no_grad():
+            weight += ((lora.alpha / lora.rank) * (up @ down)).to(weight)

@@ -14,7 +14,7 @@ from assistant.model.large.checkpoint import Checkpoint
 from assistant.model.large.instructblip import model_config, qformer_config
 from assistant.model.large.loading import Tell, load_paper_scale
 from assistant.model.llm import LanguageModel
-from assistant.model.llm_weights import convert_gguf, load_language_model
+from assistant.model.llm_weights import convert_gguf, load_language_model, merge_language_model
 from assistant.model.memory import AUTO
 from assistant.model.placement import choose_device, choose_precision
 from assistant.model.qformer import QFormer, initialise_from_bert
@@ -39,6 +39,7 @@ def load_model(
     device: str = AUTO,
     frames: int = 8,
     space: str = AUTO,
+    reading: bool = True,
     tell: Tell | None = None,
 ) -> VideoAssistant:
     """The named backend, ready to ask; fetches what the cache lacks.
@@ -54,6 +55,8 @@ def load_model(
         frames: that memory is planned for, at paper scale.
         space: the joint space: "auto", the model's own, or CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM by
             hub id or folder, on a GPU where there is one.
+        reading: False leaves the language model as it was before it learned to read notes, as
+            adapters are made for; so does quantization.
         tell: gets what a person should know while a paper-scale model loads, a line each.
 
     Raises:
@@ -79,12 +82,17 @@ def load_model(
     bits = BITS.get(quantize, 0)
     check_quantization(bits, place)
     read_weights(own.weights)  # what is damaged shows before what takes long
+    dtype = choose_precision(precision)
     model = build_model(own.config, precision=precision, attention=attention)
     load_trained(model.qformer, own.weights)
     model.fingerprint = own.fingerprint
+    if reading and not bits and (found := own.reading) is not None:
+        told, weights = found
+        merge_language_model(model.llm.network, read_weights(weights), told.lora)
+        model.reads_notes(told.reads, lambda: _language_model(own.config, dtype, attention))
     model.use_space(space, device=device, precision=precision, quantize=quantize)
     if bits:
-        quantize_network(model.llm.network, bits, choose_precision(precision), place)
+        quantize_network(model.llm.network, bits, dtype, place)
     return model.to(place).eval()
 
 
@@ -114,8 +122,7 @@ def build_model(
     report(LOADING, 0.0)
     encoder = load_encoder(config, dtype)
     report(LOADING, 0.2)
-    llm_folder = weights_store.ensure_source(config.llm.weights, prepare=convert_gguf)
-    llm = load_language_model(llm_folder, config.llm, dtype, attention)
+    llm = _language_model(config, dtype, attention)
     report(LOADING, 0.6)
     bert = weights_store.ensure_source(config.qformer.weights)
     qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
@@ -124,6 +131,12 @@ def build_model(
     report(LOADING, 0.9)
     tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
     return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
+
+
+def _language_model(config: ModelConfig, dtype: torch.dtype, attention: str) -> LanguageModel:
+    """As it comes from the registry."""
+    folder = weights_store.ensure_source(config.llm.weights, prepare=convert_gguf)
+    return load_language_model(folder, config.llm, dtype, attention)
 
 
 @torch.no_grad()

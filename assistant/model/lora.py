@@ -8,7 +8,7 @@ projections where its settings say so.
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,6 @@ from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
-LORA_PARTS = ("lora_A", "lora_B")
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
 REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
 
@@ -215,26 +214,6 @@ def tune_language_model(
     for parameter in found.values():
         parameter.requires_grad_(True)
     return {LORA_NAME.sub(r".lora_\1", name): p for name, p in found.items()}
-
-
-def merge_language_model(
-    network: nn.Module, state: Mapping[str, Tensor], lora: LoraSettings
-) -> None:
-    """Add what :func:`tune_language_model` taught to the weights themselves.
-
-    Raises:
-        WeightsError: ``state`` is of another network.
-    """
-    modules = {f"{n}.{part}": m for n, m in network.named_modules() for part in LORA_PARTS}
-    for name, value in state.items():
-        module = modules.get(name)
-        if not isinstance(module, nn.Linear) or lora.rank not in value.shape:
-            raise WeightsError(f"{name} {tuple(value.shape)} is of another language model")
-    for name in sorted({name.rpartition(".")[0] for name in state}):
-        down, up = (state[f"{name}.{part}"].float() for part in LORA_PARTS)
-        weight = modules[f"{name}.{LORA_PARTS[0]}"].weight
-        with torch.no_grad():
-            weight += ((lora.alpha / lora.rank) * (up @ down)).to(weight)
 
 
 def adapter_size(

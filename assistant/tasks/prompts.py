@@ -19,6 +19,7 @@ whose fields are all empty is left out whole.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from string import Formatter
@@ -75,12 +76,17 @@ class TaskPrompt:
         """Whether it asks about the last line of the dialogue: there is no answer without one."""
         return self.takes("target")
 
-    @property
-    def takes_sources(self) -> tuple[str, ...]:
-        """Names of the sources that it reads."""
-        every = self.takes("sources")
+    def takes_sources(self, reads: Collection[str] = ()) -> tuple[str, ...]:
+        """Names of the sources that it reads.
+
+        Args:
+            reads: those that the LLM has learned to read, beside what every model is told.
+        """
+        every, prompted = self.takes("sources"), "{sources}" in self.prompt
         return tuple(
-            name for name, kind in SOURCES.items() if self.takes(name) or (every and kind.told)
+            name
+            for name, kind in SOURCES.items()
+            if self.takes(name) or (every and kind.told) or (prompted and name in reads)
         )
 
     def render_qformer_text(self, **variables: str) -> str:

@@ -369,6 +369,7 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
             [r.history for r in requests],
             first.max_new_tokens,
             first.beams,
+            first.adapter,
         )
         if seen is None:  # nobody asks whether the clip supports it
             return [Draft(stream, (), Scored([], [])) for stream in streams]

@@ -42,10 +42,16 @@ class Request:
         return self.choices or self.proposals
 
 
-def sources_read(task: TaskPrompt, question: str, without: Collection[str]) -> list[str]:
-    """Names of the sources whose words ``task`` reads for a question, as it was asked."""
-    names = [name for name in task.takes_sources if name not in without]
-    return [name for name in names if perceiver(name).wanted(question)]
+def sources_read(
+    task: TaskPrompt, question: str, without: Collection[str], reads: Collection[str] = ()
+) -> list[str]:
+    """Names of the sources whose words ``task`` reads for a question, as it was asked.
+
+    Args:
+        reads: those that the LLM has learned to read; they are wanted always.
+    """
+    names = [name for name in task.takes_sources(reads) if name not in without]
+    return [name for name in names if name in reads or perceiver(name).wanted(question)]
 
 
 def compose(
@@ -132,7 +138,7 @@ def _perceived(texts: dict[str, str]) -> dict[str, str]:
 
 
 def _names_source(template: str, name: str) -> bool:
-    return "{sources}" in template or f"{{{name}}}" in template
+    return ("{sources}" in template and SOURCES[name].told) or f"{{{name}}}" in template
 
 
 def _prompt_alone(qformer_text: str, prompt: str) -> str:

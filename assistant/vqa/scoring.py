@@ -40,11 +40,13 @@ def score_answers(
         visual: tokens ``(B, L, W)``. blind: those of the questions alone; None: all score 0.
     """
     prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
-    seen = model.score_batch(visual, prompts, histories, answers)
+    adapter = requests[0].adapter  # all have the same
+    seen = model.score_batch(visual, prompts, histories, answers, adapter)
     if blind is None:
         return [Scored(own, [0.0] * len(own)) for own in seen]
     nothing: list[tuple[tuple[str, str], ...]] = [()] * len(requests)
-    dark = model.score_batch(blind, [r.blind_prompt for r in requests], nothing, answers)
+    alone = [r.blind_prompt for r in requests]
+    dark = model.score_batch(blind, alone, nothing, answers, adapter)
     return [Scored(own, alone) for own, alone in zip(seen, dark, strict=True)]
 
 

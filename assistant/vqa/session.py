@@ -381,7 +381,8 @@ class Session:
         clip = self.look(*asked.where) if sees else None
         said = self._said(prompt, asked.dialogue, asked.where)
         left_out = self._without.union(loaded.recipe.without if loaded else ())
-        names = sources_read(prompt, asked.question, left_out)
+        reads = model.reads if loaded is None else ()
+        names = sources_read(prompt, asked.question, left_out, reads)
         sources = self._clip.perceive(asked.where, names) if clip is not None else ()
         settling = [source for source in sources if perceiver(source.name).answers(asked.question)]
         proposals = [

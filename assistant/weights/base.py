@@ -5,13 +5,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from assistant.core.config import ModelConfig, from_yaml
+from assistant.core.config import LoraSettings, ModelConfig, from_yaml
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError, WeightsError
 from assistant.weights.presets import is_shipped, model_name
 
 BASE_CONFIG, BASE_WEIGHTS = "model.yaml", "qformer.safetensors"
-READING_CONFIG, READING_WEIGHTS = "reading.yaml", "reading.safetensors"  # of the language model
+# LoRA on the language model, which reads notes by it; in a folder beside the base's.
+READING, READING_CONFIG, READING_WEIGHTS = "reading", "reading.yaml", "reading.safetensors"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What taught the language model to read."""
+
+    base: str  # fingerprint of the base that it was trained on
+    reads: tuple[str, ...]  # sources
+    lora: LoraSettings
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,24 @@ class Base:
     @property
     def weights(self) -> Path:
         return self.folder / BASE_WEIGHTS
+
+    @property
+    def reading(self) -> tuple[Reading, Path] | None:
+        """How its language model was tuned, and by which weights; None: it was not.
+
+        Raises:
+            ConfigError: that cannot be read. WeightsError: it was done on another base.
+        """
+        folder = self.folder.parent / READING
+        if not (folder / READING_CONFIG).is_file():
+            return None
+        found = from_yaml(Reading, folder / READING_CONFIG)
+        if found.base != self.fingerprint:
+            raise WeightsError(
+                f"{folder}: belongs to base {found.base}, and this one is {self.fingerprint}; "
+                "make it again with `assistant pretrain reading`, or move it away"
+            )
+        return found, folder / READING_WEIGHTS
 
     @cached_property
     def fingerprint(self) -> str:

@@ -36,7 +36,7 @@ Key = str  # SET/PHOTO
 
 
 @dataclass(frozen=True)
-class Reading:
+class Asking:
     """One question about one photo."""
 
     photo: Key
@@ -59,13 +59,13 @@ def split_of(name: str, lists: Mapping[str, Collection[str]]) -> str:
     return "train" if rest else ("dev", "test")[place % 2]
 
 
-def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) -> list[Reading]:
+def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) -> list[Asking]:
     """All that is asked about the photos of one set, of every split.
 
     Raises:
         InputError: a file is missing or not as wanted.
     """
-    found: list[Reading] = []
+    found: list[Asking] = []
     rng = np.random.default_rng((seed, crc32(folder.name.encode())))
     captions: dict[str, tuple[str, ...]] = {}
     for file in config.captions:
@@ -73,15 +73,15 @@ def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) 
             captions[name] = captions.get(name, ()) + told
     for name, told in captions.items():
         sentences = tuple(dict.fromkeys(map(tidy, told)))
-        found.append(Reading(_key(folder, name), _one(prompts, rng), sentences, "caption"))
+        found.append(Asking(_key(folder, name), _one(prompts, rng), sentences, "caption"))
         if things := things_in(told, min(2, len(told))):
             asked = _one(LIST_PROMPTS, rng)
-            found.append(Reading(_key(folder, name), asked, (", ".join(things),), "list"))
+            found.append(Asking(_key(folder, name), asked, (", ".join(things),), "list"))
     for q in make_questions(captions, seed):
         kind = "yes/no" if q.type == "yes/no" else "question"
         answer = _worded(q.answer)
         choices = tuple(map(_worded, q.choices))
-        found.append(Reading(_key(folder, q.photo), q.question, (answer,), kind, choices))
+        found.append(Asking(_key(folder, q.photo), q.question, (answer,), kind, choices))
     if config.questions:
         found += _asked(folder, config.questions)
     if config.labels:
@@ -90,15 +90,15 @@ def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) 
             if config.asked:
                 answer = config.answer.format(label)
                 asked = _one(config.asked, rng)
-                found.append(Reading(_key(folder, name), asked, (answer,), "label"))
+                found.append(Asking(_key(folder, name), asked, (answer,), "label"))
             if config.told:
                 told_now = _one(config.told, rng).format(label, a=_with_article(label))
                 asked = _one(prompts, rng)
-                found.append(Reading(_key(folder, name), asked, (tidy(told_now),), "told"))
+                found.append(Asking(_key(folder, name), asked, (tidy(told_now),), "told"))
     return found
 
 
-def _asked(folder: Path, file: str) -> Iterator[Reading]:
+def _asked(folder: Path, file: str) -> Iterator[Asking]:
     """Lines of name, question, answer (several by commas) and perhaps more."""
     for number, line in enumerate(read_lines(folder / file), start=1):
         if not line.strip():
@@ -113,7 +113,7 @@ def _asked(folder: Path, file: str) -> Iterator[Reading]:
         told = ", ".join(_worded(one.strip().replace("_", " ")) for one in answer.split(","))
         split = columns[3].strip() if len(columns) > 3 else ""
         split = split if split in SPLITS else ""
-        yield Reading(_key(folder, name), as_question(question), (told,), folder.name, split=split)
+        yield Asking(_key(folder, name), as_question(question), (told,), folder.name, split=split)
 
 
 def as_question(text: str) -> str:
@@ -124,7 +124,7 @@ def as_question(text: str) -> str:
 
 def box_questions(
     boxes: Path, classes: Mapping[str, Sequence[str]], sets: Sequence[str], seed: int
-) -> list[Reading]:
+) -> list[Asking]:
     """Count, existence, place and what cannot be told, of things with boxes.
 
     Args:
@@ -137,7 +137,7 @@ def box_questions(
     known = sorted(often)
     shares = np.array([often[name] for name in known], float)
     shares /= shares.sum()
-    found: list[Reading] = []
+    found: list[Asking] = []
     for row, there in zip(rows, sure, strict=True):
         rng = np.random.default_rng((seed, crc32(row["name"].encode()), 1))
         key = f"{row['set']}/{row['name']}"
@@ -159,11 +159,11 @@ def box_questions(
     return _balanced(found, "count")
 
 
-def _balanced(found: Sequence[Reading], kind: str) -> list[Reading]:
+def _balanced(found: Sequence[Asking], kind: str) -> list[Asking]:
     """Of the commonest answer of a kind only as many as there are of the next."""
     counts = Counter(reading.answer for reading in found if reading.kind == kind)
     (most, _), (_, room), *_ = [*counts.most_common(2), ("", 0), ("", 0)]
-    kept: list[Reading] = []
+    kept: list[Asking] = []
     for reading in found:
         if (reading.kind, reading.answer) == (kind, most):
             room -= 1
@@ -173,33 +173,33 @@ def _balanced(found: Sequence[Reading], kind: str) -> list[Reading]:
     return kept
 
 
-def _exists(key: Key, name: str, answer: str, rng: np.random.Generator) -> Reading:
+def _exists(key: Key, name: str, answer: str, rng: np.random.Generator) -> Asking:
     thing = _with_article(name)
     forms = ("Is there {} in the picture?", "Is there {}?", "Can you see {}?", "Do you see {}?")
-    return Reading(key, _one(forms, rng).format(thing), (answer,), "yes/no", ("yes", "no"))
+    return Asking(key, _one(forms, rng).format(thing), (answer,), "yes/no", ("yes", "no"))
 
 
-def _counted(key: Key, plural: str, count: int, rng: np.random.Generator) -> Reading:
+def _counted(key: Key, plural: str, count: int, rng: np.random.Generator) -> Asking:
     forms = ("How many {} are there?", "How many {} are in the video?", "How many {} do you see?")
     choices = tuple(WORDS[1 : NUMBERS + 1])
-    return Reading(key, _one(forms, rng).format(plural), (WORDS[count],), "count", choices)
+    return Asking(key, _one(forms, rng).format(plural), (WORDS[count],), "count", choices)
 
 
-def _placed(key: Key, name: str, middle: float, rng: np.random.Generator) -> Reading:
+def _placed(key: Key, name: str, middle: float, rng: np.random.Generator) -> Asking:
     forms = ("Where in the picture is the {}?", "On which side is the {}?")
     place = "on the left" if middle < 0.4 else "on the right" if middle > 0.6 else "in the middle"
     choices = ("on the left", "in the middle", "on the right")
-    return Reading(key, _one(forms, rng).format(name), (place,), "where", choices)
+    return Asking(key, _one(forms, rng).format(name), (place,), "where", choices)
 
 
-def _untold(key: Key, name: str, rng: np.random.Generator) -> Reading:
+def _untold(key: Key, name: str, rng: np.random.Generator) -> Asking:
     forms = (
         "What color is the {}?",
         "Where is the {}?",
         "What is the {} doing?",
         "Whose {} is it?",
     )
-    return Reading(key, _one(forms, rng).format(name), (CANNOT_TELL,), "untold")
+    return Asking(key, _one(forms, rng).format(name), (CANNOT_TELL,), "untold")
 
 
 def _plural(name: str, classes: Mapping[str, Sequence[str]]) -> str:
@@ -226,14 +226,14 @@ def _key(folder: Path, name: str) -> Key:
     return f"{folder.name}/{name}"
 
 
-def by_split(root: Path, found: Sequence[Reading]) -> dict[str, list[Reading]]:
+def by_split(root: Path, found: Sequence[Asking]) -> dict[str, list[Asking]]:
     """The readings of each split; photos that no list of their set has are left out.
 
     A test photo by its file is for test, whatever else asks about it; the others go by name.
     """
     for_test = {reading.photo for reading in found if reading.split == "test"}
     lists: dict[str, dict[str, frozenset[str]]] = {}
-    told: dict[str, list[Reading]] = {split: [] for split in SPLITS}
+    told: dict[str, list[Asking]] = {split: [] for split in SPLITS}
     for reading in found:
         folder, _, name = reading.photo.partition("/")
         if folder not in lists:

@@ -23,12 +23,12 @@ from assistant.training.loop import CHECKPOINT, LOG, Loop, new_accelerator
 from assistant.training.pretraining.photos import Archive, photo_table
 from assistant.training.reading.config import ReadingConfig
 from assistant.training.reading.notes import PhotoNotes
-from assistant.training.reading.questions import Reading, box_questions, by_split, read_set
+from assistant.training.reading.questions import Asking, box_questions, by_split, read_set
 from assistant.training.reading.trainer import Data, ReadingTrainer
 from assistant.training.run_folder import run_folder
-from assistant.weights.base import READING_CONFIG, READING_WEIGHTS
+from assistant.weights.base import READING, READING_CONFIG, READING_WEIGHTS, Reading
 
-CURVES = "curves.png"
+RECIPE, CURVES = "pretrain.yaml", "curves.png"
 
 
 def run(
@@ -52,12 +52,12 @@ def run(
         return _run(config, photos, asked, out)
 
 
-def questions(config: ReadingConfig, photos: Path, boxes: Path | None) -> dict[str, list[Reading]]:
+def questions(config: ReadingConfig, photos: Path, boxes: Path | None) -> dict[str, list[Asking]]:
     """All that is asked, by split. Raises InputError: a set is not there, or not as wanted."""
     for name in config.sets:
         if not (photos / name).is_dir():
             raise InputError(f"{photos}: holds no folder {name}, a set of the recipe; see --config")
-    found: list[Reading] = []
+    found: list[Asking] = []
     for name, one in config.sets.items():
         found += read_set(photos / name, one, config.prompts, config.seed)
     if boxes is not None:
@@ -66,9 +66,9 @@ def questions(config: ReadingConfig, photos: Path, boxes: Path | None) -> dict[s
     return by_split(photos, found)
 
 
-def _run(config: ReadingConfig, photos: Path, asked: dict[str, list[Reading]], out: Path) -> Path:
+def _run(config: ReadingConfig, photos: Path, asked: dict[str, list[Asking]], out: Path) -> Path:
     torch.manual_seed(config.seed)
-    model = load_model("mini", attention="eager")
+    model = load_model("mini", attention="eager", reading=False)
     data = prepare(config, model, photos, asked, out / "features")
     accelerator = new_accelerator(out)
     trainer = ReadingTrainer(config, model, data, accelerator)
@@ -77,11 +77,13 @@ def _run(config: ReadingConfig, photos: Path, asked: dict[str, list[Reading]], o
         loop.load()
     loop.run()
     loop.end()
-    made, fresh = out / "reading", out / ".reading.part"
+    made, fresh = out / READING, out / f".{READING}.part"
     shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
     fresh.mkdir()
     save_weights(trainer.averages, fresh / READING_WEIGHTS)
-    (fresh / READING_CONFIG).write_text(yaml.safe_dump(asdict(config), sort_keys=False))
+    reading = Reading(model.fingerprint, config.reads, config.lora)
+    for name, told in ((READING_CONFIG, reading), (RECIPE, config)):
+        (fresh / name).write_text(yaml.safe_dump(asdict(told), sort_keys=False))
     draw_curves(out / LOG, fresh / CURVES)
     put_folder(fresh, made)
     return made
@@ -91,7 +93,7 @@ def prepare(
     config: ReadingConfig,
     model: VideoAssistant,
     photos: Path,
-    asked: dict[str, list[Reading]],
+    asked: dict[str, list[Asking]],
     folder: Path,
 ) -> Data:
     """Encode photos and take notes of them where that was not done yet."""
@@ -112,8 +114,8 @@ def prepare(
     return Data(tables, notes, by_kind(asked["train"]), by_kind(asked["dev"]))
 
 
-def by_kind(readings: list[Reading]) -> dict[str, list[Reading]]:
-    found: dict[str, list[Reading]] = {}
+def by_kind(readings: list[Asking]) -> dict[str, list[Asking]]:
+    found: dict[str, list[Asking]] = {}
     for reading in readings:
         found.setdefault(reading.kind, []).append(reading)
     return found

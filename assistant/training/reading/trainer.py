@@ -20,9 +20,9 @@ from assistant.training.pretraining.examples import chat_prompt
 from assistant.training.pretraining.photos import view_name
 from assistant.training.reading.config import ReadingConfig
 from assistant.training.reading.notes import Notes, PhotoNotes, shown
-from assistant.training.reading.questions import Reading
+from assistant.training.reading.questions import Asking
 
-DEV_SAMPLES = 48  # per kind
+DEV_SAMPLES = 24  # per kind
 SIDES = ("left", "right")  # an example that names one is not mirrored
 FUSED = "attributes"  # the only source that the Q-Former learned to read
 
@@ -44,8 +44,8 @@ class Data:
 
     tables: Mapping[str, FeatureTable]  # by set
     notes: PhotoNotes
-    train: Mapping[str, Sequence[Reading]]  # by kind
-    dev: Mapping[str, Sequence[Reading]]
+    train: Mapping[str, Sequence[Asking]]  # by kind
+    dev: Mapping[str, Sequence[Asking]]
 
     def patches(self, photos: Sequence[str]) -> Tensor:
         """``(B, 1, K, Dv)``."""
@@ -79,7 +79,7 @@ class ReadingTrainer(Trainable[list[list[Asked]]]):
         self.masters = {n: p.detach().clone().float() for n, p in self.shown.items()}
         self.averages = {n: p.clone() for n, p in self.masters.items()}
         self.trained = dict(self.masters)
-        by_photo: dict[str, list[Reading]] = {}
+        by_photo: dict[str, list[Asking]] = {}
         for kind in data.train.values():
             for reading in kind:
                 by_photo.setdefault(reading.photo, []).append(reading)
@@ -111,7 +111,7 @@ class ReadingTrainer(Trainable[list[list[Asked]]]):
     def _kinds(self) -> set[str]:
         return {kind for kind, readings in self.data.train.items() if readings}
 
-    def _drawn(self, readings: Sequence[Reading], rng: np.random.Generator) -> Asked:
+    def _drawn(self, readings: Sequence[Asking], rng: np.random.Generator) -> Asked:
         reading = readings[int(rng.integers(len(readings)))]
         told = " ".join((reading.question, *reading.answers))
         mirrored = not any(side in told for side in SIDES) and rng.random() < 0.5
