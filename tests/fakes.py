@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -53,6 +54,7 @@ class ScriptedModel:
     found: tuple[Perceived, ...] = ()  # what the encoder recognises
     choice_prior: float = 0.0
     reads: tuple[str, ...] = ()
+    reading: Path | None = None
     room: int = 512  # words that fit into the fusion text
     name: str = "scripted"
     fingerprint: str = "scripted-1"

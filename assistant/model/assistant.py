@@ -58,6 +58,7 @@ class VideoAssistant(nn.Module, Sight):
         self.fingerprint = fingerprint
         self.use_space(space)
         self.reads: tuple[str, ...] = ()  # sources that its LLM has learned to read
+        self.reading: Path | None = None  # the folder with what it learned
         self._load_unread: Callable[[], LanguageModel] | None = None
         self._lock = RLock()  # an adapter is loaded, chosen and used in one; the LLM goes without
         self._trainer: int | None = None  # the thread that trains it
@@ -66,13 +67,16 @@ class VideoAssistant(nn.Module, Sight):
     def name(self) -> str:
         return self.config.name
 
-    def reads_notes(self, reads: Sequence[str], unread: Callable[[], LanguageModel]) -> None:
+    def reads_notes(
+        self, reads: Sequence[str], folder: Path, unread: Callable[[], LanguageModel]
+    ) -> None:
         """Its LLM has been tuned to read what sources say; adapters were made for the one before.
 
         Args:
-            reads: names of the sources. unread: loads the LLM as it was, for adapters.
+            reads: names of the sources. folder: with what it learned. unread: loads the LLM as it
+                was, for adapters.
         """
-        self.reads, self._load_unread = tuple(reads), unread
+        self.reads, self.reading, self._load_unread = tuple(reads), folder, unread
 
     @cached_property
     def _unread(self) -> LanguageModel:
@@ -222,6 +226,20 @@ class VideoAssistant(nn.Module, Sight):
             visual, self._prompt_ids(prompts, histories), longest, beams
         )
         return [each_within_memory(answer) for answer in answers]
+
+    @within_memory()
+    def propose(
+        self,
+        visual: Tensor,
+        prompts: Sequence[str],
+        histories: Sequence[History],
+        max_new_tokens: int | None = None,
+        beams: int | None = None,
+    ) -> list[list[str]]:
+        """Several answers to each prompt, by the base weights, the best first."""
+        self._check_free()
+        longest = max_new_tokens or self.config.llm.max_new_tokens
+        return self.llm.propose(visual, self._prompt_ids(prompts, histories), longest, beams)
 
     @within_memory()
     @torch.no_grad()  # training measures by it, too

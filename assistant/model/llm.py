@@ -153,7 +153,25 @@ class LanguageModel(nn.Module):
     ) -> list[str]:
         """Whole answers; arguments as of :meth:`generate_batch`."""
         out = self._answer_ids(visual, prompts, max_new_tokens, beams or self.config.beams)
-        texts = self.tokenizer.batch_decode(out, skip_special_tokens=True)
+        return self._texts(out)
+
+    @torch.inference_mode()
+    def propose(
+        self,
+        visual: Tensor,
+        prompts: Sequence[Tensor],
+        max_new_tokens: int,
+        beams: int | None = None,
+    ) -> list[list[str]]:
+        """The best answers to each prompt that beam search ends with, the best first, each once."""
+        beams = beams or self.config.beams
+        rows = self._answer_ids(visual, prompts, max_new_tokens, beams, answers=beams)
+        texts = self._texts(rows)
+        groups = (texts[start : start + beams] for start in range(0, len(texts), beams))
+        return [list(dict.fromkeys(filter(None, some))) for some in groups]
+
+    def _texts(self, rows: Tensor) -> list[str]:
+        texts = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         once = self.config.one_sentence
         return [list_once(text.strip()) if once else text.strip() for text in texts]
 
@@ -179,14 +197,20 @@ class LanguageModel(nn.Module):
         return [self._pieces(row) for row in rows]
 
     def _answer_ids(
-        self, visual: Tensor, prompts: Sequence[Tensor], max_new_tokens: int, beams: int
+        self,
+        visual: Tensor,
+        prompts: Sequence[Tensor],
+        max_new_tokens: int,
+        beams: int,
+        answers: int = 1,
     ) -> Tensor:
-        """``(B, N)``, of shorter answers filled up with end tokens."""
+        """``(B * answers, N)``, of shorter answers filled up with end tokens."""
         x, mask = self._left_padded(visual, prompts)
         return self.network.generate(
             inputs_embeds=x,
             attention_mask=mask,
             **self._options(max_new_tokens, beams),
+            num_return_sequences=answers,
             stopping_criteria=self._ends(),
         )
 

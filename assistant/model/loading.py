@@ -89,7 +89,9 @@ def load_model(
     if reading and not bits and (found := own.reading) is not None:
         told, weights = found
         merge_language_model(model.llm.network, read_weights(weights), told.lora)
-        model.reads_notes(told.reads, lambda: _language_model(own.config, dtype, attention))
+        model.reads_notes(
+            told.reads, weights.parent, lambda: _language_model(own.config, dtype, attention)
+        )
     model.use_space(space, device=device, precision=precision, quantize=quantize)
     if bits:
         quantize_network(model.llm.network, bits, dtype, place)

@@ -114,6 +114,17 @@ def hints(bank: Bank, frames: Tensor) -> str:
     return "; ".join(f"{name} {', '.join(some)}" for name, some in told.items())
 
 
+def parse_hints(text: str) -> dict[str, list[str]]:
+    """What :func:`hints` told, by group, likeliest first, without the marks."""
+    names = {name for name, _ in HINTS.values()}
+    found: dict[str, list[str]] = {}
+    for part in text.split("; "):
+        name, _, rest = part.partition(" ")
+        if name in names:
+            found[name] = [phrase.rstrip("?") for phrase in rest.split(", ")]
+    return found
+
+
 def smoothed(chances: Tensor) -> Tensor:
     """``(T, P)``: each frame's mean with its neighbours; fewer at the ends."""
     side = max(1, round(SMOOTHED * len(chances)) // 2)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.core.jsonl import finite
 from assistant.vqa.scoring import Scored, score_answers, softmax
+from assistant.vqa.untold import CANNOT_TELL, cannot_tell
+from assistant.vqa.weighing import Candidate, Weigher, weigh
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from assistant.vqa.basis import Basis
     from assistant.vqa.request import Request
 
-CANNOT_TELL = "I cannot tell."
 AT_ONCE = 8  # questions in one pass of the model
 MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
 HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
@@ -39,6 +40,7 @@ class Query:
     request: Request
     patches: Tensor | None  # (T, K, Dv); None: it is about text alone
     spoken: Callable[[], Iterator[str]] | None = None  # pieces of an answer not by the model
+    weigher: Weigher | None = None  # of free answers; None: the model's first one is said
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Draft:
     pieces: Iterator[str]  # of a free answer; nothing where there are candidates
     claims: tuple[Claim, ...]  # the candidates, or how the free answer begins; () where not scored
     scored: Scored
+    weighed: tuple[Candidate, ...] = ()  # the candidates with all that speaks for them
 
 
 class Answer:
@@ -65,10 +68,11 @@ class Answer:
     what is left of the stream; where making it failed they raise what it failed with. ``close()``
     stops the model; the turn is then not remembered.
 
-    An answer is unsure where the clip makes it no likelier than the question alone does: then a
-    free answer is ``CANNOT_TELL``, and ``reason`` says what it would have been. Of text alone that
-    is not asked; it is unsure where there is no text. Among choices an adapter that was calibrated
-    is unsure below its own threshold instead. A choice is told all the same, but not about a line
+    An answer is unsure where the clip makes it no likelier than the question alone does, or, where
+    several were weighed, where too few of such answers are right: then a free answer begins with
+    ``CANNOT_TELL`` and names what was seen, and ``reason`` says what it would have been. Of text
+    alone that is not asked; it is unsure where there is no text. Among choices an adapter that was
+    calibrated is unsure below its own threshold instead. A choice is told all the same, but not about a line
     of dialogue where none is there.
     """
 
@@ -91,6 +95,7 @@ class Answer:
         self._pieces: list[str] = []
         self._probabilities: dict[str, float] | None = None
         self._reason: str | None = None
+        self._confidence: float | None = None
         self._claim = Claim("", True)  # what the model says
         self._evidence: tuple[float, ...] | None = None
         self._seconds = math.nan
@@ -143,6 +148,12 @@ class Answer:
         """Why the answer is unsure; None where the clip supports it."""
         self.finish()
         return self._reason
+
+    @property
+    def confidence(self) -> float | None:
+        """The chance that what it says, or would have said, is right; None: that is not known."""
+        self.finish()
+        return self._confidence
 
     @property
     def seconds(self) -> float:
@@ -220,6 +231,8 @@ class Answer:
             }
         if self._reason is not None:
             found |= {"unsure": True, "reason": self._reason}
+        if self._confidence is not None:
+            found["confidence"] = round(self._confidence, 4)
         if self._evidence is not None:
             found["evidence"] = [round(weight, 4) for weight in self._evidence]
             if routes := self.routing():
@@ -269,11 +282,29 @@ class Answer:
             weighed = draft.scored.without_prior(1.0)
             self._claim = draft.claims[weighed.index(max(weighed))]
             return iter([self._claim.text])
+        if draft.weighed:
+            return iter([self._weigh(draft)])
         if draft.claims and draft.claims[0].text:
             (self._claim,) = draft.claims
             if self._reason is None:
                 self._check_support(draft, 0)
         return draft.pieces if self._reason is None else iter([CANNOT_TELL])
+
+    def _weigh(self, draft: Draft) -> str:
+        """The candidate that won, or what was seen instead."""
+        weigher = self.query.weigher
+        assert weigher is not None
+        verdict = weigh(draft.weighed, weigher.weights)
+        self._claim, self._confidence = draft.claims[verdict.place], verdict.chance
+        if not verdict.sure and self._reason is None:
+            self._reason = (
+                f'"{self._claim.text}" would be right in {verdict.chance:.0%} of such cases, and '
+                f"it answers from {weigher.weights.least:.0%} on"
+            )
+        if self._reason is None and self._claim.text != CANNOT_TELL:
+            return self._claim.text
+        self._reason = self._reason or "the language model says so"
+        return cannot_tell(weigher.form, self.basis.sources)
 
     def _choose(self, draft: Draft, sees: bool) -> str:
         """The likeliest choice; it may turn out unsure."""
@@ -335,7 +366,8 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
             continue  # spoken as it is read
         shape = None if patches is None else patches.shape
         free = not request.candidates
-        form = (request.max_new_tokens, request.beams) if free else "candidates"
+        weighed = answer.query.weigher is not None
+        form = (request.max_new_tokens, request.beams, weighed) if free else "candidates"
         alike.setdefault((request.adapter, shape, form), []).append(answer)
     for group in alike.values():
         patches = group[0].query.patches
@@ -362,6 +394,8 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
     seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
     with within_memory(), torch.inference_mode():
         visual = model.visual_tokens(seen, [r.qformer_text for r in requests], first.adapter)
+    if queries[0].weigher is not None:
+        return _weighed(queries, visual)
     if not first.candidates:
         streams = model.generate_batch(
             visual,
@@ -384,6 +418,29 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
     answers = [[(claim.text, claim.ended) for claim in own] for own in claims]
     scored = score_answers(model, requests, answers, visual, blind)
     return list(map(Draft, pieces, claims, scored))
+
+
+def _weighed(queries: Sequence[Query], visual: Tensor) -> list[Draft]:
+    """Candidates written by the model and offered by the sources, all weighed."""
+    import torch
+
+    from assistant.model.memory import within_memory
+
+    model, requests = queries[0].model, [query.request for query in queries]
+    assert model is not None
+    prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
+    with within_memory(), torch.inference_mode():
+        written = model.propose(visual, prompts, histories, requests[0].max_new_tokens)
+        blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests])
+    drafts = []
+    weighers = [query.weigher for query in queries if query.weigher is not None]
+    texts = [w.candidates(own) for w, own in zip(weighers, written, strict=True)]
+    claims = [[(text, True) for text in own] for own in texts]
+    scored = score_answers(model, requests, claims, visual, blind)
+    for weigher, own, some, told in zip(weighers, written, texts, scored, strict=True):
+        found = weigher.weighed(some, told.scores, told.blind, own)
+        drafts.append(Draft(iter(()), tuple(Claim(t, True) for t in some), told, found))
+    return drafts
 
 
 def _beginning(held: Sequence[str]) -> Claim:

@@ -104,8 +104,20 @@ class SessionClip:
         Raises:
             InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
+        look = self._as_sources_look(where)
+        for name in names:
+            if (where, name) not in self._perceived:
+                self._perceived[where, name] = self._source(name, look, self._key(where))
+        return tuple(self._perceived[where, name] for name in names)
+
+    def likeness(self, where: Range, texts: Sequence[str]) -> list[float]:
+        """How like texts are to the range, in the joint space: the mean over its frames."""
+        look = self._as_sources_look(where)
+        return look.space().compare(look, texts).mean(0).tolist()
+
+    def _as_sources_look(self, where: Range) -> Look:
         seen, sight = self.look(where), self._assistant.sight
-        look = Look(
+        return Look(
             patches=seen.patches,
             classes=seen.classes,
             class_names=sight.class_names,
@@ -114,10 +126,6 @@ class SessionClip:
             pictures=partial(self._pictures_of, where),
             space=lambda: sight.space,
         )
-        for name in names:
-            if (where, name) not in self._perceived:
-                self._perceived[where, name] = self._source(name, look, self._key(where))
-        return tuple(self._perceived[where, name] for name in names)
 
     def _source(self, name: str, look: Look, key: FeatureKey) -> Source:
         """What one source says, from the store or at work; what it warns of is never kept."""

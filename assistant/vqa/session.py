@@ -21,7 +21,7 @@ from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, 
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
 from assistant.model.features import ClipFeatures, FeatureStore
-from assistant.sources import SOURCES, Perceived, perceiver
+from assistant.sources import SOURCES, Perceived, Source, perceiver
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.recipes import Calibration, Recipe
 from assistant.tasks.store import (
@@ -33,13 +33,16 @@ from assistant.tasks.store import (
 )
 from assistant.vqa.answer import Answer, Query, answer_together
 from assistant.vqa.basis import Basis
+from assistant.vqa.candidates import candidates
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
+from assistant.vqa.forms import form_of
 from assistant.vqa.perception import Perception
-from assistant.vqa.request import compose, sources_read
+from assistant.vqa.request import Request, compose, sources_read
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
+from assistant.vqa.weighing import Weigher, load_weighing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -430,11 +433,34 @@ class Session:
         )
         return Answer(
             basis,
-            Query(model, request, None if clip is None else clip.patches),
+            Query(
+                model,
+                request,
+                None if clip is None else clip.patches,
+                weigher=self._weigher(asked, request, sources) if loaded is None else None,
+            ),
             calibration=loaded.recipe.calibration if loaded else Calibration(),
             prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
             began=began,
             on_end=partial(self._remember, asked.question),
+        )
+
+    def _weigher(
+        self, asked: _Asked, request: Request, sources: Sequence[Source]
+    ) -> Weigher | None:
+        """How a free answer of the base about a clip is weighed; None: it is not."""
+        folder = self._assistant.model.reading
+        if self.path is None or folder is None or request.candidates or asked.beams is not None:
+            return None
+        weighing = load_weighing(folder)
+        if weighing is None:
+            return None
+        form = form_of(asked.plain)
+        return Weigher(
+            form,
+            weighing.of(form.kind),
+            tuple(candidates(form, sources)),
+            lambda texts: self._clip.likeness(asked.where, texts),
         )
 
     def ask_many(self, questions: Sequence[str], **options: Any) -> list[Answer]:

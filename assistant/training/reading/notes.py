@@ -37,19 +37,8 @@ class PhotoNotes:
 
     def _fingerprints(self) -> dict[str, str]:
         empty = torch.zeros(1, self.model.encoder.patch_count, self.model.encoder.width)
-        look = self._look(empty, torch.zeros(1, self.model.encoder.class_count))
+        look = look_at(self.model, empty, torch.zeros(1, self.model.encoder.class_count))
         return {name: perceiver(name).fingerprint(look) for name in self.sources}
-
-    def _look(self, patches: torch.Tensor, classes: torch.Tensor) -> Look:
-        return Look(
-            patches,
-            classes,
-            self.model.class_names,
-            STILL,
-            self.model.encoder_fingerprint,
-            _no_pictures,
-            lambda: self.model.space,
-        )
 
     def of(self, key: str) -> Notes:
         return self._known[key]
@@ -62,10 +51,23 @@ class PhotoNotes:
         with self._path.open("a") as lines, torch.inference_mode():
             for key in tqdm(missing, desc="taking notes", mininterval=30):
                 table, name = photos[key]
-                look = self._look(table.clip(name), table.classes(name))
+                look = look_at(self.model, table.clip(name), table.classes(name))
                 notes = {name: perceiver(name).look_at(name, look).text for name in self.sources}
                 self._known[key] = notes
                 lines.write(json.dumps({"photo": key, "notes": notes}) + "\n")
+
+
+def look_at(model: VideoAssistant, patches: torch.Tensor, classes: torch.Tensor) -> Look:
+    """A photo as sources perceive it; ``(1, K, Dv)`` and ``(1, C)``."""
+    return Look(
+        patches,
+        classes,
+        model.class_names,
+        STILL,
+        model.encoder_fingerprint,
+        _no_pictures,
+        lambda: model.space,
+    )
 
 
 def _no_pictures(count: int, max_side: int) -> tuple[np.ndarray, Sequence[float]]:

@@ -13,13 +13,13 @@ from torch import Tensor
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import tune_language_model
 from assistant.model.quantization import precision_of
-from assistant.sources import lines_of
+from assistant.sources import Look, lines_of
 from assistant.training.features import FeatureTable
 from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.pretraining.examples import chat_prompt
 from assistant.training.pretraining.photos import view_name
 from assistant.training.reading.config import ReadingConfig
-from assistant.training.reading.notes import Notes, PhotoNotes, shown
+from assistant.training.reading.notes import Notes, PhotoNotes, look_at, shown
 from assistant.training.reading.questions import Asking
 
 DEV_SAMPLES = 24  # per kind
@@ -50,6 +50,12 @@ class Data:
     def patches(self, photos: Sequence[str]) -> Tensor:
         """``(B, 1, K, Dv)``."""
         return torch.cat([self._stills(photo) for photo in photos])
+
+    def look(self, model: VideoAssistant, photo: str) -> Look:
+        """The photo as sources perceive it."""
+        folder, _, name = photo.partition("/")
+        table = self.tables[folder]
+        return look_at(model, table.clip(name), table.classes(name))
 
     def _stills(self, photo: str) -> Tensor:
         folder, _, name = photo.partition("/")

@@ -1,0 +1,157 @@
+"""Fits how candidates are weighed (`assistant.vqa.weighing`) on dev photos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from assistant.model.assistant import VideoAssistant
+from assistant.sources import Look, Source
+from assistant.training.reading.questions import Asking
+from assistant.training.reading.trainer import Data, ask
+from assistant.training.space.truth import Truth
+from assistant.vqa import forms
+from assistant.vqa.candidates import candidates
+from assistant.vqa.forms import form_of
+from assistant.vqa.weighing import (
+    KINDS,
+    Candidate,
+    Weigher,
+    Weighing,
+    Weights,
+    doubts,
+)
+
+WORD = re.compile(r"[a-z]+")
+LITTLE_WORDS = "a an the in on at of to with and is are its his her their up down"
+LITTLE = frozenset(LITTLE_WORDS.split())
+TRUE = 0.75  # share of a description's words that captions have, where it counts as right
+PRECISION = 0.6  # of what is said
+NO_WEIGHTS = Weights((), (), 0.0)
+TOLD = 0.3  # share of questions that are answered at least
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A question, its candidates, and which are right."""
+
+    asking: Asking
+    kind: str  # of its form, as weighing has it
+    candidates: tuple[Candidate, ...]
+    right: tuple[bool, ...]
+
+
+def gather(model: VideoAssistant, data: Data, asked: Sequence[Asking]) -> Iterator[Weighed]:
+    """Candidates of each question and what speaks for them."""
+    for asking in tqdm(asked, desc="weighing", mininterval=30):
+        notes = data.notes.of(asking.photo)
+        sources = [Source(name, text=text) for name, text in notes.items()]
+        one = ask(asking.photo, asking.question, asking.answers, notes)
+        dark = ask(asking.photo, asking.question, asking.answers, {})
+        form = form_of(asking.question)
+        look = data.look(model, asking.photo)
+        weigher = Weigher(
+            form,
+            NO_WEIGHTS,
+            tuple(candidates(form, sources)),
+            partial(_likeness, model, look),
+        )
+        with torch.inference_mode():
+            patches = data.patches([asking.photo])
+            visual = model.visual_tokens(patches, [one.qformer_text])
+            blind = model.visual_tokens(None, [dark.qformer_text])
+            written = model.propose(visual, [one.prompt], [()])[0]
+            texts = weigher.candidates(written)
+            claims = [[(text, True) for text in texts]]
+            (seen,) = model.score_batch(visual, [one.prompt], [()], claims)
+            (alone,) = model.score_batch(blind, [dark.prompt], [()], claims)
+            found = weigher.weighed(texts, seen, alone, written)
+        kind = form.kind if form.kind in KINDS else forms.OTHER
+        yield Weighed(asking, kind, found, tuple(right(asking, form.kind, t) for t in texts))
+
+
+def _likeness(model: VideoAssistant, look: Look, texts: Sequence[str]) -> list[float]:
+    return model.space.compare(look, texts).mean(0).tolist()
+
+
+def right(asking: Asking, kind: str, text: str) -> bool:
+    """Whether an answer is as good as one of those given."""
+    said = text.lower().strip(" .")
+    if kind == forms.DESCRIBE:
+        words = [w for w in WORD.findall(said) if w not in LITTLE]
+        held = Truth([[word] for word in words])(asking.answers) if words else []
+        return bool(held) and sum(held) / len(held) >= TRUE
+    if kind in (forms.YES_NO, forms.COUNT):
+        return said in asking.answers
+    return any(
+        Truth([[said]])([answer])[0] or Truth([[answer]])([said])[0] for answer in asking.answers
+    )
+
+
+def fit(found: Sequence[Weighed]) -> Weighing:
+    """Weights of each kind of question."""
+    kinds: dict[str, list[Weighed]] = {}
+    for one in found:
+        kinds.setdefault(one.kind, []).append(one)
+    return Weighing({kind: fit_kind(rows) for kind, rows in kinds.items()})
+
+
+def fit_kind(rows: Sequence[Weighed]) -> Weights:
+    """Of one kind: a softmax over candidates, then a logistic model of the best."""
+    from sklearn.linear_model import LogisticRegression
+
+    usable = [row for row in rows if any(row.right) and not all(row.right)]
+    features = [torch.tensor([c.features for c in row.candidates]) for row in usable]
+    masks = [torch.tensor(row.right) for row in usable]
+    weights = torch.tensor([1.0, -0.5, 1.0, 0.0], requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = [
+            x.matmul(weights).logsumexp(0) - x.matmul(weights)[mask].logsumexp(0)
+            for x, mask in zip(features, masks, strict=True)
+        ]
+        total = torch.stack(losses).mean() + 1e-3 * weights.square().sum()
+        total.backward()
+        return total
+
+    optimizer.step(loss)
+    score = tuple(weights.detach().tolist())
+    told, true = [], []
+    for row in rows:
+        scores = [
+            sum(w * v for w, v in zip(score, c.features, strict=True)) for c in row.candidates
+        ]
+        told.append(doubts(row.candidates, scores))
+        true.append(row.right[max(range(len(scores)), key=scores.__getitem__)])
+    x, y = np.array(told), np.array(true)
+    line = LogisticRegression(C=10.0, fit_intercept=False).fit(x, y)
+    chances = line.predict_proba(x)[:, 1]
+    return Weights(score, tuple(line.coef_[0].tolist()), threshold(chances, y))
+
+
+def threshold(chances: np.ndarray, right: np.ndarray) -> float:
+    """The least chance from which what is said is precise, of a share of all at least."""
+    order = np.argsort(-chances)
+    precise = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = [n for n in range(len(order)) if precise[n] >= PRECISION]
+    last = max([*enough, int(TOLD * len(order))])
+    return float(chances[order[min(last, len(order) - 1)]])
+
+
+def by_form(asked: Mapping[str, Sequence[Asking]], count: int, seed: int) -> list[Asking]:
+    """``count`` questions of each kind of form."""
+    pools: dict[str, list[Asking]] = {}
+    for readings in asked.values():
+        for reading in readings:
+            kind = form_of(reading.question).kind
+            pools.setdefault(kind if kind in KINDS else forms.OTHER, []).append(reading)
+    rng = np.random.default_rng(seed)
+    return [pool[place] for pool in pools.values() for place in rng.permutation(len(pool))[:count]]

@@ -1,0 +1,70 @@
+"""Answers that a question may have, from what the sources say and from its form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from assistant.sources import Source
+from assistant.sources.lexicon import load_lexicon
+from assistant.sources.objects import WORDS
+from assistant.sources.phrases import parse_hints
+from assistant.vqa import forms
+from assistant.vqa.forms import Form
+
+MOST = 12  # candidates of the sources
+COLORS = (
+    *("black", "white", "gray", "red", "orange", "yellow", "green", "blue", "purple", "pink"),
+    "brown",
+)
+COUNTED = 8  # things, at most
+ANYBODY = ("a person", "a group of people")  # true of nearly every clip with people
+WHO, DOING, WHERE = 2, 3, 2  # likeliest phrases that sentences are made of
+
+
+def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
+    """Short answers that the form allows, those of the sources likeliest first; of a description,
+    sentences."""
+    if form.kind == forms.YES_NO:
+        return ["yes", "no"]
+    if form.kind == forms.COUNT:
+        return list(WORDS[1 : COUNTED + 1])
+    if form.kind == forms.COLOR:
+        return list(COLORS)
+    texts = {source.name: source.text for source in sources}
+    hints = parse_hints(texts.get("phrases", ""))
+    if form.kind == forms.DESCRIBE:
+        return list(dict.fromkeys(_sentences(hints)))[:MOST]
+    where = load_lexicon().sentences.where
+    seen = [name.rstrip("?") for name in texts.get("attributes", "").split(", ") if name]
+    objects = [item.name for s in sources if s.name == "objects" for item in s.items]
+    found = {
+        forms.WHO: hints.get("who", []),
+        forms.DOING: hints.get("doing", []),
+        forms.WHERE: [where.get(name, name) for name in hints.get("where", [])],
+        forms.WEATHER: hints.get("weather", []),
+        forms.THING: [*hints.get("things", []), *objects, *seen, *hints.get("who", [])],
+    }.get(form.kind, [])
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def _sentences(hints: dict[str, list[str]]) -> Iterator[str]:
+    """``A man playing the guitar on a stage.`` of the likeliest parts, and shorter ones."""
+    where = load_lexicon().sentences.where
+    named = [who for who in hints.get("who", []) if who not in ANYBODY]
+    who = (named or hints.get("who", []))[:WHO]
+    doing, places = hints.get("doing", [])[:DOING], hints.get("where", [])[:WHERE]
+    told = ["", *(where[place] for place in places if place in where)]
+    for parts in product(who, doing, told):
+        yield sentence(" ".join(filter(None, parts)))
+    for one, place in product(who, told[1:]):
+        yield sentence(f"{one} {place}")
+    for activity in doing:
+        yield sentence(activity)
+    for thing in hints.get("things", [])[:WHO]:
+        yield sentence(thing)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."

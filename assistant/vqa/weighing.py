@@ -1,0 +1,126 @@
+"""Which of several answers is said, and how sure it is: what the clip makes likelier than the
+question alone.
+
+Each candidate has some features; a linear score of them picks the answer, a logistic model of the
+best one's says what chance it has to be right. Both were fitted on dev photos, for each form of
+question (`assistant.training.reading.weighing`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from assistant.core.config import from_yaml
+from assistant.vqa import forms
+from assistant.vqa.forms import Form, statement
+
+WEIGHING = "weighing.yaml"
+KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
+FEATURES = ("seen", "blind", "likeness", "written")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer, and what speaks for it."""
+
+    text: str
+    seen: float  # mean log-probability per token, with the clip
+    blind: float  # the same by the question alone
+    likeness: float  # of the clip and the statement that it makes, in the joint space; 0: no space
+    written: float  # 1: the language model wrote it itself
+
+    @property
+    def features(self) -> tuple[float, ...]:
+        return tuple(getattr(self, name) for name in FEATURES)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of one kind of question."""
+
+    score: tuple[float, ...]  # of FEATURES
+    # Of the best one's lead over the next, its gain by the clip, its likeness; and a constant.
+    chance: tuple[float, ...]
+    least: float  # chance below which nothing is said
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """Of all kinds."""
+
+    kinds: dict[str, Weights]
+
+    def of(self, kind: str) -> Weights:
+        return self.kinds[kind if kind in KINDS else forms.OTHER]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer that won."""
+
+    place: int
+    chance: float  # that it is right
+    sure: bool
+
+
+@dataclass(frozen=True)
+class Weigher:
+    """How one question's candidates are found and weighed."""
+
+    form: Form
+    weights: Weights
+    offered: tuple[str, ...]  # candidates of the sources
+    likeness: Callable[[Sequence[str]], Sequence[float]]  # of the clip and statements
+
+    def candidates(self, written: Sequence[str]) -> list[str]:
+        """Those that the language model wrote, and those offered, each once."""
+        return list(dict.fromkeys([*written, *self.offered]))
+
+    def weighed(
+        self,
+        texts: Sequence[str],
+        seen: Sequence[float],
+        blind: Sequence[float],
+        written: Collection[str],
+    ) -> tuple[Candidate, ...]:
+        """The candidates with all that speaks for them."""
+        likeness = self.likeness([statement(self.form, text) for text in texts])
+        return tuple(
+            Candidate(text, s, b, like, float(text in written))
+            for text, s, b, like in zip(texts, seen, blind, likeness, strict=True)
+        )
+
+
+@lru_cache(maxsize=4)
+def load_weighing(folder: Path) -> Weighing | None:
+    """What ``folder`` holds; None: nothing. Raises ConfigError."""
+    return from_yaml(Weighing, folder / WEIGHING) if (folder / WEIGHING).is_file() else None
+
+
+def weigh(candidates: Sequence[Candidate], weights: Weights) -> Verdict:
+    """The best of one or more candidates."""
+    scores = scores_of(candidates, weights.score)
+    place = max(range(len(scores)), key=scores.__getitem__)
+    chance = 1 / (1 + math.exp(-_dot(weights.chance, doubts(candidates, scores))))
+    return Verdict(place, chance, chance >= weights.least)
+
+
+def scores_of(candidates: Sequence[Candidate], weights: Sequence[float]) -> list[float]:
+    """What each candidate weighs, by ``weights`` of FEATURES."""
+    return [_dot(weights, one.features) for one in candidates]
+
+
+def doubts(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[float, ...]:
+    """What tells whether the best one is right: see `Weights.chance`."""
+    ranked = sorted(scores, reverse=True)
+    best = candidates[max(range(len(scores)), key=scores.__getitem__)]
+    margin = ranked[0] - ranked[1] if len(ranked) > 1 else 0.0
+    return margin, best.seen - best.blind, best.likeness, 1.0
+
+
+def _dot(weights: Sequence[float], values: Sequence[float]) -> float:
+    return sum(w * v for w, v in zip(weights, values, strict=True))
