@@ -72,8 +72,8 @@ class Answer:
     several were weighed, where too few of such answers are right: then a free answer begins with
     ``CANNOT_TELL`` and names what was seen, and ``reason`` says what it would have been. Of text
     alone that is not asked; it is unsure where there is no text. Among choices an adapter that was
-    calibrated is unsure below its own threshold instead. A choice is told all the same, but not about a line
-    of dialogue where none is there.
+    calibrated is unsure below its own threshold instead. A choice is told all the same, but not
+    about a line of dialogue where none is there.
     """
 
     def __init__(
