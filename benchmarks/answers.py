@@ -22,7 +22,7 @@ from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
 from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
-from assistant.training.pretraining.evaluate import BATCH, DESCRIBE, fault_row, show_attributes
+from assistant.training.pretraining.evaluate import BATCH, DESCRIBE, fault_row, show_sources
 from assistant.training.pretraining.examples import PretrainExample
 from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.training.pretraining.report import NAME
@@ -78,7 +78,7 @@ def ask(
 ) -> list[str]:
     """The answer about each photo, with attributes."""
     plain = [PretrainExample(picture=name, question=question, answer="", type="") for name in names]
-    samples = show_attributes(model, table, plain)
+    samples = show_sources(model, table, plain)
     told: list[str] = []
     for start in range(0, len(samples), BATCH):
         batch = samples[start : start + BATCH]

@@ -17,7 +17,7 @@ import numpy as np
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
 from assistant.training.features import FeatureTable
-from assistant.training.pretraining.evaluate import choice_scores, show_attributes
+from assistant.training.pretraining.evaluate import choice_scores, show_sources
 from assistant.training.pretraining.examples import PretrainExample, photo_samples, scene_samples
 from assistant.training.pretraining.photos import Photos, photo_table
 from assistant.vqa.scoring import without_prior
@@ -59,7 +59,7 @@ def measured(model: VideoAssistant, args: argparse.Namespace) -> Iterator[tuple[
             if not some:
                 continue
             picked = [some[place] for place in rng.permutation(len(some))[: args.per_type]]
-            yield kind, accuracies(model, table, show_attributes(model, table, picked), kind)
+            yield kind, accuracies(model, table, show_sources(model, table, picked), kind)
 
 
 def accuracies(

@@ -18,9 +18,10 @@ from assistant.core.config import from_yaml
 from assistant.vqa import forms
 from assistant.vqa.forms import Form, statement
 
+YES, NO = "yes", "no"
 WEIGHING = "weighing.yaml"
 KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
-FEATURES = ("seen", "blind", "likeness", "written")
+FEATURES = ("seen", "blind", "likeness", "written", "affirms")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Candidate:
     blind: float  # the same by the question alone
     likeness: float  # of the clip and the statement that it makes, in the joint space; 0: no space
     written: float  # 1: the language model wrote it itself
+    affirms: float = 0.0  # 1: "yes"
 
     @property
     def features(self) -> tuple[float, ...]:
@@ -77,8 +79,10 @@ class Weigher:
     likeness: Callable[[Sequence[str]], Sequence[float]]  # of the clip and statements
 
     def candidates(self, written: Sequence[str]) -> list[str]:
-        """Those that the language model wrote, and those offered, each once."""
-        return list(dict.fromkeys([*written, *self.offered]))
+        """Those that the language model wrote, and those offered, each once; to a question of few
+        answers only these."""
+        free = self.form.kind not in (forms.YES_NO, forms.COUNT)
+        return list(dict.fromkeys([*(written if free else ()), *self.offered]))
 
     def weighed(
         self,
@@ -90,7 +94,9 @@ class Weigher:
         """The candidates with all that speaks for them."""
         likeness = self.likeness([statement(self.form, text) for text in texts])
         return tuple(
-            Candidate(text, s, b, like, float(text in written))
+            Candidate(
+                text, s, b, 0.0 if text == NO else like, float(text in written), float(text == YES)
+            )
             for text, s, b, like in zip(texts, seen, blind, likeness, strict=True)
         )
 

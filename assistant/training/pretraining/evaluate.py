@@ -25,6 +25,7 @@ from assistant.evaluation.metrics import (
     wilson_interval,
 )
 from assistant.model.assistant import VideoAssistant
+from assistant.sources import lines_of
 from assistant.training.features import FeatureTable
 from assistant.training.pretraining.captions import THING_SUPPORT, thing_words
 from assistant.training.pretraining.examples import PretrainExample, photo_samples, scene_samples
@@ -37,6 +38,7 @@ from assistant.training.pretraining.report import (
     Report,
     ThingRow,
 )
+from assistant.training.reading.notes import PhotoNotes
 from assistant.vqa.scoring import without_prior
 
 BATCH = 16  # a batch takes as long as its longest answer
@@ -73,8 +75,8 @@ def evaluate_base(
     described = ask_each(model, table, names, DESCRIBE)
     named = ask_each(model, table, names, NAME)
     named[BARE] = ask_bare(model, table, names, NAME)
-    questions = show_attributes(model, table, kinds["question"] + kinds["yes/no"])
-    scene_set = show_attributes(model, scene_table, [s for s in scene_set if s.choices])
+    questions = show_sources(model, table, kinds["question"] + kinds["yes/no"])
+    scene_set = show_sources(model, scene_table, [s for s in scene_set if s.choices])
     return Report(
         model=model.fingerprint,
         split=split,
@@ -93,12 +95,23 @@ def evaluate_base(
     )
 
 
-def show_attributes(
+def show_sources(
     model: VideoAssistant, table: FeatureTable, samples: Sequence[PretrainExample]
 ) -> list[PretrainExample]:
-    """The samples with their pictures' attributes for both models, as in chat."""
+    """The samples with their pictures' attributes for both models, and with what the LLM has
+    learned to read besides, as in chat."""
     texts = {s.picture: seen_in(table, s.picture) for s in samples}
-    return [replace(s, fused=texts[s.picture], seen=texts[s.picture]) for s in samples]
+    notes = PhotoNotes(table.folder, model, model.reads)
+    notes.add({picture: (table, picture) for picture in texts} if model.reads else {})
+    return [
+        replace(
+            s,
+            fused=texts[s.picture],
+            seen=texts[s.picture],
+            read=lines_of(notes.of(s.picture)) if model.reads else "",
+        )
+        for s in samples
+    ]
 
 
 def ask_each(
@@ -106,7 +119,7 @@ def ask_each(
 ) -> dict[str, list[str]]:
     """The answer about every photo, and the one without any photo."""
     plain = [PretrainExample(picture=name, question=question, answer="", type="") for name in names]
-    told = free_answers(model, table, show_attributes(model, table, plain), question)
+    told = free_answers(model, table, show_sources(model, table, plain), question)
     blind = free_answers(model, None, plain[:1], f"{question} (blind)")
     return {OURS: told, "same LLM, no picture": blind * len(names)}
 

@@ -62,6 +62,7 @@ class PretrainExample:
     history: tuple[tuple[str, str], ...] = ()  # an earlier question and answer, oldest first
     fused: str = ""  # attributes for the Q-Former
     seen: str = ""  # attributes for the LLM
+    read: str = ""  # lines of all sources instead, for one that learned to read them
 
     @property
     def qformer_text(self) -> str:
@@ -77,13 +78,12 @@ class PretrainExample:
     @property
     def prompt(self) -> str:
         """What the LLM reads after the visual tokens, as in chat."""
-        return chat_prompt().render_prompt(
-            question=self.question, sources=lines_of({"attributes": self.seen}), dialogue=""
-        )
+        sources = self.read or lines_of({"attributes": self.seen})
+        return chat_prompt().render_prompt(question=self.question, sources=sources, dialogue="")
 
     def blind(self) -> PretrainExample:
         """The question alone."""
-        return replace(self, fused="", seen="")
+        return replace(self, fused="", seen="", read="")
 
 
 @cache

@@ -109,7 +109,7 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     usable = [row for row in rows if any(row.right) and not all(row.right)]
     features = [torch.tensor([c.features for c in row.candidates]) for row in usable]
     masks = [torch.tensor(row.right) for row in usable]
-    weights = torch.tensor([1.0, -0.5, 1.0, 0.0], requires_grad=True)
+    weights = torch.tensor([1.0, -0.5, 1.0, 0.0, 0.0], requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
@@ -132,6 +132,9 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
         told.append(doubts(row.candidates, scores))
         true.append(row.right[max(range(len(scores)), key=scores.__getitem__)])
     x, y = np.array(told), np.array(true)
+    if y.all() or not y.any():  # there is nothing to tell apart
+        odds = (y.sum() + 1) / ((~y).sum() + 1)
+        return Weights(score, (0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
     line = LogisticRegression(C=10.0, fit_intercept=False).fit(x, y)
     chances = line.predict_proba(x)[:, 1]
     return Weights(score, tuple(line.coef_[0].tolist()), threshold(chances, y))
