@@ -57,10 +57,8 @@ def main() -> None:
         ]
         said = [text for text in own if not text.startswith(CANNOT_TELL.rstrip("."))]
         words = sum(len(text.split()) for text in own) / len(own)
-        print(
-            f"| {title} | {held[0]:.0f} | {held[1]:.0f} | {len(said)} of {len(own)} | {words:.1f} |",
-            flush=True,
-        )
+        shares = " | ".join(f"{share:.0f}" for share in held)
+        print(f"| {title} | {shares} | {len(said)} of {len(own)} | {words:.1f} |", flush=True)
 
     asked = {(v, row["question"]) for row in rows for v in (row["video"], after[row["video"]])}
     made = {

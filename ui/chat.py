@@ -45,6 +45,8 @@ def how_sure(turn: Asked) -> str:
     found = turn.told.found
     share = (found.get("probabilities") or {}).get(found.get("choice"))
     told = [f"{share:.0%} likely"] if share is not None else []
+    if settled := found.get("settled"):
+        told.append(f"Seen: {settled}.")
     if reason := unsure_of(found):
         told.append(f"Unsure: {reason}.")
     return f"\n\n{' · '.join(told)}" if told else ""

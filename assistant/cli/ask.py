@@ -229,6 +229,8 @@ def stream(answer: Answer, quiet: bool) -> None:
         print(piece, end="", flush=True)
         said += piece
     print(answer.text.removeprefix(said), flush=True)  # whole, if it was made with others
+    if answer.basis.settled:
+        say(f"[seen: {answer.basis.settled}]", quiet)
     if answer.reason is not None:
         say(f"[unsure: {answer.reason}]", quiet)
     if answer.probabilities is not None:

@@ -73,6 +73,8 @@ shortly from it. PHOTOS holds a folder for each set of the recipe (adapters/mini
 photos, and captions, questions or labels; BOXES as for objects. RUN holds reading/ at the end.
 
   assistant pretrain reading --photos data --boxes boxes.jsonl --out run
+  assistant pretrain reading --photos data --boxes boxes.jsonl --out run --weighing run/reading
+                                              its last step, made anew
 """
 
 
@@ -216,6 +218,12 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--phrases", metavar="SPACE", type=Path, help="make only the phrases, of this joint space"
     )
+    parser.add_argument(
+        "--weighing",
+        metavar="READING",
+        type=Path,
+        help="make only how answers are weighed, of this language model that reads",
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument(
         "--config", metavar="FILE.yaml", type=Path, help="default: as mini was trained"
@@ -240,6 +248,8 @@ def run_pretrain(args: argparse.Namespace) -> int:
         raise InputError("--boxes is for objects and reading; say which, or leave it out")
     if args.phrases is not None and args.what != "space":
         raise InputError("--phrases is for space; say pretrain space, or leave it out")
+    if args.weighing is not None and args.what != "reading":
+        raise InputError("--weighing is for reading; say pretrain reading, or leave it out")
     if (args.start is not None or args.phase != 1) and args.what != "base":
         raise InputError("--start and --phase are for the base weights; leave them out")
     try:
@@ -277,8 +287,13 @@ def _objects(args: argparse.Namespace, config: Path) -> str:
 
 
 def _reading(args: argparse.Namespace, config: Path) -> str:
-    from assistant.training.reading.run import run
+    from assistant.training.reading.run import run, run_weighing
 
+    if args.weighing is not None:
+        if args.resume:
+            raise InputError("--weighing begins anew; leave --resume out")
+        made = run_weighing(config, args.photos, args.boxes, args.out, args.weighing)
+        return f"how answers are weighed: {made}"
     made = run(config, args.photos, args.boxes, args.out, resume=args.resume)
     return f"language model that reads: {made}"
 

@@ -65,6 +65,7 @@ class Perceived:
     end: float | None = None
     box: Box | None = None  # where it is seen best
     count: int | None = None  # how many of its name there are at once
+    total: int | None = None  # how many there are in all, where that is more
     color: str = ""  # a person's is that of the clothes
     direction: str = ""  # which way it moves in the picture
     track: tuple[tuple[float, Box], ...] = ()  # its box at each time it is seen, where it may move
@@ -88,7 +89,12 @@ class Perceived:
             found["track"] = [
                 [round(second, 3), *(round(x, 4) for x in box)] for second, box in self.track
             ]
-        more = {"count": self.count, "color": self.color, "direction": self.direction}
+        more = {
+            "count": self.count,
+            "total": self.total,
+            "color": self.color,
+            "direction": self.direction,
+        }
         return found | {key: value for key, value in more.items() if value}
 
 
@@ -151,6 +157,10 @@ class Perceiver(ABC):
     def propose(self, items: Sequence[Perceived], question: str) -> tuple[str, ...]:
         """Answers to such a question; the model weighs which one is said. None: unsure."""
         return ()
+
+    def settled(self, items: Sequence[Perceived], question: str) -> str:
+        """What of the items settles such a question, for the person."""
+        return ""
 
     def look_at(self, name: str, look: Look) -> Source:
         """What the source called ``name`` says, or why it says nothing."""

@@ -107,6 +107,22 @@ class Finder(Perceiver):
         count = max(item.count or 1 for item in own)
         return (WORDS[count] if count < len(WORDS) else str(count),)
 
+    def settled(self, items: Sequence[Perceived], question: str) -> str:
+        """``3 persons at once, 5 in all``; ``no dog``; ``car: red``."""
+        asked = _asked(question)
+        if asked is None:
+            return ""
+        own = [item for item in items if item.name == asked.name]
+        if not own:
+            return f"no {asked.name}"
+        if asked.what == "color":
+            colors = dict.fromkeys(item.color for item in own if item.color)
+            return f"{asked.name}: {', '.join(colors)}" if colors else ""
+        count, total = own[0].count or 1, own[0].total
+        name = asked.name if count == 1 else _head().config.classes[asked.name][0]
+        in_all = f", {total} in all" if total else ""
+        return f"{count} {name} at once{in_all}"
+
 
 PERCEIVER = Finder()
 
@@ -164,15 +180,22 @@ def find_objects(head: ObjectHead, look: Look) -> tuple[Perceived, ...]:
         own = [track for track in tracks if track.seen[0].name == head.names[kind]]
         own.sort(key=lambda track: (-len(track.seen), -track.best.score))
         count = int(counts[kind])
+        lasting = sum(len(track.seen) >= enough for track in own)
+        total = lasting if lasting > count else None
         chances = sure[kind].tolist()
         for number, track in enumerate(own[:count]):  # what is left are pieces, or not sure
             probability = chances[min(number, len(chances) - 1)]
-            found.append(_item(head, track, look.seconds, probability, count))
+            found.append(_item(head, track, look.seconds, probability, count, total))
     return tuple(found)
 
 
 def _item(
-    head: ObjectHead, track: Track, seconds: Sequence[float], probability: float, count: int
+    head: ObjectHead,
+    track: Track,
+    seconds: Sequence[float],
+    probability: float,
+    count: int,
+    total: int | None,
 ) -> Perceived:
     colors = track.colors
     likeliest = max(colors)
@@ -184,6 +207,7 @@ def _item(
         seconds[track.seen[-1].frame],
         track.best.box,
         count,
+        total,
         names[colors.index(likeliest)] if likeliest >= head.naming.color else "",
         track.direction,
         tuple((seconds[spot.frame], spot.box) for spot in track.seen),

@@ -27,6 +27,7 @@ class Basis:
     task_score: float | None = None  # of the task, where the question chose it
     unfound: tuple[str, ...] = ()  # what the question asks for and no source found
     answerable: bool = True  # False: the task is about a line of dialogue, and none is there
+    settled: str = ""  # what of a source settled the question: "2 persons at once"
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
 
     def as_dict(self) -> dict[str, Any]:
@@ -39,6 +40,7 @@ class Basis:
             "range_source": self.range_source,
             "task": self.task,
             "dialogue_source": self.dialogue_source,
+            "settled": self.settled,
             "warnings": list(self.warnings),
             "model": self.model,
             "adapter": self.adapter,

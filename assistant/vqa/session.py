@@ -428,6 +428,14 @@ class Session:
             warnings=tuple(told),
             task_score=task_score,
             unfound=tuple(SOURCES[s.name].thing for s in settling if not s.items and not s.warning),
+            settled="; ".join(
+                filter(
+                    None,
+                    (perceiver(s.name).settled(s.items, asked.question) for s in settling),
+                )
+            )
+            if request.proposals
+            else "",
             answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
         )

@@ -52,12 +52,15 @@ class ReadingConfig:
     unseen: float = 0.08  # share of parts that see no picture
     follow_ups: float = 0.1  # share of examples with an earlier turn
     dev_every: int = 100  # steps
+    weighed: int = 70  # dev questions of each form, by which candidates are weighed
 
     def __post_init__(self) -> None:
         check_bounds(self, samples=(1, 10**9), batch=(1, 4096), parts=(1, 4096), lr=(0, 10))
         check_bounds(self, seed=(0, 2**32 - 1), average=(0, 1), captions=(1, 100))
         check_bounds(self, source_kept=(0, 1), unread=(0, 1), wrong=(0, 1), unseen=(0, 1))
-        check_bounds(self, follow_ups=(0, 1), dev_every=(1, 10**7), mix=(0, 1e6))
+        check_bounds(
+            self, weighed=(2, 10**6), follow_ups=(0, 1), dev_every=(1, 10**7), mix=(0, 1e6)
+        )
         check_optimizer(self.betas, self.weight_decay)
         if not self.sets or not any(self.mix.values()):
             raise ConfigError("sets and mix: name photos, and give some kind a weight")

@@ -11,10 +11,11 @@ from assistant.core.config import from_yaml
 from assistant.core.files import put_folder
 from assistant.errors import InputError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.llm_weights import merge_language_model
 from assistant.model.loading import load_model
 from assistant.model.objects.config import StoredConfig
 from assistant.model.objects.loading import CONFIG as OBJECTS_CONFIG
-from assistant.model.weight_files import save_weights
+from assistant.model.weight_files import read_weights, save_weights
 from assistant.sources import SOURCES
 from assistant.sources.objects import HEAD
 from assistant.training.curves import draw_curves
@@ -25,10 +26,13 @@ from assistant.training.reading.config import ReadingConfig
 from assistant.training.reading.notes import PhotoNotes
 from assistant.training.reading.questions import Asking, box_questions, by_split, read_set
 from assistant.training.reading.trainer import Data, ReadingTrainer
+from assistant.training.reading.weighing import by_form, fit, gather
 from assistant.training.run_folder import run_folder
+from assistant.vqa.weighing import WEIGHING
 from assistant.weights.base import READING, READING_CONFIG, READING_WEIGHTS, Reading
 
 RECIPE, CURVES = "pretrain.yaml", "curves.png"
+WEIGHED = ("caption", "question", "yes/no", "coco", "daquar", "label", "count")  # kinds
 
 
 def run(
@@ -85,8 +89,36 @@ def _run(config: ReadingConfig, photos: Path, asked: dict[str, list[Asking]], ou
     for name, told in ((READING_CONFIG, reading), (RECIPE, config)):
         (fresh / name).write_text(yaml.safe_dump(asdict(told), sort_keys=False))
     draw_curves(out / LOG, fresh / CURVES)
+    _weigh(config, data, fresh)
     put_folder(fresh, made)
     return made
+
+
+def run_weighing(
+    config_file: Path, photos: Path, boxes: Path | None, out: Path, folder: Path
+) -> Path:
+    """The last step of `run` alone, for finished weights in ``folder``: how answers are weighed.
+
+    Raises:
+        InputError: a set is not as wanted. ConfigError, WeightsError: ``folder`` holds no weights.
+    """
+    config = from_yaml(ReadingConfig, config_file)
+    asked = questions(config, photos, boxes)
+    model = load_model("mini", reading=False)
+    data = prepare(config, model, photos, {**asked, "train": []}, out / "features")
+    _weigh(config, data, folder)
+    return folder / WEIGHING
+
+
+def _weigh(config: ReadingConfig, data: Data, folder: Path) -> None:
+    """Fit how candidates are weighed, with the weights in ``folder``."""
+    reading = from_yaml(Reading, folder / READING_CONFIG)
+    model = load_model("mini", reading=False)
+    weights = read_weights(folder / READING_WEIGHTS)
+    merge_language_model(model.llm.network, weights, reading.lora)
+    dev = {kind: some for kind, some in data.dev.items() if kind in WEIGHED}
+    weighing = fit(list(gather(model, data, by_form(dev, config.weighed, config.seed))))
+    (folder / WEIGHING).write_text(yaml.safe_dump(asdict(weighing), sort_keys=False))
 
 
 def prepare(
