@@ -19,7 +19,8 @@ COLORS = (
 )
 COUNTED = 8  # things, at most
 ANYBODY = ("a person", "a group of people")  # true of nearly every clip with people
-WHO, DOING, WHERE = 2, 3, 2  # likeliest phrases that sentences are made of
+WHO, DOING, WHERE, SEEN = 2, 3, 2, 2  # likeliest phrases that sentences are made of
+SENTENCES = 32  # at most
 
 
 def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
@@ -33,10 +34,10 @@ def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
         return list(COLORS)
     texts = {source.name: source.text for source in sources}
     hints = parse_hints(texts.get("phrases", ""))
-    if form.kind == forms.DESCRIBE:
-        return list(dict.fromkeys(_sentences(hints)))[:MOST]
-    where = load_lexicon().sentences.where
     seen = [name.rstrip("?") for name in texts.get("attributes", "").split(", ") if name]
+    where = load_lexicon().sentences.where
+    if form.kind == forms.DESCRIBE:
+        return list(dict.fromkeys(_sentences(hints, seen)))[:SENTENCES]
     objects = [item.name for s in sources if s.name == "objects" for item in s.items]
     found = {
         forms.WHO: hints.get("who", []),
@@ -48,7 +49,7 @@ def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
     return list(dict.fromkeys(found))[:MOST]
 
 
-def _sentences(hints: dict[str, list[str]]) -> Iterator[str]:
+def _sentences(hints: dict[str, list[str]], seen: Sequence[str]) -> Iterator[str]:
     """``A man playing the guitar on a stage.`` of the likeliest parts, and shorter ones."""
     where = load_lexicon().sentences.where
     named = [who for who in hints.get("who", []) if who not in ANYBODY]
@@ -59,10 +60,23 @@ def _sentences(hints: dict[str, list[str]]) -> Iterator[str]:
         yield sentence(" ".join(filter(None, parts)))
     for one, place in product(who, told[1:]):
         yield sentence(f"{one} {place}")
+    things = [with_article(name) for name in seen[:SEEN]]
+    for one, place in product(things, told):
+        if one.split()[-1] not in place:
+            yield sentence(f"{one} {place}".strip())
+    for one, activity in product(things[:1], doing[:1]):
+        yield sentence(f"{one} {activity}")
     for activity in doing:
         yield sentence(activity)
     for thing in hints.get("things", [])[:WHO]:
-        yield sentence(thing)
+        yield sentence(with_article(thing))
+
+
+def with_article(name: str) -> str:
+    """``an owl``, ``a dog``; of several, ``dogs``."""
+    if name.endswith("s") and not name.endswith(("ss", "us")):
+        return name
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def sentence(text: str) -> str:

@@ -24,6 +24,7 @@ from assistant.training.pretraining.captions import (
 from assistant.training.pretraining.examples import LIST_PROMPTS, tidy
 from assistant.training.reading.config import AskedSet
 from assistant.training.space.photos import read_labels
+from assistant.vqa.candidates import with_article
 
 SPLITS = ("train", "dev", "test")
 HELD_OUT = 10  # of a set without lists, one photo in so many is for dev or test: what a joint
@@ -92,7 +93,7 @@ def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) 
                 asked = _one(config.asked, rng)
                 found.append(Asking(_key(folder, name), asked, (answer,), "label"))
             if config.told:
-                told_now = _one(config.told, rng).format(label, a=_with_article(label))
+                told_now = _one(config.told, rng).format(label, a=with_article(label))
                 asked = _one(prompts, rng)
                 found.append(Asking(_key(folder, name), asked, (tidy(told_now),), "told"))
     return found
@@ -174,7 +175,7 @@ def _balanced(found: Sequence[Asking], kind: str) -> list[Asking]:
 
 
 def _exists(key: Key, name: str, answer: str, rng: np.random.Generator) -> Asking:
-    thing = _with_article(name)
+    thing = with_article(name)
     forms = ("Is there {} in the picture?", "Is there {}?", "Can you see {}?", "Do you see {}?")
     return Asking(key, _one(forms, rng).format(thing), (answer,), "yes/no", ("yes", "no"))
 
@@ -210,12 +211,6 @@ def _plural(name: str, classes: Mapping[str, Sequence[str]]) -> str:
 def _worded(answer: str) -> str:
     """A small number as a word."""
     return WORDS[int(answer)] if answer.isdigit() and int(answer) < len(WORDS) else answer
-
-
-def _with_article(name: str) -> str:
-    if name.endswith("s") and not name.endswith(("ss", "us")):
-        return name
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def _one(texts: Sequence[str], rng: np.random.Generator) -> str:
