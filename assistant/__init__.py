@@ -61,7 +61,6 @@ def load(
         InputError: unknown name or option. WeightsError: weights missing or damaged.
         ModelError: no CUDA, no bitsandbytes, not enough memory, or no server.
     """
-    from assistant.errors import InputError
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant, LaterAssistant
     from assistant.weights.base import name_of
@@ -80,13 +79,11 @@ def load(
 
         return load_sight(name, **given)
 
-    if llm is None and llm_name is not None:
-        raise InputError(f"llm_name {llm_name!r} is a model of the server llm; give llm, too")
-    if now and llm is None:
+    if now and llm is None and llm_name is None:
         return Assistant(load_named(), store)
     check_space(space)
     kept = store or FeatureStore()
-    if llm is not None:
+    if llm is not None or llm_name is not None:
         from assistant.model.chat.loading import find_chat_model
         from assistant.vqa.reading import ReadingAssistant
 

@@ -16,6 +16,7 @@ from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
+    from assistant.model.chat.base import ChatModel
     from assistant.vqa.session import Assistant
 
 MOST_COUNT = 10**6
@@ -207,6 +208,15 @@ def add_llm_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--llm-name", metavar="NAME", help="the model on that server (default: the only one there)"
     )
+
+
+def own_llm(args: argparse.Namespace) -> ChatModel | None:
+    """The language model that ``--llm`` names, not loaded yet; what goes where is told once."""
+    if args.llm is None and args.llm_name is None:
+        return None
+    from assistant.model.chat.loading import find_chat_model
+
+    return find_chat_model(args.llm, args.llm_name, tell=None if args.quiet else say)
 
 
 def add_without(group: argparse._ActionsContainer) -> None:

@@ -236,6 +236,11 @@ class Session:
         self._without = frozenset(without)
 
     @property
+    def assistant(self) -> Assistant:
+        """What looks and answers."""
+        return self._assistant
+
+    @property
     def path(self) -> Path | None:
         """Of the clip; None: there is none."""
         return self._clip.path

@@ -49,6 +49,10 @@ class ChatModel(ABC):
     def pieces(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
         """Its answer as it is made, thoughts included. Leaving early stops the work."""
 
+    def notice(self) -> str:
+        """What leaves this machine, for who uses it first; "": nothing does."""
+        return ""
+
     def parameters(self) -> Iterable[Tensor]:
         """Those that lie in this machine's memory."""
         return ()
@@ -63,7 +67,7 @@ class ChatModel(ABC):
         for piece in without_thoughts(self.pieces(messages, max_tokens)):
             text = "".join(letter for letter in piece if letter.isprintable() or letter in "\n\t")
             said = said or bool(text.strip())
-            if said:
+            if said and text:
                 yield text
         if not said:
             raise ModelError(

@@ -69,12 +69,12 @@ class Endpoint(ChatModel):
         return self.url.netloc.decode()
 
     def notice(self) -> str:
-        """What leaves this machine, for who uses it first."""
-        texts = "your questions, what was perceived in the clip and what is said in it, as text,"
-        key = f", with the key in {self.key.name}" if self.key else ""
-        if self.is_here:
-            return f"{texts} go to the server at {self.place}, on this machine{key}"
-        return f"{texts} go to {self.place}{key}; no picture and no sound leaves this machine"
+        where = f"{self.place}, on this machine," if self.is_here else self.place
+        key = f" with the key in {self.key.name}" if self.key else ""
+        return (
+            "Your questions, what was perceived in a clip and what is said in it go as text to the "
+            f"server at {where}{key}; no picture and no sound does"
+        )
 
     def prepare(self) -> None:
         """Ask for the model's name, where none was given. Raises ModelError, InputError."""
@@ -132,7 +132,7 @@ class Endpoint(ChatModel):
                 return
             text, finished = self._piece(data)
             ended = ended or finished
-            left -= len(text)
+            left -= max(1, len(text))  # an event without text is no progress for ever
             if left < 0:
                 raise ModelError(
                     f"{self.name} did not end after {PER_TOKEN * max_tokens} characters, though "

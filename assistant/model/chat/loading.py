@@ -21,7 +21,7 @@ SERVERS_TOLD = "llm-servers-told"  # in the user's folder: hosts of which was to
 
 
 def find_chat_model(
-    name: str,
+    name: str | None,
     model: str | None = None,
     *,
     device: str = "auto",
@@ -39,6 +39,8 @@ def find_chat_model(
     Raises:
         InputError: it is none of these. WeightsError: a folder that cannot be used.
     """
+    if name is None:
+        raise InputError(f"--llm-name {model} is a model of the server --llm; give --llm, too")
     if ADDRESS.match(name.strip()):
         from assistant.model.chat.endpoint import Endpoint
 
