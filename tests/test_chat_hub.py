@@ -59,8 +59,8 @@ def test_the_name_of_a_copy_in_the_hubs_cache_is_its_id(folder, tmp_path):
 def test_a_template_that_takes_no_system_gets_one_turn_less(tmp_path):
     folder = write_chat(tmp_path / "gemma", NO_SYSTEM + TEMPLATE)
     chat = load_hub_chat(folder, "llm:gemma", device="cpu", precision="fp32")
-    written = chat.tokenizer.decode(chat.ids(ASKED)[0])
-    assert written.replace("[PAD]", "") == "|user: Be short.\n\nWho is there?\n|assistant: "
+    written = "|user: Be short.\n\nWho is there?\n|assistant: "
+    assert chat.ids(ASKED).tolist() == [chat.tokenizer(written)["input_ids"]]
 
 
 def test_there_is_room_for_as_many_tokens_as_it_reads(tmp_path):
@@ -70,11 +70,10 @@ def test_there_is_room_for_as_many_tokens_as_it_reads(tmp_path):
 
 
 def test_leaving_early_stops_the_work(chat):
-    before = threading.active_count()
     answer = chat.reply(ASKED, 3000)
     next(answer)
     answer.close()
-    assert threading.active_count() == before
+    assert not [thread.name for thread in threading.enumerate() if "work" in thread.name]
 
 
 def test_what_fails_at_work_is_met(chat, monkeypatch):
@@ -160,7 +159,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(name, line, tmp_path):
 
 def test_a_template_that_fails_is_one_line(tmp_path):
     folder = write_chat(tmp_path / "odd", "{{ raise_exception('never') }}")
-    with pytest.raises(WeightsError, match="chat template cannot be used .never."):
+    with pytest.raises(WeightsError, match=r"chat template cannot be used \(never\)"):
         load_hub_chat(folder, "llm:odd", device="cpu").ids(ASKED)
 
 

@@ -17,7 +17,7 @@ NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system'
 
 
 def write_chat(folder: Path, template: str | None = TEMPLATE, positions: int = 4096) -> Path:
-    """A whole checkpoint in ``folder``; ``template`` None: of a model that was not tuned to chat."""
+    """A whole checkpoint in ``folder``; ``template`` None: of one that was not tuned to chat."""
     disable_progress_bar()
     torch.manual_seed(3)
     tokenizer = letter_tokenizer()
