@@ -74,6 +74,14 @@ def test_the_key_of_openai_does_not_go_in_the_clear_to_another_machine(monkeypat
     assert Endpoint("http://other.example/v1").key.value == "own"
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "two\nlines"])
+def test_a_key_that_cannot_be_sent_is_not_told(key, monkeypatch):
+    monkeypatch.setenv("ASSISTANT_LLM_KEY", key)
+    with pytest.raises(InputError, match="ASSISTANT_LLM_KEY holds what no key has") as caught:
+        Endpoint("https://other.example/v1")
+    assert key not in str(caught.value)
+
+
 def test_this_machine_is_reached_without_a_proxy(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert replies(says("A dog.")) == ["A dog."]

@@ -26,6 +26,7 @@ from assistant.vqa.by_llm import choice_in, instructions
 from assistant.vqa.reading import ReadingAssistant
 
 DOG = Perceived("dog", 0.9, 1.0, 2.0)
+TALK = "ANN: Is that a dog?"
 NOTES = "THINGS: 0:01-0:02 dog"
 
 
@@ -57,6 +58,13 @@ class ScriptedChat(ChatModel):
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four seconds; the picture at t seconds carries the number 10 t."""
     return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", 40, fps=10)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """A dialogue without a clip."""
+    (path := tmp_path / "talk.txt").write_text(TALK)
+    return path
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +116,7 @@ class TestSession:
         assert chat.most == instructions().max_new_tokens
 
     def test_a_follow_up_reads_the_turns_before(self, opened):
-        session, chat = opened("A dog.", "Brown, maybe.")
+        session, chat = opened("A dog.", "Brown, maybe.", path=None, dialogue=TALK)
         session.ask("Who is there?").finish()
         session.ask("What color is it?").finish()
         roles = [role for role, _ in chat.read[1]]
@@ -132,34 +140,34 @@ class TestSession:
         assert "Question: Who is there?" in chat.read[0][1][1]
 
     def test_that_it_cannot_tell_is_unsure(self, opened):
-        session, _ = opened("I cannot tell; I see a dog.")
+        session, _ = opened("I cannot tell; I see a dog.", path=None, dialogue=TALK)
         answer = session.ask("What is she saying?")
         assert answer.text.strip() == "I cannot tell; I see a dog."
         assert answer.reason == "the notes do not tell, says llm:scripted"
 
     def test_it_picks_a_choice(self, opened):
-        session, chat = opened("2.")
+        session, chat = opened("2.", path=None, dialogue=TALK)
         answer = session.ask("Is there a cat?", choices=["yes", "no"])
         assert answer.choice == "no" and answer.probabilities is None and answer.reason is None
         assert "1. yes\n2. no\nReply with its number alone" in chat.read[0][1][1]
         assert "probabilities" not in answer.as_dict() and answer.as_dict()["choice"] == "no"
 
     def test_a_pick_of_none_is_unsure(self, opened):
-        session, _ = opened("It depends.")
+        session, _ = opened("It depends.", path=None, dialogue=TALK)
         answer = session.ask("Is there a cat?", choices=["yes", "no"])
         assert answer.text == CANNOT_TELL and answer.choice is None
         assert answer.reason == "llm:scripted chose none of yes, no"
 
     def test_the_oldest_lines_go_where_there_is_no_room(self, opened):
         lines = "\n".join(f"ANN: This is line number {number}." for number in range(40))
-        session, chat = opened("Yes.", dialogue=lines, room=1500)
+        session, chat = opened("Yes.", path=None, dialogue=lines, room=1500)
         answer = session.ask("Is it long?")
         assert "dialogue lines did not fit" in " ".join(answer.warnings)
         answer.finish()
         assert "number 39." in chat.read[0][1][1] and "number 0." not in chat.read[0][1][1]
 
     def test_no_room_at_all_is_one_line(self, opened):
-        session, _ = opened("Yes.", room=100)
+        session, _ = opened("Yes.", room=100, path=None, dialogue=TALK)
         with pytest.raises(InputError, match="no room for the question and 512 tokens"):
             session.ask("Is it long?")
 
@@ -175,10 +183,11 @@ class TestSession:
                 session.ask("Is it sarcastic?", task="sarcasm")
         assert len(loads) == 1 and len(server.heard) == 1
 
-    def test_what_fails_is_not_remembered_and_the_conversation_goes_on(self, clip, loads):
+    def test_what_fails_is_not_remembered_and_the_conversation_goes_on(self, loads):
         failed = Reply(['data: {"error": {"message": "no memory"}}\n\n'])
         with serving(says("A dog."), failed, says("Brown.")) as server:
-            session = load(llm=server.address, llm_name="tiny", now=False).open(clip, frames=2)
+            mini = load(llm=server.address, llm_name="tiny", now=False)
+            session = mini.open(dialogue=TALK)
             session.ask("Who is there?").finish()
             with pytest.raises(ModelError, match="no memory"):
                 session.ask("And then?").finish()
@@ -253,19 +262,19 @@ class TestCommands:
         assert [one.get("answer") for one in found] == ["A dog.", None, "A cat."]
         assert "answered 500" in found[1]["error"] and found[2]["model"] == "llm:tiny"
 
-    def test_chat_goes_on_after_a_failure(self, clip, loads, capsys, monkeypatch):
+    def test_chat_goes_on_after_a_failure(self, talk, loads, capsys, monkeypatch):
         questions = "Who is there?\nAnd then?\nWhat color is it?\n"
         monkeypatch.setattr("sys.stdin", io.StringIO(questions))
         with serving(says("A dog."), Reply([], 429), says("Brown.")) as server:
-            code, out, err = asked(capsys, "chat", clip, "--frames", 2, "--llm", server.address)
+            code, out, err = asked(capsys, "chat", "--dialogue", talk, "--llm", server.address)
         assert (code, out) == (0, "A dog.\nBrown.\n") and loads == []
         assert "llm:tiny answers from what is perceived and said" in err
         assert "assistant: 127.0.0.1" in err and "answered 429" in err
 
-    def test_a_model_in_a_folder(self, clip, loads, tmp_path, capsys):
+    def test_a_model_in_a_folder(self, talk, loads, tmp_path, capsys):
         folder = write_chat(tmp_path / "tiny-chat")
         code, out, err = asked(
-            capsys, "ask", clip, "Who is there?", "--frames", 2, "--llm", folder, "--json",
+            capsys, "ask", "Who is there?", "--dialogue", talk, "--llm", folder, "--json",
             "--max-tokens", 8, "--precision", "fp32", "--device", "cpu",
         )  # fmt: skip
         assert code == 0 and json.loads(out)["model"] == "llm:tiny-chat" and loads == []
@@ -283,6 +292,6 @@ class TestCommands:
             ),
         ],
     )
-    def test_a_mistake_is_one_line(self, options, line, clip, loads, capsys):
-        code, out, err = asked(capsys, "ask", clip, "Who?", "--frames", 2, "--quiet", *options)
+    def test_a_mistake_is_one_line(self, options, line, talk, loads, capsys):
+        code, out, err = asked(capsys, "ask", "Who?", "--dialogue", talk, "--quiet", *options)
         assert (code, out) == (cli.MENDABLE, "") and line in err and err.count("\n") == 1

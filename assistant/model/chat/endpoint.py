@@ -254,6 +254,11 @@ UNSAFE = "it goes to https or this machine alone"
 def key_for(url: httpx.URL) -> Key | None:
     """The key for a server; OpenAI's does not go in the clear to other machines."""
     own, theirs = KEYS
+    for name in KEYS:  # not told: it is a secret
+        if not (key := os.environ.get(name, "").strip()).isascii() or not key.isprintable():
+            raise InputError(
+                f"{name} holds what no key has (an accent, a line's end); set it again"
+            )
     if value := os.environ.get(own, "").strip():
         return Key(own, value)
     value = os.environ.get(theirs, "").strip()
