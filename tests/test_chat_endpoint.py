@@ -212,7 +212,7 @@ def test_what_leaves_is_told_once_for_each_server(tmp_path, monkeypatch):
     for name in ("https://a.example/v1", "https://a.example/v1", "http://localhost:9/v1"):
         find_chat_model(name, "tiny", tell=told.append)
     assert len(told) == 2 and "a.example; no picture and no sound does" in told[0]
-    assert "localhost:9, on this machine," in told[1]
+    assert "localhost:9, on this machine; no" in told[1]
 
 
 def test_an_address_may_end_as_people_copy_it():

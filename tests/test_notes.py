@@ -7,6 +7,7 @@ from fakes import ScriptedSource, add_source
 
 from assistant.dialogue.subtitles import Line
 from assistant.sources import Perceived, Source
+from assistant.vqa.by_llm import sources_noted
 from assistant.vqa.notes import notes_of
 
 SPAN = (0.0, 10.0)
@@ -47,6 +48,13 @@ def test_a_line_a_source_and_what_is_said_below():
 def test_times_stand_where_they_tell_something(start, end, question, words):
     item = Perceived("dog", 0.9, start, end)
     assert note(item, question=question, span=SPAN) == f"THINGS: {words}"
+
+
+def test_all_is_noted_but_what_costs_seconds_and_is_not_asked_for():
+    names = sources_noted("Who is there?", ["captions"])
+    assert {"attributes", "objects", "phrases"} <= {*names}
+    assert not {"read", "captions"} & {*names}
+    assert "read" in sources_noted("What does the sign say?", ())
 
 
 def test_lines_have_times_where_times_are_asked_for():

@@ -50,8 +50,13 @@ def instructions() -> Instructions:
 
 
 def sources_noted(question: str, without: Collection[str]) -> list[str]:
-    """Names of the sources that are worth their time for a question: of all that there are."""
-    return [name for name in SOURCES if name not in without and perceiver(name).wanted(question)]
+    """Names of the sources that are noted: all, but for those that cost seconds each time (they
+    need an extra) where a question does not want them."""
+    return [
+        name
+        for name, kind in SOURCES.items()
+        if name not in without and (not kind.extra or perceiver(name).wanted(question))
+    ]
 
 
 @dataclass(frozen=True)

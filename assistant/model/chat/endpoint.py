@@ -69,8 +69,8 @@ class Endpoint(ChatModel):
         return self.url.netloc.decode()
 
     def notice(self) -> str:
-        where = f"{self.place}, on this machine," if self.is_here else self.place
-        key = f" with the key in {self.key.name}" if self.key else ""
+        where = f"{self.place}, on this machine" if self.is_here else self.place
+        key = f", with the key in {self.key.name}" if self.key else ""
         return (
             "Your questions, what was perceived in a clip and what is said in it go as text to the "
             f"server at {where}{key}; no picture and no sound does"
