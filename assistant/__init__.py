@@ -32,6 +32,8 @@ def load(
     device: str = "auto",
     frames: int = 8,
     space: str = "auto",
+    llm: str | None = None,
+    llm_name: str | None = None,
     store: FeatureStore | None = None,
     tell: Callable[[str], None] | None = None,
     now: bool = True,
@@ -47,13 +49,17 @@ def load(
         frames: that memory is planned for, at paper scale.
         space: the joint space: "auto", the model's own; CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM by hub
             id or folder.
+        llm: a language model of yours that answers instead, from what is perceived, as words: a
+            hub id, a folder, or the address of an OpenAI-compatible server ("http://HOST/v1"). Of
+            the named model only what looks is loaded, unless an adapter is asked for by name.
+        llm_name: the model's name on that server; None: the only one there.
         store: where clip features are kept; by default memory and 2 GB of the cache folder.
         tell: gets terms and memory plan of a paper-scale model, a line each.
         now: False loads the model with the first question, after that was checked; who only looks
             loads the image encoder alone.
     Raises:
         InputError: unknown name or option. WeightsError: weights missing or damaged.
-        ModelError: no CUDA, no bitsandbytes, or not enough memory.
+        ModelError: no CUDA, no bitsandbytes, not enough memory, or no server.
     """
     from assistant.model.features import FeatureStore
     from assistant.vqa.session import Assistant, LaterAssistant
@@ -73,8 +79,18 @@ def load(
 
         return load_sight(name, **given)
 
-    if now:
+    if now and llm is None and llm_name is None:
         return Assistant(load_named(), store)
     check_space(space)
     kept = store or FeatureStore()
+    if llm is not None or llm_name is not None:
+        from assistant.model.chat.loading import find_chat_model
+        from assistant.vqa.reading import ReadingAssistant
+
+        places = {key: given[key] for key in ("device", "precision", "quantize", "tell")}
+        speaker = find_chat_model(llm, llm_name, **places)
+        reading = ReadingAssistant(speaker, name_of(name, base), load_named, kept, load_eyes)
+        if now:
+            reading.load()
+        return reading
     return LaterAssistant(name_of(name, base), load_named, kept, load_eyes)

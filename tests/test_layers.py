@@ -50,6 +50,7 @@ DOORS = {
     "charset_normalizer": ("assistant.dialogue.encodings",),
     "faster_whisper": ("assistant.dialogue.speech",),
     "huggingface_hub": ("assistant.weights.downloads",),
+    "httpx": ("assistant.model.chat.endpoint", "assistant.weights.downloads"),
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "rapidocr": ("assistant.sources.read",),

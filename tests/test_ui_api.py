@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -30,6 +29,7 @@ from assistant.cli import main as cli
 from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
+from assistant.vqa.session import Assistant
 
 
 @pytest.fixture(scope="module")
@@ -333,9 +333,9 @@ def test_the_command_serves_until_it_is_stopped(tmp_path, monkeypatch, capsys):
 def test_the_joint_space_is_that_of_every_model(tmp_path, monkeypatch):
     loads: list[dict] = []
 
-    def load(_: str, **options: object) -> SimpleNamespace:
+    def load(_: str, **options: object) -> Assistant:
         loads.append(options)
-        return SimpleNamespace(model=page_model())
+        return Assistant(page_model())
 
     def wait(room: Room) -> None:
         room.engine.assistant(Settings(), FeatureStore(tmp_path))

@@ -176,12 +176,19 @@ def _chips(turn: Asked) -> list[str]:
         f"{turn.clip}",
         f"task {found['task']}{chosen}",
         looked_at,
-        f"adapter {found['adapter']}" if found["adapter"] else "base weights",
+        _answerer(found),
         f"took {found['seconds']:.1f} s",
     ]
     if found["dialogue_source"] != "none":
         chips.insert(3, f"dialogue: {_source(found['dialogue_source'])}")
     return [f"<span>{escape(chip)}</span>" for chip in chips]
+
+
+def _answerer(found: dict[str, Any]) -> str:
+    """Who answered."""
+    if "notes" in found:
+        return f"{found['model']}, from words alone"
+    return f"adapter {found['adapter']}" if found["adapter"] else "base weights"
 
 
 def _source(source: str) -> str:
@@ -214,6 +221,8 @@ def inside(turn: Asked | None) -> str:
             '<p class="va-legend">How far each layer looks: the darkest share sees everything, '
             "lighter ones only what is near.</p>"
         )
+    elif "notes" in told.found:
+        drawn = '<p class="va-seen">No routing: answered from words alone, those below.</p>'
     elif not told.sees:
         drawn = '<p class="va-seen">No routing: nothing was looked at, this adapter reads text.</p>'
     else:

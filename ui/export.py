@@ -184,6 +184,7 @@ def _is_sound(found: Any) -> bool:
     return (
         all(isinstance(found.get(key), kind) for key, kind in NEEDED.items())
         and isinstance(found.get("adapter"), str | None)
+        and ("notes" not in found or isinstance(found.get("model"), str))
         and all(
             isinstance(found.get(key), TIMES[bool(found["frames"])]) for key in ("start", "end")
         )

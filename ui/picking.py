@@ -41,8 +41,13 @@ def models(options: Options) -> dict[str, str]:
 
     A folder is called by its last part: where it lies is nobody's business.
     """
-    own = {Path(options.model).name or "mine": options.model}
+    own = {options.llm_label or Path(options.model).name or "mine": options.model}
     return own | {name: name for name in list_models() if name not in own}
+
+
+def llm_of(options: Options, settings: Settings) -> str | None:
+    """The language model that the server was started with, unless a visitor chose another."""
+    return options.llm if settings.model in ("", options.llm_label) else None
 
 
 def model_of(options: Options, settings: Settings) -> str:

@@ -67,7 +67,7 @@ def arrive(room: Room, visitor: Visitor) -> Parts:
         **{name: getattr(visitor.settings, name) for name in KEPT},
         "sources": [name for name in visitor.settings.sources if name not in missing_sources()],
         "question": ready(asked),
-        "hint": cards.note(left),
+        "hint": cards.note(left or room.options.notice),
         "model": Props(choices=known, value=visitor.settings.model or known[0]),
         **_of_model(room, visitor),
     }

@@ -27,6 +27,10 @@ class Options:
     quantize: str = "auto"
     device: str = "auto"
     space: str = "auto"
+    llm: str | None = None  # a language model of the server's owner, that answers instead
+    llm_name: str | None = None
+    llm_label: str = ""  # what the page calls it
+    notice: str = ""  # what of a visitor's things goes to which server for it
     limits: Limits = field(default_factory=Limits)
     most_waiting: int = 200
     grace: float = 600.0  # seconds that a visitor's things stay after the page was left

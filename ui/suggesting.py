@@ -37,13 +37,15 @@ class Known:
 
 def known_of(clip: OpenClip, session: Session) -> Known:
     """What a session that has looked knows; nothing is computed twice."""
-    seen, model = session.look(), clip.model
-    assert model is not None
+    seen, assistant = session.look(), session.assistant
     lines = [line.as_text() for line in reversed(session.dialogue.lines)]
     return Known(
         seconds=seen.duration,
-        things=likeliest(seen.classes, model.class_names),
-        unread=model.fit_qformer_text(["", *lines])[1] if lines else 0,
+        things=likeliest(seen.classes, assistant.sight.class_names),
+        # A language model of the person's own has more room; an answer says what did not fit.
+        unread=assistant.model.fit_qformer_text(["", *lines])[1]
+        if lines and assistant.llm is None
+        else 0,
     )
 
 

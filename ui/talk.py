@@ -192,7 +192,7 @@ def explain(engine: Engine, visitor: Visitor, turn: Asked) -> Job:
             turn.told = replace(turn.told, items=clip.session.perceived(answer))
         yield from answer.weigh()
         weights, routing = answer.evidence(), answer.routing()
-        known = weights if all(map(math.isfinite, weights)) else None
+        known = weights if weights and all(map(math.isfinite, weights)) else None
         turn.told = replace(turn.told, weights=known, routing=routing, found=answer.as_dict())
         turn.live = None  # with it go the clip's features
         job.put(Done(turn))
@@ -232,12 +232,15 @@ def write_subtitles(dialogue: Dialogue, path: Path) -> None:
 
 def told_of(session: Session, answer: Answer) -> Told:
     """What is known about an answer once it is made, with the texts that were sent for it."""
-    request = answer.request
+    request, messages = answer.request, answer.query.messages
     turns = [f"{question}\n{said}" for question, said in request.history]
     sent = {
         "Q-Former": request.qformer_text or "(no text)",
         "LLM": "\n\n".join(["(visual tokens)", *turns, request.prompt]),
     }
+    if messages:  # it has no visual tokens: these words are all that it got
+        whole = "\n\n".join(f"[{message.role}]\n{message.text}" for message in messages)
+        sent = {f"language model ({answer.basis.model})": whole}
     start, end = answer.basis.start, answer.basis.end
     lines = session.dialogue.between(start or 0.0, math.inf if end is None else end).lines
     return Told(answer.as_dict(), lines, sent)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from assistant.ui.suggesting import Known
 
     from assistant.dialogue.subtitles import Dialogue, Line
-    from assistant.model.assistant import VideoAssistant
     from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
     from assistant.vqa.perception import Perception
@@ -87,7 +86,7 @@ class OpenClip:
     dialogue: Path | None = None  # uploaded subtitles
     session: Session | None = None
     opened_with: tuple = ()  # what decides whether the session can stay
-    model: VideoAssistant | None = None  # that the session is with
+    model: object = None  # that the session is with, see `Assistant.answerer`
     said: Dialogue | None = None  # what was found to be said in it
     sample: str = ""  # the button it was made by
     known: Known | None = None  # once it was looked at
@@ -153,7 +152,7 @@ class Visitor:
         wanted = self.settings
         key = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe, clip.dialogue)
         assistant = engine.assistant(wanted, self.store)
-        if clip.session is None or clip.model is not assistant.model or clip.opened_with != key:
+        if clip.session is None or clip.model is not assistant.answerer or clip.opened_with != key:
             clip.session = assistant.open(
                 clip.path,
                 frames=wanted.frames,
@@ -161,7 +160,7 @@ class Visitor:
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
             )
-            clip.opened_with, clip.model, clip.seen = key, assistant.model, None
+            clip.opened_with, clip.model, clip.seen = key, assistant.answerer, None
         clip.session.conversation = Conversation(
             tuple(Turn(turn.question, turn.said) for turn in self.turns if turn.clip == clip.name)
         )
@@ -292,7 +291,7 @@ class Visitors:
             with contextlib.suppress(OSError):  # not empty
                 path.rmdir()
 
-    def drop_sessions(self, model: VideoAssistant) -> None:
+    def drop_sessions(self, model: object) -> None:
         """Let go of a model that leaves memory; a question opens its clip again."""
         with self._lock:
             clips = [clip for here in self._here.values() for clip in here.clips.values()]

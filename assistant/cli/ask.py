@@ -162,12 +162,14 @@ def check_questions(args: argparse.Namespace) -> None:
 def check_evidence(args: argparse.Namespace) -> None:
     """Raises InputError: there will be no picture to draw, or no place for it."""
     from assistant.tasks.store import adapter_folders, find_adapter
-    from assistant.vqa.evidence import TEXT_ALONE, check_picture_path
+    from assistant.vqa.evidence import TEXT_ALONE, WORDS_ALONE, check_picture_path
 
     check_picture_path(args.evidence)
     model = check_model(args)
     name = args.task if args.adapter == "auto" else args.adapter
     stored = find_adapter(name, model) if name in adapter_folders(model) else None
+    if args.llm is not None and stored is None and args.adapter in ("auto", "none"):
+        raise InputError(f"--evidence: {WORDS_ALONE}; leave it or --llm out")
     if args.video is None or (stored is not None and not stored.recipe.frames):
         raise InputError(TEXT_ALONE.format(task="this" if stored is None else stored.name))
 
@@ -197,6 +199,8 @@ def basis_line(basis: Basis) -> str:
     """What an answer rests on, for a person."""
     times = " ".join(f"{second:.1f}" for second in basis.frames)
     parts = [f"frames at {times} s" if times else "text alone"]
+    if basis.notes is not None:
+        parts.insert(0, f"{basis.model} answered from words alone")
     if basis.task_score is not None and basis.task != "chat":
         parts.insert(0, f"task {basis.task}, {basis.task_score:.2f} like its examples")
     if basis.range_source not in ("clip", "none"):

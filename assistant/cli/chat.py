@@ -70,6 +70,8 @@ def run_chat(args: argparse.Namespace) -> int:
     if session.path is not None:
         clip = f"{session.path.name}: {session.look().duration:.1f} s"
         about = f"{clip}; {about}" if said else clip
+    if assistant.llm is not None:
+        about += f"; {assistant.llm.name} answers from what is perceived and said, as words"
     say(f"{about}. /help lists commands.", args.quiet)
     Chat(session, args).run()
     return 0

@@ -16,6 +16,7 @@ from assistant.errors import InputError
 from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
+    from assistant.model.chat.base import ChatModel
     from assistant.vqa.session import Assistant
 
 MOST_COUNT = 10**6
@@ -191,8 +192,31 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
     add_backend_options(group)
+    add_llm_options(group)
     add_without(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def add_llm_options(group: argparse._ActionsContainer) -> None:
+    """A language model of the person's own."""
+    group.add_argument(
+        "--llm",
+        metavar="NAME|DIR|URL",
+        help="a language model of yours answers from what is perceived, as words: a hub id, a "
+        "folder, or the address of an OpenAI-compatible server (docs/models.md)",
+    )
+    group.add_argument(
+        "--llm-name", metavar="NAME", help="the model on that server (default: the only one there)"
+    )
+
+
+def own_llm(args: argparse.Namespace) -> ChatModel | None:
+    """The language model that ``--llm`` names, not loaded yet; what goes where is told once."""
+    if args.llm is None and args.llm_name is None:
+        return None
+    from assistant.model.chat.loading import find_chat_model
+
+    return find_chat_model(args.llm, args.llm_name, tell=None if args.quiet else say)
 
 
 def add_without(group: argparse._ActionsContainer) -> None:
@@ -269,7 +293,8 @@ def load_assistant(args: argparse.Namespace, *, now: bool = True) -> Assistant:
     from assistant import load
 
     check_model(args, [args.adapter], args.task)
-    return load(args.model, now=now, **backend_options(args, quiet=args.quiet))
+    options = backend_options(args, quiet=args.quiet)
+    return load(args.model, now=now, llm=args.llm, llm_name=args.llm_name, **options)
 
 
 def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: str = "") -> str:

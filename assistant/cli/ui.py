@@ -8,7 +8,14 @@ import socket
 from collections.abc import Iterator
 from importlib import util
 
-from assistant.cli.options import add_backend_options, check_model, count, say
+from assistant.cli.options import (
+    add_backend_options,
+    add_llm_options,
+    check_model,
+    count,
+    own_llm,
+    say,
+)
 from assistant.core.scratch import scratch_folder
 from assistant.errors import InputError, WeightsError
 
@@ -45,6 +52,7 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "--max-minutes", type=count, default=60, metavar="N", help="longest clip (default 60)"
     )
     add_backend_options(parser)
+    add_llm_options(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_ui)
 
@@ -66,6 +74,7 @@ def run_ui(args: argparse.Namespace) -> int:
     from assistant.weights import store as weights_store
     from assistant.weights.presets import terms_once
 
+    llm = own_llm(args)  # mistakes show before the page is up
     terms = None if args.quiet else terms_once(args.model)
     if terms is not None:
         say(terms)
@@ -78,6 +87,10 @@ def run_ui(args: argparse.Namespace) -> int:
         quantize=args.quantize,
         device=args.device,
         space=args.space,
+        llm=args.llm,
+        llm_name=args.llm_name,
+        llm_label=llm.name if llm else "",
+        notice=llm.notice() if llm else "",
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     with scratch_folder("assistant-ui-") as folder:

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, whenever the process is killed."""
 
+import contextlib
 import shutil
 from pathlib import Path
 from uuid import uuid4
@@ -22,3 +23,14 @@ def put_folder(fresh: Path, place: Path) -> None:
         shutil.rmtree(old)
     else:
         fresh.rename(place)
+
+
+def first_time(told: Path, name: str) -> bool:
+    """Whether ``name`` is not yet in the file ``told``; from now on it is."""
+    known = told.read_text(encoding="utf-8").split() if told.is_file() else []
+    if name in known:
+        return False
+    with contextlib.suppress(OSError):  # not ours to write: it is told again
+        told.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(told, "\n".join([*known, name]) + "\n")
+    return True

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assistant.model.assistant import VideoAssistant
+    from assistant.model.chat.base import Message
     from assistant.tasks.recipes import Calibration
     from assistant.vqa.basis import Basis
     from assistant.vqa.request import Request
@@ -41,6 +42,8 @@ class Query:
     patches: Tensor | None  # (T, K, Dv); None: it is about text alone
     spoken: Callable[[], Iterator[str]] | None = None  # pieces of an answer not by the model
     weigher: Weigher | None = None  # of free answers; None: the model's first one is said
+    messages: tuple[Message, ...] = ()  # that another model got
+    doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,8 @@ class Answer:
 
     @property
     def choice(self) -> str | None:
-        """The likeliest choice; None without choices."""
-        return None if self.probabilities is None else self.text
+        """The likeliest choice; None without choices, or where none was taken."""
+        return self.text if self.text in (self.request.choices or ()) else None
 
     @property
     def reason(self) -> str | None:
@@ -224,8 +227,9 @@ class Answer:
     def as_dict(self) -> dict[str, Any]:
         """The answer as one JSON object; the keys are the same in ``ask --json`` and ``batch``."""
         found: dict[str, Any] = {"answer": self.text}
-        if self._probabilities is not None:
+        if self.choice is not None:
             found["choice"] = self.choice
+        if self._probabilities is not None:
             found["probabilities"] = {
                 choice: round(value, 4) for choice, value in self._probabilities.items()
             }
@@ -256,6 +260,8 @@ class Answer:
             for one in (error, error.__cause__):  # or what it computed with stays in memory
                 traceback.clear_frames(one.__traceback__ if one else None)
             raise
+        if self.query.doubt is not None:
+            self._reason = self.query.doubt("".join(self._pieces))
         if self.request.choices is None and self._reason is None:
             self._claim = Claim("".join(self._pieces).strip(), True)
         self._seconds = time.perf_counter() - self._began

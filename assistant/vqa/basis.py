@@ -29,6 +29,7 @@ class Basis:
     answerable: bool = True  # False: the task is about a line of dialogue, and none is there
     settled: str = ""  # what of a source settled the question: "2 persons at once"
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
+    notes: str | None = None  # that a language model answered from alone; None: the model saw
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -44,6 +45,7 @@ class Basis:
             "warnings": list(self.warnings),
             "model": self.model,
             "adapter": self.adapter,
+            **({} if self.notes is None else {"notes": self.notes}),
         }
 
 

@@ -127,7 +127,7 @@ class _Clip:
     def answer(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
         """What the record of each says: an answer, or an error."""
         begun = [self._begin(question) for question in questions]
-        answers = [one for one in begun if not isinstance(one, str)]
+        answers = [one for one in begun if not isinstance(one, str) and one.query.model]
         if len(answers) > 1:
             try:
                 answer_together(answers)

@@ -24,6 +24,10 @@ FORMATS = (".png", ".svg", ".pdf")
 TEXT_ALONE = (
     "{task} answers from text alone, no frame is looked at; leave the picture of the evidence out"
 )
+WORDS_ALONE = (
+    "what each frame weighs is known of answers that a model of ours gives; a language model of "
+    "yours answers from words alone, which --json shows as notes"
+)
 # Log-probability that fills a bar: the answer is half as likely without the frame.
 FULL = math.log(2.0)
 LEAST = 0.05  # a frame that weighs less is no reason
@@ -92,6 +96,8 @@ def draw_evidence(
     from matplotlib.ticker import FuncFormatter
 
     check_frames(answer)
+    if answer.basis.notes is not None:
+        raise InputError(f"no picture of the evidence: {WORDS_ALONE}")
     weights, seconds = answer.evidence(), answer.frames
     start, end = answer.basis.start or 0.0, answer.basis.end or 0.0
     count = len(seconds)

@@ -33,6 +33,7 @@ from assistant.tasks.store import (
 )
 from assistant.vqa.answer import Answer, Query, answer_together
 from assistant.vqa.basis import Basis
+from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.candidates import candidates
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from assistant.model.assistant import VideoAssistant
+    from assistant.model.chat.base import ChatModel
     from assistant.model.sight import Sight
 
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
@@ -71,6 +73,8 @@ class LoadedAdapter:
 class Assistant:
     """A loaded model, ready to open clips."""
 
+    llm: ChatModel | None = None  # that answers instead, see `assistant.vqa.reading`
+
     def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
         self.model = model
         self.name = model.name
@@ -81,9 +85,18 @@ class Assistant:
         """Whether the model is still to be loaded, which takes long."""
         return False
 
-    def load(self) -> VideoAssistant:
-        """The model, loaded now where that had waited."""
+    def load(self) -> None:
+        """Load now what answers, where that had waited."""
+        self.model  # noqa: B018
+
+    @property
+    def answerer(self) -> object:
+        """What answers, loaded or not: a session stays while it is the same."""
         return self.model
+
+    def sharing(self, store: FeatureStore) -> Assistant:
+        """The same with another store of features."""
+        return Assistant(self.model, store)
 
     @property
     def sight(self) -> Sight:
@@ -226,6 +239,11 @@ class Session:
         self._without = frozenset(without)
 
     @property
+    def assistant(self) -> Assistant:
+        """What looks and answers."""
+        return self._assistant
+
+    @property
     def path(self) -> Path | None:
         """Of the clip; None: there is none."""
         return self._clip.path
@@ -358,6 +376,8 @@ class Session:
         asked_now = _Asked(
             question, plain, where, range_source, choices, dialogue, max_new_tokens, beams
         )
+        if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
+            return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
@@ -470,6 +490,33 @@ class Session:
             tuple(candidates(form, sources)),
             lambda texts: self._clip.likeness(asked.where, texts),
         )
+
+    def _by_llm(self, llm: ChatModel, asked: _Asked, prompt: TaskPrompt | None) -> Answer:
+        """The answer of a language model of the person's own, from words alone."""
+        said = self._said(find_task("chat"), asked.dialogue, asked.where)
+        llm.prepare()
+        began = time.perf_counter()
+        clip = self.look(*asked.where) if self.path is not None else None
+        names = sources_noted(asked.question, self._without) if clip else []
+        return answer_by(
+            llm,
+            asked,
+            prompt or find_task("chat"),
+            said=said,
+            clip=clip,
+            sources=self._clip.perceive(asked.where, names) if clip else (),
+            notes=self._clip.notes,
+            turns=self.conversation.turns,
+            began=began,
+            on_end=partial(self._remember, asked.question),
+        )
+
+    def _is_learnt(
+        self, prompt: TaskPrompt | None, stored: StoredAdapter | None, adapter: str | Path
+    ) -> bool:
+        """Whether an adapter answers: one that was named, or that of a task which was."""
+        task = prompt.name if prompt is not None and adapter == "auto" else None
+        return stored is not None or task in adapter_folders(self._assistant.name)
 
     def ask_many(self, questions: Sequence[str], **options: Any) -> list[Answer]:
         """Ask several questions at once, none of which knows of the others: faster than one by one.

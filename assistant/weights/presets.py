@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from assistant.core.config import LLMConfig, from_yaml
+from assistant.core.files import first_time
 from assistant.core.resources import adapters_dir, presets_file, user_dir
 from assistant.errors import InputError
 
@@ -104,10 +105,6 @@ def terms_once(model: str) -> str | None:
     name, preset = model_name(model), preset_of(model)
     if preset is None or is_shipped(model):
         return None
-    marker = user_dir() / TERMS_SHOWN
-    shown = marker.read_text().split() if marker.is_file() else []
-    if name in shown:
+    if not first_time(user_dir() / TERMS_SHOWN, name):
         return None
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.write_text("\n".join([*shown, name]) + "\n")
     return f"{name}, licence: {preset.licence} ({preset.terms})"

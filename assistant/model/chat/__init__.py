@@ -1,0 +1,1 @@
+"""Language models of the person's own: chat messages in, pieces of an answer out."""
