@@ -28,6 +28,7 @@ class Basis:
     unfound: tuple[str, ...] = ()  # what the question asks for and no source found
     answerable: bool = True  # False: the task is about a line of dialogue, and none is there
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
+    asked_as: str = ""  # the question as the conversation makes it, where that differs
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -42,6 +43,7 @@ class Basis:
             "warnings": list(self.warnings),
             "model": self.model,
             "adapter": self.adapter,
+            **({"asked_as": self.asked_as} if self.asked_as else {}),
         }
 
 
