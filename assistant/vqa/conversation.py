@@ -7,6 +7,7 @@ from typing import Any
 
 from assistant.dialogue.spoken import Range
 
+TALK = "talk"  # the task of an answer that is none about the clip
 ASKED_RANGES = ("question", "given")  # of `Basis.range_source`: the turn chose where it looks
 
 
@@ -29,7 +30,7 @@ class Turn:
             answer,
             asked_as=found.get("asked_as", ""),
             part=(found.get("start"), found.get("end")) if asked else None,
-            is_talk=found.get("task") == "talk",
+            is_talk=found.get("task") == TALK,
         )
 
     def as_text(self) -> str:

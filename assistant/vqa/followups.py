@@ -55,6 +55,11 @@ NAMES_A_THING = re.compile(
     r"happen\w*|is happening|is going on)\b)(?!.*\b(?:doing|do)\b)",
     re.I,
 )
+INCOMPLETE = re.compile(
+    r"\S+|(?:what|who|where|anything|anybody|anyone|something) else|how (?:so|many|much|come)|"
+    r"(?:which|what) (?:one|kind|ones)",
+    re.I,
+)
 WHERE = re.compile(r"(?:where|what colou?r)", re.I)
 PLACE = re.compile(
     r"\b(?:in|on|under|behind|beside|near|above|below|at|next to|in front of|to the \w+ of|inside|"
@@ -93,6 +98,8 @@ def resolve(question: str, turns: Sequence[Turn], duration: Callable[[], float])
         verb = "are" if thing and thing.is_several else "is"
         rest, known = (f"{rest} {verb} {thing.as_known}", True) if thing else (rest, False)
         return FollowUp(_asked(rest) if known else question, stands_alone=known)
+    if INCOMPLETE.fullmatch(rest):
+        return FollowUp(question, stands_alone=False)
     resolved, left = _without_pronouns(rest, turns)
     changed = resolved != plain
     return FollowUp(_asked(resolved) if changed else question, stands_alone=not left)
@@ -173,7 +180,8 @@ def _alone(text: str) -> Mention | None:
         if one.start == 0 and (not after or after[0].lower() in NO_NOUN):
             return one
     named = bare(text)
-    return named[0] if len(named) == 1 else None
+    one = named[0] if len(named) == 1 else None
+    return one if one and (one.is_several or one.is_somebody) else None  # not "(and) red"
 
 
 def _agreeing(before: str, old: Mention, new: Mention) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.answer import Answer, Query
 from assistant.vqa.basis import Basis
-from assistant.vqa.conversation import Conversation, Turn
+from assistant.vqa.conversation import TALK, Conversation, Turn
 from assistant.vqa.followups import resolve
 from assistant.vqa.request import Request
-from assistant.vqa.talk import QUESTION, SURE, TASK, how_sure, kind_of, reply_to, words
+from assistant.vqa.talk import QUESTION, SURE, how_sure, kind_of, reply_to, words
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def say(
     """An answer that is no model's, and rests on nothing."""
     basis = Basis(
         question=question,
-        task=TASK,
+        task=TALK,
         model=model,
         adapter=None,
         frames=(),

@@ -22,13 +22,14 @@ WORDS = {
     "several": "two three four five six many several these those both",
     "lead": "the this that some any his her their its my",
     "no noun": "is are was were be been being am do does did has have had can could will would "
-    "should may might must in on at of to for from with without by near beside behind under over "
-    "above below into onto through across between before after during around against along toward "
-    "towards like as and or but nor than that which who whom whose what where when why how if "
-    "while there here it he she they him her them his their its i you we me us not no yes left "
-    "right up down out off away back next first last seen shown wear wears hold holds look looks "
-    "stand stands sit sits run runs walk walks play plays ride rides jump jumps eat eats talk "
-    "talks say says move moves go goes happen happens",
+    "should may might must in on at of to for from with without by near beside behind "
+    "under over above below into onto through across between before after during around "
+    "against along toward towards like as and or but nor than that which who whom whose "
+    "what where when why how if while there here it he she they him her them his their "
+    "its i you we me us not no yes left right up down out off away back now again still "
+    "also too instead later inside outside else next first last seen shown wear wears "
+    "hold holds look looks stand stands sit sits run runs walk walks play plays ride "
+    "rides jump jumps eat eats talk talks say says move moves go goes happen happens",
     # Of the clip itself and its parts: nobody means them by "it".
     "clip": "video clip film movie picture scene image background foreground middle time color "
     "colour kind beginning end moment second seconds minute side weather photo camera",

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.conversation import Turn
 
-TASK = "talk"  # of an answer that is none about the clip
 QUESTION = "question"  # the kind of all else
 SURE = "sure"
 NONSENSE, LANGUAGE = "nonsense", "language"  # kinds that more than patterns tell
