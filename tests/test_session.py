@@ -195,7 +195,7 @@ def test_an_answer_no_likelier_than_without_the_clip_is_not_told(mini, model, cl
     model.scores = {"a dog": -2.0, "one two three four five six": -2.0}
     model.blind_scores = {"a dog": -2.0, "one two three four five six": -2.1}
     session = mini.open(clip, dialogue="ANN: Hello.")
-    answer = session.ask("Who is it?")
+    answer = session.ask("Who is there?")
     assert list(answer) == [CANNOT_TELL]
     assert "a dog" in answer.reason
     assert answer.as_dict()["unsure"] is True and answer.as_dict()["reason"] == answer.reason
