@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 TURNS = yaml.safe_load((HERE / "talk_turns.yaml").read_text("utf-8"))
 TALK = [(kind, text) for kind, texts in TURNS["dev"].items() for text in texts if kind != QUESTION]
 # Reasons are not to be seen: a real question by task_questions.yaml, and talk here.
-LEAST_CAUGHT, LEAST_LET_THROUGH = 0.5, 0.9
+LEAST_CAUGHT, LEAST_LET_THROUGH = 0.7, 0.9
 WHY = ("Why?", "Why is the man standing there?")
 
 
