@@ -1,4 +1,4 @@
-"""Small talk and impossible questions, put to a session about any clip: a person judges the replies.
+"""Small talk and impossible questions put to a session about any clip; a person judges.
 
     python benchmarks/talk.py CLIP [--turns FILE.jsonl] [--model mini]
 

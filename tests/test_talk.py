@@ -231,6 +231,14 @@ def test_choices_and_tasks_that_have_them_are_no_talk(mini, model, clip):
     assert session.ask("Thanks!", task="humor", dialogue="ANN: Ha.").basis.task == "humor"
 
 
+def test_reasons_are_no_question_unless_something_is_said(mini, model, clip):
+    session = mini.open(clip)
+    session.ask("What is there?").text  # noqa: B018
+    assert session.ask("Why does she leave?").basis.task == "talk"
+    said = session.ask("Why does she leave?", dialogue="ANN: I leave, for it is late.")
+    assert said.basis.task == "chat"
+
+
 def test_questions_and_talk_are_answered_side_by_side(mini, clip):
     texts = [
         one.text for one in mini.open(clip).ask_many(["Hi", "What is there?", "Who made you?"])

@@ -481,13 +481,12 @@ class Session:
 
     def _heard(self, text: str, dialogue: DialogueLike | None, *, talks: bool) -> Heard:
         """What a text means in the conversation."""
-        said = self._spoken.is_given or dialogue is not None
         return hear(
             text,
             self.conversation,
             talks=talks,
             about="the dialogue" if self.path is None else "the clip",
-            is_said=lambda: said or bool(self.dialogue),
+            is_said=lambda: dialogue is not None or bool(self.dialogue),
             duration=lambda: self.duration,
             last=self._last,
         )
