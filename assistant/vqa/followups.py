@@ -61,6 +61,9 @@ INCOMPLETE = re.compile(
     re.I,
 )
 WHERE = re.compile(r"(?:where|what colou?r)", re.I)
+COLOR = re.compile(  # "what color is the (red) car?"
+    r"\b(?:black|blue|brown|gr[ae]y|green|orange|pink|purple|red|white|yellow) (?=\w)"
+)
 PLACE = re.compile(
     r"\b(?:in|on|under|behind|beside|near|above|below|at|next to|in front of|to the \w+ of|inside|"
     r"outside) (?:the|his|her|their|a|an) (?:[\w'-]+ ?){1,3}$",
@@ -214,7 +217,8 @@ def _without_pronouns(text: str, turns: Sequence[Turn]) -> tuple[str, bool]:
             left = True
             continue
         owns = word in OWNING or (word == "her" and _owns(text[token.end() :]))
-        kept += text[at : token.start()] + thing.as_known + ("'s" if owns else "")
+        known = COLOR.sub("", thing.as_known) if "color" in text.lower() else thing.as_known
+        kept += text[at : token.start()] + known + ("'s" if owns else "")
         at = token.start() + len(word)
     return kept + text[at:], left
 
