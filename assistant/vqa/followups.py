@@ -183,8 +183,9 @@ def _alone(text: str) -> Mention | None:
         if one.start == 0 and (not after or after[0].lower() in NO_NOUN):
             return one
     named = bare(text)
-    one = named[0] if len(named) == 1 else None
-    return one if one and (one.is_several or one.is_somebody) else None  # not "(and) red"
+    if len(named) != 1 or not (named[0].is_several or named[0].is_somebody):
+        return None  # "(and) red"
+    return named[0]
 
 
 def _agreeing(before: str, old: Mention, new: Mention) -> str:

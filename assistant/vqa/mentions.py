@@ -32,7 +32,8 @@ WORDS = {
     "rides jump jumps eat eats talk talks say says move moves go goes happen happens",
     # Of the clip itself and its parts: nobody means them by "it".
     "clip": "video clip film movie picture scene image background foreground middle time color "
-    "colour kind beginning end moment second seconds minute side weather photo camera group pair lot bunch front back",
+    "colour kind beginning end moment second seconds minute side weather photo camera group "
+    "pair lot bunch front back",
 }
 KNOWN = {kind: frozenset(words.split()) for kind, words in WORDS.items()}
 MALE, FEMALE, PERSON, ANIMAL = (KNOWN[kind] for kind in ("male", "female", "person", "animal"))
