@@ -66,7 +66,7 @@ def test_questions_of_one_clip_are_asked_together_and_separately(mini, model, cl
         ask(1, "a.mp4"),
         ask(2, "b.mp4"),
         "",
-        ask(3, "a.mp4", "And why?"),
+        ask(3, "a.mp4", "And now?"),
     )
     records = run(mini, questions, tmp_path / "out.jsonl", frames=2)
     assert records == read(tmp_path / "out.jsonl")

@@ -246,7 +246,7 @@ class TestChat:
         self.type = type_lines
 
     def test_several_questions_on_one_encoding(self, model, clip, capsys):
-        self.type("What happens?", "", "And then?")
+        self.type("What happens?", "", "And now?")
         code, out, err = run(capsys, "chat", clip)
         assert code == 0
         assert out.count("I see") == 2 and len(model.encoded) == 1

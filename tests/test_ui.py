@@ -77,7 +77,7 @@ def test_long_work_tells_how_far_it_is(room, visitor, model, clip, monkeypatch):
 def test_a_follow_up_encodes_nothing_again(room, visitor, model, clip):
     opened(room, visitor, clip)
     last(asking.ask(room, visitor, "What is it?"))
-    page = last(asking.ask(room, visitor, "And then?"))
+    page = last(asking.ask(room, visitor, "And now?"))
     assert len(model.encoded) == 1
     assert page["chat"][-1]["content"] == "A taxi passes; asked before: 1."
 
@@ -226,13 +226,13 @@ def test_one_question_at_a_time(room, visitor, model, clip):
 def test_retry_and_edit_replace_the_answer(room, visitor, model, clip):
     opened(room, visitor, clip)
     last(asking.ask(room, visitor, "What is it?"))
-    last(asking.ask(room, visitor, "Who is it?"))
+    last(asking.ask(room, visitor, "Who is there?"))
     last(asking.retry(room, visitor, 3))
-    assert [turn.question for turn in visitor.turns] == ["What is it?", "Who is it?"]
+    assert [turn.question for turn in visitor.turns] == ["What is it?", "Who is there?"]
     last(asking.edit(room, visitor, 2, "Where is it?"))
     assert [turn.question for turn in visitor.turns] == ["What is it?", "Where is it?"]
     model.script = lambda asked: 1 / 0
-    page = last(asking.edit(room, visitor, 0, "Why?"))
+    page = last(asking.edit(room, visitor, 0, "Where?"))
     assert len(visitor.turns) == 2 and "our side" in page["hint"]
     left = asking.retry(room, visitor, 1)
     next(left)
@@ -254,7 +254,7 @@ def test_a_correction_is_kept_built_on_and_exported(room, visitor, model, clip, 
     page = last(asking.edit(room, visitor, 1, "A taxi."))
     assert page["chat"][1]["content"] == "A taxi." and "You corrected" in page["evidence"]
     last(asking.edit(room, visitor, 3, "no"))
-    last(asking.ask(room, visitor, "And then?"))
+    last(asking.ask(room, visitor, "And now?"))
     assert model.asked[-1].history[0][1] == "A taxi."
 
     saved = keeping.save(room, visitor, "corrections")
@@ -297,7 +297,7 @@ def test_a_conversation_is_saved_and_loaded(room, visitor, clip, tmp_path):
     assert "0.31" in page["evidence"] and "va-wait" not in page["evidence"]  # nothing will come
     assert "does not keep this" in page["inside"]
     opened(room, other, clip)
-    page = last(asking.ask(room, other, "And then?"))
+    page = last(asking.ask(room, other, "And now?"))
     assert page["chat"][-1]["content"] == "A taxi passes; asked before: 1."
     assert other.clips["street.mp4"].session.conversation.turns[0].answer == "A taxi."
 

@@ -49,7 +49,7 @@ def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, se
     answered(page, "A man walks past a parked bike in a street with cars.")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
     expect(page.locator(f"{EVIDENCE} .va-frame img")).to_have_count(8)
-    ask(page, "And then?")
+    ask(page, "And now?")
     answered(page, "A taxi passes; asked before: 1.")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
     page.locator(f"{EVIDENCE} .va-frame").nth(5).focus()
@@ -170,7 +170,7 @@ def test_correct_save_and_load(visit, files, tmp_path, shoot):
     expect(other.locator(f"{CHAT} .bot")).to_contain_text("A taxi passes.")
     expect(other.locator("#va-hint")).to_contain_text("open street.mp4")
     open_clips(other, files / "street.mp4")
-    ask(other, "And then?")
+    ask(other, "And now?")
     answered(other, "asked before: 1")
 
 

@@ -151,7 +151,7 @@ def test_boxes_stand_on_the_frames_of_the_evidence(room, looking, clip):
     assert shown.count('<i class="va-box') == 2 and "weight +0.12, dog" in shown
     assert '<span><i class="va-dot" style="--color:#1d6fb8"></i>dog</span>' in shown
     change(room, looking, "frames", 3)
-    last(asking.ask(room, looking, "And then?"))
+    last(asking.ask(room, looking, "And now?"))
     assert 'class="va-frames va-few"' in last(asking.explain(room, looking))["evidence"]
 
 

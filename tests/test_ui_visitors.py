@@ -50,7 +50,7 @@ def test_a_page_that_is_loaded_again_finds_its_conversation(room, model, clip):
     change(room, visitor, "frames", 3)
     last(asking.ask(room, visitor, "What is it?"))
     model.gate.clear()
-    left = asking.ask(room, visitor, "And then?")
+    left = asking.ask(room, visitor, "And now?")
     next(left)
     left.close()
     again = room.visitors.join("page-2", token)
@@ -59,7 +59,7 @@ def test_a_page_that_is_loaded_again_finds_its_conversation(room, model, clip):
     page = arrive(room, again)
     model.gate.set()
     assert page["chat"][-1]["content"].startswith("A man") and page["frames"] == 3
-    assert page["question"]["value"] == "And then?" and "left before" in page["hint"]
+    assert page["question"]["value"] == "And now?" and "left before" in page["hint"]
     assert page["clips"]["value"] == "street.mp4"
     assert arrive(room, again)["question"]["value"] == ""
     for token in ("", "guess", "../.."):  # no token of ours: a visitor of their own
@@ -154,7 +154,7 @@ def weighing(room, visitor, model, clip, monkeypatch):
 def test_evidence_stops_for_its_visitor(room, visitor, weighing, way):
     told = []
     if way == "ask":
-        asked = asking.ask(room, visitor, "And then?")
+        asked = asking.ask(room, visitor, "And now?")
         while not visitor.is_busy:
             told.append(next(asked))
         assert room.engine.line.ahead_of(visitor.job) == 0
@@ -341,7 +341,7 @@ def test_a_model_that_leaves_memory_is_let_go_by_all(room, visitor, clip):
     last(asking.ask(room, visitor, "What is it?"))
     room.visitors.drop_sessions(visitor.clips["street.mp4"].model)
     assert visitor.clips["street.mp4"].session is None and visitor.turns[0].live is None
-    assert last(asking.ask(room, visitor, "And then?"))["chat"][-1]["content"].startswith("A taxi")
+    assert last(asking.ask(room, visitor, "And now?"))["chat"][-1]["content"].startswith("A taxi")
 
 
 def test_settings_are_a_visitors_own(room, visitor):

@@ -129,7 +129,7 @@ def welcome() -> str:
 
 def evidence(turn: Asked | None) -> str:
     """What the shown answer rests on."""
-    if turn is None or turn.told is None:
+    if turn is None or turn.told is None or turn.told.is_talk:
         return ""
     found, told = turn.told.found, turn.told
     parts = [f'<section class="va-card" aria-label="Evidence"><h2>{escape(turn.question)}</h2>']
@@ -179,6 +179,8 @@ def _chips(turn: Asked) -> list[str]:
         _answerer(found),
         f"took {found['seconds']:.1f} s",
     ]
+    if found.get("asked_as"):
+        chips.insert(1, f"asked as: {found['asked_as']}")
     if found["dialogue_source"] != "none":
         chips.insert(3, f"dialogue: {_source(found['dialogue_source'])}")
     return [f"<span>{escape(chip)}</span>" for chip in chips]
@@ -211,6 +213,8 @@ def inside(turn: Asked | None) -> str:
     if turn is None or turn.told is None:
         return '<p class="va-seen">Ask something first.</p>'
     told = turn.told
+    if told.is_talk:
+        return '<p class="va-seen">Small talk: no frame was looked at, no model asked.</p>'
     if not told.sent:
         return '<p class="va-seen">A saved conversation does not keep this; ask again.</p>'
     if turn.live is not None:

@@ -55,7 +55,7 @@ def as_markdown(turns: Sequence[Asked]) -> str:
         parts.append(f"**{turn.question}**\n\n{turn.said}\n")
         if turn.correction is not None:
             parts.append(f"*Corrected; the answer was: {turn.answer}*\n")
-        if turn.told:
+        if turn.told and not turn.told.is_talk:
             found = turn.told.found
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
             looked = f"frames at {times} s" if times else "text alone"

@@ -19,7 +19,7 @@ from assistant.ui.uploads import Offer
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.sources import SOURCES
-from assistant.vqa.conversation import Conversation, Turn
+from assistant.vqa.conversation import TALK, Conversation, Turn
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
@@ -54,6 +54,11 @@ class Told:
     def sees(self) -> bool:
         """Whether frames were looked at; some adapters read text alone."""
         return bool(self.found["frames"])
+
+    @property
+    def is_talk(self) -> bool:
+        """Whether it is nothing about the clip, and rests on nothing."""
+        return self.found["task"] == TALK
 
 
 @dataclass
@@ -162,7 +167,11 @@ class Visitor:
             )
             clip.opened_with, clip.model, clip.seen = key, assistant.answerer, None
         clip.session.conversation = Conversation(
-            tuple(Turn(turn.question, turn.said) for turn in self.turns if turn.clip == clip.name)
+            tuple(
+                Turn.of(turn.question, turn.said, turn.told.found if turn.told else {})
+                for turn in self.turns
+                if turn.clip == clip.name
+            )
         )
         return clip.session
 

@@ -19,6 +19,7 @@ from assistant.cli.options import (
 )
 from assistant.errors import InputError
 from assistant.sources import SOURCES
+from assistant.vqa.conversation import TALK
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -197,6 +198,8 @@ def is_question(word: str | None) -> bool:
 
 def basis_line(basis: Basis) -> str:
     """What an answer rests on, for a person."""
+    if basis.task == TALK:
+        return "[small talk: no frame was looked at, no model asked]"
     times = " ".join(f"{second:.1f}" for second in basis.frames)
     parts = [f"frames at {times} s" if times else "text alone"]
     if basis.notes is not None:
@@ -207,6 +210,8 @@ def basis_line(basis: Basis) -> str:
         asked = ", as the question says" if basis.range_source == "question" else ""
         end = "end" if basis.end is None else format_time(basis.end)
         parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{asked}")
+    if basis.asked_as:
+        parts.insert(0, f"asked as: {basis.asked_as}")
     if basis.dialogue_source != "none":
         parts.append(f"dialogue: {basis.dialogue_source}")
     for source in basis.sources:

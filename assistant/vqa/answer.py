@@ -136,6 +136,11 @@ class Answer:
         return "".join(self._pieces)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether it was made to its end."""
+        return not math.isnan(self._seconds)
+
+    @property
     def probabilities(self) -> dict[str, float] | None:
         """Of each choice, in the order given; None without choices."""
         self.finish()

@@ -30,6 +30,7 @@ class Basis:
     settled: str = ""  # what of a source settled the question: "2 persons at once"
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
     notes: str | None = None  # that a language model answered from alone; None: the model saw
+    asked_as: str = ""  # the question as the conversation makes it, where that differs
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -46,6 +47,7 @@ class Basis:
             "model": self.model,
             "adapter": self.adapter,
             **({} if self.notes is None else {"notes": self.notes}),
+            **({"asked_as": self.asked_as} if self.asked_as else {}),
         }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 from assistant.core.config import from_yaml
 from assistant.core.resources import prompts_dir
@@ -70,7 +70,14 @@ class Asking:
 
     def query(self) -> Query:
         """As `Answer` takes it."""
-        return Query(None, self.request, None, self._spoken, self.messages, self._doubt)
+        return Query(
+            None,
+            self.request,
+            None,
+            spoken=self._spoken,
+            messages=self.messages,
+            doubt=self._doubt,
+        )
 
     def _spoken(self) -> Iterator[str]:
         pieces = self.llm.reply(self.messages, self.request.max_new_tokens)
@@ -177,15 +184,14 @@ def answer_by(
     clip: ClipFeatures | None,
     sources: Sequence[Source],
     notes: Sequence[str],
-    turns: Sequence[Turn],
     began: float,
-    on_end: Callable[[str], None],
+    on_end: Callable[[dict[str, Any], str], None],
 ) -> Answer:
     """The answer to a question, to be streamed.
 
     Args:
         said: in the range that is asked about. sources: what is perceived in it.
-        notes: for the person. began, on_end: of `Answer`.
+        notes: for the person. began: of `Answer`. on_end: gets what it rests on, and its text.
     Raises:
         InputError: there is no room for the question.
     """
@@ -195,7 +201,7 @@ def answer_by(
         asked.plain,
         lines=said.lines,
         sources=sources,
-        turns=turns,
+        turns=asked.turns,
         span=(clip.start, clip.end) if clip else None,
         asked=asked.question,
         choices=asked.choices or prompt.choices,
@@ -207,7 +213,7 @@ def answer_by(
     if told.request.dropped_lines:
         warnings.append(f"the oldest {told.request.dropped_lines} dialogue lines did not fit")
     basis = Basis(
-        question=asked.question,
+        question=asked.typed,
         task=prompt.name,
         model=llm.name,
         adapter=None,
@@ -220,9 +226,15 @@ def answer_by(
         sources=tuple(sources),
         warnings=tuple(warnings),
         notes=told.notes,
+        asked_as=asked.question if asked.question != asked.typed else "",
     )
     return Answer(
-        basis, told.query(), calibration=Calibration(), prior=0.0, began=began, on_end=on_end
+        basis,
+        told.query(),
+        calibration=Calibration(),
+        prior=0.0,
+        began=began,
+        on_end=partial(on_end, basis.as_dict()),
     )
 
 

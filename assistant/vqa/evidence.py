@@ -12,6 +12,7 @@ import numpy as np
 
 from assistant.errors import InputError
 from assistant.vqa.boxes import boxes_in, draw_boxes
+from assistant.vqa.conversation import TALK
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def check_frames(answer: Answer) -> None:
     Raises:
         InputError: ``answer`` rests on text alone.
     """
+    if answer.basis.task == TALK:
+        raise InputError(
+            f"{answer.basis.question!r} is no question about the clip, so that no frame was looked "
+            "at; leave the picture of the evidence out, or ask about the clip"
+        )
     if not answer.frames:
         raise InputError(TEXT_ALONE.format(task=answer.basis.task))
 

@@ -36,9 +36,10 @@ from assistant.vqa.basis import Basis
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.candidates import candidates
 from assistant.vqa.clip import SessionClip
-from assistant.vqa.conversation import Conversation
+from assistant.vqa.conversation import Conversation, Turn
 from assistant.vqa.evidence import check_frames
 from assistant.vqa.forms import form_of
+from assistant.vqa.hearing import Heard, hear, say
 from assistant.vqa.perception import Perception
 from assistant.vqa.request import Request, compose, sources_read
 from assistant.vqa.task_choice import choose_task
@@ -200,7 +201,9 @@ class _Asked:
     """A question, checked, and where it looks."""
 
     question: str
+    typed: str  # the same before what was talked about stood for its pronouns
     plain: str  # less the time that chose the range
+    turns: tuple[Turn, ...]  # of the conversation, that the model reads with it
     where: Range
     range_source: str  # of `Basis`
     choices: tuple[str, ...] | None
@@ -232,6 +235,7 @@ class Session:
         if path is None and (start, end) != (None, None):
             raise InputError(NO_PART)
         self.conversation = Conversation()
+        self._last: Answer | None = None  # to the last question about the clip
         self._assistant = assistant
         self._range = (start, end)
         self._clip = SessionClip(path, frames, decoder, assistant)
@@ -302,7 +306,8 @@ class Session:
         basis = answer.basis
         if not answer.frames:
             return ()
-        wanted = [name for name in SOURCES if perceiver(name).wanted(basis.question)]
+        asked = basis.asked_as or basis.question
+        wanted = [name for name in SOURCES if perceiver(name).wanted(asked)]
         found = self.perceive(*basis.window, sources=wanted)
         return tuple(item for source in found.sources for item in source.items)
 
@@ -333,8 +338,10 @@ class Session:
         """Ask; iterate the answer for its pieces, or take ``.text``.
 
         A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
-        ``start`` or ``end`` say so; the model is then asked without it. The turn is remembered
-        once its answer is complete. Without a clip, or by an adapter that reads text alone, nothing
+        ``start`` or ``end`` say so; the model is then asked without it. A follow-up is asked as
+        what was talked about makes it (`assistant.vqa.followups`), and small talk is no question:
+        no model is loaded for it (`assistant.vqa.talk`). The turn is remembered once its answer is
+        complete. Without a clip, or by an adapter that reads text alone, nothing
         is decoded and no frame is looked at.
 
         Args:
@@ -363,7 +370,12 @@ class Session:
         choices = check_choices(choices)
         asked = check_question(question) if question else None
         prompt, stored = self._named(task, adapter)
-        question = asked or check_question((prompt or find_task("chat")).question or "")
+        typed = asked or check_question((prompt or find_task("chat")).question or "")
+        fixed = choices is not None or (prompt is not None and prompt.choices is not None)
+        heard = self._heard(typed, dialogue, talks=asked is not None and not fixed)
+        if heard.reply:
+            return say(heard.reply, typed, self._assistant.name, self._remember)
+        question = heard.question
         where, range_source, plain = (start, end), "none", question
         if self.path is not None:
             where, range_source, plain = range_of(
@@ -374,20 +386,30 @@ class Session:
             if prompt is not None and self.path is None:
                 self._said(prompt, dialogue, where)
         asked_now = _Asked(
-            question, plain, where, range_source, choices, dialogue, max_new_tokens, beams
+            question,
+            typed,
+            plain,
+            heard.turns,
+            where,
+            range_source,
+            choices,
+            dialogue,
+            max_new_tokens,
+            beams,
         )
         if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
             return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
         began, task_score = time.perf_counter(), None
         if prompt is None:
-            prompt, task_score = self._chosen(asked if adapter == "auto" else None)
+            prompt, task_score = self._chosen(question if asked and adapter == "auto" else None)
         if adapter == "auto" and prompt.name in adapter_folders(model.name):
             stored = find_adapter(prompt.name, model.name)
         wants = stored is None and adapter == "auto" and _wants_adapter(prompt)
         warnings = [NO_ADAPTER.format(task=prompt.name)] if wants else []
         loaded = self._assistant.adapter(stored)
-        return self._by_model(asked_now, prompt, loaded, task_score, warnings, began)
+        self._last = self._by_model(asked_now, prompt, loaded, task_score, warnings, began)
+        return self._last
 
     def _by_model(
         self,
@@ -416,7 +438,7 @@ class Session:
             model,
             asked.plain,
             said=said,
-            turns=self.conversation.turns,
+            turns=asked.turns,
             sources=sources,
             choices=asked.choices,
             proposals=proposals,
@@ -434,7 +456,7 @@ class Session:
         if request.dropped_lines:
             told.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
         basis = Basis(
-            question=asked.question,
+            question=asked.typed,
             task=prompt.name,
             model=model.name,
             adapter=loaded.name if loaded else None,
@@ -458,6 +480,7 @@ class Session:
             else "",
             answerable=bool(said) or not prompt.is_about_a_line,
             lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
+            asked_as=asked.question if asked.question != asked.typed else "",
         )
         return Answer(
             basis,
@@ -470,7 +493,7 @@ class Session:
             calibration=loaded.recipe.calibration if loaded else Calibration(),
             prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
             began=began,
-            on_end=partial(self._remember, asked.question),
+            on_end=partial(self._remember, asked.typed, basis.as_dict()),
         )
 
     def _weigher(
@@ -506,9 +529,8 @@ class Session:
             clip=clip,
             sources=self._clip.perceive(asked.where, names) if clip else (),
             notes=self._clip.notes,
-            turns=self.conversation.turns,
             began=began,
-            on_end=partial(self._remember, asked.question),
+            on_end=partial(self._remember, asked.typed),
         )
 
     def _is_learnt(
@@ -538,8 +560,20 @@ class Session:
         """Forget the conversation; what was seen stays."""
         self.conversation = Conversation()
 
-    def _remember(self, question: str, answer: str) -> None:
-        self.conversation = self.conversation.add(question, answer)
+    def _heard(self, text: str, dialogue: DialogueLike | None, *, talks: bool) -> Heard:
+        """What a text means in the conversation."""
+        return hear(
+            text,
+            self.conversation,
+            talks=talks,
+            about="the dialogue" if self.path is None else "the clip",
+            is_said=lambda: dialogue is not None or bool(self.dialogue),
+            duration=lambda: self.duration,
+            last=self._last,
+        )
+
+    def _remember(self, question: str, found: dict[str, Any], answer: str) -> None:
+        self.conversation = self.conversation.add(question, answer, found)
 
     def check(self, task: str | Path = "auto", adapter: str | Path = "auto") -> None:
         """Whether they can be asked for, and the clip be looked at.

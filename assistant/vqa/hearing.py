@@ -1,0 +1,96 @@
+"""A text as one of a conversation: small talk gets a sentence, a follow-up its whole question."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from assistant.tasks.recipes import Calibration
+from assistant.vqa.answer import Answer, Query
+from assistant.vqa.basis import Basis
+from assistant.vqa.conversation import TALK, Conversation, Turn
+from assistant.vqa.followups import resolve
+from assistant.vqa.request import Request
+from assistant.vqa.talk import QUESTION, SURE, how_sure, kind_of, reply_to, words
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a text comes to."""
+
+    question: str  # as it is to be asked
+    turns: tuple[Turn, ...] = ()  # that the model reads with it
+    reply: str = ""  # it is no question about the clip, and gets this
+
+
+def hear(
+    text: str,
+    conversation: Conversation,
+    *,
+    talks: bool,
+    about: str,
+    is_said: Callable[[], bool],
+    duration: Callable[[], float],
+    last: Answer | None,
+) -> Heard:
+    """What ``text`` means after what was said; nothing is decoded, no model asked.
+
+    Args:
+        talks: False: it is a question whatever it says, for choices are given to answer with.
+        about: "the clip" or "the dialogue". is_said: whether there is a dialogue.
+        duration: of the clip, seconds. last: the last answer about the clip.
+    """
+    kind = kind_of(text, is_said) if talks else QUESTION
+    if kind == SURE:
+        turn = conversation.turns[-1] if conversation.turns else None
+        known = last if turn and last and _is_of(turn, last) else None
+        return Heard(text, reply=how_sure(turn, known, about))
+    if kind != QUESTION:
+        return Heard(text, reply=reply_to(kind, about))
+    earlier = conversation.about_clip
+    found = resolve(text, earlier, duration)
+    if found.lost:
+        return Heard(text, reply=words().then[found.lost]) if talks else Heard(text)
+    return Heard(found.question, () if found.stands_alone else earlier)
+
+
+def _is_of(turn: Turn, answer: Answer) -> bool:
+    """Whether it is that turn's, as it was said: nobody corrected it, or took up another talk."""
+    same = answer.is_complete and answer.basis.question == turn.question
+    return same and answer.text.strip() == turn.answer.strip()
+
+
+def say(
+    sentence: str, question: str, model: str, on_end: Callable[[str, dict[str, Any], str], None]
+) -> Answer:
+    """An answer that is no model's, and rests on nothing."""
+    basis = Basis(
+        question=question,
+        task=TALK,
+        model=model,
+        adapter=None,
+        frames=(),
+        start=None,
+        end=None,
+        window=(None, None),
+        range_source="none",
+        dialogue_source="none",
+        sources=(),
+        warnings=(),
+    )
+    request = Request("", "", (), "", "", None, (), 1, None, 0)
+
+    def spoken() -> Iterator[str]:
+        yield sentence
+
+    return Answer(
+        basis,
+        Query(None, request, None, spoken),
+        calibration=Calibration(),
+        prior=0.0,
+        began=time.perf_counter(),
+        on_end=partial(on_end, question, basis.as_dict()),
+    )
