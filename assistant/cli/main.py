@@ -18,6 +18,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, look, tools, ui
+from assistant.cli.auto import settle_model
 from assistant.cli.options import Ended, Parser
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError
@@ -81,6 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.command is None:
         build_parser().print_help()
         return MENDABLE
+    settle_model(args)
     return args.run(args)
 
 

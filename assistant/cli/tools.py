@@ -269,7 +269,8 @@ def add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "doctor",
         help="look whether everything is in place",
-        description="Look whether everything is in place, and say what to do where it is not.",
+        description="Look whether everything is in place, and say what to do where it is not; at "
+        "the end, which model is the best for this machine, and how to take it.",
         epilog="exit code: 0 nothing stands in the way of an answer, 2 something does",
     )
     parser.set_defaults(run=run_doctor)
@@ -277,7 +278,10 @@ def add_doctor(commands: argparse._SubParsersAction) -> None:
 
 def run_doctor(args: argparse.Namespace) -> int:
     from assistant.model.doctor import examine, render
+    from assistant.model.machine import places
+    from assistant.model.recommend import recommend, recommendation
 
     checks = examine()
     print(render(checks))
+    print(f"\n{recommendation(recommend(places('auto')))}")
     return 2 if any(check.status == "fail" for check in checks) else 0
