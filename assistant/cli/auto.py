@@ -17,9 +17,7 @@ def settle_model(args: argparse.Namespace) -> None:
     if getattr(args, "model", None) != AUTO:
         return
     if getattr(args, "base", None) is not None:
-        raise InputError(
-            "--model auto chooses one, and --base is the weights of one; leave one out"
-        )
+        raise InputError("auto chooses a model, and --base is the weights of one; leave one out")
     quiet = getattr(args, "quiet", False)
     if getattr(args, "llm", None):  # it reads what mini perceives
         args.model = "mini"

@@ -1,9 +1,8 @@
-"""``assistant demo``, ``fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
+"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
 
 import argparse
 from pathlib import Path
 
-from assistant.cli.ask import stream
 from assistant.cli.options import check_out, count, say, seed
 from assistant.errors import InputError
 
@@ -63,28 +62,6 @@ score, left, top, right, bottom], ...]}, corners from 0 to 1. RUN holds objects/
 
   assistant pretrain objects --photos data --boxes boxes.jsonl --out run
 """
-
-
-def add_demo(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="ask four questions about a sample clip and a generated picture",
-        description="Fetch a sample clip, generate a picture, and ask four questions about them.",
-    )
-    parser.set_defaults(run=run_demo)
-
-
-def run_demo(args: argparse.Namespace) -> int:
-    from assistant import load
-    from assistant.vqa import demo
-
-    for name, answer, truth in demo.run_demo(load()):
-        print(f"{name}  Q: {answer.basis.question}")
-        print(f"{'':{len(name)}}  A: ", end="")
-        stream(answer, quiet=True)
-        if truth is not None:
-            print(f"{'':{len(name)}}  ({truth} is right)")
-    return 0
 
 
 def add_fetch(commands: argparse._SubParsersAction) -> None:

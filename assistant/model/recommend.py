@@ -11,7 +11,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 import torch
@@ -216,7 +216,7 @@ def _timed(choice: Choice, wanted: Wanted) -> Choice:
 class Hub:
     """What is in the hub's cache, and what the hub itself says within a few seconds."""
 
-    until: float = field(default_factory=lambda: time.monotonic() + HUB_SECONDS)
+    left: float = HUB_SECONDS
 
     def with_files(self, choice: Choice, fetching: bool) -> Choice:
         """With what is to be downloaded. Raises WeightsError: why its files cannot be had."""
@@ -224,10 +224,13 @@ class Hub:
             return choice
         if not fetching:
             raise WeightsError("it is not in the cache, and nothing is downloaded unsaid")
-        left = self.until - time.monotonic()
-        if left <= 0:
+        if self.left <= 0:
             raise WeightsError(f"the hub gave no answer within {HUB_SECONDS:.0f} s")
-        sizes = hub_sizes(choice.hub, left)
+        began = time.monotonic()
+        try:
+            sizes = hub_sizes(choice.hub, self.left)
+        finally:
+            self.left -= time.monotonic() - began
         weights = next((p for p in WEIGHTS if any(fnmatch(name, p) for name in sizes)), None)
         if weights is None:
             raise WeightsError(f"the hub has no weights in {choice.hub}")
