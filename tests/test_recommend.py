@@ -242,7 +242,7 @@ class Scripted(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         found: dict | None = {
-            "/api/models/someone/something?blobs=True": {
+            "/api/models/someone/something?blobs=true": {
                 "id": "someone/something",
                 "siblings": [{"rfilename": "model.safetensors", "size": 7}],
             },
@@ -251,7 +251,7 @@ class Scripted(BaseHTTPRequestHandler):
         self.send_response(200 if found else 404)
         if found is None:
             self.send_header("X-Error-Code", "RepoNotFound")
-        body = json.dumps(found).encode()
+        body = json.dumps(found or {}).encode()
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -341,15 +341,15 @@ def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 def commands_with_a_model(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
     """Words that each of them takes, with something for all that it must have."""
     for leaf in leaves(parser):
-        options = [
-            action for action in leaf._actions if action.required or not action.option_strings
-        ]
-        if any("--model" in action.option_strings for action in leaf._actions):
-            words = leaf.prog.split()[1:]
-            for action in options:
-                if action.nargs not in ("?", "*"):
-                    words += [*action.option_strings[:1], "x"]
-            yield words
+        if not any("--model" in action.option_strings for action in leaf._actions):
+            continue
+        words = leaf.prog.split()[1:]
+        for action in leaf._actions:
+            if action.required and action.nargs not in ("?", "*"):
+                words += [*action.option_strings[:1], "x"]
+        for group in leaf._mutually_exclusive_groups:
+            words += [group._group_actions[0].option_strings[0], "x"] if group.required else []
+        yield words
 
 
 @pytest.mark.parametrize(

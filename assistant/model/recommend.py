@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from functools import lru_cache
 
 import torch
 
@@ -20,12 +21,12 @@ from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.large.instructblip import sizes_of_preset
 from assistant.model.large.loading import SMALL_FILES, WEIGHTS
 from assistant.model.machine import Estimate, Place, estimate, estimate_reader, places
-from assistant.model.memory import AUTO, Plan, gigabytes, steps
+from assistant.model.memory import AUTO, Plan, Sizes, gigabytes, steps
 from assistant.model.placement import choose_dtype
 from assistant.model.quantization import QUANTIZATIONS
 from assistant.weights.checkpoints import weight_files
 from assistant.weights.downloads import fetch_hub, hub_room, hub_sizes
-from assistant.weights.presets import read_presets
+from assistant.weights.presets import LLMShape, read_presets
 
 MINI = "mini"
 MINI_BYTES = 2e9  # with a clip, and room to spare
@@ -168,7 +169,7 @@ def _paper_scale(where: Sequence[Place], wanted: Wanted) -> Iterator[Choice]:
     for place in where:
         for name in read_presets().recommended[place.device]:
             preset = read_presets().presets[name]
-            kind, sizes = preset.llm.kind, sizes_of_preset(preset.llm)
+            kind, sizes = preset.llm.kind, _sizes(preset.llm)
             if kind == "t5" and wanted.precision == "fp16":
                 continue  # it overflows
             dtype = _dtype(wanted, place, kind)
@@ -191,6 +192,11 @@ def _paper_scale(where: Sequence[Place], wanted: Wanted) -> Iterator[Choice]:
             )
 
 
+@lru_cache
+def _sizes(llm: LLMShape) -> Sizes:
+    return sizes_of_preset(llm)
+
+
 def _dtype(wanted: Wanted, place: Place, kind: str) -> torch.dtype:
     return choose_dtype(wanted.precision, torch.device(place.device), wide=kind == "t5")
 
@@ -206,7 +212,7 @@ def _timed(choice: Choice, wanted: Wanted) -> Choice:
     else:
         llm = read_presets().presets[choice.model].llm
         dtype = _dtype(wanted, choice.place, llm.kind)
-        seconds = estimate(sizes_of_preset(llm), choice.plan, device, dtype, llm.kind)
+        seconds = estimate(_sizes(llm), choice.plan, device, dtype, llm.kind)
     if seconds.first > PATIENCE:
         raise ModelError(f"{choice.name} would take {seconds.as_text()}")
     return replace(choice, seconds=seconds)
