@@ -406,7 +406,7 @@ class TestTools:
         (tmp_path / demo.clip).write_bytes(Path(clip).read_bytes())
         monkeypatch.setattr(weights_store, "ensure", lambda name: {demo.weights: tmp_path}[name])
         model.found = (Perceived("street", 0.9),)
-        model.script = lambda asked: "a name" if asked.prompt in demo.beyond else "cars"
+        model.script = lambda asked: "a name" if demo.beyond[0] in asked.prompt else "cars"
         model.scores, model.blind_scores = {"a name": -2.0, "cars": -1.0}, {"a name": -1.0}
         code, out, _ = run(capsys, "demo")
         assert code == 0 and len(loads) == 1

@@ -396,6 +396,15 @@ class TestDoctor:
     def test_by_memory(self, hub, put, cpu, gpu, options):
         assert recommend.recommend(put(cpu, gpu)).options == options
 
+    def test_the_readme_has_the_same(self):
+        readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+        for name, plans in ((VICUNA, (Plan(4), Plan(8, 8), Plan())), (FLAN, (Plan(4),))):
+            sizes = sizes_of_preset(read_presets().presets[name].llm)
+            needs = " / ".join(f"{plan.need(sizes).total / 1e9:.1f}" for plan in plans)
+            (row,) = (line for line in readme.splitlines() if f"`--model {name}" in line)
+            assert f"| {needs} GB |" in row
+        assert read_presets().readers[0].hub in readme
+
     def test_what_it_recommends_is_a_command(self, hub, put, monkeypatch, capsys):
         parser = command_line.build_parser()
         takes_llm = "--llm" in parser.format_help() or any(

@@ -133,7 +133,8 @@ def best(ladder: Iterator[Choice], wanted: Wanted, *, fetching: bool) -> Choice:
     Args:
         fetching: whether a download is allowed.
     """
-    hub, against, missed = Hub(), [], None
+    hub, missed = Hub(), None
+    against: list[str] = []
     for choice in ladder:
         try:
             if choice.place is not None and choice.need > choice.place.free:
