@@ -396,6 +396,20 @@ class TestDoctor:
     def test_by_memory(self, hub, put, cpu, gpu, options):
         assert recommend.recommend(put(cpu, gpu)).options == options
 
+    def test_without_bf16_four_bits_are_too_slow_and_a_language_model_reads(
+        self, hub, put, monkeypatch
+    ):
+        def measured(device: str, dtype: torch.dtype, bits: int, rows: int) -> Speed:
+            assert dtype == torch.float32
+            return Speed(6e8, 1.4e7) if bits else Speed(4.5e10, 4e9)  # on one core
+
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+        monkeypatch.setattr(machine, "measure", measured)
+        choice = recommend.recommend(put(16))
+        assert choice.options == " --llm Qwen/Qwen2.5-1.5B-Instruct"
+        assert any(FLAN in line and "would take about" in line for line in choice.against)
+        assert chosen().model == "mini"
+
     def test_the_readme_has_the_same(self):
         readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
         for name, plans in ((VICUNA, (Plan(4), Plan(8, 8), Plan())), (FLAN, (Plan(4),))):

@@ -38,9 +38,8 @@ def run_demo(args: argparse.Namespace) -> int:
         stream(asked.answer, quiet=True)
         print(f"{indent}   {why(asked.answer, asked.perceived)} [{asked.answer.seconds:.1f} s]")
         if asked.beyond:
-            known = asked.answer.reason is not None
-            told = "says that it cannot tell" if known else "does not know that it cannot"
-            print(f"{indent}   (no picture answers this: it {told})")
+            told = "does not say so" if asked.answer.reason is None else "says so"
+            print(f"{indent}   (no picture answers this, and it {told})")
     return 0
 
 
