@@ -399,7 +399,7 @@ class TestDoctor:
     def test_without_bf16_four_bits_are_too_slow_and_a_language_model_reads(
         self, hub, put, monkeypatch
     ):
-        def measured(device: str, dtype: torch.dtype, bits: int, rows: int) -> Speed:
+        def measured(device: str, dtype: torch.dtype, bits: int) -> Speed:
             assert dtype == torch.float32
             return Speed(6e8, 1.4e7) if bits else Speed(4.5e10, 4e9)  # on one core
 
@@ -475,5 +475,5 @@ class TestEstimate:
     @pytest.mark.parametrize("bits", [0, 4])
     def test_a_speed_is_measured(self, monkeypatch, bits):
         monkeypatch.setattr(machine, "SIDE", 64)
-        speed = machine.measure.__wrapped__("cpu", torch.float32, bits, 8)
+        speed = machine.measure.__wrapped__("cpu", torch.float32, bits)
         assert speed.many > 0 and speed.one > 0

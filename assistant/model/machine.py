@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,13 +14,13 @@ from assistant.model.memory import Plan, Sizes, free_memory
 from assistant.model.placement import choose_dtype
 from assistant.model.quantization import check_quantization, quantized_linear
 
-SIDE, LAYERS = 2048, 6  # of the layers that are timed: too large for a cache, small enough to wait
-ROUNDS = 3
-PICTURE_ROWS, PROMPT_ROWS = 256, 64  # as many as a picture has patches, as a prompt has tokens
+SIDE, LAYERS = 1024, 24  # of the layers that are timed in turn: together too large for a cache
+ROUNDS = 2
+ROWS = 64  # at a time: tokens of a prompt; a picture has 257 patches, which are as quick
 QFORMER_TOKENS = 64  # of a frame: queries and text
 ANSWER_TOKENS = 12
 PASSES = 3  # of a prompt: the answer, and what it weighs with and without the clip
-REST = 1.3  # times that what is no Linear layer makes it (benchmarks/gpu.py, a sixth of Flan-T5-XL)
+REST = 1.2  # times that what is no Linear layer makes it (benchmarks/gpu.py, a sixth of Flan-T5-XL)
 NOTES_TOKENS, SAID_TOKENS = 400, 40  # that a language model reads of a clip, and answers
 
 
@@ -79,34 +78,33 @@ def _place(device: str) -> Place:
 
 
 @lru_cache
-def measure(device: str, dtype: torch.dtype, bits: int, rows: int) -> Speed:
-    """Time some layers of the real kind, those that a model would be made of."""
+def measure(device: str, dtype: torch.dtype, bits: int) -> Speed:
+    """Time layers of the kind that a model would be made of, one by one: the quickest call counts,
+    short enough to be left in peace on a busy machine."""
     where = torch.device(device)
     layers = []
     for _ in range(LAYERS):
         linear = nn.Linear(SIDE, SIDE, bias=False).to(dtype)
         layers.append(quantized_linear(linear, bits, dtype, where) if bits else linear.to(where))
-    network = nn.Sequential(*layers).eval()
+        layers[-1].eval()
 
     def rate(states: Tensor) -> float:
-        taken = _least(lambda: network(states), where)
-        return len(states) * LAYERS * SIDE * SIDE / taken
+        for layer in layers:
+            layer(states)  # the first call packs weights
+        taken = [_seconds(layer, states) for _ in range(ROUNDS) for layer in layers]
+        return len(states) * SIDE * SIDE / min(taken)
 
     with torch.no_grad():
-        states = torch.randn(rows, SIDE, dtype=dtype, device=where)
+        states = torch.randn(ROWS, SIDE, dtype=dtype, device=where)
         return Speed(rate(states), rate(states[:1].clone()))
 
 
-def _least(work: Callable[[], object], where: torch.device) -> float:
-    """Seconds of the fastest of some rounds, after one that does not count."""
-    taken = []
-    for _ in range(ROUNDS + 1):
-        began = time.perf_counter()
-        work()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        taken.append(time.perf_counter() - began)
-    return min(taken[1:])
+def _seconds(layer: nn.Module, states: Tensor) -> float:
+    began = time.perf_counter()
+    layer(states)
+    if states.is_cuda:
+        torch.cuda.synchronize(states.device)
+    return time.perf_counter() - began
 
 
 def estimate(sizes: Sizes, plan: Plan, device: str, dtype: torch.dtype, kind: str) -> Estimate:
@@ -115,21 +113,21 @@ def estimate(sizes: Sizes, plan: Plan, device: str, dtype: torch.dtype, kind: st
     Args:
         kind: of its language model; T5 reads with one half of it and writes with the other.
     """
-    pictures = measure(device, dtype, plan.encoder_bits, PICTURE_ROWS)
-    exact = measure(device, torch.float32, 0, PICTURE_ROWS)  # the Q-Former
-    llm = measure(device, dtype, plan.llm_bits, PROMPT_ROWS)
+    pictures = measure(device, dtype, plan.encoder_bits)
+    exact = measure(device, torch.float32, 0)  # the Q-Former
+    llm = measure(device, dtype, plan.llm_bits)
     share = 0.5 if kind == "t5" else 1.0
     weights = share * sizes.llm.parameters
     clip = sizes.encoder.parameters * plan.frames * sizes.patches / pictures.many
     seen = sizes.qformer.parameters * plan.frames * QFORMER_TOKENS / exact.many
-    read = PASSES * weights * PROMPT_ROWS / llm.many
+    read = PASSES * weights * ROWS / llm.many
     said = ANSWER_TOKENS * weights / llm.one
     return Estimate(REST * clip, REST * (2 * seen + read + said))  # seen: with and without the clip
 
 
 def estimate_reader(parameters: int, device: str, precision: str = "auto") -> Estimate:
     """Seconds that a language model would take to answer from notes, mini's own work apart."""
-    speed = measure(device, choose_dtype(precision, torch.device(device)), 0, PICTURE_ROWS)
+    speed = measure(device, choose_dtype(precision, torch.device(device)), 0)
     read, said = NOTES_TOKENS / speed.many, SAID_TOKENS / speed.one
     return Estimate(0.0, REST * parameters * (read + said))
 
