@@ -440,18 +440,18 @@ class TestDoctor:
     def test_a_server_of_this_machine_is_found(self, port, put, monkeypatch, hub):
         monkeypatch.undo()
         ports = (port, 9)
-        monkeypatch.setattr(recommend, "read_presets", lambda: SimplePorts(read_presets(), ports))
+        monkeypatch.setattr(machine, "read_presets", lambda: SimplePorts(ports))
         address = f"http://localhost:{port}/v1"
-        assert list(recommend.local_servers()) == [(address, "small-talk:3b")]
+        assert list(machine.local_servers()) == [(address, "small-talk:3b")]
         (choice,) = list(recommend._ladder([], recommend.Wanted()))
         assert choice.options == f" --llm {address} --llm-name small-talk:3b"
 
 
 class SimplePorts:
-    """The presets, with other ports."""
+    """The presets, as far as ports go."""
 
-    def __init__(self, presets: object, ports: tuple[int, ...]) -> None:
-        self.presets, self.server_ports = presets, ports
+    def __init__(self, ports: tuple[int, ...]) -> None:
+        self.server_ports = ports
 
 
 class TestEstimate:

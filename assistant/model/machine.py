@@ -1,8 +1,11 @@
-"""What this machine can compute with, and how fast: measured in a second, for an estimate."""
+"""What this machine can compute with, and how fast: measured in seconds, for an estimate."""
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,6 +16,7 @@ from assistant.errors import ModelError
 from assistant.model.memory import Plan, Sizes, free_memory
 from assistant.model.placement import choose_dtype
 from assistant.model.quantization import check_quantization, quantized_linear
+from assistant.weights.presets import read_presets
 
 SIDE, LAYERS = 1024, 24  # of the layers that are timed in turn: together too large for a cache
 ROUNDS = 2
@@ -21,6 +25,7 @@ QFORMER_TOKENS = 64  # of a frame: queries and text
 ANSWER_TOKENS = 12
 PASSES = 3  # of a prompt: the answer, and what it weighs with and without the clip
 REST = 1.2  # times that what is no Linear layer makes it (benchmarks/gpu.py, a sixth of Flan-T5-XL)
+SERVER_SECONDS = 0.3  # that a port of this machine has to answer
 NOTES_TOKENS, SAID_TOKENS = 400, 40  # that a language model reads of a clip, and answers
 
 
@@ -75,6 +80,23 @@ def _place(device: str) -> Place:
     except ModelError:
         return Place(device, free_memory(where), False)
     return Place(device, free_memory(where), True)
+
+
+def local_servers() -> Iterator[tuple[str, str]]:
+    """Address and first model of each OpenAI-compatible server that answers on this machine, where
+    such programs listen unless told otherwise."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for port in read_presets().server_ports:
+        address = f"http://localhost:{port}/v1"
+        try:
+            with opener.open(f"{address}/models", timeout=SERVER_SECONDS) as answer:
+                listed = json.load(answer)["data"]
+            names = [str(model["id"]) for model in listed]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # nobody is there, or something else
+        talking = [name for name in names if "embed" not in name.lower()]
+        if talking:
+            yield address, talking[0]
 
 
 @lru_cache

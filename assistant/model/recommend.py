@@ -6,10 +6,8 @@ perceives.
 
 from __future__ import annotations
 
-import json
 import os
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -20,7 +18,14 @@ import torch
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.large.instructblip import sizes_of_preset
 from assistant.model.large.loading import SMALL_FILES, WEIGHTS
-from assistant.model.machine import Estimate, Place, estimate, estimate_reader, places
+from assistant.model.machine import (
+    Estimate,
+    Place,
+    estimate,
+    estimate_reader,
+    local_servers,
+    places,
+)
 from assistant.model.memory import AUTO, Plan, Sizes, gigabytes, steps
 from assistant.model.placement import choose_dtype
 from assistant.model.quantization import QUANTIZATIONS
@@ -32,7 +37,6 @@ MINI = "mini"
 MINI_BYTES = 2e9  # with a clip, and room to spare
 PATIENCE = 120.0  # seconds that an answer may take
 HUB_SECONDS = 3.0  # for all that the hub is asked
-SERVER_SECONDS = 0.3  # for each port of this machine
 SPARE_DISK = 1e9  # bytes that a download leaves free
 
 
@@ -261,23 +265,6 @@ def _is_cached(hub: str) -> bool:
             continue
         return True
     return False
-
-
-def local_servers() -> Iterator[tuple[str, str]]:
-    """Address and first model of each OpenAI-compatible server that answers on this machine, where
-    such programs listen unless told otherwise."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for port in read_presets().server_ports:
-        address = f"http://localhost:{port}/v1"
-        try:
-            with opener.open(f"{address}/models", timeout=SERVER_SECONDS) as answer:
-                listed = json.load(answer)["data"]
-            names = [str(model["id"]) for model in listed]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # nobody is there, or something else
-        talking = [name for name in names if "embed" not in name.lower()]
-        if talking:
-            yield address, talking[0]
 
 
 def auto_line(choice: Choice) -> str:
