@@ -14,7 +14,7 @@ help:  ## what can be made
 
 .venv: $(VENV)/.stamp-test  ## the Python environment with everything that checks and trainings need
 
-demo: $(VENV)/.stamp-run  ## ask about a sample clip and a generated clip
+demo: $(VENV)/.stamp-run  ## ask about a sample clip: answers, what they rest on, seconds
 	$(BIN)/assistant demo
 
 test: lint types  ## style, types and tests

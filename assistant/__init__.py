@@ -41,7 +41,9 @@ def load(
     """The named model, ready to open clips; fetches the weights that the cache lacks.
 
     Args:
-        name: mini; or a paper-scale model: a preset, a hub id, or a checkpoint's folder.
+        name: mini; a paper-scale model: a preset, a hub id, or a checkpoint's folder; or "auto":
+            the best that fits and can be had. Without ``tell``, which gets the choice before, auto
+            downloads nothing.
         base: a folder of other base weights, for mini.
         precision: "auto", "fp32", "bf16" or "fp16".
         quantize: "none", "8bit", "4bit" or "auto": what fits into the free memory; mini: none.
@@ -66,6 +68,14 @@ def load(
     from assistant.weights.base import name_of
     from assistant.weights.spaces import check_space
 
+    if name == "auto":
+        from assistant.errors import InputError
+        from assistant.model.recommend import Wanted, choose_model
+
+        if base is not None:
+            raise InputError("auto chooses a model, and base is the weights of one; leave one out")
+        choice = choose_model(Wanted(precision, quantize, frames), device, tell)
+        name, quantize, device = choice.model, choice.quantize, choice.device
     given: dict[str, Any] = {"base": base, "precision": precision, "quantize": quantize}
     given |= {"device": device, "space": space, "tell": tell}
 

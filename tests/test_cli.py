@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from assistant.cli.main import main
 from assistant.cli.options import Ended
 from assistant.core.resources import adapters_dir
 from assistant.errors import InputError
+from assistant.sources import Perceived
 from assistant.weights import store as weights_store
 
 TESTS = Path(__file__).parent
@@ -394,18 +396,35 @@ class TestBatch:
 
 
 class TestTools:
-    def test_demo_asks_about_the_clip_and_a_generated_picture(
+    def test_demo_shows_answers_what_they_rest_on_and_what_cannot_be_told(
         self, loads, model, clip, capsys, monkeypatch, tmp_path
     ):
-        bikes = tmp_path / "bikes.mp4"
-        bikes.write_bytes(Path(clip).read_bytes())
-        monkeypatch.setattr(weights_store, "ensure", lambda name: {"samples": tmp_path}[name])
+        from assistant.vqa.demo import read_demo
+
+        demo = read_demo()
+        assert len(demo.questions) == 3 and len(demo.beyond) == 1
+        (tmp_path / demo.clip).write_bytes(Path(clip).read_bytes())
+        monkeypatch.setattr(weights_store, "ensure", lambda name: {demo.weights: tmp_path}[name])
+        model.found = (Perceived("street", 0.9),)
+        model.script = lambda asked: "a name" if demo.beyond[0] in asked.prompt else "cars"
+        model.scores, model.blind_scores = {"a name": -2.0, "cars": -1.0}, {"a name": -1.0}
         code, out, _ = run(capsys, "demo")
-        assert code == 0
-        assert out.count("Q: ") == out.count("A: I see") == 4
-        assert out.count("bikes.mp4") == 3
-        assert len(model.encoded) == 3 and len(loads) == 1  # the clip, its end, the picture
-        assert out.count(" is right)") == 1
+        assert code == 0 and len(loads) == 1
+        for question in (*demo.questions, *demo.beyond):
+            assert out.count(f"Q: {question}\n") == 1
+        assert out.count("A: cars\n") == 3 and out.count("seen: street 90%; most at ") == 3
+        assert out.count("A: I cannot tell.\n") == out.count("this, and it says so)") == 1
+        assert len(re.findall(r" \[\d+\.\d s\]\n", out)) == 4
+        model.blind_scores = {}
+        assert "this, and it does not say so)" in run(capsys, "demo")[1]
+
+    def test_a_demo_without_its_clip_names_what_is_there(
+        self, loads, capsys, monkeypatch, tmp_path
+    ):
+        (tmp_path / "other.mp4").touch()
+        monkeypatch.setattr(weights_store, "ensure", lambda name: tmp_path)
+        code, out, err = run(capsys, "demo")
+        assert (code, out) == (2, "") and "choose among other.mp4" in one_line(err)
 
     def test_fetch(self, loads, capsys, monkeypatch, tmp_path):
         monkeypatch.setattr(weights_store, "ensure", lambda name: tmp_path / name)
@@ -457,8 +476,9 @@ class TestTools:
         assert calls == [("pretrain.yaml", Path("p"), Path("o"), True, None, 1)]
 
     def test_doctor_reports_and_its_code_says_whether_something_is_amiss(self, capsys, monkeypatch):
-        from assistant.model import doctor
+        from assistant.model import doctor, recommend
 
+        monkeypatch.setattr(recommend, "recommend", lambda where: recommend.Choice())
         for status, wanted in (("ok", 0), ("warn", 0), ("fail", 2)):
             checks = (doctor.Check("a thing", status, "found"),)
             monkeypatch.setattr(doctor, "examine", lambda checks=checks: checks)

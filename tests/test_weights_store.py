@@ -500,6 +500,18 @@ def test_a_hub_out_of_reach_is_one_line(
     assert result.stdout.count("\n") == 1
 
 
+def test_a_hub_that_breaks_off_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    import huggingface_hub
+    from huggingface_hub.errors import HTTPError  # of the client that the library uses
+
+    def snapshot_download(*_: object, **__: object) -> str:
+        raise HTTPError("peer closed connection")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    with pytest.raises(WeightsError, match="broke off"):
+        weights_store.ensure_hub("someone/something")
+
+
 def test_the_hub_gets_revision_and_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     import huggingface_hub
 

@@ -18,6 +18,8 @@ from io import TextIOWrapper
 from types import FrameType
 
 from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, look, tools, ui
+from assistant.cli.auto import settle_model
+from assistant.cli.demo import add_demo
 from assistant.cli.options import Ended, Parser
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError
@@ -81,6 +83,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.command is None:
         build_parser().print_help()
         return MENDABLE
+    settle_model(args)
     return args.run(args)
 
 
@@ -137,7 +140,7 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action=Version, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", title="commands")
     for add in (
-        tools.add_demo,
+        add_demo,
         ask.add_ask,
         look.add_look,
         chat.add_chat,

@@ -239,7 +239,7 @@ def add_backend_options(parser: argparse._ActionsContainer) -> None:
         default="mini",
         metavar="NAME|DIR",
         help="mini, a paper-scale model (docs/models.md), a hub id, or the folder of an "
-        "InstructBLIP checkpoint (default mini)",
+        "InstructBLIP checkpoint; auto: the best that fits and can be had (default mini)",
     )
     parser.add_argument(
         "--base", type=Path, metavar="DIR", help="other base weights, as pretrain writes them"

@@ -1,9 +1,8 @@
-"""``assistant demo``, ``fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
+"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
 
 import argparse
 from pathlib import Path
 
-from assistant.cli.ask import stream
 from assistant.cli.options import check_out, count, say, seed
 from assistant.errors import InputError
 
@@ -76,28 +75,6 @@ photos, and captions, questions or labels; BOXES as for objects. RUN holds readi
   assistant pretrain reading --photos data --boxes boxes.jsonl --out run --weighing run/reading
                                               its last step, made anew
 """
-
-
-def add_demo(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser(
-        "demo",
-        help="ask four questions about a sample clip and a generated picture",
-        description="Fetch a sample clip, generate a picture, and ask four questions about them.",
-    )
-    parser.set_defaults(run=run_demo)
-
-
-def run_demo(args: argparse.Namespace) -> int:
-    from assistant import load
-    from assistant.vqa import demo
-
-    for name, answer, truth in demo.run_demo(load()):
-        print(f"{name}  Q: {answer.basis.question}")
-        print(f"{'':{len(name)}}  A: ", end="")
-        stream(answer, quiet=True)
-        if truth is not None:
-            print(f"{'':{len(name)}}  ({truth} is right)")
-    return 0
 
 
 def add_fetch(commands: argparse._SubParsersAction) -> None:
@@ -302,7 +279,8 @@ def add_doctor(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "doctor",
         help="look whether everything is in place",
-        description="Look whether everything is in place, and say what to do where it is not.",
+        description="Look whether everything is in place, and say what to do where it is not; at "
+        "the end, which model is the best for this machine, and how to take it.",
         epilog="exit code: 0 nothing stands in the way of an answer, 2 something does",
     )
     parser.set_defaults(run=run_doctor)
@@ -310,7 +288,10 @@ def add_doctor(commands: argparse._SubParsersAction) -> None:
 
 def run_doctor(args: argparse.Namespace) -> int:
     from assistant.model.doctor import examine, render
+    from assistant.model.machine import places
+    from assistant.model.recommend import recommend, recommendation
 
     checks = examine()
     print(render(checks))
+    print(f"\n{recommendation(recommend(places('auto')))}")
     return 2 if any(check.status == "fail" for check in checks) else 0

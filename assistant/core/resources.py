@@ -28,6 +28,11 @@ def presets_file() -> Path:
     return Path(str(files("assistant.weights"))) / "presets.yaml"
 
 
+def demo_file() -> Path:
+    """What `assistant demo` asks."""
+    return Path(str(files("assistant.vqa"))) / "demo.yaml"
+
+
 def caption_lexicon() -> Path:
     """The words that questions made from captions are built of."""
     return Path(str(files("assistant.training.pretraining.captions"))) / "lexicon.yaml"

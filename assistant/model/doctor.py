@@ -243,7 +243,7 @@ def _presets() -> Iterator[Check]:
 
     on_gpu = torch.cuda.is_available()
     free = free_memory(torch.device("cuda" if on_gpu else "cpu"))
-    where = "the GPU" if on_gpu else "memory, no GPU: minutes an answer"
+    where = "the GPU" if on_gpu else "memory, no GPU"
     for name, preset in read_presets().presets.items():
         sizes = sizes_of_preset(preset.llm)
         plans = (Plan(), Plan(8, 8), Plan(4))

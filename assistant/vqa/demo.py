@@ -1,48 +1,62 @@
-"""A first look: three questions about the sample clip and one about a generated picture."""
+"""A first look: questions about a clip, one of which it cannot answer. What is asked is data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assistant.core.scratch import scratch_folder
+from assistant.core.config import from_yaml
+from assistant.core.resources import demo_file
+from assistant.errors import ConfigError
 from assistant.weights import store as weights_store
 
 if TYPE_CHECKING:
+    from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
     from assistant.vqa.session import Assistant
 
-CLIP_QUESTIONS = (
-    "What happens in the last 4 seconds?",
-    "What is in the video?",
-    "Who is in the video?",
-)
-SCENE_SEED = 4
-SCENE_QUESTION = "color"  # the type of question asked about the generated picture
+
+@dataclass(frozen=True)
+class Demo:
+    """What is asked, about which clip."""
+
+    weights: str  # name in the weights lock
+    clip: str  # a file of it
+    questions: tuple[str, ...]
+    beyond: tuple[str, ...]  # that the clip does not answer
 
 
-def run_demo(assistant: Assistant) -> Iterator[tuple[str, Answer, str | None]]:
-    """What is looked at, an answer to be streamed, and what is true where that is known.
+@dataclass(frozen=True)
+class Asked:
+    """One question of the demo, its answer to be streamed."""
+
+    clip: str
+    answer: Answer
+    perceived: tuple[Perceived, ...]  # in the frames that were looked at
+    beyond: bool
+
+
+def read_demo() -> Demo:
+    """Raises ConfigError where the file is not usable."""
+    demo = from_yaml(Demo, demo_file())
+    if not demo.questions:
+        raise ConfigError(f"{demo_file()}: has no questions; name some")
+    return demo
+
+
+def ask_demo(assistant: Assistant, demo: Demo) -> Iterator[Asked]:
+    """Each question in turn, none of which knows of the others.
 
     Raises:
-        WeightsError: the sample clip cannot be fetched.
+        WeightsError: the clip cannot be fetched. ConfigError: it is not among the files.
     """
-    clip = next(weights_store.ensure("samples").rglob("bikes.mp4"))
-    session = assistant.open(clip)
-    for question in CLIP_QUESTIONS:
-        yield clip.name, session.ask(question), None
-    with scratch_folder("assistant-demo-") as folder:
-        yield from _ask_generated(assistant, folder)
-
-
-def _ask_generated(assistant: Assistant, folder: Path) -> Iterator[tuple[str, Answer, str | None]]:
-    from PIL import Image
-
-    from assistant.data.scenes import example
-
-    scene = example(0, SCENE_SEED, "dev")
-    picture = folder / "generated.png"
-    Image.fromarray(scene.image).save(picture)
-    record = next(record for record in scene.records if record["type"] == SCENE_QUESTION)
-    yield picture.name, assistant.open(picture).ask(record["question"]), record["answer"]
+    folder = weights_store.ensure(demo.weights)
+    clip = folder / demo.clip
+    if not clip.is_file():
+        found = ", ".join(sorted(path.name for path in folder.iterdir()))
+        raise ConfigError(f"{demo.weights} holds no {demo.clip}; choose among {found}")
+    for question in (*demo.questions, *demo.beyond):
+        session = assistant.open(clip)
+        answer = session.ask(question)
+        yield Asked(clip.name, answer, session.perceived(answer), question in demo.beyond)

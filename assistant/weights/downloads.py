@@ -3,12 +3,14 @@
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextvars import copy_context
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from tqdm import tqdm
@@ -163,13 +165,16 @@ def _reporting(name: str) -> type[tqdm]:
     return Bar
 
 
-def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | None) -> Path:
+def fetch_hub(
+    repo_id: str, *, revision: str | None, patterns: Sequence[str] | None, local: bool = False
+) -> Path:
     """The folder of ``repo_id`` in the hub library's own cache, fetched when absent.
 
+    Args:
+        local: nothing is fetched.
     Raises:
         WeightsError: no such id or revision, no access, or no network.
     """
-    import httpx
     from huggingface_hub import errors, snapshot_download
 
     what = f"{repo_id}@{revision}" if revision else repo_id
@@ -179,7 +184,7 @@ def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | N
                 repo_id,
                 revision=revision,
                 allow_patterns=list(patterns) if patterns else None,
-                local_files_only=offline(),
+                local_files_only=local or offline(),
                 tqdm_class=_reporting(repo_id),
             )
         )
@@ -206,7 +211,47 @@ def fetch_hub(repo_id: str, *, revision: str | None, patterns: Sequence[str] | N
         raise WeightsError(
             f"{what} cannot be fetched ({error}); mend ALL_PROXY, http_proxy or https_proxy"
         ) from error
-    except httpx.HTTPError as error:
+    except errors.HTTPError as error:  # of the client that the hub library uses
         raise WeightsError(
             f"{what}: the hub broke off ({type(error).__name__}); try again"
         ) from error
+
+
+def hub_sizes(repo_id: str, within: float) -> dict[str, int]:
+    """Bytes of each file of ``repo_id`` on the hub, which is asked for no longer than ``within``
+    seconds; nothing is fetched.
+
+    Raises:
+        WeightsError: why it cannot be had, in a few words.
+    """
+    from huggingface_hub import HfApi, errors, is_offline_mode
+
+    if offline() or is_offline_mode():
+        name = "ASSISTANT_OFFLINE" if offline() else "HF_HUB_OFFLINE"
+        raise WeightsError(f"{name} forbids asking the hub")
+    found: list[Any] = []
+
+    def ask() -> None:
+        try:
+            found.append(HfApi().model_info(repo_id, files_metadata=True, timeout=within))
+        except Exception as error:
+            found.append(error)
+
+    # In a thread that is left behind: looking a host's name up knows no time limit.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(within)
+    answer = found[0] if found else TimeoutError()
+    if isinstance(answer, errors.RepositoryNotFoundError):
+        raise WeightsError(f"the hub shows no {repo_id}") from answer
+    if isinstance(answer, Exception):  # of the network, a proxy, or what stands in for the hub
+        raise WeightsError(f"the hub was not reached ({type(answer).__name__})") from answer
+    return {file.rfilename: file.size or 0 for file in answer.siblings or ()}
+
+
+def hub_room() -> int:
+    """Bytes free where the hub library keeps what it fetches."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folder = Path(HF_HUB_CACHE).expanduser().absolute()
+    return shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.is_dir())).free

@@ -40,11 +40,23 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """A language model that answers from what mini perceives (``--llm``)."""
+
+    hub: str  # id
+    licence: str
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Presets:
     """Every named model, and how a turn is written for each type of language model."""
 
     families: dict[str, LLMConfig]
     presets: dict[str, Preset]
+    recommended: dict[str, tuple[str, ...]]  # presets, the best first, by device
+    readers: tuple[Reader, ...]  # the best first
+    server_ports: tuple[int, ...]  # where OpenAI-compatible servers listen
 
 
 @lru_cache(maxsize=1)

@@ -90,7 +90,7 @@ def load_paper_scale(
     )
     tell(f"{model_name(model)} on {place.type}, {plan.as_text(sizes, free_memory(place))}")
     if not on_gpu and sizes.parameters > LARGE:
-        tell("no GPU with CUDA is used: an answer takes minutes")
+        tell("no GPU with CUDA is used: an answer takes half a minute or more")
     make = partial(
         _make,
         checkpoint.folder,
