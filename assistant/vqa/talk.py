@@ -196,4 +196,6 @@ def how_sure(turn: Turn | None, answer: Answer | None, about: str) -> str:
     count = len(answer.frames)
     first, last = format_time(round(answer.frames[0], 1)), format_time(round(answer.frames[-1], 1))
     frames = f"{count} frames from {first} to {last}" if count > 1 else "1 frame"
-    return told["likelier"].format(answer=said, frames=frames)
+    return told["found" if answer.request.proposals else "likelier"].format(
+        answer=said, frames=frames
+    )

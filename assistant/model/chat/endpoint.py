@@ -6,7 +6,6 @@ What is sent is the text of the messages, the model's name and two numbers; noth
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import httpx
 
 from assistant.errors import InputError, ModelError
 from assistant.model.chat.base import ChatModel, Message
+from assistant.model.chat.events import ADDRESS_ENDS, model_names, one_line, piece_of, reason_of
 
 KEYS = ("ASSISTANT_LLM_KEY", "OPENAI_API_KEY")  # in the environment; the first that is set
 CONNECT = 10.0  # seconds to be let in
@@ -83,7 +83,7 @@ class Endpoint(ChatModel):
         with self._told(), self._client() as client:
             response = client.get(self._at("models"))
             self._check(response, response.text)
-            names = _model_names(response.text)
+            names = model_names(response.text)
         if len(names) != 1:
             known = ", ".join(names[:8]) or "none that it names"
             raise InputError(f"--llm-name is wanted; {self.place} has {known}")
@@ -117,12 +117,10 @@ class Endpoint(ChatModel):
         kind = response.headers.get("content-type", "").partition(";")[0].strip()
         if kind == "application/json":
             told = b"".join(_bounded(response)).decode(errors="replace")
-            yield self._piece(told)[0]
+            yield piece_of(told, self.place, self.name)[0]
             return
         if kind != "text/event-stream":
-            raise ModelError(
-                f"{self.place} sent {kind or 'nothing'}, no answer; {_end_of_address()}"
-            )
+            raise ModelError(f"{self.place} sent {kind or 'nothing'}, no answer; {ADDRESS_ENDS}")
         left, ended = PER_TOKEN * max_tokens, False
         for line in self._lines(response):
             field, _, data = line.partition(":")
@@ -130,7 +128,7 @@ class Endpoint(ChatModel):
                 continue
             if data.strip() == "[DONE]":
                 return
-            text, finished = self._piece(data)
+            text, finished = piece_of(data, self.place, self.name)
             ended = ended or finished
             left -= max(1, len(text))  # an event without text is no progress for ever
             if left < 0:
@@ -156,35 +154,6 @@ class Endpoint(ChatModel):
                 raise ModelError(f"{self.place} does not come to an end; it was stopped: ask again")
         yield held.decode(errors="replace")
 
-    def _piece(self, data: str) -> tuple[str, bool]:
-        """The text in one event, and whether it is the last. Raises ModelError."""
-        try:
-            found = json.loads(data)
-        except (ValueError, RecursionError) as error:
-            what = " ".join(data.split())[:60]
-            raise ModelError(f"{self.place} sent no JSON ({what}); {_end_of_address()}") from error
-        if isinstance(found, dict) and found.get("error"):
-            raise ModelError(f"{self.place} failed: {_reason(found)}; ask again")
-        try:
-            choices = found["choices"]
-            first = choices[0] if choices else {}
-            said = first.get("delta") or first.get("message") or {}
-            text, refusal, end = (
-                said.get("content"),
-                said.get("refusal"),
-                first.get("finish_reason"),
-            )
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{self.place} sent something else than a chat's answer; {_end_of_address()}"
-            ) from error
-        if refusal or end == "content_filter":
-            why = f": {_one_line(refusal)}" if refusal else " (its content filter)"
-            raise ModelError(f"{self.name} refused to answer{why}; ask in other words")
-        if not isinstance(text, str | None):
-            raise ModelError(f"{self.place} sent an answer that is no text; take another model")
-        return text or "", end is not None
-
     def _check(self, response: httpx.Response, told: str) -> None:
         """Raises ModelError: the server says no."""
         status = response.status_code
@@ -192,14 +161,14 @@ class Endpoint(ChatModel):
             return
         where = response.headers.get("location")
         if where and response.is_redirect:
-            raise ModelError(f"{self.place} has moved to {_one_line(where)}; give that with --llm")
+            raise ModelError(f"{self.place} has moved to {one_line(where)}; give that with --llm")
         advice = ADVICE.get(status, "look at the server, or ask again later")
         unsent = (
             ""
             if self.key or not os.environ.get(KEYS[1])
             else f" ({KEYS[1]} was not sent: {UNSAFE})"
         )
-        reason = _reason(told)
+        reason = reason_of(told)
         raise ModelError(
             f"{self.place} answered {status}{f' ({reason})' if reason else ''}; "
             f"{advice.format(KEYS[0])}{unsent if status in (401, 403) else ''}"
@@ -228,7 +197,7 @@ class Endpoint(ChatModel):
             ) from error
         except (httpx.ConnectError, httpx.ProxyError) as error:
             raise ModelError(
-                f"{self.place} cannot be reached ({_one_line(error)}); start the server, or mend "
+                f"{self.place} cannot be reached ({one_line(error)}); start the server, or mend "
                 "--llm"
             ) from error
         except httpx.TimeoutException as error:
@@ -243,8 +212,7 @@ class Endpoint(ChatModel):
             ) from error
         except ImportError as error:  # of httpx, at a SOCKS proxy
             raise ModelError(
-                f"{self.place} cannot be reached ({_one_line(error)}); mend ALL_PROXY or "
-                "https_proxy"
+                f"{self.place} cannot be reached ({one_line(error)}); mend ALL_PROXY or https_proxy"
             ) from error
 
 
@@ -306,31 +274,3 @@ def _bounded(response: httpx.Response) -> Iterator[bytes]:
         come += len(chunk)
         if come > MOST_BYTES:
             return
-
-
-def _model_names(body: str) -> list[str]:
-    try:
-        return [str(model["id"]) for model in json.loads(body)["data"]]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return []
-
-
-def _reason(found: Any) -> str:
-    """What a server says is wrong, in one line."""
-    if isinstance(found, str):
-        try:
-            found = json.loads(found)
-        except (ValueError, RecursionError):
-            return ""  # a page for people
-    error = found.get("error", found) if isinstance(found, dict) else found
-    told = error.get("message", "") if isinstance(error, dict) else error
-    return _one_line(told)
-
-
-def _one_line(text: object) -> str:
-    kept = " ".join(str(text).split())
-    return "".join(letter for letter in kept if letter.isprintable())[:200]
-
-
-def _end_of_address() -> str:
-    return "is --llm the address of an OpenAI-compatible server, up to /v1?"
