@@ -32,7 +32,9 @@ WORD = re.compile(r"[a-z]+")
 LITTLE_WORDS = "a an the in on at of to with and is are its his her their up down"
 LITTLE = frozenset(LITTLE_WORDS.split())
 TRUE = 0.75  # share of a description's words that captions have, where it counts as right
-PRECISION = 0.6  # of what is said
+TELLING = 2  # words that it has in common with them at least
+WRONG = 1.0  # what a wrong word of a description takes away, in right ones
+PRECISION = 0.7  # of what is said
 NO_WEIGHTS = Weights((), (), 0.0)
 TOLD = 0.3  # share of questions that are answered at least
 
@@ -81,17 +83,36 @@ def _likeness(model: VideoAssistant, look: Look, texts: Sequence[str]) -> list[f
 
 
 def right(asking: Asking, kind: str, text: str) -> bool:
-    """Whether an answer is as good as one of those given."""
+    """Whether an answer is as good as one of those given; a description: whether nearly all of its
+    words are in the captions, and some tell more than that there is somebody."""
     said = text.lower().strip(" .")
     if kind == forms.DESCRIBE:
-        words = [w for w in WORD.findall(said) if w not in LITTLE]
-        held = Truth([[word] for word in words])(asking.answers) if words else []
-        return bool(held) and sum(held) / len(held) >= TRUE
+        held = held_words(said, asking.answers)
+        return sum(held) >= TELLING and sum(held) / len(held) >= TRUE
     if kind in (forms.YES_NO, forms.COUNT):
         return said in asking.answers
     return any(
         Truth([[said]])([answer])[0] or Truth([[answer]])([said])[0] for answer in asking.answers
     )
+
+
+def held_words(said: str, answers: Sequence[str]) -> list[bool]:
+    """Of each word that says something: whether the answers have it, or a kind of it."""
+    words = [word for word in WORD.findall(said) if word not in LITTLE]
+    return Truth([[word] for word in words])(answers) if words else []
+
+
+def best_told(row: Weighed) -> tuple[bool, ...]:
+    """Which candidates are to win: the right ones; of descriptions those that tell most, less what
+    is wrong in them."""
+    if row.kind != forms.DESCRIBE:
+        return row.right
+    gains = []
+    for one in row.candidates:
+        held = held_words(one.text.lower(), row.asking.answers)
+        gains.append(sum(held) - WRONG * (len(held) - sum(held)))
+    best = max(gains)
+    return tuple(best > 0 and gain == best for gain in gains)
 
 
 def fit(found: Sequence[Weighed]) -> Weighing:
@@ -106,9 +127,10 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     """Of one kind: a softmax over candidates, then a logistic model of the best."""
     from sklearn.linear_model import LogisticRegression
 
-    usable = [row for row in rows if any(row.right) and not all(row.right)]
-    features = [torch.tensor([c.features for c in row.candidates]) for row in usable]
-    masks = [torch.tensor(row.right) for row in usable]
+    wanted = [(row, best_told(row)) for row in rows]
+    usable = [(row, best) for row, best in wanted if any(best) and not all(best)]
+    features = [torch.tensor([c.features for c in row.candidates]) for row, _ in usable]
+    masks = [torch.tensor(best) for _, best in usable]
     weights = torch.tensor([1.0, -0.5, 1.0, 0.0, 0.0], requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
