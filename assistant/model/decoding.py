@@ -19,7 +19,7 @@ from assistant.model.llama import Llama, LlamaDecoderLayer
 
 Ended = Callable[[Tensor], Tensor]  # ids (R, N) -> which rows have come to their end, (R,)
 Rule = Callable[[Tensor, Tensor], Tensor]  # ids (R, N), scores (R, V) -> scores (R, V)
-GUESSED = 6  # tokens ahead; up to 8 rows of a short bf16 product are rounded as one alone
+GUESSED = 4  # tokens ahead; up to 8 rows of a short bf16 product are rounded as one alone
 GROUP = 32  # inputs that share a scale in 4 bit, as in llama.cpp's Q4
 COLUMNS = 16  # outputs that the kernel for 4 bit makes at a time
 NEVER = -1e9  # log-probability of a beam that is none
