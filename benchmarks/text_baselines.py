@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from own_loop import library_network
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
@@ -140,7 +141,8 @@ def llm(
     history = [(as_asked(prompt, model, item), item.answer) for item in examples]
     asked = [llm.prompt_ids(as_asked(prompt, model, item), history) for item in test]
     shared = shared_start(asked)  # the examples: read once
-    network, head = llm.network.base_model, llm.network.get_output_embeddings()
+    network = library_network(llm).base_model
+    head = llm.network.get_output_embeddings()
     read = network(input_ids=asked[0][None, :shared], use_cache=True).past_key_values
     told = []
     for item, ids in tqdm(list(zip(test, asked, strict=True)), desc="LLM", unit="question"):

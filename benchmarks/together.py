@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from own_loop import library_network
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.generation import CompileConfig
@@ -77,7 +78,7 @@ def print_together(mini: Assistant, rounds: int) -> None:
 
 def print_caches(mini: Assistant, rounds: int, tokens: int, *, compiled: bool) -> None:
     """Milliseconds per token of each cache."""
-    network = mini.model.llm.network
+    network = library_network(mini.model.llm)
     width = network.get_input_embeddings().weight.shape[1]
     torch.manual_seed(0)
     x = torch.randn(1, 47, width, dtype=network.dtype) * 0.1  # as many as a question has

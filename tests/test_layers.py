@@ -294,3 +294,22 @@ def test_help_loads_nothing_heavy():
     )
     assert "usage: assistant" in result.stdout
     assert result.stdout.splitlines()[-1] == "LOADED set()"
+
+
+def test_a_question_to_the_default_model_loads_no_library_of_models():
+    """They take longer to import than the answer takes; nor does torch's compiler come with it."""
+    code = """
+import sys
+import torch
+import assistant.model.loading, assistant.model.sentences, assistant.vqa.session
+from assistant.core.config import QFormerConfig
+from assistant.model.llama import Llama, LlamaConfig
+from assistant.model.qformer import QFormer
+with torch.device("meta"):
+    Llama(LlamaConfig(9, 8, 8, 1, 2, 1, 4, 1e-5, 1e4, True))
+    QFormer(QFormerConfig(), 8, 8)
+heavy = ("transformers", "peft", "accelerate", "scipy", "sklearn", "sympy", "torch._dynamo")
+print([name for name in heavy if name in sys.modules])
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

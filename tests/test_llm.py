@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import tiny_llm
 
-from assistant.model.llm import SENTENCE_END, _starts_over, list_once
+from assistant.model.rules import SENTENCE_END, _starts_over, list_once
 
 
 def test_answer_losses_equal_transformers_one_by_one():

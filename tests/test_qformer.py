@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import bert_folder, tiny_qformer
+from tiny import bert_folder, official_qformer, tiny_qformer
 from transformers import BertModel
 
 from assistant.errors import WeightsError
@@ -20,10 +20,11 @@ def test_equals_transformers_run_per_frame_and_averaged(frames):
     mask = torch.ones(2, 7, dtype=torch.long)
     mask[1, 4:] = 0
     visible = torch.cat([torch.ones(2, 4, dtype=torch.long), mask], 1)
+    official = official_qformer(model)
     with torch.no_grad():
         ours = model.query_states(patches, ids, mask)
         theirs = [
-            model.qformer(
+            official(
                 ids,
                 attention_mask=visible,
                 query_embeds=model.queries.expand(2, -1, -1),
@@ -74,7 +75,7 @@ def test_starts_as_the_text_encoder_it_comes_from(tmp_path):
     initialise_from_bert(model, folder, seed=1)
     ids = torch.randint(1, 100, (2, 6))
     with torch.no_grad():
-        ours = model.qformer(ids).last_hidden_state  # no queries: a plain text encoder
+        ours = official_qformer(model)(ids).last_hidden_state  # no queries: a plain text encoder
         theirs = BertModel.from_pretrained(folder, add_pooling_layer=False)(ids).last_hidden_state
     assert torch.allclose(ours, theirs, atol=1e-5)
 

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import tiny_qformer
-from transformers import InstructBlipQFormerModel
+from tiny import official_qformer, tiny_qformer
 
 from assistant.core.config import POOLINGS, ROUTINGS, LoraSettings, TransferConfig
 from assistant.errors import ConfigError
@@ -64,18 +63,16 @@ def test_fresh_adapters_behind_closed_gates_are_transformers_qformer_per_frame(c
     frames[1, max(1, count - 2) :] = 0
     with adapters.using("fresh") as qformer:
         ours = qformer(patches, ids, mask, frames)
-    theirs = InstructBlipQFormerModel._from_config(image.qformer.config)
-    theirs.load_state_dict(
-        {
-            name.replace(".base_layer", ""): value
-            for name, value in image.qformer.state_dict().items()
-            if "lora_" not in name
-        }
-    )
+    plain = {
+        name.replace(".base_layer", ""): value
+        for name, value in image.qformer.state_dict().items()
+        if "lora_" not in name
+    }
+    theirs = official_qformer(image, plain)
     for row, length in enumerate(frames.sum(1).tolist()):
         visible = torch.cat([torch.ones(1, image.config.queries).long(), mask[row : row + 1]], 1)
         states = [
-            theirs.eval()(
+            theirs(
                 ids[row : row + 1],
                 attention_mask=visible,
                 query_embeds=image.queries,

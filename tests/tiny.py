@@ -6,12 +6,20 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from torch import Tensor, nn
+from transformers import (
+    InstructBlipQFormerConfig,
+    InstructBlipQFormerModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from assistant.core.config import EfficientNetConfig, LLMConfig, ModelConfig, QFormerConfig
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.cnn import EfficientNetEncoder
 from assistant.model.encoders.efficientnet import EfficientNetLite
+from assistant.model.llama import Llama, make_llama, plain_config
 from assistant.model.llm import LanguageModel
 from assistant.model.qformer import QFormer
 
@@ -48,6 +56,25 @@ def tiny_qformer(token_width: int = 24, patch_width: int = 20, seed: int = 0) ->
     return model
 
 
+def official_qformer(image: QFormer, state: dict[str, Tensor] | None = None) -> nn.Module:
+    """`transformers`' own Q-Former with the weights of ``image``, or with those of ``state``."""
+    shape, seen = image.config, image.layers[0].crossattention.attention.key.in_features
+    theirs = InstructBlipQFormerModel._from_config(
+        InstructBlipQFormerConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            intermediate_size=shape.intermediate,
+            max_position_embeddings=shape.text_positions,
+            cross_attention_frequency=shape.cross_every,
+            encoder_hidden_size=seen,
+        )
+    )
+    theirs.load_state_dict(image.qformer.state_dict() if state is None else state)
+    return theirs.eval()
+
+
 def tiny_llm(seed: int = 0) -> LanguageModel:
     """A two-layer Llama over letters."""
     torch.manual_seed(seed)
@@ -67,6 +94,30 @@ def tiny_llm(seed: int = 0) -> LanguageModel:
         )
     )
     return LanguageModel(network, tokenizer, LLMConfig(turn=TURN, end="\n", max_new_tokens=6))
+
+
+def llama_pair(seed: int = 0) -> tuple[LlamaForCausalLM, Llama]:
+    """A two-layer Llama over letters: `transformers`' own, and ours with its weights."""
+    torch.manual_seed(seed)
+    theirs = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=120,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            initializer_range=0.15,
+            eos_token_id=letter_tokenizer().eos_token_id,
+            bos_token_id=1,
+            pad_token_id=0,
+        )
+    ).eval()
+    config = plain_config(theirs.config.to_dict())
+    assert config is not None
+    state = {name: value.clone() for name, value in theirs.state_dict().items()}
+    return theirs, make_llama(config, state)
 
 
 def tiny_assistant(seed: int = 0) -> VideoAssistant:

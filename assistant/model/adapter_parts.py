@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerAttention
 
 from assistant.core.config import TransferConfig
 from assistant.model.qformer import QFormer
+from assistant.model.qformer_layers import AttentionBlock
 from assistant.model.routing import Route, Router
 from assistant.model.temporal import FrameContrast, TimeWindows
 
@@ -56,7 +56,7 @@ class AdapterParts(nn.Module):
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
         anew = temporal and not config.reuse  # attention over frames that shares nothing
-        self.fresh = each(anew, lambda _: InstructBlipQFormerAttention(image.qformer.config))
+        self.fresh = each(anew, lambda _: AttentionBlock(width, shape.heads))
 
     def route_in_space(
         self, place: int, queries: Tensor, frames: Tensor | None, text: Tensor

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import PreTrainedTokenizerBase
 
 from assistant.core.config import ModelConfig
 from assistant.errors import ModelError
@@ -25,8 +24,11 @@ from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_key
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from assistant.model.lora import Adapters
     from assistant.model.spatiotemporal import SpatioTemporalQFormer
+    from assistant.model.tokens import Tokens
 
 OCCLUDED = 4  # frames that are left out in turn in one pass
 
@@ -44,7 +46,7 @@ class VideoAssistant(nn.Module, Sight):
         config: ModelConfig,
         encoder: Encoder,
         qformer: QFormer,
-        qformer_tokenizer: PreTrainedTokenizerBase,
+        qformer_tokenizer: Tokens | PreTrainedTokenizerBase,
         llm: LanguageModel,
         fingerprint: str,
         space: str = "auto",

@@ -1,40 +1,59 @@
 """The frozen language model: visual tokens and a prompt in, streamed text out."""
 
-import re
-import threading
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import (
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TextIteratorStreamer,
-)
 
 from assistant.core.config import LLMConfig
 from assistant.errors import ModelError
+from assistant.model import decoding
+from assistant.model.generating import streamed
+from assistant.model.llama import Llama
 from assistant.model.quantization import is_quantized, let_gradients_through
+from assistant.model.rules import NoLoops, is_whole, list_once, never_twice, penalise
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from assistant.model.tokens import Tokens
 
 History = Sequence[tuple[str, str]]
-# A line's end, or a sentence's: not the point of "2.5" or "Dr."
-SENTENCE_END = re.compile(r"\n|(?<![\d\s])(?<!\b[A-Z])(?<!\b[DMS][rst])(?<!\bMrs)[.!?]$")
 
 
 class LanguageModel(nn.Module):
-    """A frozen causal LLM that reads ``[visual tokens][history][prompt]``."""
+    """A frozen causal LLM that reads ``[visual tokens][history][prompt]``.
+
+    A `Llama` answers by `assistant.model.decoding`, any other network by its own `generate`.
+    """
 
     def __init__(
-        self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, config: LLMConfig
+        self,
+        network: Llama | PreTrainedModel,
+        tokenizer: Tokens | PreTrainedTokenizerBase,
+        config: LLMConfig,
     ) -> None:
         super().__init__()
         self.network = network.requires_grad_(False).eval()
-        self.network.get_output_embeddings().register_forward_pre_hook(_contiguous)
+        # A Linear on a slice of a batch would copy its weights once per row.
+        head = self.network.get_output_embeddings()
+        head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
         self.tokenizer = tokenizer
         self.config = config
+        self._loops = NoLoops(tokenizer)
+        self._guess: decoding.Weights | None = None  # made with the second answer that streams
+        self._streams = 0
+
+    def weights_changed(self) -> None:
+        """Call it after a weight of the network was changed in place: copies are made anew.
+
+        Answers are right without it; they stream slower, as what guesses ahead guesses worse.
+        """
+        self._guess = None
 
     @property
     def width(self) -> int:
@@ -194,7 +213,7 @@ class LanguageModel(nn.Module):
             return [self._stream(visual, prompts[0], max_new_tokens)]
         with torch.inference_mode():
             rows = self._answer_ids(visual, prompts, max_new_tokens, beams)
-        return [self._pieces(row) for row in rows]
+        return [self._told(row.tolist()) for row in rows]
 
     def _answer_ids(
         self,
@@ -204,73 +223,96 @@ class LanguageModel(nn.Module):
         beams: int,
         answers: int = 1,
     ) -> Tensor:
-        """``(B * answers, N)``, of shorter answers filled up with end tokens."""
-        x, mask = self._left_padded(visual, prompts)
-        return self.network.generate(
-            inputs_embeds=x,
-            attention_mask=mask,
-            **self._options(max_new_tokens, beams),
-            num_return_sequences=answers,
-            stopping_criteria=self._ends(),
-        )
-
-    def _pieces(self, ids: Tensor) -> Iterator[str]:
-        """An answer in the pieces that it would have been streamed in."""
-        streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
-        for token in ids.cpu():
-            streamer.put(token[None])
-        streamer.end()
-        return (said for piece in streamer if (said := piece.strip("\n")))
+        """``(B * answers, N)``, a prompt's best first, shorter ones filled up with end tokens."""
+        if not isinstance(self.network, Llama):
+            x, mask = self._left_padded(visual, prompts)
+            return self.network.generate(
+                inputs_embeds=x,
+                attention_mask=mask,
+                num_return_sequences=answers,
+                **self._options(max_new_tokens, beams),
+            )
+        rows = self._embedded(visual, prompts)
+        if beams > 1:
+            steps = decoding.Steps(self.network, rows, max_new_tokens, beams)
+            found = decoding.search(steps, beams, max_new_tokens, self._rule, self._ended)
+            end = self.tokenizer.eos_token_id
+            told = [own[min(place, len(own) - 1)] for own in found for place in range(answers)]
+            return pad_sequence(told, batch_first=True, padding_value=end)
+        return torch.stack(list(self._greedy(rows, max_new_tokens)), dim=1)
 
     def _stream(self, visual: Tensor, prompt: Tensor, max_new_tokens: int) -> Iterator[str]:
         """Pieces of one answer; ``visual`` ``(1, L, W)``. Leaving early stops the work."""
-        x, mask = self._left_padded(visual, [prompt])
-        streamer = TextIteratorStreamer(self.tokenizer, skip_special_tokens=True)
-        stop = threading.Event()
-        failed: list[BaseException] = []
+        if not isinstance(self.network, Llama):
+            x, mask = self._left_padded(visual, [prompt])
+            options = self._options(max_new_tokens, beams=1)
+            return self._told(streamed(self.network, x, mask, options))
+        tokens = self._greedy(self._embedded(visual, [prompt]), max_new_tokens)
+        return self._told(int(token) for token in tokens)
 
-        def work() -> None:
-            try:
-                with torch.inference_mode():
-                    self.network.generate(
-                        inputs_embeds=x,
-                        attention_mask=mask,
-                        streamer=streamer,
-                        stopping_criteria=StoppingCriteriaList([*self._ends(), _ReaderLeft(stop)]),
-                        **self._options(max_new_tokens, beams=1),
-                    )
-            except BaseException as error:
-                failed.append(error)
-                streamer.end()
+    def _told(self, tokens: Iterable[int]) -> Iterator[str]:
+        """Text of tokens as far as it is sure: whole words, each with the space after it."""
+        kept: list[int] = []
+        told = 0  # characters
+        for token in tokens:
+            kept.append(token)
+            text = self.tokenizer.decode(kept, skip_special_tokens=True)
+            sure = len(text) if text.endswith("\n") else text.rfind(" ") + 1
+            if piece := text[told:sure].strip("\n"):
+                yield piece
+            told = max(told, sure)
+        text = self.tokenizer.decode(kept, skip_special_tokens=True)
+        if piece := text[told:].strip("\n"):
+            yield piece
 
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        try:
-            yield from (said for piece in streamer if (said := piece.strip("\n")))
-        finally:
-            stop.set()
-            thread.join()
-        if failed:
-            raise failed[0]
+    def _greedy(self, rows: Sequence[Tensor], max_new_tokens: int) -> Iterator[Tensor]:
+        """Tokens ``(B,)`` of a `Llama`'s answers to embeddings ``(N, W)``."""
+        if len(rows) == 1:
+            if self._guess is None and self._streams:  # a copy costs more than one answer gains
+                self._guess = decoding.guessing(self.network)
+            self._streams += 1
+        with torch.inference_mode():
+            steps = decoding.Steps(self.network, rows, max_new_tokens)
+        end = self.tokenizer.eos_token_id
+        yield from decoding.greedy(steps, max_new_tokens, self._rule, self._ended, end, self._guess)
 
     def _left_padded(self, visual: Tensor, prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Visual tokens and prompts ``(B, N, W)``, padded on the left, and their mask."""
-        embed = self.network.get_input_embeddings()
-        rows = [
-            torch.cat([tokens.to(embed.weight.dtype), embed(ids.to(visual.device))])
-            for tokens, ids in zip(visual, prompts, strict=True)
-        ]
+        rows = self._embedded(visual, prompts)
         x = pad_sequence(rows, batch_first=True, padding_side="left")
         lengths = torch.tensor([len(row) for row in rows], device=visual.device)
         mask = torch.arange(x.shape[1], device=visual.device) >= x.shape[1] - lengths[:, None]
         return x, mask.long()
 
-    def _ends(self) -> StoppingCriteriaList:
-        return StoppingCriteriaList(
-            [_SentenceEnd(self.tokenizer)] if self.config.one_sentence else []
-        )
+    def _embedded(self, visual: Tensor, prompts: Sequence[Tensor]) -> list[Tensor]:
+        """Visual tokens and prompts, ``(N, W)`` each."""
+        embed = self.network.get_input_embeddings()
+        return [
+            torch.cat([tokens.to(embed.weight.dtype), embed(ids.to(visual.device))])
+            for tokens, ids in zip(visual, prompts, strict=True)
+        ]
 
-    def _options(self, max_new_tokens: int, beams: int) -> dict[str, object]:
+    def _ended(self, ids: Tensor) -> Tensor:
+        """Which of some answers ``(R, N)`` have come to their end."""
+        ended = ids[:, -1] == self.tokenizer.eos_token_id
+        return ended | self._sentence_ended(ids) if self.config.one_sentence else ended
+
+    def _sentence_ended(self, ids: Tensor, *_: object, **__: object) -> Tensor:
+        """Which have ended their first sentence or line, or say a list once more."""
+        said = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return torch.tensor([is_whole(text) for text in said], device=ids.device)
+
+    def _rule(self, ids: Tensor, scores: Tensor) -> Tensor:
+        """What `_options` asks of `generate`."""
+        config = self.config
+        if config.repetition_penalty != 1.0:
+            scores = penalise(ids, scores, config.repetition_penalty)
+        if config.no_repeat:
+            scores = never_twice(ids, scores, config.no_repeat)
+        return self._loops(ids, scores) if config.one_sentence else scores
+
+    def _options(self, max_new_tokens: int, beams: int) -> dict[str, Any]:
+        one = self.config.one_sentence
         return {
             "max_new_tokens": max_new_tokens,
             "do_sample": False,
@@ -279,44 +321,6 @@ class LanguageModel(nn.Module):
             "repetition_penalty": self.config.repetition_penalty,
             "no_repeat_ngram_size": self.config.no_repeat,
             "pad_token_id": self.tokenizer.eos_token_id,
+            "stopping_criteria": [self._sentence_ended] if one else [],
+            "logits_processor": [self._loops] if one else [],
         }
-
-
-def list_once(text: str) -> str:
-    """A list up to where it starts over: "dog, ball, dog, ball" is "dog, ball"."""
-    items = text.split(", ")
-    again = (at for at, item in enumerate(items) if item.rstrip(".,") in items[:at])
-    return ", ".join(items[: next(again, len(items))])
-
-
-def _contiguous(head: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    """A Linear on a slice of a batch would copy its weights once per row."""
-    return (inputs[0].contiguous(),)
-
-
-def _starts_over(text: str) -> bool:
-    """Whether a list that may still go on has said one of its whole items twice."""
-    whole = text.strip().rpartition(",")[0]
-    return list_once(whole) != whole
-
-
-class _SentenceEnd(StoppingCriteria):
-    """Stops each answer at the end of its first sentence or line, or where its list starts over."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.tokenizer = tokenizer
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
-        said = self.tokenizer.batch_decode(input_ids, skip_special_tokens=True)
-        ended = [bool(SENTENCE_END.search(text.lstrip())) or _starts_over(text) for text in said]
-        return torch.tensor(ended, device=input_ids.device)
-
-
-class _ReaderLeft(StoppingCriteria):
-    """Stops generation when the reader has left."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop
-
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
-        return torch.full((len(input_ids),), self.stop.is_set(), device=input_ids.device)

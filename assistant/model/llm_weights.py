@@ -6,13 +6,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from assistant.core.config import LLMConfig, LoraSettings
 from assistant.core.progress import report
 from assistant.errors import WeightsError
+from assistant.model.llama import read_config, read_llama
 from assistant.model.llm import LanguageModel
+from assistant.model.tokens import Tokens
 
 LORA_PARTS = ("lora_A", "lora_B")
 
@@ -21,6 +21,12 @@ def load_language_model(
     folder: Path, config: LLMConfig, dtype: torch.dtype, attention: str = "sdpa"
 ) -> LanguageModel:
     """The LLM saved in ``folder`` (safetensors), frozen, in ``dtype``."""
+    shape = read_config(folder)
+    if shape is not None:
+        return LanguageModel(read_llama(folder, shape, dtype, attention), Tokens(folder), config)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
+
     disable_progress_bar()  # loading takes less than a second
     network = AutoModelForCausalLM.from_pretrained(
         folder, dtype=dtype, attn_implementation=attention, local_files_only=True
@@ -34,6 +40,8 @@ def convert_gguf(raw: Path, out: Path) -> None:
 
     Reading GGUF takes tens of seconds, so it is done once.
     """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     source = next(raw.rglob("*.gguf"))
     with _bars_reported(f"Converting {source.stem}"):
         network = AutoModelForCausalLM.from_pretrained(

@@ -1,29 +1,32 @@
 """Build a model from its config, the fetched weights and the trained part."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoTokenizer
 
 from assistant.core.config import ModelConfig, QFormerConfig, ViTConfig
 from assistant.core.progress import report
 from assistant.errors import InputError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.encoders.loading import encoder_class, load_encoder
-from assistant.model.large.checkpoint import Checkpoint
-from assistant.model.large.instructblip import model_config, qformer_config
-from assistant.model.large.loading import Tell, load_paper_scale
 from assistant.model.llm import LanguageModel
 from assistant.model.llm_weights import convert_gguf, load_language_model, merge_language_model
 from assistant.model.memory import AUTO
 from assistant.model.placement import choose_device, choose_precision
 from assistant.model.qformer import QFormer, initialise_from_bert
 from assistant.model.quantization import BITS, check_quantization, quantize_network
+from assistant.model.tokens import Tokens
 from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
 from assistant.weights.base import find_base
 from assistant.weights.presets import preset_of
 from assistant.weights.spaces import check_space
+
+if TYPE_CHECKING:
+    from assistant.model.large.loading import Tell
 
 LOADING = "Loading the model (only this first time)"
 FROZEN = ("qformer.embeddings.", ".intermediate.", ".output.dense", ".output.LayerNorm")
@@ -65,6 +68,8 @@ def load_model(
     """
     own = find_base(name, base)
     if own is None:
+        from assistant.model.large.loading import load_paper_scale
+
         return load_paper_scale(
             name,
             precision=precision,
@@ -108,6 +113,9 @@ def shape_of(name: str) -> tuple[QFormerConfig, int]:
     if own is not None:
         config = own.config
         return config.qformer, encoder_class(config.encoder.kind).width_of(config.encoder)
+    from assistant.model.large.checkpoint import Checkpoint
+    from assistant.model.large.instructblip import model_config, qformer_config
+
     if preset_of(name) is not None and not Path(name).is_dir():
         return qformer_config({}), ViTConfig().width
     if not Path(name).is_dir():
@@ -127,12 +135,13 @@ def build_model(
     llm = _language_model(config, dtype, attention)
     report(LOADING, 0.6)
     bert = weights_store.ensure_source(config.qformer.weights)
-    qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
+    with torch.device("meta"):  # no weight is set twice
+        qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
+    qformer.to_empty(device="cpu").requires_grad_(True)
     initialise_from_bert(qformer, bert, seed)
     initialise_projection(qformer, llm)
     report(LOADING, 0.9)
-    tokenizer = AutoTokenizer.from_pretrained(bert, local_files_only=True)
-    return VideoAssistant(config, encoder, qformer, tokenizer, llm, fingerprint="untrained")
+    return VideoAssistant(config, encoder, qformer, Tokens(bert), llm, fingerprint="untrained")
 
 
 def _language_model(config: ModelConfig, dtype: torch.dtype, attention: str) -> LanguageModel:

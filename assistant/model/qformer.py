@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import InstructBlipQFormerConfig, InstructBlipQFormerModel
 
 from assistant.core.config import QFormerConfig
 from assistant.errors import WeightsError
+from assistant.model.qformer_layers import QFormerModel
 from assistant.model.routing import Route, routed_attention
 
 
@@ -28,21 +28,7 @@ class QFormer(nn.Module):
         super().__init__()
         self.config = config
         self.queries = nn.Parameter(torch.zeros(1, config.queries, config.width))
-        self.qformer = InstructBlipQFormerModel._from_config(
-            InstructBlipQFormerConfig(
-                vocab_size=config.vocabulary,
-                hidden_size=config.width,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                intermediate_size=config.intermediate,
-                max_position_embeddings=config.text_positions,
-                cross_attention_frequency=config.cross_every,
-                encoder_hidden_size=patch_width,
-                hidden_dropout_prob=0.0,
-                attention_probs_dropout_prob=0.0,
-            ),
-            attn_implementation=attention,
-        )
+        self.qformer = QFormerModel(config, patch_width, attention)
         self.projection = nn.Linear(config.width, token_width)
 
     def forward(self, patches: Tensor | None, ids: Tensor, mask: Tensor) -> Tensor:
@@ -84,7 +70,7 @@ class QFormer(nn.Module):
         """Queries ``(B, 1, L, D)`` and text ``(B, 1, Kt, D)``: one for all frames, as long as
         nothing tells these apart."""
         start = self.queries.expand(len(ids), -1, -1)
-        x = self.qformer.embeddings(input_ids=ids, query_embeds=start)[:, None]
+        x = self.qformer.embeddings(ids, start)[:, None]
         return x[:, :, : self.config.queries], x[:, :, self.config.queries :]
 
 
@@ -129,7 +115,7 @@ def attend_to_patches(layer: nn.Module, queries: Tensor, seen: Tensor | None) ->
     if seen is None or not layer.has_cross_attention:
         return queries
     flat = queries.expand(-1, seen.shape[1], -1, -1).flatten(0, 1).contiguous()  # (B*T, L, D)
-    flat = layer.crossattention(flat, encoder_hidden_states=seen.flatten(0, 1))
+    flat = layer.crossattention(flat, seen.flatten(0, 1))
     return flat.unflatten(0, seen.shape[:2])
 
 
@@ -204,7 +190,7 @@ def _bert_name(key: str) -> str:
 
 def _load_named(module: nn.Module, state: Mapping[str, Tensor], may_miss: str) -> None:
     missing, unexpected = module.load_state_dict(dict(state), strict=False)
-    missing = [key for key in missing if may_miss not in key and "position_ids" not in key]
+    missing = [key for key in missing if may_miss not in key]
     if missing or unexpected:
         raise WeightsError(
             f"the Q-Former's initialisation lacks {missing[:3]} and has unknown {unexpected[:3]}; "

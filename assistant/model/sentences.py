@@ -1,16 +1,25 @@
-"""Sentences as vectors: all-MiniLM-L6-v2, which mini's Q-Former was initialised from."""
+"""Sentences as vectors: all-MiniLM-L6-v2, which mini's Q-Former was initialised from.
 
+BERT's layers by the names that `transformers` gives them; the library itself takes seconds to
+import.
+"""
+
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoTokenizer, BertModel
-from transformers.utils.logging import disable_progress_bar
+from torch.nn.utils.rnn import pad_sequence
 
+from assistant.errors import WeightsError
 from assistant.model.encoders.base import weights_digest
+from assistant.model.qformer_layers import EPS, Added, Projections, Widened, unfilled
+from assistant.model.tokens import Tokens
 from assistant.weights import store as weights_store
 
 WEIGHTS = "all-minilm-l6-v2"
@@ -22,10 +31,9 @@ class SentenceEncoder:
 
     def __init__(self, folder: Path) -> None:
         """``folder``: a BERT checkpoint with its tokenizer."""
-        disable_progress_bar()
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.network = _WithoutPooler.from_pretrained(folder, local_files_only=True).eval()
-        self.width = int(self.network.config.hidden_size)
+        self.tokenizer = Tokens(folder)
+        self.network = read_bert(folder)
+        self.width = self.network.embeddings.LayerNorm.weight.shape[0]
 
     @property
     def fingerprint(self) -> str:
@@ -35,11 +43,16 @@ class SentenceEncoder:
     @torch.inference_mode()
     def tokens(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """States of each text's tokens, ``(N, Kt, D)``, and ``(N, Kt)``: where there is one."""
-        batch = self.tokenizer(
-            list(texts), padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt"
-        )
-        there = batch["attention_mask"]
-        return self.network(batch["input_ids"], there).last_hidden_state, there.bool()
+        rows = []
+        for text in texts:
+            ids = self.tokenizer(text)["input_ids"]
+            if len(ids) > MOST_TOKENS:
+                ids = [*ids[: MOST_TOKENS - 1], ids[-1]]  # [SEP] is the last
+            rows.append(torch.tensor(ids))
+        ids = pad_sequence(rows, batch_first=True)  # [PAD] is 0
+        lengths = torch.tensor([len(row) for row in rows])
+        there = torch.arange(ids.shape[1]) < lengths[:, None]
+        return self.network(ids, there), there
 
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
@@ -56,8 +69,60 @@ def sentence_encoder() -> SentenceEncoder:
     return SentenceEncoder(weights_store.ensure(WEIGHTS))
 
 
-class _WithoutPooler(BertModel):
-    _keys_to_ignore_on_load_unexpected = (r"pooler\.",)
+def read_bert(folder: Path) -> "Bert":
+    """The BERT in ``folder``, in evaluation mode, without its pooler.
 
-    def __init__(self, config: object) -> None:
-        super().__init__(config, add_pooling_layer=False)
+    Raises:
+        WeightsError: a tensor is missing, unknown or of another shape.
+    """
+    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    state = load_file(folder / "model.safetensors")
+    left = ("pooler.", "embeddings.position_ids")
+    state = {name: value for name, value in state.items() if not name.startswith(left)}
+    try:
+        with torch.device("meta"):
+            network = Bert(shape["num_hidden_layers"], shape["num_attention_heads"], state)
+        network.load_state_dict(state, assign=True)
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{folder}: is no BERT ({error}); fetch it again") from error
+    return network.requires_grad_(False).eval()
+
+
+class Bert(nn.Module):
+    def __init__(self, layers: int, heads: int, state: dict[str, Tensor]) -> None:
+        """``state`` says how large everything is."""
+        super().__init__()
+        words, width = state["embeddings.word_embeddings.weight"].shape
+        inner = len(state["encoder.layer.0.intermediate.dense.bias"])
+        self.embeddings = nn.Module()
+        self.embeddings.word_embeddings = unfilled(words, width)
+        for name in ("position_embeddings", "token_type_embeddings"):
+            count = len(state[f"embeddings.{name}.weight"])
+            self.embeddings.add_module(name, unfilled(count, width))
+        self.embeddings.LayerNorm = nn.LayerNorm(width, eps=EPS)
+        self.encoder = nn.Module()
+        self.encoder.layer = nn.ModuleList(BertLayer(width, heads, inner) for _ in range(layers))
+
+    def forward(self, ids: Tensor, there: Tensor) -> Tensor:
+        """States ``(N, Kt, D)`` of ids ``(N, Kt)``, which attend where ``there`` is something."""
+        known = self.embeddings
+        x = known.word_embeddings(ids) + known.token_type_embeddings.weight[0]
+        x = known.LayerNorm(x + known.position_embeddings.weight[: ids.shape[1]])
+        for layer in self.encoder.layer:
+            x = layer(x, there[:, None, None])
+        return x
+
+
+class BertLayer(nn.Module):
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.attention = nn.ModuleDict(
+            {"self": Projections(width, heads, width), "output": Added(width, width)}
+        )
+        self.intermediate, self.output = Widened(width, inner), Added(inner, width)
+
+    def forward(self, x: Tensor, there: Tensor) -> Tensor:
+        query, key, value = self.attention["self"](x, x)
+        mixed = F.scaled_dot_product_attention(query, key, value, there)
+        x = self.attention["output"](mixed.transpose(1, 2).flatten(2), x)
+        return self.output(self.intermediate(x), x)

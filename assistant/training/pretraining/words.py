@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
 from assistant.data.scenes import COLORS, MATERIALS, SHAPES
+from assistant.model.tokens import Tokens
 from assistant.training.losses.cells import SceneObjects
 from assistant.training.pretraining.captions import PhotoConcepts, photo_concepts, thing_words
 
@@ -22,7 +22,7 @@ class WordTruths:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: Tokens,
         captions: Mapping[str, Sequence[str]],
         scenes: Mapping[str, SceneObjects],
     ) -> None:
