@@ -45,7 +45,7 @@ class Weights:
     """Of one kind of question."""
 
     score: tuple[float, ...]  # of FEATURES
-    # Of the best one's lead over the next, its gain by the clip, its likeness; and a constant.
+    # Of the best one's lead over the next, its log-probability, its likeness; and a constant.
     chance: tuple[float, ...]
     least: float  # chance below which nothing is said
 
@@ -125,7 +125,7 @@ def doubts(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[fl
     ranked = sorted(scores, reverse=True)
     best = candidates[max(range(len(scores)), key=scores.__getitem__)]
     margin = ranked[0] - ranked[1] if len(ranked) > 1 else 0.0
-    return margin, best.seen - best.blind, best.likeness, 1.0
+    return margin, best.seen, best.likeness, 1.0
 
 
 def _dot(weights: Sequence[float], values: Sequence[float]) -> float:

@@ -36,7 +36,9 @@ TELLING = 2  # words that it has in common with them at least
 WRONG = 1.0  # what a wrong word of a description takes away, in right ones
 PRECISION = 0.7  # of what is said
 NO_WEIGHTS = Weights((), (), 0.0)
-TOLD = 0.3  # share of questions that are answered at least
+TOLD = 0.7  # share of questions that are answered at least: captions deny what they do not mention
+PRIOR = (1.0, -0.25, 3.0, 0.0, 0.0)  # weights of FEATURES that few questions may move little
+HELD = 0.05  # how much they are held to it
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     usable = [(row, best) for row, best in wanted if any(best) and not all(best)]
     features = [torch.tensor([c.features for c in row.candidates]) for row, _ in usable]
     masks = [torch.tensor(best) for _, best in usable]
-    weights = torch.tensor([1.0, -0.5, 1.0, 0.0, 0.0], requires_grad=True)
+    prior = torch.tensor(PRIOR)
+    weights = prior.clone().requires_grad_(True)
     optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
@@ -140,7 +143,7 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
             x.matmul(weights).logsumexp(0) - x.matmul(weights)[mask].logsumexp(0)
             for x, mask in zip(features, masks, strict=True)
         ]
-        total = torch.stack(losses).mean() + 1e-3 * weights.square().sum()
+        total = torch.stack(losses).mean() + HELD * (weights - prior).square().sum()
         total.backward()
         return total
 
@@ -157,7 +160,7 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     if y.all() or not y.any():  # there is nothing to tell apart
         odds = (y.sum() + 1) / ((~y).sum() + 1)
         return Weights(score, (0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
-    line = LogisticRegression(C=10.0, fit_intercept=False).fit(x, y)
+    line = LogisticRegression(C=1.0, fit_intercept=False).fit(x, y)
     chances = line.predict_proba(x)[:, 1]
     return Weights(score, tuple(line.coef_[0].tolist()), threshold(chances, y))
 
