@@ -140,6 +140,13 @@ def test_to_a_question_of_few_answers_nothing_else_is_said():
     assert free.candidates(["a dog", "dog"]) == ["a dog", "dog"]
 
 
+def test_a_color_alone_is_no_description():
+    asked = Weigher(form_of("What happens?"), WEIGHTS, (), len)
+    written = ["The sky is blue.", "The dog is black and white.", "A dog is in a blue pool."]
+    assert asked.candidates(written) == written[2:]
+    assert asked.candidates(written[:1]) == written[:1]
+
+
 def test_no_is_unlike_no_clip():
     asked = Weigher(form_of("Is it a dog?"), WEIGHTS, ("yes", "no"), lambda texts: [0.4] * 2)
     yes, no = asked.weighed(["yes", "no"], [-1.0, -1.0], [-1.0, -1.0], [])

@@ -206,9 +206,7 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
         "--config", metavar="FILE.yaml", type=Path, help="default: as mini was trained"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
-    parser.add_argument(
-        "--start", metavar="DIR", type=Path, help="begin with the base weights in DIR"
-    )
+    parser.add_argument("--start", metavar="DIR", type=Path, help="begin with the weights in DIR")
     parser.add_argument(
         "--phase", type=count, default=1, metavar="N", help="begin with this phase (default 1)"
     )
@@ -227,8 +225,10 @@ def run_pretrain(args: argparse.Namespace) -> int:
         raise InputError("--phrases is for space; say pretrain space, or leave it out")
     if args.weighing is not None and args.what != "reading":
         raise InputError("--weighing is for reading; say pretrain reading, or leave it out")
-    if (args.start is not None or args.phase != 1) and args.what != "base":
-        raise InputError("--start and --phase are for the base weights; leave them out")
+    if args.start is not None and args.what not in ("base", "reading"):
+        raise InputError("--start is for base and reading; say which, or leave it out")
+    if args.phase != 1 and args.what != "base":
+        raise InputError("--phase is for the base weights; leave it out")
     try:
         print(train(args, config))
     except KeyboardInterrupt as stop:
@@ -271,7 +271,7 @@ def _reading(args: argparse.Namespace, config: Path) -> str:
             raise InputError("--weighing begins anew; leave --resume out")
         made = run_weighing(config, args.photos, args.boxes, args.out, args.weighing)
         return f"how answers are weighed: {made}"
-    made = run(config, args.photos, args.boxes, args.out, resume=args.resume)
+    made = run(config, args.photos, args.boxes, args.out, resume=args.resume, start=args.start)
     return f"language model that reads: {made}"
 
 

@@ -9,6 +9,7 @@ question (`assistant.training.reading.weighing`).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +17,14 @@ from pathlib import Path
 
 from assistant.core.config import from_yaml
 from assistant.vqa import forms
+from assistant.vqa.candidates import COLORS
 from assistant.vqa.forms import Form, statement
 
 YES, NO = "yes", "no"
+SHADES = "|".join(COLORS)
+ONLY_COLOR = re.compile(
+    rf"(?:the|a|an|his|her) [\w ]+ (?:is|are) (?:{SHADES})(?: and (?:{SHADES}))?\.?$", re.IGNORECASE
+)
 WEIGHING = "weighing.yaml"
 KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
 FEATURES = ("seen", "blind", "likeness", "written", "affirms")
@@ -82,7 +88,10 @@ class Weigher:
         """Those that the language model wrote, and those offered, each once; to a question of few
         answers only these."""
         free = self.form.kind not in (forms.YES_NO, forms.COUNT)
-        return list(dict.fromkeys([*(written if free else ()), *self.offered]))
+        found = list(dict.fromkeys([*(written if free else ()), *self.offered]))
+        if self.form.kind == forms.DESCRIBE:  # "The sky is blue." tells nothing of what happens
+            found = [text for text in found if not ONLY_COLOR.match(text)] or found
+        return found
 
     def weighed(
         self,

@@ -1,11 +1,13 @@
 """``assistant pretrain reading``: the base's language model learns to read notes."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import yaml
+from torch import Tensor
 
 from assistant.core.config import from_yaml
 from assistant.core.files import put_folder
@@ -36,15 +38,24 @@ WEIGHED = ("caption", "question", "yes/no", "coco", "daquar", "label", "count") 
 
 
 def run(
-    config_file: Path, photos: Path, boxes: Path | None, out: Path, *, resume: bool = False
+    config_file: Path,
+    photos: Path,
+    boxes: Path | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    start: Path | None = None,
 ) -> Path:
     """Train as ``config_file`` says; returns the folder with the finished weights.
 
     ``photos`` holds a folder for each of the recipe's sets, ``boxes`` labelled boxes in some of
     them. ``out`` holds features, notes, the checkpoint, ``log.jsonl`` and at the end ``reading/``.
 
+    Args:
+        start: a folder with such weights to begin with, instead of nothing.
     Raises:
         InputError: ``out`` holds a run and ``resume`` is False, or a set is not as wanted.
+        WeightsError: ``start`` holds no such weights.
     """
     config = from_yaml(ReadingConfig, config_file)
     if unknown := [name for name in config.reads if name not in SOURCES]:
@@ -52,8 +63,9 @@ def run(
             f"{config_file}: reads {unknown[0]!r}; choose some of {', '.join(SOURCES)}"
         )
     asked = questions(config, photos, boxes)  # mistakes show before the model loads
+    begun = {} if start is None else read_weights(start / READING_WEIGHTS)
     with run_folder(out, resume):
-        return _run(config, photos, asked, out)
+        return _run(config, photos, asked, out, begun)
 
 
 def questions(config: ReadingConfig, photos: Path, boxes: Path | None) -> dict[str, list[Asking]]:
@@ -70,12 +82,18 @@ def questions(config: ReadingConfig, photos: Path, boxes: Path | None) -> dict[s
     return by_split(photos, found)
 
 
-def _run(config: ReadingConfig, photos: Path, asked: dict[str, list[Asking]], out: Path) -> Path:
+def _run(
+    config: ReadingConfig,
+    photos: Path,
+    asked: dict[str, list[Asking]],
+    out: Path,
+    begun: Mapping[str, Tensor],
+) -> Path:
     torch.manual_seed(config.seed)
     model = load_model("mini", attention="eager", reading=False)
     data = prepare(config, model, photos, asked, out / "features")
     accelerator = new_accelerator(out)
-    trainer = ReadingTrainer(config, model, data, accelerator)
+    trainer = ReadingTrainer(config, model, data, accelerator, begun)
     loop = Loop(trainer, out, accelerator)
     if (out / CHECKPOINT).exists():
         loop.load()

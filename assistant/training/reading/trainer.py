@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from assistant.errors import WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.lora import tune_language_model
 from assistant.model.quantization import precision_of
@@ -68,19 +70,28 @@ class ReadingTrainer(Trainable[list[list[Asked]]]):
     phases, fused = 1, True
 
     def __init__(
-        self, config: ReadingConfig, model: VideoAssistant, data: Data, accelerator: Accelerator
+        self,
+        config: ReadingConfig,
+        model: VideoAssistant,
+        data: Data,
+        accelerator: Accelerator,
+        begun: Mapping[str, Tensor] | None = None,
     ) -> None:
+        """``begun``: weights to begin with. Raises WeightsError: they are of another shape."""
         self.config, self.settings, self.data = config, config, data
         self.identity = {
             "recipe": repr(config),
             "base": model.fingerprint,
             "precision": precision_of(model.llm.network),
+            "beginning": fingerprint_of(begun or {}),
         }
         self.device = accelerator.device
         self.model = model.to(self.device).eval()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.shown = tune_language_model(model.llm.network, config.lora, seed=config.seed)
+        if begun:
+            self._begin(begun)
         # fp32 copies that the optimizer moves; the model computes in its own precision
         self.masters = {n: p.detach().clone().float() for n, p in self.shown.items()}
         self.averages = {n: p.clone() for n, p in self.masters.items()}
@@ -91,6 +102,14 @@ class ReadingTrainer(Trainable[list[list[Asked]]]):
                 by_photo.setdefault(reading.photo, []).append(reading)
         self._by_photo = by_photo
         self._photos = list(by_photo)
+
+    @torch.no_grad()
+    def _begin(self, begun: Mapping[str, Tensor]) -> None:
+        own = {name: p.shape for name, p in self.shown.items()}
+        if own != {name: value.shape for name, value in begun.items()}:
+            raise WeightsError("the weights to begin with are of another shape than the recipe's")
+        for name, parameter in self.shown.items():
+            parameter.copy_(begun[name])
 
     def beside(self) -> dict[str, Tensor]:
         return self.averages
@@ -191,6 +210,14 @@ class ReadingTrainer(Trainable[list[list[Asked]]]):
                 losses = [self._loss(part, unseen=False) for part in _parts(asked, 3)]
                 found[f"dev {kind}"] = float(torch.stack(losses).mean())
         return found
+
+
+def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
+    """Tells some weights from others."""
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        total.update(name.encode() + value.float().numpy().tobytes())
+    return total.hexdigest()
 
 
 def ask(
