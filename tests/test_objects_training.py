@@ -330,7 +330,7 @@ def test_a_head_for_another_encoder_is_refused(recipe):
         (["objects", "--photos", "p"], "needs --boxes"),
         (["objects", "--photos", "p", "--boxes", "b", "--phase", "2"], "base weights"),
         (["objects", "--photos", "p", "--boxes", "gone.jsonl"], "gone.jsonl: cannot be read"),
-        (["--photos", "p", "--boxes", "b"], "pretrain objects"),
+        (["--photos", "p", "--boxes", "b"], "--boxes is for objects and reading"),
     ],
 )
 def test_the_command_says_what_is_wrong(capsys, tmp_path, flags, told):

@@ -13,7 +13,8 @@ from assistant.errors import ConfigError
 from assistant.model.features import FeatureStore
 from assistant.sources import Perceived, Source
 from assistant.vqa import forms
-from assistant.vqa.candidates import COLORS, candidates
+from assistant.vqa import session as session_module
+from assistant.vqa.candidates import COLORS, candidates, surely
 from assistant.vqa.forms import form_of, statement
 from assistant.vqa.session import Assistant
 from assistant.vqa.untold import cannot_tell
@@ -106,6 +107,14 @@ def test_the_form_decides_what_is_offered():
     assert "A man playing the guitar on a stage." in sentences
     assert candidates(form_of("When is it?"), SEEN) == []
     assert candidates(form_of("What happens?"), ()) == []
+
+
+def test_a_sure_phrase_says_what_is_done():
+    assert surely(form_of("What happens?"), SEEN) == ("A person playing the guitar.", 0.9)
+    assert surely(form_of("What is he doing?"), SEEN) == ("playing the guitar", 0.9)
+    assert surely(form_of("Who is there?"), SEEN) is None
+    assert surely(form_of("What happens?"), SEEN[:2]) is None
+    assert surely(form_of("What happens?"), SEEN[2:]) == ("Playing the guitar.", 0.9)
 
 
 def candidate(text: str, seen: float, blind: float, like: float = 0.0) -> Candidate:
@@ -214,6 +223,17 @@ def test_what_is_not_sure_is_not_said(session, weighing):
     answer = session.ask("Is there a dog?")
     assert answer.text == "I cannot tell." and answer.as_dict()["unsure"]
     assert "would be right in" in answer.reason
+
+
+def test_what_a_source_is_sure_of_is_said_instead(session, weighing, monkeypatch):
+    told = yaml.safe_load((weighing / WEIGHING).read_text())
+    told["kinds"][forms.OTHER]["least"] = 1.1
+    (weighing / WEIGHING).write_text(yaml.safe_dump(told))
+    load_weighing.cache_clear()
+    monkeypatch.setattr(session_module, "surely", lambda form, sources: ("running", 0.8))
+    answer = session.ask("What is she doing?")
+    assert (answer.text, answer.confidence, answer.reason) == ("running", 0.8, None)
+    assert len(answer.evidence()) == 2
 
 
 def test_beams_that_are_asked_for_are_not_weighed(session):

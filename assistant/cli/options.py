@@ -294,7 +294,8 @@ def load_assistant(args: argparse.Namespace, *, now: bool = True) -> Assistant:
 
     check_model(args, [args.adapter], args.task)
     options = backend_options(args, quiet=args.quiet)
-    return load(args.model, now=now, llm=args.llm, llm_name=args.llm_name, **options)
+    options |= {name: getattr(args, name, None) for name in ("llm", "llm_name")}  # not in look
+    return load(args.model, now=now, **options)
 
 
 def check_model(args: argparse.Namespace, adapters: Sequence[str] = (), task: str = "") -> str:

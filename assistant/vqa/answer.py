@@ -307,6 +307,10 @@ class Answer:
         assert weigher is not None
         verdict = weigh(draft.weighed, weigher.weights)
         self._claim, self._confidence = draft.claims[verdict.place], verdict.chance
+        if not verdict.sure and self._reason is None and weigher.surely is not None:
+            text, self._confidence = weigher.surely
+            self._claim = Claim(text, True)
+            return text
         if not verdict.sure and self._reason is None:
             self._reason = (
                 f'"{self._claim.text}" would be right in {verdict.chance:.0%} of such cases, and '

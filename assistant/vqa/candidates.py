@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import product
 
-from assistant.sources import Source
-from assistant.sources.lexicon import load_lexicon
+from assistant.sources import WEARER, Source
+from assistant.sources.lexicon import ACTIVITIES, load_lexicon
 from assistant.sources.objects import WORDS
 from assistant.sources.phrases import parse_hints
 from assistant.vqa import forms
@@ -47,6 +47,24 @@ def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
         forms.THING: [*hints.get("things", []), *objects, *seen, *hints.get("who", [])],
     }.get(form.kind, [])
     return list(dict.fromkeys(found))[:MOST]
+
+
+def surely(form: Form, sources: Sequence[Source]) -> tuple[str, float] | None:
+    """What is being done, by a phrase that is sure, and its chance; None: that is not asked, or no
+    phrase is."""
+    if form.kind not in (forms.DESCRIBE, forms.DOING):
+        return None
+    known = load_lexicon().groups[ACTIVITIES].phrases
+    done = [i for s in sources if s.name == "phrases" for i in s.items if i.name in known]
+    if not done:
+        return None
+    best = max(done, key=lambda item: item.probability)
+    seen = [item for source in sources if source.name == "objects" for item in source.items]
+    people = [item.count or 1 for item in seen if item.name == WEARER]
+    if form.kind == forms.DOING or not people:
+        return sentence(best.name) if form.kind == forms.DESCRIBE else best.name, best.probability
+    who = "a person" if max(people) == 1 else "people"
+    return sentence(f"{who} {best.name}"), best.probability
 
 
 def _sentences(hints: dict[str, list[str]], seen: Sequence[str]) -> Iterator[str]:

@@ -35,6 +35,7 @@ def hear(
     is_said: Callable[[], bool],
     duration: Callable[[], float],
     last: Answer | None,
+    follows: bool = False,
 ) -> Heard:
     """What ``text`` means after what was said; nothing is decoded, no model asked.
 
@@ -42,6 +43,7 @@ def hear(
         talks: False: it is a question whatever it says, for choices are given to answer with.
         about: "the clip" or "the dialogue". is_said: whether there is a dialogue.
         duration: of the clip, seconds. last: the last answer about the clip.
+        follows: who answers reads all turns and follows them itself.
     """
     kind = kind_of(text, is_said) if talks else QUESTION
     if kind == SURE:
@@ -51,6 +53,8 @@ def hear(
     if kind != QUESTION:
         return Heard(text, reply=reply_to(kind, about))
     earlier = conversation.about_clip
+    if follows:
+        return Heard(text, earlier)
     found = resolve(text, earlier, duration)
     if found.lost:
         return Heard(text, reply=words().then[found.lost]) if talks else Heard(text)

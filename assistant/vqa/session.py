@@ -34,7 +34,7 @@ from assistant.tasks.store import (
 from assistant.vqa.answer import Answer, Query, answer_together
 from assistant.vqa.basis import Basis
 from assistant.vqa.by_llm import answer_by, sources_noted
-from assistant.vqa.candidates import candidates
+from assistant.vqa.candidates import candidates, surely
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation, Turn
 from assistant.vqa.evidence import check_frames
@@ -512,6 +512,7 @@ class Session:
             weighing.of(form.kind),
             tuple(candidates(form, sources)),
             lambda texts: self._clip.likeness(asked.where, texts),
+            surely(form, sources),
         )
 
     def _by_llm(self, llm: ChatModel, asked: _Asked, prompt: TaskPrompt | None) -> Answer:
@@ -570,6 +571,7 @@ class Session:
             is_said=lambda: dialogue is not None or bool(self.dialogue),
             duration=lambda: self.duration,
             last=self._last,
+            follows=self._assistant.llm is not None,
         )
 
     def _remember(self, question: str, found: dict[str, Any], answer: str) -> None:

@@ -83,6 +83,7 @@ class Weigher:
     weights: Weights
     offered: tuple[str, ...]  # candidates of the sources
     likeness: Callable[[Sequence[str]], Sequence[float]]  # of the clip and statements
+    surely: tuple[str, float] | None = None  # said where no candidate is sure, and its chance
 
     def candidates(self, written: Sequence[str]) -> list[str]:
         """Those that the language model wrote, and those offered, each once; to a question of few

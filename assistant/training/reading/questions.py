@@ -44,7 +44,7 @@ class Asking:
     question: str
     answers: tuple[str, ...]  # each as good
     kind: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()  # of "told": the label alone
     split: str = ""  # where its file names one
 
     @property
@@ -95,7 +95,8 @@ def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) 
             if config.told:
                 told_now = _one(config.told, rng).format(label, a=with_article(label))
                 asked = _one(prompts, rng)
-                found.append(Asking(_key(folder, name), asked, (tidy(told_now),), "told"))
+                told = (tidy(told_now),)
+                found.append(Asking(_key(folder, name), asked, told, "told", (label,)))
     return found
 
 

@@ -34,7 +34,7 @@ from assistant.vqa.weighing import WEIGHING
 from assistant.weights.base import READING, READING_CONFIG, READING_WEIGHTS, Reading
 
 RECIPE, CURVES = "pretrain.yaml", "curves.png"
-WEIGHED = ("caption", "question", "yes/no", "coco", "daquar", "label", "count")  # kinds
+WEIGHED = ("caption", "told", "question", "yes/no", "coco", "daquar", "label", "count")  # kinds
 
 
 def run(

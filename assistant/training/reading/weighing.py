@@ -36,7 +36,9 @@ TELLING = 2  # words that it has in common with them at least
 WRONG = 1.0  # what a wrong word of a description takes away, in right ones
 PRECISION = 0.7  # of what is said
 NO_WEIGHTS = Weights((), (), 0.0)
-TOLD = 0.7  # share of questions that are answered at least: captions deny what they do not mention
+# Share of questions that are answered at least, for captions deny what they do not mention; of
+# descriptions less: one that is wrong misleads most.
+TOLD, TOLD_DESCRIBED = 0.7, 0.5
 PRIOR = (1.0, -0.25, 3.0, 0.0, 0.0)  # weights of FEATURES that few questions may move little
 HELD = 0.05  # how much they are held to it
 
@@ -88,6 +90,8 @@ def right(asking: Asking, kind: str, text: str) -> bool:
     """Whether an answer is as good as one of those given; a description: whether nearly all of its
     words are in the captions, and some tell more than that there is somebody."""
     said = text.lower().strip(" .")
+    if asking.kind == "told":  # of a photo no more than its label is known
+        return Truth([asking.choices])([said])[0]
     if kind == forms.DESCRIBE:
         held = held_words(said, asking.answers)
         return sum(held) >= TELLING and sum(held) / len(held) >= TRUE
@@ -107,7 +111,7 @@ def held_words(said: str, answers: Sequence[str]) -> list[bool]:
 def best_told(row: Weighed) -> tuple[bool, ...]:
     """Which candidates are to win: the right ones; of descriptions those that tell most, less what
     is wrong in them."""
-    if row.kind != forms.DESCRIBE:
+    if row.kind != forms.DESCRIBE or row.asking.kind == "told":
         return row.right
     gains = []
     for one in row.candidates:
@@ -162,15 +166,17 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
         return Weights(score, (0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
     line = LogisticRegression(C=1.0, fit_intercept=False).fit(x, y)
     chances = line.predict_proba(x)[:, 1]
-    return Weights(score, tuple(line.coef_[0].tolist()), threshold(chances, y))
+    told_at_least = TOLD_DESCRIBED if rows[0].kind == forms.DESCRIBE else TOLD
+    least = threshold(chances, y, told_at_least)
+    return Weights(score, tuple(line.coef_[0].tolist()), least)
 
 
-def threshold(chances: np.ndarray, right: np.ndarray) -> float:
-    """The least chance from which what is said is precise, of a share of all at least."""
+def threshold(chances: np.ndarray, right: np.ndarray, least: float) -> float:
+    """The chance from which on what is said is precise, or a share ``least`` of all is said."""
     order = np.argsort(-chances)
     precise = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     enough = [n for n in range(len(order)) if precise[n] >= PRECISION]
-    last = max([*enough, int(TOLD * len(order))])
+    last = max([*enough, int(least * len(order))])
     return float(chances[order[min(last, len(order) - 1)]])
 
 
