@@ -406,3 +406,13 @@ def test_a_head_that_cannot_be_read_is_told(monkeypatch):
     monkeypatch.setattr(source, "_head", damaged)
     found = source.PERCEIVER.look_at("objects", None)
     assert found.items == () and "is damaged" in found.warning
+
+
+def test_what_settles_a_question_is_told(tiny_source):
+    people = [Perceived("person", 0.9, count=3, total=5), Perceived("car", 0.8, color="red")]
+    assert (
+        tiny_source.settled(people, "How many people are there?") == "3 persons at once, 5 in all"
+    )
+    assert tiny_source.settled(people, "What color is the car?") == "car: red"
+    assert tiny_source.settled(people, "Is there a dog?") == ""  # none found settles nothing
+    assert tiny_source.settled(people, "Where is it?") == ""

@@ -61,9 +61,9 @@ def test_what_fails_is_told_and_the_conversation_goes_on(room, visitor, clip, se
     last(asking.ask(room, visitor, "What is it?"))
     pages = [*asking.ask(room, visitor, "And then?")]
     assert any("answered 429" in page.get("hint", "") for page in pages)
-    page = last(asking.ask(room, visitor, "Who is it?"))
+    page = last(asking.ask(room, visitor, "Who is there?"))
     assert "Unsure: the notes do not tell, says llm:tiny." in page["chat"][-1]["content"]
-    assert [turn.question for turn in visitor.turns] == ["What is it?", "Who is it?"]
+    assert [turn.question for turn in visitor.turns] == ["What is it?", "Who is there?"]
     asked = [message["content"] for message in server.heard[-1]["messages"]]
     assert asked[1:3] == ["What is it?", "A street sign."]
 

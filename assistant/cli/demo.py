@@ -39,7 +39,7 @@ def run_demo(args: argparse.Namespace) -> int:
         print(f"{indent}   {why(asked.answer, asked.perceived)} [{asked.answer.seconds:.1f} s]")
         if asked.beyond:
             told = "does not say so" if asked.answer.reason is None else "says so"
-            print(f"{indent}   (no picture answers this, and it {told})")
+            print(f"{indent}   (the clip does not answer this, and it {told})")
     return 0
 
 

@@ -108,13 +108,13 @@ class Finder(Perceiver):
         return (WORDS[count] if count < len(WORDS) else str(count),)
 
     def settled(self, items: Sequence[Perceived], question: str) -> str:
-        """``3 persons at once, 5 in all``; ``no dog``; ``car: red``."""
+        """``3 persons at once, 5 in all``; ``car: red``; what was not found settles nothing."""
         asked = _asked(question)
         if asked is None:
             return ""
         own = [item for item in items if item.name == asked.name]
         if not own:
-            return f"no {asked.name}"
+            return ""
         if asked.what == "color":
             colors = dict.fromkeys(item.color for item in own if item.color)
             return f"{asked.name}: {', '.join(colors)}" if colors else ""

@@ -200,7 +200,8 @@ class Answer:
             weights.append(weight)
             yield weight
         self._evidence = tuple(weights)
-        if self._reason is None and not any(weight >= 0 for weight in weights):
+        weighed = self._confidence is not None  # by notes, too, which no frame's absence changes
+        if self._reason is None and not weighed and not any(weight >= 0 for weight in weights):
             self._reason = f'no frame speaks for "{self._claim.text}"'
 
     def routing(self) -> list[dict[str, list[float]]]:
