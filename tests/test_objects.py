@@ -409,10 +409,8 @@ def test_a_head_that_cannot_be_read_is_told(monkeypatch):
 
 
 def test_what_settles_a_question_is_told(tiny_source):
-    people = [Perceived("person", 0.9, count=3, total=5), Perceived("car", 0.8, color="red")]
-    assert (
-        tiny_source.settled(people, "How many people are there?") == "3 persons at once, 5 in all"
-    )
-    assert tiny_source.settled(people, "What color is the car?") == "car: red"
-    assert tiny_source.settled(people, "Is there a dog?") == ""  # none found settles nothing
-    assert tiny_source.settled(people, "Where is it?") == ""
+    dogs = [Perceived("dog", 0.9, count=3, total=5), Perceived("car", 0.8, color="red")]
+    assert tiny_source.settled(dogs, "How many dogs are there?") == "3 dogs at once, 5 in all"
+    assert tiny_source.settled(dogs, "What color is the car?") == "car: red"
+    assert tiny_source.settled(dogs, "Is there a cat?") == ""  # none found settles nothing
+    assert tiny_source.settled(dogs, "Where is it?") == ""
