@@ -205,8 +205,11 @@ SHIPPED = frozenset(SOURCES)
 
 def leave_sources(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Of those that are shipped only these are there."""
-    for name in SHIPPED - {*names}:
+    kept = {name: kind for name, kind in SOURCES.items() if name in names or name not in SHIPPED}
+    for name in reversed([*SOURCES]):  # all, so that they come back in their order
         monkeypatch.delitem(SOURCES, name)
+    for name, kind in kept.items():
+        monkeypatch.setitem(SOURCES, name, kind)
 
 
 def add_source(monkeypatch: pytest.MonkeyPatch, name: str, source: Perceiver) -> None:
