@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from assistant import load
 from assistant.model.llm import LanguageModel
 from assistant.model.llm_weights import convert_gguf
+from assistant.model.loading import load_model
+from assistant.vqa.session import Assistant
 from assistant.weights import store as weights_store
 
 QUESTIONS = (
@@ -54,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
 
-    mini = load("mini")
+    mini = Assistant(load_model("mini", reading=False))  # the library reads the plain weights
     ours = mini.model.llm
     network = library_network(ours)
     theirs = LanguageModel(network, ours.tokenizer, ours.config)
