@@ -446,7 +446,12 @@ def _weighed(queries: Sequence[Query], visual: Tensor) -> list[Draft]:
     assert model is not None
     prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
     with within_memory(), torch.inference_mode():
-        written = model.propose(visual, prompts, histories, requests[0].max_new_tokens)
+        free = any(query.weigher is not None and query.weigher.is_free for query in queries)
+        written = (
+            model.propose(visual, prompts, histories, requests[0].max_new_tokens)
+            if free
+            else [[] for _ in queries]
+        )
         blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests])
     drafts = []
     weighers = [query.weigher for query in queries if query.weigher is not None]

@@ -85,11 +85,15 @@ class Weigher:
     likeness: Callable[[Sequence[str]], Sequence[float]]  # of the clip and statements
     surely: tuple[str, float] | None = None  # said where no candidate is sure, and its chance
 
+    @property
+    def is_free(self) -> bool:
+        """Whether the language model may write answers of its own; else few are possible."""
+        return self.form.kind not in (forms.YES_NO, forms.COUNT)
+
     def candidates(self, written: Sequence[str]) -> list[str]:
         """Those that the language model wrote, and those offered, each once; to a question of few
         answers only these."""
-        free = self.form.kind not in (forms.YES_NO, forms.COUNT)
-        found = list(dict.fromkeys([*(written if free else ()), *self.offered]))
+        found = list(dict.fromkeys([*(written if self.is_free else ()), *self.offered]))
         if self.form.kind == forms.DESCRIBE:  # "The sky is blue." tells nothing of what happens
             found = [text for text in found if not ONLY_COLOR.match(text)] or found
         return found
