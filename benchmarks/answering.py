@@ -23,9 +23,10 @@ from source_facts import Raw, stems
 from assistant import load
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
-from assistant.vqa.answer import CANNOT_TELL, Answer
+from assistant.vqa.answer import Answer
 from assistant.vqa.scoring import score_answers
 from assistant.vqa.session import Assistant
+from assistant.vqa.untold import is_untold
 from assistant.vqa.weighing import weigh
 
 QUESTIONS = "real_clips.jsonl"
@@ -55,7 +56,7 @@ def main() -> None:
             100 * sum(len(f & stems(text)) for f, text in zip(facts, texts, strict=True)) / total
             for texts in (own, other)
         ]
-        said = [text for text in own if not text.startswith(CANNOT_TELL.rstrip("."))]
+        said = [text for text in own if not is_untold(text)]
         words = sum(len(text.split()) for text in own) / len(own)
         shares = " | ".join(f"{share:.0f}" for share in held)
         print(f"| {title} | {shares} | {len(said)} of {len(own)} | {words:.1f} |", flush=True)

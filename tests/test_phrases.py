@@ -123,6 +123,16 @@ def test_a_phrase_is_said_from_its_groups_threshold(words):
     assert item.start is None and item.end is None
 
 
+def test_what_may_be_there_is_likelier_than_in_most_photos(words):
+    frames = frames_of({"running": 5.0, "cooking": 6.0, "kitchen": 5.5, "pan": 4.0, "a man": 9.0})
+    known = replace(sure_bank(words), usual=torch.zeros(len(NAMES)))
+    told = (("activities", "cooking"), ("scenes", "kitchen"), ("activities", "running"))
+    assert phrases.lifted(known, frames) == told
+    often = replace(known, usual=torch.tensor([3.0 * (name == "cooking") for name in NAMES]))
+    assert phrases.lifted(often, frames) == told[1:]
+    assert phrases.lifted(sure_bank(words), frames) == ()
+
+
 def test_what_holds_in_a_part_has_its_times(words):
     shown = {"running": 4.0}
     frames = frames_of({}, {}, {}, shown, shown, shown, {}, {})

@@ -17,7 +17,7 @@ from assistant.vqa import session as session_module
 from assistant.vqa.candidates import COLORS, candidates, surely
 from assistant.vqa.forms import form_of, statement
 from assistant.vqa.session import Assistant
-from assistant.vqa.untold import cannot_tell
+from assistant.vqa.untold import cannot_tell, is_untold
 from assistant.vqa.weighing import (
     FEATURES,
     WEIGHING,
@@ -170,6 +170,20 @@ def test_what_cannot_be_told_names_what_was_seen():
     assert cannot_tell(form_of("How big is it?"), ()) == "I cannot tell."
     two = Source("objects", (Perceived("person", 0.9, count=2), Perceived("dog", 0.8, color="red")))
     assert cannot_tell(form_of("Why?"), (two,)) == "I cannot tell; I see two people, a dog (red)."
+
+
+def test_what_may_be_is_told_as_a_guess():
+    may = (("activities", "playing golf"), ("scenes", "kitchen"), ("things", "food"))
+    sources = (SEEN[1], Source("phrases", (Perceived("food", 0.9),), perhaps=may))
+    told = cannot_tell(form_of("What happens?"), sources)
+    assert told == "I am not sure; perhaps playing golf, in a kitchen or food. I see a person."
+    told = cannot_tell(form_of("What is she doing?"), sources)
+    assert told == "I am not sure; perhaps playing golf. I see a person, food."
+    told = cannot_tell(form_of("Where is she?"), sources)
+    assert told == "I am not sure; perhaps in a kitchen. I see a person, food."
+    told = cannot_tell(form_of("What color is it?"), sources, "red")
+    assert told == "I am not sure; perhaps red. I see a person, food."
+    assert is_untold(told) and is_untold("I cannot tell; I see a dog.") and not is_untold("red")
 
 
 @pytest.fixture

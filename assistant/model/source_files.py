@@ -34,7 +34,7 @@ def read_source(path: Path, key: FeatureKey, name: str, fingerprint: str) -> Sou
         if said["name"] != name or found["sha256"] != _checksum(said, key, fingerprint):
             raise ValueError("another's, or changed")
         items = [Perceived(**_tuples(item)) for item in said.pop("items")]
-        return Source(**said, items=tuple(items))
+        return Source(**_tuples(said), items=tuple(items))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -106,6 +106,8 @@ class Source:
     items: tuple[Perceived, ...] = ()
     text: str = ""  # as the models read it
     blind_text: str = ""  # in its place where they must not know the clip
+    # What may be there though no item says it: group and name, the likeliest first.
+    perhaps: tuple[tuple[str, str], ...] = ()
     warning: str = ""  # what the person should know
 
 

@@ -56,6 +56,7 @@ class Bank:
     weights: Tensor  # (P, E)
     bias: Tensor  # (P,)
     config: PhraseConfig | None  # None: not calibrated
+    usual: Tensor | None = None  # (P,) mean logits over the photos they were trained on, set by set
 
     def within(self, group: str) -> list[int]:
         """Numbers of the phrases of a group."""
@@ -123,11 +124,13 @@ def read_bank(folder: Path, fingerprint: str, lexicon: Lexicon) -> Bank:
     state = read_weights(folder / WEIGHTS)
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     count = len(lexicon.phrases)
-    if shapes.keys() != {"weights", "bias"} or shapes["bias"] != (count,):
+    wanted = {"weights": (count, *shapes.get("weights", ())[1:]), "bias": (count,)}
+    if shapes != {**wanted, "usual": (count,)}:
         raise WeightsError(
-            f"{folder / WEIGHTS}: holds {shapes}, wanted weights and bias of {count}"
+            f"{folder / WEIGHTS}: holds {shapes}, wanted weights, bias and usual of {count}"
         )
-    return Bank(lexicon.phrases, state["weights"].float(), state["bias"].float(), config)
+    weights, bias, usual = (state[name].float() for name in ("weights", "bias", "usual"))
+    return Bank(lexicon.phrases, weights, bias, config, usual)
 
 
 def embed(space: JointSpace, lexicon: Lexicon) -> Tensor:

@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.jsonl import finite
+from assistant.vqa.forms import YES_NO
 from assistant.vqa.scoring import Scored, score_answers, softmax
 from assistant.vqa.untold import CANNOT_TELL, cannot_tell
 from assistant.vqa.weighing import Candidate, Weigher, weigh
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8  # questions in one pass of the model
 MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
+HEDGED = 0.3  # chance from which an answer that is not sure is told as a guess
 HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
 
 
@@ -72,8 +74,9 @@ class Answer:
     stops the model; the turn is then not remembered.
 
     An answer is unsure where the clip makes it no likelier than the question alone does, or, where
-    several were weighed, where too few of such answers are right: then a free answer begins with
-    ``CANNOT_TELL`` and names what was seen, and ``reason`` says what it would have been. Of text
+    several were weighed, where too few of such answers are right: then a free answer names what may
+    be and what was seen ("I am not sure; perhaps ..."), or begins with ``CANNOT_TELL``, and
+    ``reason`` says what it would have been. Of text
     alone that is not asked; it is unsure where there is no text. Among choices an adapter that was
     calibrated is unsure below its own threshold instead. A choice is told all the same, but not
     about a line of dialogue where none is there.
@@ -320,7 +323,9 @@ class Answer:
         if self._reason is None and self._claim.text != CANNOT_TELL:
             return self._claim.text
         self._reason = self._reason or "the language model says so"
-        return cannot_tell(weigher.form, self.basis.sources)
+        worth = verdict.chance >= HEDGED and weigher.form.kind != YES_NO
+        likeliest = self._claim.text if worth and self._claim.text != CANNOT_TELL else ""
+        return cannot_tell(weigher.form, self.basis.sources, likeliest)
 
     def _choose(self, draft: Draft, sees: bool) -> str:
         """The likeliest choice; it may turn out unsure."""

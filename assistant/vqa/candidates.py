@@ -17,6 +17,12 @@ COLORS = (
     *("black", "white", "gray", "red", "orange", "yellow", "green", "blue", "purple", "pink"),
     "brown",
 )
+UNCOUNTED = frozenset(
+    (
+        *("bread", "broccoli", "candy", "cheese", "chocolate", "coffee", "corn", "food"),
+        *("graffiti", "ice cream", "meat", "moss", "rice", "salad", "snow", "soup", "wine"),
+    )
+)
 COUNTED = 8  # things, at most
 ANYBODY = ("a person", "a group of people")  # true of nearly every clip with people
 WHO, DOING, WHERE, SEEN = 2, 3, 2, 2  # likeliest phrases that sentences are made of
@@ -91,8 +97,8 @@ def _sentences(hints: dict[str, list[str]], seen: Sequence[str]) -> Iterator[str
 
 
 def with_article(name: str) -> str:
-    """``an owl``, ``a dog``; of several, ``dogs``."""
-    if name.endswith("s") and not name.endswith(("ss", "us")):
+    """``an owl``, ``a dog``; of several, ``dogs``; ``food``, which is not counted."""
+    if name in UNCOUNTED or (name.endswith("s") and not name.endswith(("ss", "us"))):
         return name
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 

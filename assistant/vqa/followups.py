@@ -17,6 +17,7 @@ from assistant.vqa.conversation import Turn
 from assistant.vqa.mentions import NO_NOUN, WORD, Mention, bare, mentions
 from assistant.vqa.time_ranges import ANY_LENGTH, time_range, without_time
 from assistant.vqa.time_words import format_time
+from assistant.vqa.untold import is_untold
 
 LOOKED_BACK = 4  # turns in which a thing is looked for
 LEAST = 0.1  # seconds of a part that is worth looking at
@@ -244,7 +245,7 @@ def _talked_about(turn: Turn) -> Iterator[Mention]:
     question = turn.asked_as or turn.question
     asked = mentions(question)[::-1]
     told: list[Mention] = []
-    if not turn.answer.startswith("I cannot"):
+    if not is_untold(turn.answer):
         names = NAMES_A_THING.match(question) is not None
         told = (bare(turn.answer) if names else []) or mentions(turn.answer)
         if names:

@@ -1,4 +1,4 @@
-"""What is said where an answer is not sure: not nothing, but what was seen."""
+"""What is said where an answer is not sure: not nothing, but what may be, and what was seen."""
 
 from __future__ import annotations
 
@@ -6,24 +6,52 @@ import re
 from collections.abc import Iterator, Sequence
 
 from assistant.sources import Perceived, Source
+from assistant.sources.lexicon import ACTIVITIES, SCENES, load_lexicon
 from assistant.sources.objects import WORDS
 from assistant.sources.seen import SURE
 from assistant.vqa import forms
+from assistant.vqa.candidates import with_article
 from assistant.vqa.forms import Form
 
-CANNOT_TELL = "I cannot tell."
+CANNOT_TELL, NOT_SURE = "I cannot tell.", "I am not sure; perhaps"
 MOST = 5  # things that are named
+GUESSES = 3
+NAMED = 0.25  # chance from which a thing that the image encoder's classifier names is a guess
 ASKED = re.compile(
     r"^(what|where|who|how many) (is|are|was|were) ((?:the |a |an )?\w+) (\w+ing\b.*)$"
 )
+GUESSED = {  # groups of phrases by form
+    forms.DESCRIBE: (ACTIVITIES, SCENES, "weather", "things"),
+    forms.DOING: (ACTIVITIES,),
+    forms.WHERE: (SCENES,),
+    forms.WEATHER: ("weather",),
+}
 
 
-def cannot_tell(form: Form, sources: Sequence[Source]) -> str:
-    """``I cannot tell what the woman is doing; I see a woman, 2 dogs, grass.``"""
-    seen = list(dict.fromkeys(_sure(sources)))[:MOST]
+def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> str:
+    """``I am not sure; perhaps playing cricket or baseball. I see two people.``; where there is no
+    guess, ``I cannot tell what the woman is doing; I see a woman, 2 dogs, grass.``
+
+    Args:
+        likeliest: the answer that was weighed most, where it is worth telling.
+    """
+    found = _guesses(form, sources) if form.kind in GUESSED else iter([likeliest])
+    guesses = list(dict.fromkeys(filter(None, found)))[:GUESSES]
+    named = " ".join(guesses)
+    seen = [one for one in dict.fromkeys(_sure(sources)) if one not in named][:MOST]
+    told = f"I see {', '.join(seen)}." if seen else ""
+    if guesses:
+        *others, last = guesses
+        either = " or ".join(filter(None, (", ".join(others), last)))
+        return f"{NOT_SURE} {either}. {told}".strip()
     about = "what is happening" if form.kind == forms.DESCRIBE else _indirect(form.question)
-    told = f"I cannot tell {about}".strip()
-    return f"{told}; I see {', '.join(seen)}." if seen else f"{told}."
+    untold = f"I cannot tell {about}".strip()
+    return f"{untold}; {told}" if told else f"{untold}."
+
+
+def is_untold(text: str) -> bool:
+    """Whether an answer says that it is none."""
+    return text.startswith(("I cannot", NOT_SURE))
 
 
 def _indirect(question: str) -> str:
@@ -33,6 +61,20 @@ def _indirect(question: str) -> str:
         return ""
     asked, be, who, doing = match.groups()
     return f"{asked} {who} {be} {doing}"
+
+
+def _guesses(form: Form, sources: Sequence[Source]) -> Iterator[str]:
+    """What may be the answer, the likeliest first."""
+    groups = GUESSED[form.kind]
+    where = load_lexicon().sentences.where
+    if form.kind == forms.DESCRIBE:
+        seen = [item for source in sources if source.name == "attributes" for item in source.items]
+        yield from (with_article(item.name) for item in seen[:1] if item.probability >= NAMED)
+    for group, name in (one for source in sources for one in source.perhaps):
+        if group == SCENES and group in groups:
+            yield where.get(name) or with_article(name)
+        elif group in groups:
+            yield with_article(name) if group == "things" else name
 
 
 def _sure(sources: Sequence[Source]) -> Iterator[str]:

@@ -131,16 +131,19 @@ def fit_phrases(space: MiniSpace, data: Data, folder: Path, seed: int) -> str:
     """Train, calibrate and write the phrases of ``space`` to ``folder``; returns their figures."""
     lexicon = load_lexicon()
     vectors = embed(space, lexicon)
-    train = Photos.joined(list(read_photos(space, data, lexicon, "train").values()))
+    parts = read_photos(space, data, lexicon, "train")
+    train = Photos.joined(list(parts.values()))
     dev = read_photos(space, data, lexicon, "dev")
     found = train_classifiers(vectors, train, lexicon, seed)
     found, thresholds = calibrate(found, Photos.joined(list(dev.values())), lexicon)
+    usual = torch.stack([found.logits(some.vectors).mean(0) for some in parts.values()]).mean(0)
     fit = SentenceFit()
     config = PhraseConfig(space.fingerprint, lexicon.digest, thresholds, **vars(fit))
     bank = Bank(lexicon.phrases, found.weights, found.bias, config)
     fit = fit_sentences(space, bank, data, dev, lexicon, seed)
     config = replace(config, **vars(fit))
-    save_weights({"weights": found.weights, "bias": found.bias}, folder / WEIGHTS)
+    state = {"weights": found.weights, "bias": found.bias, "usual": usual}
+    save_weights(state, folder / WEIGHTS)
     told = yaml.safe_dump(asdict(config), sort_keys=False)
     write_whole(folder / CONFIG, told)  # last: it says that the weights are whole
     return "\n".join(
