@@ -126,7 +126,11 @@ def test_a_phrase_is_said_from_its_groups_threshold(words):
 def test_what_may_be_there_is_likelier_than_in_most_photos(words):
     frames = frames_of({"running": 5.0, "cooking": 6.0, "kitchen": 5.5, "pan": 4.0, "a man": 9.0})
     known = replace(sure_bank(words), usual=torch.zeros(len(NAMES)))
-    told = (("activities", "cooking"), ("scenes", "kitchen"), ("activities", "running"))
+    told = (
+        ("activities", "cooking", 6.0),
+        ("scenes", "kitchen", 5.5),
+        ("activities", "running", 5.0),
+    )
     assert phrases.lifted(known, frames) == told
     often = replace(known, usual=torch.tensor([3.0 * (name == "cooking") for name in NAMES]))
     assert phrases.lifted(often, frames) == told[1:]

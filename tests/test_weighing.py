@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,11 @@ def test_a_sure_phrase_says_what_is_done():
     assert surely(form_of("Who is there?"), SEEN) is None
     assert surely(form_of("What happens?"), SEEN[:2]) is None
     assert surely(form_of("What happens?"), SEEN[2:]) == ("Playing the guitar.", 0.9)
+    drums = ("activities", "playing the drums", 7.5)
+    out = (Source("phrases", (Perceived("sitting", 0.95),), perhaps=(drums,)),)
+    assert surely(form_of("What is she doing?"), out) == ("playing the drums", 0.84)
+    faint = (replace(out[0], perhaps=((*drums[:2], 5.0), ("activities", "sitting", 4.5))),)
+    assert surely(form_of("What is she doing?"), faint) == ("sitting", 0.95)
 
 
 def candidate(text: str, seen: float, blind: float, like: float = 0.0) -> Candidate:
@@ -173,7 +179,7 @@ def test_what_cannot_be_told_names_what_was_seen():
 
 
 def test_what_may_be_is_told_as_a_guess():
-    may = (("activities", "playing golf"), ("scenes", "kitchen"), ("things", "food"))
+    may = (("activities", "playing golf", 5.0), ("scenes", "kitchen", 5.0), ("things", "food", 5.0))
     sources = (SEEN[1], Source("phrases", (Perceived("food", 0.9),), perhaps=may))
     told = cannot_tell(form_of("What happens?"), sources)
     assert told == "I am not sure; perhaps playing golf, in a kitchen or food. I see a person."

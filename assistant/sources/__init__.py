@@ -106,8 +106,9 @@ class Source:
     items: tuple[Perceived, ...] = ()
     text: str = ""  # as the models read it
     blind_text: str = ""  # in its place where they must not know the clip
-    # What may be there though no item says it: group and name, the likeliest first.
-    perhaps: tuple[tuple[str, str], ...] = ()
+    # What stands out, be it said or not: group, name, and how much likelier it is than in most
+    # pictures, in log-odds; the most first.
+    perhaps: tuple[tuple[str, str, float], ...] = ()
     warning: str = ""  # what the person should know
 
 

@@ -123,9 +123,9 @@ def hints(bank: Bank, frames: Tensor) -> str:
     return "; ".join(f"{name} {', '.join(some)}" for name, some in told.items())
 
 
-def lifted(bank: Bank, frames: Tensor) -> tuple[tuple[str, str], ...]:
-    """Group and name of the phrases that the whole range makes likeliest against most photos: what
-    stands out of it, where the likeliest is what most pictures show ("sitting").
+def lifted(bank: Bank, frames: Tensor) -> tuple[tuple[str, str, float], ...]:
+    """The phrases that the whole range makes likeliest against most photos, see `Source.perhaps`:
+    what stands out of it, where the likeliest is what most pictures show ("sitting").
 
     Args:
         frames: ``(T, E)``.
@@ -140,7 +140,8 @@ def lifted(bank: Bank, frames: Tensor) -> tuple[tuple[str, str], ...]:
     ]
     able.sort(key=lambda place: -lifts[place])
     kept = alike([bank.phrases[place][1] for place in able], bank.weights[able], SAME)
-    return tuple(bank.phrases[able[number]] for number in kept[:PERHAPS])
+    told = (able[number] for number in kept[:PERHAPS])
+    return tuple((*bank.phrases[place], lifts[place]) for place in told)
 
 
 def parse_hints(text: str) -> dict[str, list[str]]:

@@ -70,7 +70,7 @@ def _guesses(form: Form, sources: Sequence[Source]) -> Iterator[str]:
     if form.kind == forms.DESCRIBE:
         seen = [item for source in sources if source.name == "attributes" for item in source.items]
         yield from (with_article(item.name) for item in seen[:1] if item.probability >= NAMED)
-    for group, name in (one for source in sources for one in source.perhaps):
+    for group, name, _ in (one for source in sources for one in source.perhaps):
         if group == SCENES and group in groups:
             yield where.get(name) or with_article(name)
         elif group in groups:
