@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
     from assistant.model.sight import Sight
-    from assistant.vqa.session import Assistant
+    from assistant.vqa.assistants import Assistant
 
 __all__ = ["load"]
 
@@ -64,7 +64,7 @@ def load(
         ModelError: no CUDA, no bitsandbytes, not enough memory, or no server.
     """
     from assistant.model.features import FeatureStore
-    from assistant.vqa.session import Assistant, LaterAssistant
+    from assistant.vqa.assistants import Assistant, LaterAssistant
     from assistant.weights.base import name_of
     from assistant.weights.spaces import check_space
 

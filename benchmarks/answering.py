@@ -24,8 +24,8 @@ from assistant import load
 from assistant.model.assistant import VideoAssistant
 from assistant.model.loading import load_model
 from assistant.vqa.answer import Answer
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.scoring import score_answers
-from assistant.vqa.session import Assistant
 from assistant.vqa.untold import is_untold
 from assistant.vqa.weighing import weigh
 

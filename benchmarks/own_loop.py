@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from assistant.model.llm import LanguageModel
 from assistant.model.llm_weights import convert_gguf
 from assistant.model.loading import load_model
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 from assistant.weights import store as weights_store
 
 QUESTIONS = (

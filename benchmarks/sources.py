@@ -39,7 +39,7 @@ from assistant.training.space.photos import PhotoSet
 from assistant.training.space.run import open_sets
 from assistant.training.space.trainer import Data
 from assistant.training.space.truth import Truth
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 from assistant.weights.spaces import OWN_CONFIG
 
 SET = "flickr8k"

@@ -33,7 +33,7 @@ from assistant.training.pretraining.photos import photo_table
 from assistant.training.space.config import SpaceTrainingConfig
 from assistant.training.space.run import open_sets
 from assistant.training.space.trainer import recalls
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 from assistant.weights.spaces import OWN_CONFIG
 
 RANKS = (1, 5)  # of clips

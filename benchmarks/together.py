@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 from transformers.generation import CompileConfig
 
 from assistant import load
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 from assistant.weights import store as weights_store
 
 QUESTIONS = (

@@ -15,8 +15,8 @@ from assistant.data.items import read_items
 from assistant.errors import ConfigError, InputError, VideoLimitError
 from assistant.model.features import FeatureStore
 from assistant.vqa.answer import AT_ONCE
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.batch import Options, answer_all, read_questions
-from assistant.vqa.session import Assistant
 
 
 @pytest.fixture(scope="module")

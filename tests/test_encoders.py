@@ -32,7 +32,7 @@ from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training
 from assistant.training.finetune import examples_from, finetune
 from assistant.training.pretraining import run as pretraining
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
 RECIPE = Recipe(

@@ -18,8 +18,8 @@ from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.sources import Perceived
 from assistant.vqa.answer import CANNOT_TELL
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.evidence import FULL, check_picture_path, draw_evidence, save_evidence
-from assistant.vqa.session import Assistant
 
 
 @pytest.fixture(scope="module")

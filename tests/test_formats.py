@@ -21,7 +21,7 @@ from assistant.model.features import FeatureStore
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import find_task
 from assistant.training.examples import make_examples
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 UTTERANCE = {
     "utterance": "It's just a privilege\nto watch your mind at work.",

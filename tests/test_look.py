@@ -19,9 +19,9 @@ from assistant.errors import InputError
 from assistant.model import sight_loading
 from assistant.model.features import FeatureKey, FeatureStore
 from assistant.sources import SOURCES, Perceived, Source, seen
+from assistant.vqa.assistants import Assistant, LaterAssistant
 from assistant.vqa.boxes import COLORS, boxes_in, colors_of
 from assistant.vqa.lanes import draw_perception
-from assistant.vqa.session import Assistant, LaterAssistant
 
 BOX, MOVED = (0.1, 0.2, 0.4, 0.6), (0.6, 0.2, 0.9, 0.6)
 DOG = Perceived("dog", 0.9, 1.0, 3.0, BOX, track=((1.0, BOX), (3.0, MOVED)))

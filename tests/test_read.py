@@ -15,7 +15,7 @@ from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.sources import Perceived, read
 from assistant.vqa.answer import CANNOT_TELL
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 SIZE = (180, 320)  # height, width
 

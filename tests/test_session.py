@@ -23,9 +23,10 @@ from assistant.errors import AssistantError, ConfigError, DialogueError, InputEr
 from assistant.model.features import FeatureStore
 from assistant.sources import Perceived
 from assistant.tasks.recipes import Calibration, Provenance, Recipe
-from assistant.vqa.answer import CANNOT_TELL, softmax
-from assistant.vqa.session import Assistant, LaterAssistant, LoadedAdapter
+from assistant.vqa.assistants import Assistant, LaterAssistant, LoadedAdapter
+from assistant.vqa.scoring import softmax
 from assistant.vqa.task_choice import TaskChoice
+from assistant.vqa.untold import CANNOT_TELL
 
 SRT = """1
 00:00:00,500 --> 00:00:01,500

@@ -15,10 +15,10 @@ from fakes import ScriptedModel
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.tasks.prompts import list_prompts, load_prompt
+from assistant.vqa.assistants import Assistant, LaterAssistant
 from assistant.vqa.conversation import Conversation, Turn
 from assistant.vqa.evidence import check_frames
 from assistant.vqa.followups import resolve
-from assistant.vqa.session import Assistant, LaterAssistant
 from assistant.vqa.talk import QUESTION, kind_of, reply_to, words
 
 HERE = Path(__file__).parent

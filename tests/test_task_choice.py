@@ -18,7 +18,7 @@ from assistant.model.sentences import SentenceEncoder
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 from assistant.tasks.recipes import RECIPE, Provenance, Recipe
 from assistant.vqa import task_choice
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.task_choice import CHAT, TaskChoice, choose_task
 
 WORDS = ("move", "funny", "color")  # an axis for each; any other question lies on none

@@ -19,7 +19,7 @@ from assistant.errors import ModelError
 from assistant.model.features import ClipFeatures, FeatureKey, FeatureStore
 from assistant.tasks.recipes import Provenance, Recipe
 from assistant.training.finetune import finetune
-from assistant.vqa.session import Assistant, LaterAssistant
+from assistant.vqa.assistants import Assistant, LaterAssistant
 
 THREADS, ROUNDS = 4, 2
 RECIPE = Recipe(

@@ -13,7 +13,7 @@ from tiny import tiny_assistant
 from assistant.core.config import LoraSettings, TransferConfig
 from assistant.model.features import FeatureStore
 from assistant.tasks.recipes import Recipe
-from assistant.vqa.session import Assistant, LoadedAdapter
+from assistant.vqa.assistants import Assistant, LoadedAdapter
 
 QUESTIONS = ["what", "is it a cat on the mat", "who is there at 0:01", "is it", "how many dogs"]
 

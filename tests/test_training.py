@@ -46,7 +46,7 @@ from assistant.training.loop import CHECKPOINT, LOG, Loop
 from assistant.training.losses import LOSSES
 from assistant.training.losses.base import Loss
 from assistant.training.run_folder import LOCK
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 PROMPT = TaskPrompt("tell", "Tells.", "{question}", "{question}", ("is it?",), 8)
 RECIPE = Recipe(

@@ -18,8 +18,8 @@ from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import find_task
 from assistant.training.clips import clips_of
 from assistant.training.examples import make_examples
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.batch import Options, answer_all, read_questions
-from assistant.vqa.session import Assistant
 
 GOOD = {"id": "a", "video": "a.mp4", "question": "Which way?", "answer": "left"}
 

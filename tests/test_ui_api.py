@@ -29,7 +29,7 @@ from assistant.cli import main as cli
 from assistant.cli.main import main
 from assistant.errors import InputError
 from assistant.model.features import FeatureStore
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from assistant.ui.visitor import Asked, Told
 from fakes import ScriptedModel
 
 from assistant.model.features import FeatureStore
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 
 def test_an_answer_from_text_alone_is_shown_and_kept(tmp_path):

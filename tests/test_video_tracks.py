@@ -14,7 +14,7 @@ from assistant.core.languages import language_of, own_language
 from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_audio, read_clip, read_subtitle_track
 from assistant.model.features import FeatureStore
-from assistant.vqa.session import Assistant
+from assistant.vqa.assistants import Assistant
 
 SUBRIP = """1
 00:00:00,500 --> 00:00:01,250

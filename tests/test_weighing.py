@@ -13,11 +13,10 @@ from tiny import tiny_assistant
 from assistant.errors import ConfigError
 from assistant.model.features import FeatureStore
 from assistant.sources import Perceived, Source
-from assistant.vqa import forms
-from assistant.vqa import session as session_module
+from assistant.vqa import by_model, forms
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.candidates import COLORS, candidates, surely
 from assistant.vqa.forms import form_of, statement
-from assistant.vqa.session import Assistant
 from assistant.vqa.untold import cannot_tell, is_untold
 from assistant.vqa.weighing import (
     FEATURES,
@@ -250,7 +249,7 @@ def test_what_a_source_is_sure_of_is_said_instead(session, weighing, monkeypatch
     told["kinds"][forms.OTHER]["least"] = 1.1
     (weighing / WEIGHING).write_text(yaml.safe_dump(told))
     load_weighing.cache_clear()
-    monkeypatch.setattr(session_module, "surely", lambda form, sources: ("running", 0.8))
+    monkeypatch.setattr(by_model, "surely", lambda form, sources: ("running", 0.8))
     answer = session.ask("What is she doing?")
     assert (answer.text, answer.confidence, answer.reason) == ("running", 0.8, None)
     assert len(answer.evidence()) == 2

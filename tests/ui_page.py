@@ -18,7 +18,7 @@ from assistant.ui.visitor import Visitor
 from fakes import Asked, ScriptedModel
 
 from assistant.sources import Perceived
-from assistant.vqa.answer import HELD_BACK
+from assistant.vqa.drafts import HELD_BACK
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WEIGHTS = (0.03, 0.12, 0.31, 0.22, -0.04, 0.06, 0.18, -0.02)

@@ -15,7 +15,7 @@ from assistant.core.progress import report
 
 if TYPE_CHECKING:
     from assistant.model.features import FeatureStore
-    from assistant.vqa.session import Assistant
+    from assistant.vqa.assistants import Assistant
 
 MOST_LOADED = 2  # models in memory at once
 

@@ -17,7 +17,7 @@ from assistant.sources import SOURCES
 
 if TYPE_CHECKING:
     from assistant.model.chat.base import ChatModel
-    from assistant.vqa.session import Assistant
+    from assistant.vqa.assistants import Assistant
 
 MOST_COUNT = 10**6
 MEDIA = re.compile(

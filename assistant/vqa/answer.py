@@ -1,8 +1,4 @@
-"""The answer to one question: a stream of text, and what it rests on.
-
-There is one way from questions to what the model makes of them (:func:`draft_answers`); a single
-question is a batch of one. The stream and the batch share their parts: hence one longer file.
-"""
+"""The answer to one question: a stream of text, and what it rests on; or several at once."""
 
 from __future__ import annotations
 
@@ -10,21 +6,16 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.jsonl import finite
+from assistant.vqa.drafts import Claim, Draft, Query, draft_answers
 from assistant.vqa.forms import YES_NO
-from assistant.vqa.scoring import Scored, score_answers, softmax
+from assistant.vqa.scoring import softmax
 from assistant.vqa.untold import CANNOT_TELL, cannot_tell
-from assistant.vqa.weighing import Candidate, Weigher, weigh
+from assistant.vqa.weighing import weigh
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from assistant.model.assistant import VideoAssistant
-    from assistant.model.chat.base import Message
     from assistant.tasks.recipes import Calibration
     from assistant.vqa.basis import Basis
     from assistant.vqa.request import Request
@@ -32,38 +23,6 @@ if TYPE_CHECKING:
 AT_ONCE = 8  # questions in one pass of the model
 MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
 HEDGED = 0.3  # chance from which an answer that is not sure is told as a guess
-HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
-
-
-@dataclass(frozen=True)
-class Query:
-    """A question as the model takes it, and about which frames."""
-
-    model: VideoAssistant | None  # None: another one speaks
-    request: Request
-    patches: Tensor | None  # (T, K, Dv); None: it is about text alone
-    spoken: Callable[[], Iterator[str]] | None = None  # pieces of an answer not by the model
-    weigher: Weigher | None = None  # of free answers; None: the model's first one is said
-    messages: tuple[Message, ...] = ()  # that another model got
-    doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What is scored: an answer, or the beginning of a longer one."""
-
-    text: str
-    ended: bool
-
-
-@dataclass(frozen=True)
-class Draft:
-    """What the model makes of one question."""
-
-    pieces: Iterator[str]  # of a free answer; nothing where there are candidates
-    claims: tuple[Claim, ...]  # the candidates, or how the free answer begins; () where not scored
-    scored: Scored
-    weighed: tuple[Candidate, ...] = ()  # the candidates with all that speaks for them
 
 
 class Answer:
@@ -76,10 +35,9 @@ class Answer:
     An answer is unsure where the clip makes it no likelier than the question alone does, or, where
     several were weighed, where too few of such answers are right: then a free answer names what may
     be and what was seen ("I am not sure; perhaps ..."), or begins with ``CANNOT_TELL``, and
-    ``reason`` says what it would have been. Of text
-    alone that is not asked; it is unsure where there is no text. Among choices an adapter that was
-    calibrated is unsure below its own threshold instead. A choice is told all the same, but not
-    about a line of dialogue where none is there.
+    ``reason`` says what it would have been. Of text alone that is not asked; it is unsure where
+    there is no text. Among choices an adapter that was calibrated is unsure below its own threshold
+    instead. A choice is told all the same, but not about a line of dialogue where none is there.
     """
 
     def __init__(
@@ -396,80 +354,3 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
         size = max(1, min(AT_ONCE, room))
         for start in range(0, len(group), size):
             yield group[start : start + size]
-
-
-def draft_answers(queries: Sequence[Query]) -> list[Draft]:
-    """One pass of the model over questions that are alike: same adapter, as many frames, the
-    same kind of answer. A single one's pieces come as they are made.
-    """
-    model, first = queries[0].model, queries[0].request
-    if model is None:
-        assert queries[0].spoken is not None
-        return [Draft(queries[0].spoken(), (), Scored([], []))]
-    import torch
-
-    from assistant.model.memory import within_memory
-
-    requests = [query.request for query in queries]
-    frames = [query.patches for query in queries if query.patches is not None]
-    seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
-    with within_memory(), torch.inference_mode():
-        visual = model.visual_tokens(seen, [r.qformer_text for r in requests], first.adapter)
-    if queries[0].weigher is not None:
-        return _weighed(queries, visual)
-    if not first.candidates:
-        streams = model.generate_batch(
-            visual,
-            [r.prompt for r in requests],
-            [r.history for r in requests],
-            first.max_new_tokens,
-            first.beams,
-            first.adapter,
-        )
-        if seen is None:  # nobody asks whether the clip supports it
-            return [Draft(stream, (), Scored([], [])) for stream in streams]
-        held = [list(islice(stream, HELD_BACK)) for stream in streams]
-        pieces = [chain(own, stream) for own, stream in zip(held, streams, strict=True)]
-        claims: list[tuple[Claim, ...]] = [(_beginning(own),) for own in held]
-    else:
-        pieces = [chain[str]() for _ in requests]
-        claims = [tuple(Claim(text, True) for text in r.candidates) for r in requests]
-    with within_memory(), torch.inference_mode():
-        blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests], first.adapter)
-    answers = [[(claim.text, claim.ended) for claim in own] for own in claims]
-    scored = score_answers(model, requests, answers, visual, blind)
-    return list(map(Draft, pieces, claims, scored))
-
-
-def _weighed(queries: Sequence[Query], visual: Tensor) -> list[Draft]:
-    """Candidates written by the model and offered by the sources, all weighed."""
-    import torch
-
-    from assistant.model.memory import within_memory
-
-    model, requests = queries[0].model, [query.request for query in queries]
-    assert model is not None
-    prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
-    with within_memory(), torch.inference_mode():
-        free = any(query.weigher is not None and query.weigher.is_free for query in queries)
-        written = (
-            model.propose(visual, prompts, histories, requests[0].max_new_tokens)
-            if free
-            else [[] for _ in queries]
-        )
-        blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests])
-    drafts = []
-    weighers = [query.weigher for query in queries if query.weigher is not None]
-    texts = [w.candidates(own) for w, own in zip(weighers, written, strict=True)]
-    claims = [[(text, True) for text in own] for own in texts]
-    scored = score_answers(model, requests, claims, visual, blind)
-    for weigher, own, some, told in zip(weighers, written, texts, scored, strict=True):
-        found = weigher.weighed(some, told.scores, told.blind, own)
-        drafts.append(Draft(iter(()), tuple(Claim(t, True) for t in some), told, found))
-    return drafts
-
-
-def _beginning(held: Sequence[str]) -> Claim:
-    """The part of a free answer whose support is asked for."""
-    text = "".join(held).strip()
-    return Claim(text, len(held) < HELD_BACK or not text)

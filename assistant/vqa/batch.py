@@ -24,7 +24,8 @@ from assistant.vqa.answer import AT_ONCE, answer_together
 
 if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
-    from assistant.vqa.session import Assistant, Session
+    from assistant.vqa.assistants import Assistant
+    from assistant.vqa.session import Session
 
 REQUIRED = ("id", "video", "question")
 OPTIONAL = ("dialogue", "start", "end", "task", "choices")

@@ -16,16 +16,16 @@ from assistant.model.chat.base import ChatModel, Message
 from assistant.sources import SOURCES, Source, perceiver
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Calibration
-from assistant.vqa.answer import CANNOT_TELL, Answer, Query
-from assistant.vqa.basis import Basis
+from assistant.vqa.answer import CANNOT_TELL, Answer
 from assistant.vqa.conversation import Turn
+from assistant.vqa.drafts import Query
 from assistant.vqa.notes import notes_of
 from assistant.vqa.request import MAX_TURNS, NO_TARGET, Request
 
 if TYPE_CHECKING:
     from assistant.dialogue.subtitles import Dialogue
     from assistant.model.features import ClipFeatures
-    from assistant.vqa.session import _Asked
+    from assistant.vqa.asked import Asked
 
 CANNOT = re.compile(r"\W*(?:sorry\W+(?:but )?)?(?:i|we) (?:cannot|can not|can\W?t) tell\b", re.I)
 LABEL = r"\W*(?:(?:the )?(?:answer|choice|option|number|letter)(?: is)?\W+)?({})(?:[.):\]*]|\W*$)"
@@ -177,7 +177,7 @@ def asking(
 
 def answer_by(
     llm: ChatModel,
-    asked: _Asked,
+    asked: Asked,
     prompt: TaskPrompt,
     *,
     said: Dialogue,
@@ -207,26 +207,17 @@ def answer_by(
         choices=asked.choices or prompt.choices,
         max_new_tokens=asked.max_new_tokens,
     )
-    warnings = [*(clip.warnings if clip else ()), *notes, *said.warnings]
-    warnings += said.outside(clip.duration) if clip else ()
-    warnings += [source.warning for source in sources if source.warning]
-    if told.request.dropped_lines:
-        warnings.append(f"the oldest {told.request.dropped_lines} dialogue lines did not fit")
-    basis = Basis(
-        question=asked.typed,
-        task=prompt.name,
-        model=llm.name,
+    basis = asked.basis(
+        prompt,
+        llm.name,
+        clip=clip,
+        said=said,
+        about_clip=notes,
+        warnings=[source.warning for source in sources if source.warning],
+        dropped_lines=told.request.dropped_lines,
         adapter=None,
-        frames=clip.seconds if clip else (),
-        start=clip.start if clip else asked.where[0],
-        end=clip.end if clip else asked.where[1],
-        window=asked.where,
-        range_source=asked.range_source,
-        dialogue_source=said.source,
         sources=tuple(sources),
-        warnings=tuple(warnings),
         notes=told.notes,
-        asked_as=asked.question if asked.question != asked.typed else "",
     )
     return Answer(
         basis,

@@ -21,7 +21,7 @@ from assistant.vqa.perception import Perception
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.vqa.session import Assistant
+    from assistant.vqa.assistants import Assistant
 
 MAX_FRAMES = 256
 CHECKED_SIDE = 64  # pixels of a picture that is decoded to see whether it can be

@@ -14,7 +14,7 @@ from assistant.weights import store as weights_store
 if TYPE_CHECKING:
     from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
-    from assistant.vqa.session import Assistant
+    from assistant.vqa.assistants import Assistant
 
 
 @dataclass(frozen=True)

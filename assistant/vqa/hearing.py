@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from assistant.tasks.recipes import Calibration
-from assistant.vqa.answer import Answer, Query
+from assistant.vqa.answer import Answer
 from assistant.vqa.basis import Basis
 from assistant.vqa.conversation import TALK, Conversation, Turn
+from assistant.vqa.drafts import Query
 from assistant.vqa.followups import resolve
 from assistant.vqa.request import Request
 from assistant.vqa.talk import QUESTION, SURE, how_sure, kind_of, reply_to, words

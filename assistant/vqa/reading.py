@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from assistant.vqa.session import Assistant, LaterAssistant
+from assistant.vqa.assistants import Assistant, LaterAssistant
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant

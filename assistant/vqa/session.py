@@ -1,29 +1,24 @@
 """One clip or dialogue, one conversation: decode and encode once, ask many times.
 
-Most of this file is what its two public classes promise; they stand together since one makes the
-other.
+Longer than most: half of it is what the methods promise.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_choices, check_question, check_range
-from assistant.core.clip_names import clip_path
 from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, cut
 from assistant.dialogue.subtitles import Dialogue
 from assistant.errors import InputError
-from assistant.model.features import ClipFeatures, FeatureStore
-from assistant.sources import SOURCES, Perceived, Source, perceiver
+from assistant.model.features import ClipFeatures
+from assistant.sources import SOURCES, Perceived, perceiver
 from assistant.tasks.prompts import TaskPrompt, list_prompts
-from assistant.tasks.recipes import Calibration, Recipe
 from assistant.tasks.store import (
     StoredAdapter,
     adapter_folders,
@@ -31,185 +26,30 @@ from assistant.tasks.store import (
     find_adapter,
     find_task,
 )
-from assistant.vqa.answer import Answer, Query, answer_together
-from assistant.vqa.basis import Basis
+from assistant.vqa.answer import Answer, answer_together
+from assistant.vqa.asked import Asked
 from assistant.vqa.by_llm import answer_by, sources_noted
-from assistant.vqa.candidates import candidates, surely
+from assistant.vqa.by_model import answer_by_model
 from assistant.vqa.clip import SessionClip
-from assistant.vqa.conversation import Conversation, Turn
+from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
-from assistant.vqa.forms import form_of
 from assistant.vqa.hearing import Heard, hear, say
 from assistant.vqa.perception import Perception
-from assistant.vqa.request import Request, compose, sources_read
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
-from assistant.vqa.weighing import Weigher, load_weighing
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from assistant.model.assistant import VideoAssistant
     from assistant.model.chat.base import ChatModel
-    from assistant.model.sight import Sight
+    from assistant.vqa.assistants import Assistant
 
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
-TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
 NO_ADAPTER = (
     "no adapter for {task} is there: the base weights answer, which never learned it "
     "(`assistant finetune {task}` makes one)"
 )
 BASE_TASKS = ("chat", "describe")  # what the base weights were pretrained on
-
-
-@dataclass(frozen=True)
-class LoadedAdapter:
-    """An adapter in memory."""
-
-    name: str
-    key: str  # its name in the model
-    recipe: Recipe
-
-
-class Assistant:
-    """A loaded model, ready to open clips."""
-
-    llm: ChatModel | None = None  # that answers instead, see `assistant.vqa.reading`
-
-    def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
-        self.model = model
-        self.name = model.name
-        self.store = store or FeatureStore()
-
-    @property
-    def waits(self) -> bool:
-        """Whether the model is still to be loaded, which takes long."""
-        return False
-
-    def load(self) -> None:
-        """Load now what answers, where that had waited."""
-        self.model  # noqa: B018
-
-    @property
-    def answerer(self) -> object:
-        """What answers, loaded or not: a session stays while it is the same."""
-        return self.model
-
-    def sharing(self, store: FeatureStore) -> Assistant:
-        """The same with another store of features."""
-        return Assistant(self.model, store)
-
-    @property
-    def sight(self) -> Sight:
-        """What it looks with; the model itself where that is loaded."""
-        return self.model
-
-    def adapter(self, stored: StoredAdapter | None) -> LoadedAdapter | None:
-        """An adapter in memory.
-
-        Raises:
-            WeightsError: it belongs to another base, or is damaged.
-        """
-        if stored is None:
-            return None
-        key = self.model.load_adapter(stored.folder, stored.recipe)
-        return LoadedAdapter(stored.name, key, stored.recipe)
-
-    def open(
-        self,
-        path: str | Path | None = None,
-        *,
-        frames: int = 8,
-        start: float | None = None,
-        end: float | None = None,
-        decoder: str = "auto",
-        dialogue: DialogueLike | None = None,
-        transcribe: bool = False,
-        without: Collection[str] = (),
-    ) -> Session:
-        """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
-
-        Args:
-            path: a text as people name clips (`assistant.core.clip_names`); None: there is no
-                clip, and ``dialogue`` is what it is about.
-            frames: how many are looked at, spread evenly over the range.
-            start, end: the range looked at unless a question says otherwise, seconds.
-            decoder: "auto", "pyav" or "decord".
-            dialogue: a Path is read; text and turns are taken as they are. None: subtitles beside
-                or inside the clip.
-            transcribe: listen to the clip instead (needs the ``speech`` extra).
-            without: sources to leave out, of ``assistant.sources.SOURCES``.
-        Raises:
-            InputError: an argument out of its range, or neither a clip nor a dialogue.
-            VideoError: no such file. DialogueError: unreadable dialogue.
-        """
-        return Session(
-            self,
-            clip_path(path) if isinstance(path, str) else path,
-            frames=frames,
-            start=start,
-            end=end,
-            decoder=decoder,
-            dialogue=dialogue,
-            transcribe=transcribe,
-            without=without,
-        )
-
-
-class LaterAssistant(Assistant):
-    """One whose model is loaded when it is first needed: what is wrong otherwise shows before."""
-
-    def __init__(
-        self,
-        name: str,
-        load: Callable[[], VideoAssistant],
-        store: FeatureStore,
-        load_sight: Callable[[], Sight] | None = None,
-    ) -> None:
-        """``load_sight``: what it looks with alone, for who asks nothing; None: the model."""
-        self.name, self._load, self.store = name, load, store
-        self._load_sight = load_sight
-        self._sight: Sight | None = None
-        self._loading = Lock()
-
-    @property
-    def waits(self) -> bool:
-        return "_loaded" not in self.__dict__
-
-    @property
-    def model(self) -> VideoAssistant:  # type: ignore[override]
-        with self._loading:
-            return self._loaded
-
-    @property
-    def sight(self) -> Sight:
-        if self._load_sight is None or not self.waits:
-            self._sight = None  # the model looks with its own
-            return self.model
-        with self._loading:
-            if self._sight is None:
-                self._sight = self._load_sight()
-            return self._sight
-
-    @cached_property
-    def _loaded(self) -> VideoAssistant:
-        return self._load()
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A question, checked, and where it looks."""
-
-    question: str
-    typed: str  # the same before what was talked about stood for its pronouns
-    plain: str  # less the time that chose the range
-    turns: tuple[Turn, ...]  # of the conversation, that the model reads with it
-    where: Range
-    range_source: str  # of `Basis`
-    choices: tuple[str, ...] | None
-    dialogue: DialogueLike | None  # instead of the session's
-    max_new_tokens: int | None
-    beams: int | None
 
 
 class Session:
@@ -385,7 +225,7 @@ class Session:
             self._check(where, prompt, stored)
             if prompt is not None and self.path is None:
                 self._said(prompt, dialogue, where)
-        asked_now = _Asked(
+        asked_now = Asked(
             question,
             typed,
             plain,
@@ -408,114 +248,25 @@ class Session:
         wants = stored is None and adapter == "auto" and _wants_adapter(prompt)
         warnings = [NO_ADAPTER.format(task=prompt.name)] if wants else []
         loaded = self._assistant.adapter(stored)
-        self._last = self._by_model(asked_now, prompt, loaded, task_score, warnings, began)
+        sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
+        clip = self.look(*where) if sees else None
+        self._last = answer_by_model(
+            model,
+            asked_now,
+            prompt,
+            loaded,
+            said=self._said(prompt, dialogue, where),
+            seen=self._clip,
+            clip=clip,
+            without=self._without,
+            task_score=task_score,
+            warnings=warnings,
+            began=began,
+            on_end=partial(self._remember, typed),
+        )
         return self._last
 
-    def _by_model(
-        self,
-        asked: _Asked,
-        prompt: TaskPrompt,
-        loaded: LoadedAdapter | None,
-        task_score: float | None,
-        warnings: Sequence[str],
-        began: float,
-    ) -> Answer:
-        """The answer of the model that is loaded, with an adapter or by its base weights."""
-        model = self._assistant.model
-        sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
-        clip = self.look(*asked.where) if sees else None
-        said = self._said(prompt, asked.dialogue, asked.where)
-        left_out = self._without.union(loaded.recipe.without if loaded else ())
-        reads = model.reads if loaded is None else ()
-        names = sources_read(prompt, asked.question, left_out, reads)
-        sources = self._clip.perceive(asked.where, names) if clip is not None else ()
-        settling = [source for source in sources if perceiver(source.name).answers(asked.question)]
-        proposals = [
-            told for s in settling for told in perceiver(s.name).propose(s.items, asked.question)
-        ]
-        request = compose(
-            prompt,
-            model,
-            asked.plain,
-            said=said,
-            turns=asked.turns,
-            sources=sources,
-            choices=asked.choices,
-            proposals=proposals,
-            max_new_tokens=asked.max_new_tokens,
-            beams=asked.beams,
-            adapter=loaded.key if loaded else None,
-            without=left_out,
-        )
-        told = [*(clip.warnings if clip else ()), *self._clip.notes, *said.warnings]
-        told += said.outside(clip.duration) if clip else ()
-        told += [source.warning for source in settling if source.warning]
-        if self.path is not None and not sees:
-            told.append(TEXT_ALONE.format(task=prompt.name))
-        told += warnings
-        if request.dropped_lines:
-            told.append(f"the oldest {request.dropped_lines} dialogue lines did not fit")
-        basis = Basis(
-            question=asked.typed,
-            task=prompt.name,
-            model=model.name,
-            adapter=loaded.name if loaded else None,
-            frames=clip.seconds if clip else (),
-            start=clip.start if clip else asked.where[0],
-            end=clip.end if clip else asked.where[1],
-            window=asked.where,
-            range_source=asked.range_source,
-            dialogue_source=said.source,
-            sources=sources,
-            warnings=tuple(told),
-            task_score=task_score,
-            unfound=tuple(SOURCES[s.name].thing for s in settling if not s.items and not s.warning),
-            settled="; ".join(
-                filter(
-                    None,
-                    (perceiver(s.name).settled(s.items, asked.question) for s in settling),
-                )
-            )
-            if request.proposals
-            else "",
-            answerable=bool(said) or not prompt.is_about_a_line,
-            lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
-            asked_as=asked.question if asked.question != asked.typed else "",
-        )
-        return Answer(
-            basis,
-            Query(
-                model,
-                request,
-                None if clip is None else clip.patches,
-                weigher=self._weigher(asked, request, sources) if loaded is None else None,
-            ),
-            calibration=loaded.recipe.calibration if loaded else Calibration(),
-            prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
-            began=began,
-            on_end=partial(self._remember, asked.typed, basis.as_dict()),
-        )
-
-    def _weigher(
-        self, asked: _Asked, request: Request, sources: Sequence[Source]
-    ) -> Weigher | None:
-        """How a free answer of the base about a clip is weighed; None: it is not."""
-        folder = self._assistant.model.reading
-        if self.path is None or folder is None or request.candidates or asked.beams is not None:
-            return None
-        weighing = load_weighing(folder)
-        if weighing is None:
-            return None
-        form = form_of(asked.plain)
-        return Weigher(
-            form,
-            weighing.of(form.kind),
-            tuple(candidates(form, sources)),
-            lambda texts: self._clip.likeness(asked.where, texts),
-            surely(form, sources),
-        )
-
-    def _by_llm(self, llm: ChatModel, asked: _Asked, prompt: TaskPrompt | None) -> Answer:
+    def _by_llm(self, llm: ChatModel, asked: Asked, prompt: TaskPrompt | None) -> Answer:
         """The answer of a language model of the person's own, from words alone."""
         said = self._said(find_task("chat"), asked.dialogue, asked.where)
         llm.prepare()

@@ -1,0 +1,126 @@
+"""An answer by the model that sees the clip, with an adapter or by its base weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from assistant.sources import SOURCES, Source, perceiver
+from assistant.tasks.recipes import Calibration
+from assistant.vqa.answer import Answer
+from assistant.vqa.candidates import candidates, surely
+from assistant.vqa.drafts import Query
+from assistant.vqa.forms import form_of
+from assistant.vqa.request import Request, compose, sources_read
+from assistant.vqa.weighing import Weigher, load_weighing
+
+if TYPE_CHECKING:
+    from assistant.dialogue.subtitles import Dialogue
+    from assistant.model.assistant import VideoAssistant
+    from assistant.model.features import ClipFeatures
+    from assistant.tasks.prompts import TaskPrompt
+    from assistant.vqa.asked import Asked
+    from assistant.vqa.assistants import LoadedAdapter
+    from assistant.vqa.clip import SessionClip
+
+TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
+
+
+def answer_by_model(
+    model: VideoAssistant,
+    asked: Asked,
+    prompt: TaskPrompt,
+    loaded: LoadedAdapter | None,
+    *,
+    said: Dialogue,
+    seen: SessionClip,
+    clip: ClipFeatures | None,
+    without: Collection[str],
+    task_score: float | None,
+    warnings: Sequence[str],
+    began: float,
+    on_end: Callable[[dict[str, Any], str], None],
+) -> Answer:
+    """The answer to a question, to be streamed.
+
+    Args:
+        loaded: None: the base weights answer. said: in the range that is asked about.
+        seen: the clip, whose range is ``clip``; None: it is not looked at.
+        without: sources that are left out. task_score: see `Basis`.
+        warnings: for the person. began: of `Answer`. on_end: gets what it rests on, and its text.
+    """
+    left_out = frozenset(without).union(loaded.recipe.without if loaded else ())
+    reads = model.reads if loaded is None else ()
+    names = sources_read(prompt, asked.question, left_out, reads)
+    sources = seen.perceive(asked.where, names) if clip is not None else ()
+    settling = [source for source in sources if perceiver(source.name).answers(asked.question)]
+    request = compose(
+        prompt,
+        model,
+        asked.plain,
+        said=said,
+        turns=asked.turns,
+        sources=sources,
+        choices=asked.choices,
+        proposals=[
+            told for s in settling for told in perceiver(s.name).propose(s.items, asked.question)
+        ],
+        max_new_tokens=asked.max_new_tokens,
+        beams=asked.beams,
+        adapter=loaded.key if loaded else None,
+        without=left_out,
+    )
+    told = [source.warning for source in settling if source.warning]
+    if seen.path is not None and clip is None:
+        told.append(TEXT_ALONE.format(task=prompt.name))
+    settled = [perceiver(s.name).settled(s.items, asked.question) for s in settling]
+    basis = asked.basis(
+        prompt,
+        model.name,
+        clip=clip,
+        said=said,
+        about_clip=seen.notes,
+        warnings=[*told, *warnings],
+        dropped_lines=request.dropped_lines,
+        adapter=loaded.name if loaded else None,
+        sources=sources,
+        task_score=task_score,
+        unfound=tuple(SOURCES[s.name].thing for s in settling if not s.items and not s.warning),
+        settled="; ".join(filter(None, settled)) if request.proposals else "",
+        answerable=bool(said) or not prompt.is_about_a_line,
+        lacking=("dialogue",) if prompt.takes_dialogue and not said else (),
+    )
+    weigher = None if loaded else _weigher(model, asked, request, sources, seen)
+    return Answer(
+        basis,
+        Query(model, request, None if clip is None else clip.patches, weigher=weigher),
+        calibration=loaded.recipe.calibration if loaded else Calibration(),
+        prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
+        began=began,
+        on_end=partial(on_end, basis.as_dict()),
+    )
+
+
+def _weigher(
+    model: VideoAssistant,
+    asked: Asked,
+    request: Request,
+    sources: Sequence[Source],
+    seen: SessionClip,
+) -> Weigher | None:
+    """How a free answer of the base about a clip is weighed; None: it is not."""
+    folder = model.reading
+    if seen.path is None or folder is None or request.candidates or asked.beams is not None:
+        return None
+    weighing = load_weighing(folder)
+    if weighing is None:
+        return None
+    form = form_of(asked.plain)
+    return Weigher(
+        form,
+        weighing.of(form.kind),
+        tuple(candidates(form, sources)),
+        lambda texts: seen.likeness(asked.where, texts),
+        surely(form, sources),
+    )
