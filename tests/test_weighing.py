@@ -15,7 +15,7 @@ from assistant.model.features import FeatureStore
 from assistant.sources import Perceived, Source
 from assistant.vqa import by_model, forms
 from assistant.vqa.assistants import Assistant
-from assistant.vqa.candidates import COLORS, candidates, surely
+from assistant.vqa.candidates import COLORS, candidates, lifts_of, surely
 from assistant.vqa.forms import form_of, statement
 from assistant.vqa.untold import cannot_tell, is_untold
 from assistant.vqa.weighing import (
@@ -126,7 +126,7 @@ def candidate(text: str, seen: float, blind: float, like: float = 0.0) -> Candid
     return Candidate(text, seen, blind, like, 0.0)
 
 
-WEIGHTS = Weights((1.0, -1.0, 2.0, 0.0, 0.0), (4.0, 0.0, 0.0, -1.0), 0.6)
+WEIGHTS = Weights((1.0, -1.0, 2.0, 0.0, 0.0, 1.0), (4.0, 0.0, 0.0, 0.0, -1.0), 0.6)
 
 
 def test_what_the_clip_makes_likelier_wins():
@@ -159,6 +159,19 @@ def test_a_color_alone_is_no_description():
     written = ["The sky is blue.", "The dog is black and white.", "A dog is in a blue pool."]
     assert asked.candidates(written) == written[2:]
     assert asked.candidates(written[:1]) == written[:1]
+
+
+def test_what_stands_out_of_the_clip_is_proposed_and_weighed():
+    out = Source("phrases", perhaps=(("activities", "playing golf", 6.0), ("things", "flag", 5.5)))
+    told = candidates(form_of("What happens?"), (*SEEN[1:], out))
+    assert told[:2] == ["A person playing golf.", "A flag."]
+    assert candidates(form_of("What is he doing?"), (*SEEN, out))[0] == "playing golf"
+    assert lifts_of((*SEEN, out)) == (("playing golf", 6.0), ("flag", 5.5))
+    asked = Weigher(form_of("What happens?"), WEIGHTS, (), lambda t: [0.0] * 3, lifts_of((out,)))
+    texts = ["A man playing golf beside a flag.", "A flag.", "A man."]
+    found = asked.weighed(texts, [-1.0] * 3, [-1.0] * 3, [])
+    assert [one.outstanding for one in found] == pytest.approx([0.6, 0.55, 0.0])
+    assert weigh(found, WEIGHTS).place == 0
 
 
 def test_no_is_unlike_no_clip():
@@ -196,7 +209,7 @@ def weighing(tmp_path: Path) -> Path:
     """A folder in which every kind of question has the same weights, and all is said."""
     folder = tmp_path / "reading"
     folder.mkdir()
-    own = {"score": [1.0, -1.0, 0.0, 0.0, 0.0], "chance": [1.0, 0.0, 0.0, 0.0], "least": 0.0}
+    own = {"score": [1.0, -1.0, *[0.0] * 4], "chance": [1.0, *[0.0] * 4], "least": 0.0}
     kinds = dict.fromkeys((forms.YES_NO, forms.DESCRIBE, forms.COUNT, forms.COLOR), own)
     told = {"kinds": {**kinds, forms.OTHER: own}}
     (folder / WEIGHING).write_text(yaml.safe_dump(told))

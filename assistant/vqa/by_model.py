@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.sources import SOURCES, Source, perceiver
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.answer import Answer
-from assistant.vqa.candidates import candidates, surely
+from assistant.vqa.candidates import candidates, lifts_of, surely
 from assistant.vqa.drafts import Query
 from assistant.vqa.forms import form_of
 from assistant.vqa.request import Request, compose, sources_read
@@ -122,5 +122,6 @@ def _weigher(
         weighing.of(form.kind),
         tuple(candidates(form, sources)),
         lambda texts: seen.likeness(asked.where, texts),
+        lifts_of(sources),
         surely(form, sources),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from assistant.sources import WEARER, Source
-from assistant.sources.lexicon import ACTIVITIES, load_lexicon
+from assistant.sources.lexicon import ACTIVITIES, SCENES, load_lexicon
 from assistant.sources.objects import WORDS
 from assistant.sources.phrases import parse_hints
 from assistant.vqa import forms
@@ -45,11 +45,12 @@ def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
     seen = [name.rstrip("?") for name in texts.get("attributes", "").split(", ") if name]
     where = load_lexicon().sentences.where
     if form.kind == forms.DESCRIBE:
-        return list(dict.fromkeys(_sentences(hints, seen)))[:SENTENCES]
+        told = [*_outstanding(sources), *_sentences(hints, seen)]
+        return list(dict.fromkeys(told))[:SENTENCES]
     objects = [item.name for s in sources if s.name == "objects" for item in s.items]
     found = {
         forms.WHO: hints.get("who", []),
-        forms.DOING: hints.get("doing", []),
+        forms.DOING: [*_names(sources, ACTIVITIES), *hints.get("doing", [])],
         forms.WHERE: [where.get(name, name) for name in hints.get("where", [])],
         forms.WEATHER: hints.get("weather", []),
         forms.THING: [*hints.get("things", []), *objects, *seen, *hints.get("who", [])],
@@ -70,12 +71,37 @@ def surely(form: Form, sources: Sequence[Source]) -> tuple[str, float] | None:
         return None
     # "playing the drums" rather than "sitting", where both hold
     best = next((name for _, name, _ in out if name in done), max(done, key=done.__getitem__))
+    if form.kind == forms.DOING:
+        return best, done[best]
+    return sentence(f"{_who(sources)} {best}".strip()), done[best]
+
+
+def lifts_of(sources: Sequence[Source]) -> tuple[tuple[str, float], ...]:
+    """The phrases that stand out, and by how much."""
+    return tuple((name, lift) for source in sources for _, name, lift in source.perhaps)
+
+
+def _names(sources: Sequence[Source], group: str) -> list[str]:
+    """The phrases of a group that stand out."""
+    return [name for source in sources for kind, name, _ in source.perhaps if kind == group]
+
+
+def _outstanding(sources: Sequence[Source]) -> Iterator[str]:
+    """A sentence of each phrase that stands out."""
+    who = _who(sources)
+    for activity in _names(sources, ACTIVITIES):
+        yield sentence(f"{who} {activity}".strip())
+    for thing in [*_names(sources, "things"), *_names(sources, SCENES)]:
+        yield sentence(with_article(thing))
+    for weather in _names(sources, "weather"):
+        yield sentence(weather)
+
+
+def _who(sources: Sequence[Source]) -> str:
+    """``a person``, ``people``, or nobody, as the objects say."""
     seen = [item for source in sources if source.name == "objects" for item in source.items]
     people = [item.count or 1 for item in seen if item.name == WEARER]
-    if form.kind == forms.DOING or not people:
-        return sentence(best) if form.kind == forms.DESCRIBE else best, done[best]
-    who = "a person" if max(people) == 1 else "people"
-    return sentence(f"{who} {best}"), done[best]
+    return "" if not people else "a person" if max(people) == 1 else "people"
 
 
 def _sentences(hints: dict[str, list[str]], seen: Sequence[str]) -> Iterator[str]:

@@ -27,7 +27,8 @@ ONLY_COLOR = re.compile(
 )
 WEIGHING = "weighing.yaml"
 KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
-FEATURES = ("seen", "blind", "likeness", "written", "affirms")
+FEATURES = ("seen", "blind", "likeness", "written", "affirms", "outstanding")
+LIFT = 10.0  # log-odds that are 1 of the feature "outstanding"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Candidate:
     likeness: float  # of the clip and the statement that it makes, in the joint space; 0: no space
     written: float  # 1: the language model wrote it itself
     affirms: float = 0.0  # 1: "yes"
+    # How much likelier what it names is than in most pictures, see `Source.perhaps`, by LIFT.
+    outstanding: float = 0.0
 
     @property
     def features(self) -> tuple[float, ...]:
@@ -51,7 +54,8 @@ class Weights:
     """Of one kind of question."""
 
     score: tuple[float, ...]  # of FEATURES
-    # Of the best one's lead over the next, its log-probability, its likeness; and a constant.
+    # Of the best one's lead over the next, its log-probability, its likeness, how much it stands
+    # out; and a constant.
     chance: tuple[float, ...]
     least: float  # chance below which nothing is said
 
@@ -83,6 +87,7 @@ class Weigher:
     weights: Weights
     offered: tuple[str, ...]  # candidates of the sources
     likeness: Callable[[Sequence[str]], Sequence[float]]  # of the clip and statements
+    lifts: tuple[tuple[str, float], ...] = ()  # of phrases that stand out, log-odds
     surely: tuple[str, float] | None = None  # said where no candidate is sure, and its chance
 
     @property
@@ -109,10 +114,22 @@ class Weigher:
         likeness = self.likeness([statement(self.form, text) for text in texts])
         return tuple(
             Candidate(
-                text, s, b, 0.0 if text == NO else like, float(text in written), float(text == YES)
+                text,
+                s,
+                b,
+                0.0 if text == NO else like,
+                float(text in written),
+                float(text == YES),
+                self._outstanding(text.lower()),
             )
             for text, s, b, like in zip(texts, seen, blind, likeness, strict=True)
         )
+
+    def _outstanding(self, text: str) -> float:
+        """What the phrases in a text that stand out do so by, the most."""
+        if self.form.kind not in (forms.DESCRIBE, forms.DOING):
+            return 0.0
+        return max((lift for name, lift in self.lifts if name in text), default=0.0) / LIFT
 
 
 @lru_cache(maxsize=4)
@@ -139,7 +156,7 @@ def doubts(candidates: Sequence[Candidate], scores: Sequence[float]) -> tuple[fl
     ranked = sorted(scores, reverse=True)
     best = candidates[max(range(len(scores)), key=scores.__getitem__)]
     margin = ranked[0] - ranked[1] if len(ranked) > 1 else 0.0
-    return margin, best.seen, best.likeness, 1.0
+    return margin, best.seen, best.likeness, best.outstanding, 1.0
 
 
 def _dot(weights: Sequence[float], values: Sequence[float]) -> float:

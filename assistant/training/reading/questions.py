@@ -32,6 +32,7 @@ HELD_OUT = 10  # of a set without lists, one photo in so many is for dev or test
 SURE, HIDDEN = 0.45, 0.25  # score of a box that is there; below the second it is not
 NUMBERS = 4  # of things that are counted, at most
 CANNOT_TELL = "I cannot tell."
+LABELLED = "told"  # kind of a description that is made of a label
 COLUMN = re.compile(r"\s+")
 Key = str  # SET/PHOTO
 
@@ -96,7 +97,7 @@ def read_set(folder: Path, config: AskedSet, prompts: Sequence[str], seed: int) 
                 told_now = _one(config.told, rng).format(label, a=with_article(label))
                 asked = _one(prompts, rng)
                 told = (tidy(told_now),)
-                found.append(Asking(_key(folder, name), asked, told, "told", (label,)))
+                found.append(Asking(_key(folder, name), asked, told, LABELLED, (label,)))
     return found
 
 

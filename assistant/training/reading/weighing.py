@@ -12,12 +12,12 @@ import torch
 from tqdm import tqdm
 
 from assistant.model.assistant import VideoAssistant
-from assistant.sources import Look, Source
-from assistant.training.reading.questions import Asking
+from assistant.sources import Look, perceiver
+from assistant.training.reading.questions import LABELLED, Asking
 from assistant.training.reading.trainer import Data, ask
 from assistant.training.space.truth import Truth
 from assistant.vqa import forms
-from assistant.vqa.candidates import candidates
+from assistant.vqa.candidates import candidates, lifts_of
 from assistant.vqa.forms import form_of
 from assistant.vqa.weighing import (
     KINDS,
@@ -39,7 +39,7 @@ NO_WEIGHTS = Weights((), (), 0.0)
 # Share of questions that are answered at least, for captions deny what they do not mention; of
 # descriptions less: one that is wrong misleads most.
 TOLD, TOLD_DESCRIBED = 0.7, 0.5
-PRIOR = (1.0, -0.25, 3.0, 0.0, 0.0)  # weights of FEATURES that few questions may move little
+PRIOR = (1.0, -0.25, 3.0, 0.0, 0.0, 1.0)  # weights of FEATURES that few questions may move little
 HELD = 0.05  # how much they are held to it
 
 
@@ -57,16 +57,18 @@ def gather(model: VideoAssistant, data: Data, asked: Sequence[Asking]) -> Iterat
     """Candidates of each question and what speaks for them."""
     for asking in tqdm(asked, desc="weighing", mininterval=30):
         notes = data.notes.of(asking.photo)
-        sources = [Source(name, text=text) for name, text in notes.items()]
         one = ask(asking.photo, asking.question, asking.answers, notes)
         dark = ask(asking.photo, asking.question, asking.answers, {})
         form = form_of(asking.question)
         look = data.look(model, asking.photo)
+        with torch.inference_mode():
+            sources = [perceiver(name).look_at(name, look) for name in notes]
         weigher = Weigher(
             form,
             NO_WEIGHTS,
             tuple(candidates(form, sources)),
             partial(_likeness, model, look),
+            lifts_of(sources),
         )
         with torch.inference_mode():
             patches = data.patches([asking.photo])
@@ -90,7 +92,7 @@ def right(asking: Asking, kind: str, text: str) -> bool:
     """Whether an answer is as good as one of those given; a description: whether nearly all of its
     words are in the captions, and some tell more than that there is somebody."""
     said = text.lower().strip(" .")
-    if asking.kind == "told":  # of a photo no more than its label is known
+    if asking.kind == LABELLED:  # of a photo no more than its label is known
         return Truth([asking.choices])([said])[0]
     if kind == forms.DESCRIBE:
         held = held_words(said, asking.answers)
@@ -111,7 +113,7 @@ def held_words(said: str, answers: Sequence[str]) -> list[bool]:
 def best_told(row: Weighed) -> tuple[bool, ...]:
     """Which candidates are to win: the right ones; of descriptions those that tell most, less what
     is wrong in them."""
-    if row.kind != forms.DESCRIBE or row.asking.kind == "told":
+    if row.kind != forms.DESCRIBE or row.asking.kind == LABELLED:
         return row.right
     gains = []
     for one in row.candidates:
@@ -163,7 +165,7 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     x, y = np.array(told), np.array(true)
     if y.all() or not y.any():  # there is nothing to tell apart
         odds = (y.sum() + 1) / ((~y).sum() + 1)
-        return Weights(score, (0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
+        return Weights(score, (0.0, 0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
     line = LogisticRegression(C=1.0, fit_intercept=False).fit(x, y)
     chances = line.predict_proba(x)[:, 1]
     told_at_least = TOLD_DESCRIBED if rows[0].kind == forms.DESCRIBE else TOLD
@@ -181,11 +183,12 @@ def threshold(chances: np.ndarray, right: np.ndarray, least: float) -> float:
 
 
 def by_form(asked: Mapping[str, Sequence[Asking]], count: int, seed: int) -> list[Asking]:
-    """``count`` questions of each kind of form."""
+    """``count`` questions of each kind of form, and as many that a label describes."""
     pools: dict[str, list[Asking]] = {}
     for readings in asked.values():
         for reading in readings:
             kind = form_of(reading.question).kind
-            pools.setdefault(kind if kind in KINDS else forms.OTHER, []).append(reading)
+            kind = kind if kind in KINDS else forms.OTHER
+            pools.setdefault(LABELLED if reading.kind == LABELLED else kind, []).append(reading)
     rng = np.random.default_rng(seed)
     return [pool[place] for pool in pools.values() for place in rng.permutation(len(pool))[:count]]
