@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 from clips import make_clip
-from fakes import ScriptedModel
+from fakes import ScriptedModel, leave_sources
 from safetensors.torch import save_file
+from test_llm_answers import ScriptedChat
 from test_talk import FOLLOWED, TURNS, real_questions
 
 import assistant.model.sentences
@@ -26,6 +27,7 @@ from assistant.training.reading.questions import Asking
 from assistant.vqa import likely_talk
 from assistant.vqa.followups import leans_on_another
 from assistant.vqa.likely_talk import CONFIG, WEIGHTS, TalkConfig, likely_kind, load_likely_talk
+from assistant.vqa.reading import ReadingAssistant
 from assistant.vqa.session import Assistant
 from assistant.vqa.talk import QUESTION, kind_of, reply_to, words
 
@@ -147,6 +149,16 @@ def test_what_was_named_is_never_guessed_about(encoder, clip, tmp_path):
     assert said.basis.task == "chat"  # it may tell
     assert session.ask("Would it be tomorrow?").basis.task == "talk"
     assert session.ask("Is it tomorrow at 0:01?").basis.task == "chat"  # within the clip
+
+
+@pytest.mark.usefixtures("weights")
+def test_another_language_model_answers_what_no_rule_knows(encoder, clip, tmp_path, monkeypatch):
+    leave_sources(monkeypatch)
+    chat, store = ScriptedChat(["I cannot tell."]), FeatureStore(tmp_path / "features")
+    session = ReadingAssistant(chat, "scripted", ScriptedModel, store, ScriptedModel).open(clip)
+    assert session.ask(JEALOUS).text.strip() == "I cannot tell."
+    assert session.ask("Thanks!").text == reply_to("thanks", "the clip")
+    assert encoder == []
 
 
 def damage_weight(folder: Path) -> None:

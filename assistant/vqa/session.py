@@ -386,10 +386,6 @@ class Session:
             self._check(where, prompt, stored)
             if prompt is not None and self.path is None:
                 self._said(prompt, dialogue, where)
-        if talks and prompt is None and adapter == "auto":
-            looks = self._assistant if self._assistant.llm is not None else self._assistant.model
-            if reply := heard.likely(looks.name):
-                return say(reply, typed, self._assistant.name, self._remember)
         asked_now = _Asked(
             question,
             typed,
@@ -405,6 +401,9 @@ class Session:
         if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
             return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
+        guessed = heard.likely(model.name) if talks and prompt is None and adapter == "auto" else ""
+        if guessed:
+            return say(guessed, typed, self._assistant.name, self._remember)
         began, task_score = time.perf_counter(), None
         if prompt is None:
             prompt, task_score = self._chosen(question if asked and adapter == "auto" else None)
