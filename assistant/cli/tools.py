@@ -1,4 +1,4 @@
-"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
+"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``; long by their help texts."""
 
 import argparse
 from pathlib import Path
