@@ -1,4 +1,4 @@
-"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``; long by their help texts."""
+"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain``, ``doctor``; long by their help."""
 
 import argparse
 from pathlib import Path
