@@ -3,9 +3,10 @@
     python benchmarks/talk.py CLIP [--turns FILE.jsonl] [--model mini]
 
 A turn with ``tuned_on`` true was known when the rules (`assistant/vqa/talk.yaml`) were made; the
-others were not. What the rules do not catch is answered by the model, and may claim something about
-the clip: such a line is marked "model". Before the turns one question is asked, so that
-"are you sure?" and "and then?" have something to be about. No reply may tell anything of the clip.
+others were not. What neither they nor `assistant.vqa.likely_talk` catch is answered by the model,
+and may claim something about the clip: such a line is marked "model". Before the turns one question
+is asked, so that "are you sure?" and "and then?" have something to be about. No reply may tell
+anything of the clip.
 """
 
 from __future__ import annotations

@@ -456,6 +456,9 @@ class TestTools:
             ("objects", ["--phrases", "s"], "--phrases is for space"),
             ("space", ["--boxes", "b"], "--boxes is for objects"),
             ("space", ["--phase", "2"], "for the base weights"),
+            ("space", ["--turns", "t"], "--turns is for talk"),
+            ("talk", [], "needs --turns"),
+            ("talk", ["--turns", "t", "--resume"], "leave --resume out"),
         ],
     )
     def test_pretrain_refuses_what_belongs_elsewhere(self, capsys, tmp_path, what, option, told):

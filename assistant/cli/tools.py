@@ -1,4 +1,4 @@
-"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain`` and ``doctor``."""
+"""``assistant fetch``, ``cache``, ``scenes``, ``pretrain``, ``doctor``; long by their help."""
 
 import argparse
 from pathlib import Path
@@ -24,6 +24,7 @@ RECIPES = {  # of mini
     "space": "space.yaml",
     "objects": "pretrain.yaml",
     "reading": "pretrain.yaml",
+    "talk": "pretrain.yaml",
 }
 
 SCENES_EPILOG = """\
@@ -74,6 +75,12 @@ photos, and captions, questions or labels; BOXES as for objects. RUN holds readi
   assistant pretrain reading --photos data --boxes boxes.jsonl --out run
   assistant pretrain reading --photos data --boxes boxes.jsonl --out run --weighing run/reading
                                               its last step, made anew
+
+talk: what tells small talk from questions where no rule does, on sentence vectors. TURNS hold texts
+by kind or task, under dev, as tests/talk_turns.yaml does; PHOTOS as for reading. RUN holds talk/ at
+the end.
+
+  assistant pretrain talk --turns talk_turns.yaml task_questions.yaml --photos data --out run
 """
 
 
@@ -188,10 +195,14 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
         default="base",
         metavar="WHAT",
         help="base: the base weights (default); space: the joint space of pictures and texts; "
-        "objects: the head that finds objects; reading: the language model that reads notes",
+        "objects: the head that finds objects; reading: the language model that reads notes; "
+        "talk: what tells small talk from questions",
     )
     parser.add_argument("--photos", metavar="DIR", type=Path, required=True)
     parser.add_argument("--boxes", metavar="FILE.jsonl", type=Path, help="of objects in the photos")
+    parser.add_argument(
+        "--turns", metavar="FILE.yaml", type=Path, nargs="+", help="texts by kind, for talk"
+    )
     parser.add_argument(
         "--phrases", metavar="SPACE", type=Path, help="make only the phrases, of this joint space"
     )
@@ -218,9 +229,12 @@ def run_pretrain(args: argparse.Namespace) -> int:
 
     check_out(args.out)
     config = args.config or adapters_dir() / "mini" / args.what / RECIPES[args.what]
-    train = {"base": _base, "space": _space, "objects": _objects, "reading": _reading}[args.what]
+    subjects = {"base": _base, "space": _space, "objects": _objects}
+    train = (subjects | {"reading": _reading, "talk": _talk})[args.what]
     if args.boxes is not None and args.what not in ("objects", "reading"):
         raise InputError("--boxes is for objects and reading; say which, or leave it out")
+    if args.turns is not None and args.what != "talk":
+        raise InputError("--turns is for talk; say pretrain talk, or leave it out")
     if args.phrases is not None and args.what != "space":
         raise InputError("--phrases is for space; say pretrain space, or leave it out")
     if args.weighing is not None and args.what != "reading":
@@ -273,6 +287,16 @@ def _reading(args: argparse.Namespace, config: Path) -> str:
         return f"how answers are weighed: {made}"
     made = run(config, args.photos, args.boxes, args.out, resume=args.resume, start=args.start)
     return f"language model that reads: {made}"
+
+
+def _talk(args: argparse.Namespace, config: Path) -> str:
+    from assistant.training.talk import run
+
+    if args.turns is None:
+        raise InputError("pretrain talk needs --turns, files of texts by kind")
+    if args.resume:
+        raise InputError("pretrain talk begins anew; leave --resume out")
+    return f"small talk: {run(config, args.turns, args.photos, args.out)}"
 
 
 def add_doctor(commands: argparse._SubParsersAction) -> None:

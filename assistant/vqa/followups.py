@@ -109,6 +109,21 @@ def resolve(question: str, turns: Sequence[Turn], duration: Callable[[], float])
     return FollowUp(_asked(resolved) if changed else question, stands_alone=not left)
 
 
+def leans_on_another(question: str) -> bool:
+    """Whether it says only with what was asked before it what it asks: "And then?", "what about
+    her?"; a pronoun alone does not make it so."""
+    plain = question.strip().rstrip("?.! ")
+    rest = _less_and(plain)
+    then = THEN.fullmatch(rest)
+    return bool(
+        (then and ANYTHING.fullmatch(then["ask"].strip(" ,")))
+        or ABOUT.match(rest)
+        or WHERE.fullmatch(rest)
+        or INCOMPLETE.fullmatch(rest)
+        or (rest != plain and _is_fragment(rest))
+    )
+
+
 def _following(plain: str, turns: Sequence[Turn], duration: Callable[[], float]) -> FollowUp | None:
     """ "And then?", "What does he do next?": about the part after the last one; None: no such."""
     match = THEN.fullmatch(_less_and(plain))

@@ -13,7 +13,8 @@ from assistant.vqa.answer import Answer
 from assistant.vqa.basis import Basis
 from assistant.vqa.conversation import TALK, Conversation, Turn
 from assistant.vqa.drafts import Query
-from assistant.vqa.followups import resolve
+from assistant.vqa.followups import leans_on_another, resolve
+from assistant.vqa.likely_talk import likely_kind
 from assistant.vqa.request import Request
 from assistant.vqa.talk import QUESTION, SURE, how_sure, kind_of, reply_to, words
 
@@ -25,6 +26,8 @@ class Heard:
     question: str  # as it is to be asked
     turns: tuple[Turn, ...] = ()  # that the model reads with it
     reply: str = ""  # it is no question about the clip, and gets this
+    # The same, by what the model of this name learned; "": a question.
+    likely: Callable[[str], str] = lambda model: ""
 
 
 def hear(
@@ -47,19 +50,30 @@ def hear(
         follows: who answers reads all turns and follows them itself.
     """
     kind = kind_of(text, is_said) if talks else QUESTION
-    if kind == SURE:
-        turn = conversation.turns[-1] if conversation.turns else None
-        known = last if turn and last and _is_of(turn, last) else None
-        return Heard(text, reply=how_sure(turn, known, about))
     if kind != QUESTION:
-        return Heard(text, reply=reply_to(kind, about))
+        return Heard(text, reply=_reply(kind, conversation, about, last))
+
+    def likely(model: str) -> str:
+        if leans_on_another(text):  # whatever it says
+            return ""
+        kind = likely_kind(model, text, is_said)
+        return "" if kind == QUESTION else _reply(kind, conversation, about, last)
+
     earlier = conversation.about_clip
     if follows:
-        return Heard(text, earlier)
+        return Heard(text, earlier, likely=likely)
     found = resolve(text, earlier, duration)
     if found.lost:
         return Heard(text, reply=words().then[found.lost]) if talks else Heard(text)
-    return Heard(found.question, () if found.stands_alone else earlier)
+    return Heard(found.question, () if found.stands_alone else earlier, likely=likely)
+
+
+def _reply(kind: str, conversation: Conversation, about: str, last: Answer | None) -> str:
+    if kind != SURE:
+        return reply_to(kind, about)
+    turn = conversation.turns[-1] if conversation.turns else None
+    known = last if turn and last and _is_of(turn, last) else None
+    return how_sure(turn, known, about)
 
 
 def _is_of(turn: Turn, answer: Answer) -> bool:

@@ -180,9 +180,9 @@ class Session:
         A time in the question ("At 0:42", "between 10 and 20 seconds") is where it looks, unless
         ``start`` or ``end`` say so; the model is then asked without it. A follow-up is asked as
         what was talked about makes it (`assistant.vqa.followups`), and small talk is no question:
-        no model is loaded for it (`assistant.vqa.talk`). The turn is remembered once its answer is
-        complete. Without a clip, or by an adapter that reads text alone, nothing
-        is decoded and no frame is looked at.
+        no model is asked (`assistant.vqa.talk`), or even loaded where rules tell it. The turn is
+        remembered once its answer is complete. Without a clip, or by an adapter that reads text
+        alone, nothing is decoded and no frame is looked at.
 
         Args:
             question: None asks the task's own, where it has one.
@@ -212,7 +212,8 @@ class Session:
         prompt, stored = self._named(task, adapter)
         typed = asked or check_question((prompt or find_task("chat")).question or "")
         fixed = choices is not None or (prompt is not None and prompt.choices is not None)
-        heard = self._heard(typed, dialogue, talks=asked is not None and not fixed)
+        talks = asked is not None and not fixed
+        heard = self._heard(typed, dialogue, talks=talks)
         if heard.reply:
             return say(heard.reply, typed, self._assistant.name, self._remember)
         question = heard.question
@@ -240,6 +241,9 @@ class Session:
         if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
             return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
+        guessed = heard.likely(model.name) if talks and prompt is None and adapter == "auto" else ""
+        if guessed:
+            return say(guessed, typed, self._assistant.name, self._remember)
         began, task_score = time.perf_counter(), None
         if prompt is None:
             prompt, task_score = self._chosen(question if asked and adapter == "auto" else None)

@@ -1,8 +1,8 @@
 """Small talk and what no clip can tell: which kind of turn a text is, and the sentence it gets.
 
 Rules on words (``talk.yaml``) and nothing else: no model is loaded, no clip opened. They are
-narrow: what may be a question about the clip goes to the model. A reply says what can be asked and
-never a fact about the clip.
+narrow: what may be a question about the clip goes on, to what `assistant.vqa.likely_talk` learned,
+and then to the model. A reply says what can be asked and never a fact about the clip.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def kind_of(text: str, is_said: Callable[[], bool] = lambda: False) -> str:
     if is_foreign(plain):
         return LANGUAGE
     found = _kind_of(whole, is_said)
-    if found in BEYOND and _names_time(text):
+    if found in BEYOND and names_time(text):
         return QUESTION
     if found is None:
         parts = [part for part in map(str.strip, PARTS.split(whole)) if part]
@@ -125,7 +125,8 @@ def _kind_of(text: str, is_said: Callable[[], bool]) -> str | None:
     return None if fitting is None or (fitting.spoken and is_said()) else fitting.name
 
 
-def _names_time(text: str) -> bool:
+def names_time(text: str) -> bool:
+    """Whether a text names a time within the clip."""
     try:
         return time_range(text, ANY_LENGTH) is not None
     except InputError:
