@@ -126,7 +126,7 @@ def candidate(text: str, seen: float, blind: float, like: float = 0.0) -> Candid
     return Candidate(text, seen, blind, like, 0.0)
 
 
-WEIGHTS = Weights((1.0, -1.0, 2.0, 0.0, 0.0, 1.0), (4.0, 0.0, 0.0, 0.0, -1.0), 0.6)
+WEIGHTS = Weights((1.0, -1.0, 2.0, 0.0, 0.0, 1.0), (4.0, 0.0, 0.0, 0.0, -1.0))
 
 
 def test_what_the_clip_makes_likelier_wins():
@@ -199,6 +199,10 @@ def test_what_may_be_is_told_as_a_guess():
     assert told == "I am not sure; perhaps playing golf. I see a person, food."
     told = cannot_tell(form_of("Where is she?"), sources)
     assert told == "I am not sure; perhaps in a kitchen. I see a person, food."
+    told = cannot_tell(form_of("What happens?"), sources, "A man playing golf.")
+    assert (
+        told == "I am not sure; perhaps a man playing golf, in a kitchen or food. I see a person."
+    )
     told = cannot_tell(form_of("What color is it?"), sources, "red")
     assert told == "I am not sure; perhaps red. I see a person, food."
     assert is_untold(told) and is_untold("I cannot tell; I see a dog.") and not is_untold("red")
@@ -209,7 +213,7 @@ def weighing(tmp_path: Path) -> Path:
     """A folder in which every kind of question has the same weights, and all is said."""
     folder = tmp_path / "reading"
     folder.mkdir()
-    own = {"score": [1.0, -1.0, *[0.0] * 4], "chance": [1.0, *[0.0] * 4], "least": 0.0}
+    own = {"score": [1.0, -1.0, *[0.0] * 4], "chance": [0.0, 0.0, 0.0, 0.0, 5.0]}
     kinds = dict.fromkeys((forms.YES_NO, forms.DESCRIBE, forms.COUNT, forms.COLOR), own)
     told = {"kinds": {**kinds, forms.OTHER: own}}
     (folder / WEIGHING).write_text(yaml.safe_dump(told))
@@ -249,7 +253,7 @@ def test_together_as_alone(session):
 
 def test_what_is_not_sure_is_not_said(session, weighing):
     told = yaml.safe_load((weighing / WEIGHING).read_text())
-    told["kinds"][forms.YES_NO]["least"] = 1.1
+    told["kinds"][forms.YES_NO]["chance"][-1] = -5.0
     (weighing / WEIGHING).write_text(yaml.safe_dump(told))
     load_weighing.cache_clear()
     answer = session.ask("Is there a dog?")
@@ -259,7 +263,7 @@ def test_what_is_not_sure_is_not_said(session, weighing):
 
 def test_what_a_source_is_sure_of_is_said_instead(session, weighing, monkeypatch):
     told = yaml.safe_load((weighing / WEIGHING).read_text())
-    told["kinds"][forms.OTHER]["least"] = 1.1
+    told["kinds"][forms.OTHER]["chance"][-1] = -5.0
     (weighing / WEIGHING).write_text(yaml.safe_dump(told))
     load_weighing.cache_clear()
     monkeypatch.setattr(by_model, "surely", lambda form, sources: ("running", 0.8))

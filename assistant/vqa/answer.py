@@ -13,7 +13,7 @@ from assistant.vqa.drafts import Claim, Draft, Query, draft_answers
 from assistant.vqa.forms import YES_NO
 from assistant.vqa.scoring import softmax
 from assistant.vqa.untold import CANNOT_TELL, cannot_tell
-from assistant.vqa.weighing import weigh
+from assistant.vqa.weighing import SURE, weigh
 
 if TYPE_CHECKING:
     from assistant.tasks.recipes import Calibration
@@ -276,7 +276,7 @@ class Answer:
         if not verdict.sure and self._reason is None:
             self._reason = (
                 f'"{self._claim.text}" would be right in {verdict.chance:.0%} of such cases, and '
-                f"it answers from {weigher.weights.least:.0%} on"
+                f"it answers from {SURE:.0%} on"
             )
         if self._reason is None and self._claim.text != CANNOT_TELL:
             return self._claim.text

@@ -35,8 +35,11 @@ def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> s
     Args:
         likeliest: the answer that was weighed most, where it is worth telling.
     """
-    found = _guesses(form, sources) if form.kind in GUESSED else iter([likeliest])
-    guesses = list(dict.fromkeys(filter(None, found)))[:GUESSES]
+    guesses: list[str] = []
+    for one in (_as_part(likeliest), *_guesses(form, sources)):
+        if not set(one.split()) <= set(" ".join(guesses).split()):
+            guesses.append(one)
+    guesses = guesses[:GUESSES]
     named = " ".join(guesses)
     seen = [one for one in dict.fromkeys(_sure(sources)) if one not in named][:MOST]
     told = f"I see {', '.join(seen)}." if seen else ""
@@ -47,6 +50,12 @@ def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> s
     about = "what is happening" if form.kind == forms.DESCRIBE else _indirect(form.question)
     untold = f"I cannot tell {about}".strip()
     return f"{untold}; {told}" if told else f"{untold}."
+
+
+def _as_part(text: str) -> str:
+    """A sentence as a part of one: ``a man on a horse``."""
+    text = text.removesuffix(".")
+    return text[:1].lower() + text[1:]
 
 
 def is_untold(text: str) -> bool:
@@ -65,7 +74,7 @@ def _indirect(question: str) -> str:
 
 def _guesses(form: Form, sources: Sequence[Source]) -> Iterator[str]:
     """What may be the answer, the likeliest first."""
-    groups = GUESSED[form.kind]
+    groups = GUESSED.get(form.kind, ())
     where = load_lexicon().sentences.where
     if form.kind == forms.DESCRIBE:
         seen = [item for source in sources if source.name == "attributes" for item in source.items]

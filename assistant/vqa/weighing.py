@@ -28,6 +28,7 @@ ONLY_COLOR = re.compile(
 WEIGHING = "weighing.yaml"
 KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
 FEATURES = ("seen", "blind", "likeness", "written", "affirms", "outstanding")
+SURE = 0.5  # chance from which an answer is said: it is likelier right than wrong
 LIFT = 10.0  # log-odds that are 1 of the feature "outstanding"
 
 
@@ -57,7 +58,6 @@ class Weights:
     # Of the best one's lead over the next, its log-probability, its likeness, how much it stands
     # out; and a constant.
     chance: tuple[float, ...]
-    least: float  # chance below which nothing is said
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def weigh(candidates: Sequence[Candidate], weights: Weights) -> Verdict:
     scores = scores_of(candidates, weights.score)
     place = max(range(len(scores)), key=scores.__getitem__)
     chance = 1 / (1 + math.exp(-_dot(weights.chance, doubts(candidates, scores))))
-    return Verdict(place, chance, chance >= weights.least)
+    return Verdict(place, chance, chance >= SURE)
 
 
 def scores_of(candidates: Sequence[Candidate], weights: Sequence[float]) -> list[float]:

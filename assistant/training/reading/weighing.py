@@ -34,11 +34,7 @@ LITTLE = frozenset(LITTLE_WORDS.split())
 TRUE = 0.75  # share of a description's words that captions have, where it counts as right
 TELLING = 2  # words that it has in common with them at least
 WRONG = 1.0  # what a wrong word of a description takes away, in right ones
-PRECISION = 0.7  # of what is said
-NO_WEIGHTS = Weights((), (), 0.0)
-# Share of questions that are answered at least, for captions deny what they do not mention; of
-# descriptions less: one that is wrong misleads most.
-TOLD, TOLD_DESCRIBED = 0.7, 0.5
+NO_WEIGHTS = Weights((), ())
 PRIOR = (1.0, -0.25, 3.0, 0.0, 0.0, 1.0)  # weights of FEATURES that few questions may move little
 HELD = 0.05  # how much they are held to it
 
@@ -165,21 +161,9 @@ def fit_kind(rows: Sequence[Weighed]) -> Weights:
     x, y = np.array(told), np.array(true)
     if y.all() or not y.any():  # there is nothing to tell apart
         odds = (y.sum() + 1) / ((~y).sum() + 1)
-        return Weights(score, (0.0, 0.0, 0.0, 0.0, float(np.log(odds))), 0.5)
+        return Weights(score, (0.0, 0.0, 0.0, 0.0, float(np.log(odds))))
     line = LogisticRegression(C=1.0, fit_intercept=False).fit(x, y)
-    chances = line.predict_proba(x)[:, 1]
-    told_at_least = TOLD_DESCRIBED if rows[0].kind == forms.DESCRIBE else TOLD
-    least = threshold(chances, y, told_at_least)
-    return Weights(score, tuple(line.coef_[0].tolist()), least)
-
-
-def threshold(chances: np.ndarray, right: np.ndarray, least: float) -> float:
-    """The chance from which on what is said is precise, or a share ``least`` of all is said."""
-    order = np.argsort(-chances)
-    precise = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = [n for n in range(len(order)) if precise[n] >= PRECISION]
-    last = max([*enough, int(least * len(order))])
-    return float(chances[order[min(last, len(order) - 1)]])
+    return Weights(score, tuple(line.coef_[0].tolist()))
 
 
 def by_form(asked: Mapping[str, Sequence[Asking]], count: int, seed: int) -> list[Asking]:
