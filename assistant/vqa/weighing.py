@@ -28,7 +28,9 @@ ONLY_COLOR = re.compile(
 WEIGHING = "weighing.yaml"
 KINDS = (forms.DESCRIBE, forms.YES_NO, forms.COUNT, forms.COLOR)  # others share one: forms.OTHER
 FEATURES = ("seen", "blind", "likeness", "written", "affirms", "outstanding")
-SURE = 0.5  # chance from which an answer is said: it is likelier right than wrong
+# Chance from which an answer is said: of dev descriptions from there on 56 % are right, by captions
+# that deny what they do not mention.
+SURE = 0.4
 LIFT = 10.0  # log-odds that are 1 of the feature "outstanding"
 
 

@@ -52,7 +52,7 @@ class ReadingConfig:
     unseen: float = 0.08  # share of parts that see no picture
     follow_ups: float = 0.1  # share of examples with an earlier turn
     dev_every: int = 100  # steps
-    weighed: int = 70  # dev questions of each form, by which candidates are weighed
+    weighed: int = 100  # dev questions of each form, by which candidates are weighed
 
     def __post_init__(self) -> None:
         check_bounds(self, samples=(1, 10**9), batch=(1, 4096), parts=(1, 4096), lr=(0, 10))
