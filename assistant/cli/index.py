@@ -80,7 +80,10 @@ def run_add(args: argparse.Namespace) -> int:
 
     index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
     with tqdm(
-        total=100, disable=args.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+        total=100,
+        disable=args.quiet,
+        delay=0.1,  # nothing is shown of what ends with an error at once
+        bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
     ) as bar:
         done = 0
 

@@ -16,6 +16,7 @@ from assistant.core.checks import check_text
 from assistant.core.progress import report
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, DialogueError, InputError, VideoError
+from assistant.model.features import check_file
 from assistant.retrieval.files import File, check_paths, find_files
 from assistant.retrieval.ranking import BY, Hit, rank
 from assistant.retrieval.store import (
@@ -135,8 +136,9 @@ class Index:
                 or it holds vectors of another space.
         """
         check_paths(paths)
-        embedder = self._embedder
         with writing(self.uri, self.name):
+            names_in(self.uri)  # or says why not, before a model is loaded
+            embedder = self._embedder
             store = Store.create(self.uri, self.name, embedder.fingerprint, embedder.width)
             _check_space(store, embedder)
             store.complete()
@@ -196,6 +198,8 @@ class Index:
         if not 1 <= top <= MOST_TOP:
             raise InputError(f"top is {top}; choose 1 to {MOST_TOP}")
         store, count = self._store, max(LEAST, CANDIDATES * top)
+        if isinstance(query, Path):
+            check_file(query)
         if by == "words" and not isinstance(query, Path):
             words = _words_of(query)
             return rank({"words": store.with_words(words, count, kinds)}, top, 1.0, words)
@@ -203,14 +207,14 @@ class Index:
         _check_space(store, embedder)
         vector, words = _query(query, embedder, named=by != "meaning")
         rankings = {}
-        if by != "meaning" and words:
-            rankings["words"] = store.with_words(words, count, kinds)
         if by != "words":
             seen = [kind for kind in kinds if kind != "text"]
             if seen:
                 rankings["seen"] = store.nearest(vector, count, seen)
             if "text" in kinds:
                 rankings["text"] = store.nearest(vector, count, ["text"])
+        if by != "meaning" and words:
+            rankings["words"] = store.with_words(words, count, kinds)
         return rank(rankings, top, embedder.scale, words)
 
     def info(self) -> Info:
@@ -350,9 +354,9 @@ class _Adding:
         if self._outdated:
             self._store.remove(self._outdated)
             self._outdated.clear()
-        if self._rows:
-            self._store.append(self._rows)
-            self._rows.clear()
+        rows, self._rows = self._rows, []  # first: Ctrl-C may come when they are just written
+        if rows:
+            self._store.append(rows)
         self._written = time.monotonic()
 
     def _fail(self, path: str, fault: str) -> None:

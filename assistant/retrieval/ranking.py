@@ -86,9 +86,10 @@ def rank(
     """The best ``top`` hits.
 
     Args:
-        rankings: by name, windows of one search, best first: "words", whose scores are BM25;
-            others' are cosines. Cosines of two rankings are not comparable: those of two texts are
-            higher than those of a text and a picture.
+        rankings: by name, windows of one search, best first: "words", whose scores are BM25; those
+            of others are cosines. Cosines of two rankings are not comparable: those of two texts
+            are higher than those of a text and a picture. Where hits are equal, the one of the
+            ranking named first comes first.
         scale: of cosines, as the space was trained.
         query: whose words are looked for in what a hit says.
     """
@@ -104,7 +105,12 @@ def rank(
             own = 1 / (RRF_K + place) if len(rankings) > 1 else window.score
             fused[key] = fused.get(key, 0.0) + own
     moments: list[_Moment] = []
-    for key in sorted(fused, key=lambda key: (-fused[key], key)):
+    order = {name: place for place, name in enumerate(rankings)}
+
+    def preferred(key: tuple[str, int]) -> tuple[float, int, tuple[str, int]]:
+        return -fused[key], min(order[name] for name in scores[key]), key
+
+    for key in sorted(fused, key=preferred):
         _place(_Moment(windows[key], scores[key], fused[key]), moments, scale)
     return [_hit(moment, query) for moment in moments[:top]]
 
