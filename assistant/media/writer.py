@@ -31,14 +31,15 @@ def write_clip(
         stream = container.add_stream("libx264", rate=rate, options=OPTIONS)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, rate)
-        heard = None if sound is None else container.add_stream("aac", rate=sound_rate)
+        heard = None
+        if sound is not None:
+            heard = container.add_stream("aac", rate=sound_rate, layout="mono")
         for number, frame in enumerate(frames):
             if number == 0:
                 stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
         if heard is not None and sound is not None:
-            heard.layout = "mono"
             samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
             samples.sample_rate = sound_rate
             container.mux(heard.encode(samples))
