@@ -95,7 +95,7 @@ class TestFinds:
         assert sorted(names(hits)) == ["film.mp4", "note.txt"]
         film = next(hit for hit in hits if hit.kind == "clip")
         assert film.words == ("ANN: The boat sinks.",) and film.similarity is None
-        assert (film.start, film.end) == (5, 12)  # from 7 to 9 s it is said
+        assert (film.start, film.end) == (2.5, 12)  # from 7 to 9 s it is said
         assert found.search("zebra the of", by="words") == []
 
     def test_by_words_the_classifier_counts(self, found):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from assistant.errors import AssistantError
 from assistant.model.space.base import mean_of
 from assistant.sources import Look
+from assistant.sources.bank import CONFIG, bank_of
+from assistant.sources.phrases import hints, likely_names
+from assistant.sources.seen import likeliest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +56,8 @@ class Embedder:
     def __init__(self, sight: Sight) -> None:
         self._sight, self._space = sight, sight.space
         self.width, self.scale = self._space.width, self._space.scale
+        folder = self._space.folder
+        self._names_phrases = folder is not None and (folder / CONFIG).is_file()
         self.side: int = getattr(self._space, "side", SIDE)
 
     @property
@@ -87,15 +91,9 @@ class Embedder:
     @torch.inference_mode()
     def words(self, seen: Seen) -> tuple[str, ...]:
         """What the sources that cost next to nothing name: things by the encoder's classifier, and
-        phrases of the lexicon by the vectors that are there already."""
-        from assistant.sources.bank import bank_of
-        from assistant.sources.phrases import hints, likely_names
-        from assistant.sources.seen import likeliest
-
+        phrases of the lexicon by the vectors that are there already. These only where they were
+        calibrated with the space: else one of each group is always said."""
         found = [thing.name for thing in likeliest(seen.classes, self._sight.class_names)]
-        try:
-            told = hints(bank_of(self._space), seen.frames)
-        except AssistantError:  # no phrases are kept for this space, and none can be made
-            told = ""
-        found += likely_names(told)
+        if self._names_phrases:
+            found += likely_names(hints(bank_of(self._space), seen.frames))
         return tuple(dict.fromkeys(found))

@@ -154,7 +154,7 @@ class Index:
         """
         with self._store.writing():
             known = self._store.known()
-            found: set[str] = set() if paths else set(known) if gone else set()
+            found: set[str] = set(known) if gone and not paths else set()
             for path in map(os.path.abspath, paths):
                 own = under(path, known)
                 if not own:
@@ -204,7 +204,8 @@ class Index:
             words = _words_of(query)
             return rank({"words": store.with_words(words, count, kinds)}, top, 1.0, words)
         embedder = self._embedder
-        _check_space(store, embedder)
+        if by != "words":
+            _check_space(store, embedder)
         vector, words = _query(query, embedder, named=by != "meaning")
         rankings = {}
         if by != "words":

@@ -134,9 +134,9 @@ def _place(new: _Moment, moments: list[_Moment], scale: float) -> None:
 
 
 def _near(own: Mapping[str, float], best: Mapping[str, float], scale: float) -> bool:
-    """Whether a window is nearly as likely as the best one next to it."""
+    """Whether a window is nearly as likely as the best one next to it, in all rankings of both."""
     shared = own.keys() & best.keys()
-    return any(
+    return bool(shared) and all(
         own[name] >= NEAR * best[name]
         if name == "words"
         else math.exp(scale * (own[name] - best[name])) >= NEAR

@@ -276,7 +276,7 @@ def writing(uri: str, name: str) -> Iterator[None]:
     """This process alone writes the index ``name``. Raises InputError: another one does."""
     local = _folder(uri)
     digest = hashlib.sha256(uri.encode()).hexdigest()[:16]
-    folder = user_dir() / "index" / digest if local is None else local
+    folder = user_dir() / "locks" / digest if local is None else local
     with _told(uri):
         folder.mkdir(parents=True, exist_ok=True)
     told = f"index {name!r} in {uri}: another process is writing it; run this again when it is done"
