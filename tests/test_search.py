@@ -87,8 +87,9 @@ class TestFinds:
         assert sorted(names(hits)) == ["green.mp4", "green.png"]
         assert hits[0].similarity == pytest.approx(1, abs=0.01)
         assert names(found.search(folder / "green.mp4", kinds=["image"]))[0] == "green.png"
-        first = found.search(folder / "green.mp4")[0]  # what is seen comes before texts
-        assert first.kind != "text"
+        assert "text" not in {hit.kind for hit in found.search(folder / "green.mp4")}
+        told = found.search(folder / "green.mp4", kinds=["clip", "image", "text"])
+        assert told[0].kind != "text" and "text" in {hit.kind for hit in told}
 
     def test_by_words_that_are_said_or_written_whatever_their_ending(self, found):
         hits = found.search("boat", by="words")

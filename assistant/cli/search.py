@@ -57,7 +57,12 @@ def add_search(commands: argparse._SubParsersAction) -> None:
         choices=("both", "meaning", "words"),
         help="default: both for words, meaning for a picture or a clip",
     )
-    parser.add_argument("--kind", metavar="KIND,...", help="only these of clip, image, text")
+    parser.add_argument(
+        "--kind",
+        metavar="KIND,...",
+        help="only these of clip, image, text (default: all for words, clip,image for a picture or "
+        "a clip)",
+    )
     parser.add_argument(
         "--cut", type=Path, metavar="FOLDER", help="write the moments found as clips"
     )
@@ -70,11 +75,11 @@ def add_search(commands: argparse._SubParsersAction) -> None:
 
 def run_search(args: argparse.Namespace) -> int:
     from assistant.core.clip_names import clip_path
-    from assistant.retrieval import KINDS, Index
+    from assistant.retrieval import Index
 
     if args.cut is not None:
         check_out(args.cut)
-    kinds = KINDS if args.kind is None else [kind.strip() for kind in args.kind.split(",")]
+    kinds = None if args.kind is None else [kind.strip() for kind in args.kind.split(",")]
     index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
     written = 0
     for number, query in enumerate(args.queries):

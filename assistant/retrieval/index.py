@@ -177,7 +177,7 @@ class Index:
         *,
         top: int = 10,
         by: str | None = None,
-        kinds: Collection[str] = KINDS,
+        kinds: Collection[str] | None = None,
     ) -> list[Hit]:
         """What fits ``query`` best, best first; windows of one file that overlap are one hit.
 
@@ -185,7 +185,8 @@ class Index:
             query: words; or a Path: of a picture or a clip.
             by: "meaning", by the joint space; "words", what sources and dialogue say; "both", fused
                 by reciprocal rank. None: both for words, meaning for a file.
-            kinds: which of "clip", "image" and "text" are wanted.
+            kinds: which of "clip", "image" and "text" are wanted; None: all of them for words,
+                clips and images for a file.
         Raises:
             InputError: an unusable argument, no such index, or one of another space. VideoError:
                 the file cannot be read.
@@ -193,6 +194,8 @@ class Index:
         by = by or ("meaning" if isinstance(query, Path) else "both")
         if by not in BY:
             raise InputError(f"by is {by!r}; choose one of {', '.join(BY)}")
+        if kinds is None:
+            kinds = KINDS[:2] if isinstance(query, Path) else KINDS
         if not kinds or not set(kinds) <= set(KINDS):
             raise InputError(f"kinds are {list(kinds)}; choose some of {', '.join(KINDS)}")
         if not 1 <= top <= MOST_TOP:
