@@ -39,6 +39,7 @@ INDEXING = "Indexing"  # as `assistant.core.progress.report` tells it
 DEFAULT = "default"
 READERS, AHEAD = 2, 4  # files begun while one is looked at: most of a picture's time is reading it
 ROWS, SECONDS = 256, 5.0  # written at once: so many, or after so long
+BEGUN = 1 << 20  # bytes that beginning to read a clip or a picture counts as, for the time left
 FRAMES = 8  # of a clip that is searched by
 MOST_TOP = 1000
 CANDIDATES, LEAST = 8, 64  # windows of each search: for each hit that is wanted, and at least
@@ -296,12 +297,12 @@ class _Adding:
         if not files and not self._failed:
             told = ", ".join(map(str, paths))
             raise InputError(f"{told}: holds no clip, picture or text that is known by its name")
-        total, done = sum(file.size for file in fresh), 0  # bytes
+        total, done = sum(map(_work, fresh)), 0
         try:
             for file, opening in opened_ahead(fresh, self._embedder.side):
                 report(INDEXING, done, total)
                 self._one(file, opening, done, total)
-                done += file.size
+                done += _work(file)
         finally:  # stopped with Ctrl-C, too
             self._write()
         report(INDEXING, 1)
@@ -334,7 +335,7 @@ class _Adding:
                     self._write()
                 if opened.clip is not None and rows[-1].end is not None:
                     share = rows[-1].end / opened.clip.duration
-                    report(INDEXING, done + share * file.size, total)
+                    report(INDEXING, done + share * _work(file), total)
         except Exception as error:
             if not added and file.path in self._known and not first:
                 self._outdated.add(file.path)  # it has changed into what cannot be read
@@ -393,6 +394,11 @@ def fault_of(error: Exception, path: str) -> str:
     if isinstance(error, AssistantError):
         raise error
     return shortage_of(error) or f"internal error ({type(error).__name__}: {error})"
+
+
+def _work(file: File) -> int:
+    """How much there is to do, in bytes."""
+    return file.size + (0 if file.is_text else BEGUN)
 
 
 def _same(known: Any, file: File) -> bool:
