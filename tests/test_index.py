@@ -18,7 +18,7 @@ from assistant.cli.main import main
 from assistant.dialogue.subtitles import Line
 from assistant.errors import InputError
 from assistant.media.writer import write_clip
-from assistant.retrieval import Index, files, index, store
+from assistant.retrieval import Index, adding, files, rows, store
 from assistant.retrieval.windows import passages, spans
 
 TESTS = Path(__file__).parent
@@ -82,7 +82,7 @@ def new_index(place: str, version: str = "colors-1") -> Index:
     return Index(uri=place, assistant=tiny_sight(version))
 
 
-def rows(found: Index) -> list[tuple]:
+def held(found: Index) -> list[tuple]:
     parts = found._store.scan("file window last kind start end text")
     return sorted(row for part in parts for row in zip(*part.values(), strict=True))
 
@@ -98,12 +98,12 @@ class TestAdd:
         found = new_index(place)
         added = found.add([folder])
         assert (added.files, added.windows, added.failed) == (3, 6, ())
-        film = [row for row in rows(found) if row[0].endswith("film.mp4")]
+        film = [row for row in held(found) if row[0].endswith("film.mp4")]
         assert [row[4:6] for row in film] == [(0, 5), (2.5, 7.5), (5, 10), (7.5, 12)]
         assert [row[2] for row in film] == [False, False, False, True]
         assert "ANN: The boat sinks." in film[3][6] and "boat" not in film[0][6]
         assert film[0][6].startswith("red")  # what the encoder's classifier names
-        assert [row[3:6] for row in rows(found)][4:] == [
+        assert [row[3:6] for row in held(found)][4:] == [
             ("image", None, None),
             ("text", None, None),
         ]
@@ -127,17 +127,17 @@ class TestAdd:
     ):
         found = new_index(place)
         found.add([folder])
-        before, encoded = rows(found), []
+        before, encoded = held(found), []
         encode = ColorEncoder.encode
         monkeypatch.setattr(
             ColorEncoder, "encode", lambda self, some: encoded.append(1) or encode(self, some)
         )
         again = found.add([folder])
-        assert (again.files, again.unchanged, encoded, rows(found)) == (0, 3, [], before)
+        assert (again.files, again.unchanged, encoded, held(found)) == (0, 3, [], before)
         (folder / "film.srt").write_text(SRT.replace("boat", "ship of fools"))
         color_photo(folder / "green.png", "blue")
-        assert (found.add([folder]).files, len(rows(found))) == (2, len(before))
-        assert any("ship of fools" in row[6] for row in rows(found))
+        assert (found.add([folder]).files, len(held(found))) == (2, len(before))
+        assert any("ship of fools" in row[6] for row in held(found))
 
     def test_a_bad_file_is_one_line_and_not_the_end(self, texts, place, mini, capsys):
         (texts / "a.mp4").write_text("no clip")
@@ -160,7 +160,7 @@ class TestAdd:
         found.add([texts])
         (texts / "red.txt").write_bytes(b"\0\1\2\3" * 99)
         assert len(found.add([texts]).failed) == 1
-        assert [Path(row[0]).name for row in rows(found)] == ["blue.txt", "green.txt"]
+        assert [Path(row[0]).name for row in held(found)] == ["blue.txt", "green.txt"]
 
     def test_what_is_hidden_or_of_another_kind_is_passed_over(self, texts, place):
         (texts / ".git").mkdir()
@@ -202,8 +202,8 @@ import os, signal, sys
 import lancedb, pyarrow  # once, for all of them
 sys.path.insert(0, {tests!r})
 from retrieval_sight import tiny_sight
-from assistant.retrieval import Index, embedding, index, store, windows
-index.ROWS, windows.BLOCK = 1, 1  # a write after each window
+from assistant.retrieval import Index, adding, store, windows
+adding.ROWS, windows.BLOCK = 1, 1  # a write after each window
 sight = tiny_sight()
 def killed(name, after):
     "Where to be killed: before or after a write."
@@ -236,7 +236,7 @@ def test_kills_lose_nothing_and_add_nothing_twice(texts, place, tmp_path):
     assert told.stdout.strip() == str([9, 9, 9, 9, 0, 9, 9, 0]), told.stderr
     found, whole = Index(uri=place), new_index(str(tmp_path / "whole"))
     whole.add([texts])
-    assert rows(found) == rows(whole) and len(rows(found)) == 8
+    assert held(found) == held(whole) and len(held(found)) == 8
     checked = found.verify()
     assert (checked.unfinished, checked.damaged, checked.changed) == ((), (), ())
 
@@ -244,7 +244,7 @@ def test_kills_lose_nothing_and_add_nothing_twice(texts, place, tmp_path):
 def test_a_film_is_gone_on_with_where_it_was_stopped(folder, place, monkeypatch):
     """Ctrl-C just after a write: what was written is not written again."""
     found = new_index(place)
-    monkeypatch.setattr(index, "ROWS", 1)
+    monkeypatch.setattr(adding, "ROWS", 1)
     monkeypatch.setattr("assistant.retrieval.windows.BLOCK", 1)
     append = store.Store.append
 
@@ -256,10 +256,10 @@ def test_a_film_is_gone_on_with_where_it_was_stopped(folder, place, monkeypatch)
         once.setattr(store.Store, "append", stopped)
         with pytest.raises(KeyboardInterrupt):
             found.add([folder / "film.mp4"])
-    assert len(rows(found)) == 1 and found.info().unfinished == 1
+    assert len(held(found)) == 1 and found.info().unfinished == 1
     assert found.verify().unfinished == (str(folder / "film.mp4"),)
     added = found.add([folder / "film.mp4"])
-    assert (added.files, added.windows, len(rows(found))) == (1, 3, 4)
+    assert (added.files, added.windows, len(held(found))) == (1, 3, 4)
     assert found.info().unfinished == 0
 
 
@@ -341,7 +341,7 @@ class TestKept:
         assert Index(uri=place).verify().gone == (str(texts / "red.txt"),)
         code, out, _ = run(capsys, "remove", "--gone")
         assert (code, out) == (0, f"{texts}/red.txt\n1 files forgotten: index default\n")
-        assert [Path(row[0]).name for row in rows(Index(uri=place))] == ["blue.txt", "green.txt"]
+        assert [Path(row[0]).name for row in held(Index(uri=place))] == ["blue.txt", "green.txt"]
 
     def test_a_folder_is_forgotten_and_not_one_that_begins_alike(self, texts, place, mini, capsys):
         other = texts.with_name("texts2")
@@ -349,9 +349,9 @@ class TestKept:
         (other / "it's.txt").write_text("A quote.")
         run(capsys, "add", texts, other, "--quiet")
         assert run(capsys, "remove", texts)[0] == 0
-        assert len(rows(Index(uri=place))) == 4
+        assert len(held(Index(uri=place))) == 4
         assert run(capsys, "remove", other / "it's.txt")[0] == 0
-        assert len(rows(Index(uri=place))) == 3
+        assert len(held(Index(uri=place))) == 3
         code, _, err = run(capsys, "remove", texts)
         assert code == 2 and "nothing of it is in index 'default'" in err
         assert (texts / "red.txt").is_file()
@@ -360,9 +360,7 @@ class TestKept:
         run(capsys, "add", texts, "--quiet")
         assert run(capsys, "verify")[0] == 0
         kept = Index(uri=place)._store
-        twice = store.Row(
-            str(texts / "red.txt"), "text", 0, True, None, None, "", np.zeros(8), 1, 1
-        )
+        twice = rows.Row(str(texts / "red.txt"), "text", 0, True, None, None, "", np.zeros(8), 1, 1)
         kept.append([twice])
         code, out, err = run(capsys, "verify")
         assert code == 2 and "1 files in index 'default' are damaged" in err

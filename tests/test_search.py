@@ -17,7 +17,7 @@ from assistant.media.video import probe, read_audio, read_clip
 from assistant.retrieval import Hit, Index
 from assistant.retrieval.cutting import cut
 from assistant.retrieval.ranking import rank, shared_words
-from assistant.retrieval.store import Window
+from assistant.retrieval.rows import Window
 
 SCALE = 10.0
 

@@ -76,7 +76,7 @@ def run_add(args: argparse.Namespace) -> int:
 
     from assistant.core.progress import watched
     from assistant.retrieval import Index
-    from assistant.retrieval.index import INDEXING
+    from assistant.retrieval.adding import INDEXING
 
     index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
     with tqdm(

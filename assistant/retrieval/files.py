@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,12 @@ def describe(path: str, beside: Sequence[Path] = ()) -> File:
     if suffix in CLIPS:
         about += [said.stat() for said in beside]
     return File(path, is_text, sum(a.st_size for a in about), max(a.st_mtime_ns for a in about))
+
+
+def under(path: str, files: Iterable[str]) -> list[str]:
+    """Those of ``files`` that are ``path`` or lie in it."""
+    inside = path.rstrip("/") + "/"
+    return [file for file in files if file == path or file.startswith(inside)]
 
 
 def _in_folder(top: str, failed: Failed) -> Iterator[tuple[str, list[Path]]]:

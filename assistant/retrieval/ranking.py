@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.core.jsonl import finite
-from assistant.retrieval.store import Window
+from assistant.retrieval.rows import Window
 
 BY = ("both", "meaning", "words")
 RRF_K = 60  # Cormack, Clarke and Buettcher, "Reciprocal Rank Fusion", SIGIR 2009

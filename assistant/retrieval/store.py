@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +19,11 @@ from assistant.core.resources import user_dir
 from assistant.core.results import held_alone
 from assistant.core.shortage import shortage_of
 from assistant.errors import InputError
+from assistant.retrieval.rows import Known, Row, Window
 
 if TYPE_CHECKING:
     import numpy as np
 
-KINDS = ("clip", "image", "text")
 LAYOUT = 1  # of the columns and of what is in them: windows, words
 EXTRA = "pip install 'video-assistant[search]'"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -33,44 +32,6 @@ ROUNDED = 1e-3  # that the length of a vector may be off
 AT_ONCE = 4096  # rows read at once
 MOST_NAMED = 500  # files in one condition
 _LAYOUT, _SPACE = b"assistant.layout", b"assistant.space"  # keys of the schema
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """A window, as it is kept."""
-
-    file: str  # absolute path
-    kind: str  # of KINDS
-    window: int  # number in its file, from 0
-    last: bool  # of its file
-    start: float | None  # seconds; None: it has no time
-    end: float | None
-    text: str  # what is seen, as words; a new line; what is said. Or the text itself
-    vector: np.ndarray  # (E,) fp32, of length 1
-    size: int  # bytes of the file and of what is read with it
-    mtime: int  # ns, the latest of these
-
-
-@dataclass(frozen=True)
-class Window:
-    """One that a search found."""
-
-    file: str
-    kind: str
-    number: int
-    start: float | None
-    end: float | None
-    text: str
-    score: float  # cosine, or BM25 of words
-
-
-@dataclass(frozen=True)
-class Known:
-    """What an index holds of a file."""
-
-    size: int
-    mtime: int
-    complete: bool
 
 
 def default_uri() -> str:
@@ -288,12 +249,6 @@ def check_name(name: str) -> None:
     """Raises InputError: no index can be called so."""
     if not NAME.fullmatch(name):
         raise InputError(f"index name {name!r:.80}; give up to 64 letters, digits, '-', '_', '.'")
-
-
-def under(path: str, files: Mapping[str, Any] | Collection[str]) -> list[str]:
-    """Those of ``files`` that are ``path`` or lie in it."""
-    inside = path.rstrip("/") + "/"
-    return [file for file in files if file == path or file.startswith(inside)]
 
 
 def _folder(uri: str) -> Path | None:

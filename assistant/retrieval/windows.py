@@ -27,7 +27,7 @@ from assistant.dialogue.subtitles import (
 )
 from assistant.errors import DialogueError
 from assistant.retrieval.embedding import Embedder, Item
-from assistant.retrieval.store import Row
+from assistant.retrieval.rows import Row
 
 if TYPE_CHECKING:
     from assistant.media.video import Clip
