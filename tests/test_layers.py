@@ -54,6 +54,8 @@ DOORS = {
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "rapidocr": ("assistant.sources.read",),
+    "lancedb": ("assistant.retrieval.store",),
+    "pyarrow": ("assistant.retrieval.store",),
     "gradio": ("assistant.ui.serving",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from checkpoints import write_checkpoint
 from PIL import Image
+from retrieval_sight import TinySight
 from safetensors.torch import load_file, save_file
 from space_checkpoints import KINDS, QUERIES, SIDE, write_space
 from tiny import tiny_assistant
@@ -29,6 +30,7 @@ from assistant.errors import AssistantError, InputError, ModelError, WeightsErro
 from assistant.model import loading as model_loading
 from assistant.model.space import hub_loading
 from assistant.model.space.loading import load_space
+from assistant.retrieval import Index
 from assistant.sources import Look
 from assistant.weights.spaces import check_space
 
@@ -454,3 +456,19 @@ def test_a_model_has_the_space_that_it_was_told(folders, tmp_path, monkeypatch):
     monkeypatch.setattr(model_loading, "build_model", lambda *_, **__: pytest.fail("was loaded"))
     with pytest.raises(InputError, match="'nope'"):
         load("mini", space="nope")
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_an_index_holds_the_vectors_of_transformers(kind, folders, tmp_path):
+    frames, official = frames_of(1, 40, 60), Official(folders[kind], kind)
+    Image.fromarray(frames[0]).save(tmp_path / "photo.png")
+    (tmp_path / "text.txt").write_text(TEXTS[0])
+    index = Index(uri=str(tmp_path / "index"), assistant=TinySight(space_of(folders[kind])))
+    index.add([tmp_path / "photo.png", tmp_path / "text.txt"])
+    (held,) = index._store.scan("kind vector")
+    assert held["kind"] == ["image", "text"]
+    wanted = torch.cat([official.frames(frames), official.texts(TEXTS[:1])])
+    assert close(torch.tensor(held["vector"]), wanted)
+    hits = index.search(TEXTS[0], by="meaning")
+    assert hits[1].kind == "text" and hits[1].similarity == pytest.approx(1, abs=1e-5)
+    assert hits[0].similarity == pytest.approx(float(wanted[0] @ wanted[1]), abs=1e-5)

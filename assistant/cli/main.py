@@ -17,7 +17,20 @@ from collections.abc import Iterator, Sequence
 from io import TextIOWrapper
 from types import FrameType
 
-from assistant.cli import adapters, ask, batch, chat, data, evaluate, finetune, look, tools, ui
+from assistant.cli import (
+    adapters,
+    ask,
+    batch,
+    chat,
+    data,
+    evaluate,
+    finetune,
+    index,
+    look,
+    search,
+    tools,
+    ui,
+)
 from assistant.cli.auto import settle_model
 from assistant.cli.demo import add_demo
 from assistant.cli.options import Ended, Parser
@@ -33,6 +46,7 @@ examples:
   assistant demo
   assistant ask clip.mp4 "What is the man doing?"
   assistant look clip.mp4
+  assistant index add ~/Videos, then assistant search "a man playing drums"
   assistant chat clip.mp4
   assistant ui
   assistant batch questions.jsonl answers.jsonl
@@ -143,6 +157,8 @@ def build_parser() -> Parser:
         add_demo,
         ask.add_ask,
         look.add_look,
+        index.add_index,
+        search.add_search,
         chat.add_chat,
         ui.add_ui,
         batch.add_batch,

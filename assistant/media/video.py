@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Clip:
     ``frames``: (T, H, W, 3) uint8 RGB as displayed, distinct, in order;
     ``seconds``: (T,) when each one starts on the clip's own clock, which starts at 0;
     ``duration``: where the pictures end, in seconds; ``start``, ``end``: the sampled range;
-    ``digest``: sha256 of the file's content; ``decoder``: "pyav" or "decord";
+    ``digest``: sha256 of the file's content, when it is asked for; ``decoder``: "pyav" or "decord";
     ``corrupt_frames``: how many wanted frames could not be decoded; ``warnings``: one line each.
     """
 
@@ -51,10 +52,13 @@ class Clip:
     duration: float
     start: float
     end: float
-    digest: str
     decoder: str
     corrupt_frames: int
     warnings: tuple[str, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.path)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,6 @@ def read_clip(
         duration=header["duration"],
         start=header["start"],
         end=header["end"],
-        digest=digest_of(path),
         decoder=DECODERS[decoder],
         corrupt_frames=header["lost"],
         warnings=tuple(header["warnings"]),

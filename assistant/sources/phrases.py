@@ -155,6 +155,12 @@ def parse_hints(text: str) -> dict[str, list[str]]:
     return found
 
 
+def likely_names(text: str) -> list[str]:
+    """Of what :func:`hints` told, the phrases whose chance is ``LIKELY`` or more."""
+    named = [name for part in text.split("; ") for name in part.partition(" ")[2].split(", ")]
+    return [name.rstrip("?") for name in named if name and not name.endswith("??")]
+
+
 def smoothed(chances: Tensor) -> Tensor:
     """``(T, P)``: each frame's mean with its neighbours; fewer at the ends."""
     side = max(1, round(SMOOTHED * len(chances)) // 2)
