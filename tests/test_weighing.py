@@ -205,6 +205,8 @@ def test_what_may_be_is_told_as_a_guess():
     )
     told = cannot_tell(form_of("What color is it?"), sources, "red")
     assert told == "I am not sure; perhaps red. I see a person, food."
+    told = cannot_tell(form_of("What is he holding?"), (), "guitar")
+    assert told == "I am not sure; perhaps a guitar."
     assert is_untold(told) and is_untold("I cannot tell; I see a dog.") and not is_untold("red")
 
 

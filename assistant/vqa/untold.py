@@ -20,6 +20,7 @@ NAMED = 0.25  # chance from which a thing that the image encoder's classifier na
 ASKED = re.compile(
     r"^(what|where|who|how many) (is|are|was|were) ((?:the |a |an )?\w+) (\w+ing\b.*)$"
 )
+ARTICLE = re.compile(r"(?:an?|the|some|his|her|their|two|three|people)\b")
 GUESSED = {  # groups of phrases by form
     forms.DESCRIBE: (ACTIVITIES, SCENES, "weather", "things"),
     forms.DOING: (ACTIVITIES,),
@@ -36,7 +37,7 @@ def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> s
         likeliest: the answer that was weighed most, where it is worth telling.
     """
     guesses: list[str] = []
-    for one in (_as_part(likeliest), *_guesses(form, sources)):
+    for one in (_as_part(likeliest, form), *_guesses(form, sources)):
         if not set(one.split()) <= set(" ".join(guesses).split()):
             guesses.append(one)
     guesses = guesses[:GUESSES]
@@ -52,10 +53,12 @@ def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> s
     return f"{untold}; {told}" if told else f"{untold}."
 
 
-def _as_part(text: str) -> str:
-    """A sentence as a part of one: ``a man on a horse``."""
+def _as_part(text: str, form: Form) -> str:
+    """An answer as a part of a sentence: ``a man on a horse``, ``a guitar``."""
     text = text.removesuffix(".")
-    return text[:1].lower() + text[1:]
+    text = text[:1].lower() + text[1:]
+    names = form.kind in (forms.THING, forms.WHO) and text and not ARTICLE.match(text)
+    return with_article(text) if names else text
 
 
 def is_untold(text: str) -> bool:
