@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -121,6 +122,27 @@ def test_what_is_there_many_times_is_made_once(tmp_path):
         laughs = [laughs, laughs]  # 2^60 "ha", if each were made anew
     found = read_pickle(dumped(tmp_path / "a.pkl", laughs), ORIGIN)
     assert found[0] is found[1]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x03Nr\xff\xff\xff\x7f.",  # None, kept as number 2^31 - 1
+        b"\x80\x05\x96" + (1 << 33).to_bytes(8, "little") + b"short.",  # 8 GB of bytes
+    ],
+)
+def test_no_room_is_made_for_what_is_not_there(tmp_path, data):
+    path = tmp_path / "large.pkl"
+    path.write_bytes(data)
+    code = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from assistant.data.formats.plain_pickle import read_pickle\n"
+        "from assistant.errors import InputError\n"
+        "try:\n    read_pickle(Path(sys.argv[1]), 'there')\nexcept InputError:\n    pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, path], stdout=-1, check=True, text=True)
+    assert int(told.stdout) < 1 << 20  # KiB
 
 
 @settings(max_examples=200, deadline=None)
