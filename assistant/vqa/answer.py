@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8  # questions in one pass of the model
 MOST_FRAMES = 256  # in one pass, of all its questions together: as many as one may look at
-HEDGED = 0.3  # chance from which an answer that is not sure is told as a guess
+HEDGED = 0.25  # chance from which an answer that is not sure is told as a guess
 
 
 class Answer:
