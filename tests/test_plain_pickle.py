@@ -127,8 +127,8 @@ def test_what_is_there_many_times_is_made_once(tmp_path):
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x80\x03Nr\xff\xff\xff\x7f.",  # None, kept as number 2^31 - 1
-        b"\x80\x05\x96" + (1 << 33).to_bytes(8, "little") + b"short.",  # 8 GB of bytes
+        b"\x80\x03Nr\x00\x00\x00\x08.",  # None, kept as number 2^27
+        b"\x80\x05\x96" + (1 << 31).to_bytes(8, "little") + b"short.",  # 2 GiB of bytes
     ],
 )
 def test_no_room_is_made_for_what_is_not_there(tmp_path, data):
