@@ -28,7 +28,7 @@ ANYBODY = ("a person", "a group of people")  # true of nearly every clip with pe
 WHO, DOING, WHERE, SEEN = 2, 3, 2, 2  # likeliest phrases that sentences are made of
 SENTENCES = 32  # at most
 # An activity this much likelier than in most photos is sure: .84 of dev photos do show it.
-SURE_LIFT, LIFTED = 7.0, 0.84
+SURE_LIFT, SURE_CHANCE = 7.0, 0.84
 
 
 def candidates(form: Form, sources: Sequence[Source]) -> list[str]:
@@ -66,7 +66,7 @@ def surely(form: Form, sources: Sequence[Source]) -> tuple[str, float] | None:
     known = load_lexicon().groups[ACTIVITIES].phrases
     done = {i.name: i.probability for s in sources for i in s.items if i.name in known}
     out = [one for s in sources for one in s.perhaps if one[0] == ACTIVITIES]
-    done |= {name: LIFTED for _, name, lift in out if lift >= SURE_LIFT and name not in done}
+    done |= {name: SURE_CHANCE for _, name, lift in out if lift >= SURE_LIFT and name not in done}
     if not done:
         return None
     # "playing the drums" rather than "sitting", where both hold
