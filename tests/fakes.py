@@ -109,7 +109,9 @@ class ScriptedModel:
         words = self.script(asked).split()
         return (word if i == 0 else " " + word for i, word in enumerate(words))
 
-    def score_batch(self, visual, prompts, histories, answers, adapter=None) -> list[list[float]]:
+    def score_batch(
+        self, visual, prompts, histories, answers, adapter=None, choosing=False
+    ) -> list[list[float]]:
         found = []
         for (patches, text), prompt, history, some in zip(
             visual, prompts, histories, answers, strict=True
@@ -134,6 +136,7 @@ class ScriptedModel:
         answer: str,
         history: Sequence[tuple[str, str]] = (),
         adapter: str | None = None,
+        choosing: bool = False,
         ended: bool = True,
     ) -> list[float]:
         self.occluded.append((answer, ended))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clips import make_clip
-from tiny import tiny_assistant
+from tiny import tiny_assistant, tiny_llm
 
 from assistant.errors import ConfigError
 from assistant.model.features import FeatureStore
@@ -263,6 +263,17 @@ def test_what_is_not_sure_is_not_said(session, weighing):
     assert "would be right in" in answer.reason
 
 
+def test_of_yes_and_no_more_is_wanted_than_of_many_answers():
+    chance = (0.0, 0.0, 0.0, 0.0, 0.5)  # .62
+    weights = Weights(WEIGHTS.score, chance)
+    two, many = (
+        weigh([Candidate(text, -1.0, -1.0, 0.2, 0.0) for text in texts], weights)
+        for texts in (("yes", "no"), ("red", "blue", "green"))
+    )
+    assert two.chance == many.chance == pytest.approx(0.62, abs=0.01)
+    assert many.sure and not two.sure
+
+
 def test_what_a_source_is_sure_of_is_said_instead(session, weighing, monkeypatch):
     told = yaml.safe_load((weighing / WEIGHING).read_text())
     told["kinds"][forms.OTHER]["chance"][-1] = -5.0
@@ -278,9 +289,19 @@ def test_beams_that_are_asked_for_are_not_weighed(session):
     assert session.ask("Is there a dog?", beams=1).confidence is None
 
 
-def test_choices_are_not_weighed_so(session):
-    answer = session.ask("Is there a dog?", choices=["yes", "no"])
-    assert answer.confidence is None and answer.probabilities is not None
+def test_choices_are_scored_by_the_language_model_that_reads_no_notes(session, weighing):
+    model = session._assistant.model
+    read, unread = model.llm, tiny_llm(seed=3)
+    found = []
+    for llm, before in ((read, unread), (unread, unread), (read, read)):
+        model.__dict__.pop("_unread", None)
+        model.llm = llm
+        model.reads_notes((), weighing, lambda before=before: before)
+        session.clear()
+        answer = session.ask("Is there a dog?", choices=["yes", "no"])
+        assert answer.confidence is None and answer.probabilities is not None
+        found.append((*answer.probabilities.values(), *answer.evidence()))
+    assert found[0] == pytest.approx(found[1]) and found[0] != pytest.approx(found[2])
 
 
 def test_damaged_weighing_is_refused(weighing):

@@ -85,9 +85,13 @@ class VideoAssistant(nn.Module, Sight):
         assert self._load_unread is not None
         return self._load_unread().to(self.qformer.queries.device).eval()
 
-    def llm_of(self, adapter: str | None) -> LanguageModel:
-        """The LLM that answers with an adapter; None: by the base weights alone."""
-        if adapter is None or self._load_unread is None:
+    def llm_of(self, adapter: str | None, *, choosing: bool = False) -> LanguageModel:
+        """The LLM that answers with an adapter; None: by the base weights alone.
+
+        Args:
+            choosing: among given choices, as the Q-Former learned to with the LLM before that.
+        """
+        if self._load_unread is None or (adapter is None and not choosing):
             return self.llm
         with self._lock:
             return self._unread
@@ -252,11 +256,14 @@ class VideoAssistant(nn.Module, Sight):
         histories: Sequence[History],
         answers: Sequence[Sequence[tuple[str, bool]]],
         adapter: str | None = None,
+        *,
+        choosing: bool = False,
     ) -> list[list[float]]:
         """Mean log-probability per token of some answers to each prompt: their texts, and whether
-        they ended or are the beginning of more. ``visual`` ``(B, L, W)``."""
+        they ended or are the beginning of more. ``visual`` ``(B, L, W)``; ``choosing``: see
+        :meth:`llm_of`."""
         self._check_free()
-        llm = self.llm_of(adapter)
+        llm = self.llm_of(adapter, choosing=choosing)
         ids = [[llm.answer_ids(text, ended=ended) for text, ended in some] for some in answers]
         losses = llm.answer_losses(visual, self._prompt_ids(prompts, histories), ids)
         return [(-own).tolist() for own in losses]
@@ -291,6 +298,7 @@ class VideoAssistant(nn.Module, Sight):
         answer: str,
         history: History = (),
         adapter: str | None = None,
+        choosing: bool = False,
         ended: bool = True,
     ) -> Iterator[float]:
         """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
@@ -309,7 +317,7 @@ class VideoAssistant(nn.Module, Sight):
             visual = self.visual_tokens(pictures, texts, adapter)  # (B, L, W)
             prompts, histories = [prompt] * len(seen), [history] * len(seen)
             same = [[(answer, ended)]] * len(seen)
-            told = self.score_batch(visual, prompts, histories, same, adapter)
+            told = self.score_batch(visual, prompts, histories, same, adapter, choosing=choosing)
             return [score for (score,) in told]
 
         (whole,) = scores([patches])

@@ -13,7 +13,7 @@ from assistant.vqa.drafts import Claim, Draft, Query, draft_answers
 from assistant.vqa.forms import YES_NO
 from assistant.vqa.scoring import softmax
 from assistant.vqa.untold import CANNOT_TELL, cannot_tell
-from assistant.vqa.weighing import SURE, weigh
+from assistant.vqa.weighing import weigh
 
 if TYPE_CHECKING:
     from assistant.tasks.recipes import Calibration
@@ -155,6 +155,7 @@ class Answer:
             prompt=request.prompt,
             history=request.history,
             adapter=request.adapter,
+            choosing=request.choices is not None,
             answer=self._claim.text,
             ended=self._claim.ended,
         ):
@@ -276,7 +277,7 @@ class Answer:
         if not verdict.sure and self._reason is None:
             self._reason = (
                 f'"{self._claim.text}" would be right in {verdict.chance:.0%} of such cases, and '
-                f"it answers from {SURE:.0%} on"
+                f"it answers from {verdict.least:.0%} on"
             )
         if self._reason is None and self._claim.text != CANNOT_TELL:
             return self._claim.text
@@ -344,9 +345,9 @@ def _alike(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
         if answer.query.model is None:
             continue  # spoken as it is read
         shape = None if patches is None else patches.shape
-        free = not request.candidates
         weighed = answer.query.weigher is not None
-        form = (request.max_new_tokens, request.beams, weighed) if free else "candidates"
+        free = (request.max_new_tokens, request.beams, weighed)
+        form = "choices" if request.choices else "proposals" if request.proposals else free
         alike.setdefault((request.adapter, shape, form), []).append(answer)
     for group in alike.values():
         patches = group[0].query.patches

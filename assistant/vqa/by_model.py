@@ -51,7 +51,8 @@ def answer_by_model(
         warnings: for the person. began: of `Answer`. on_end: gets what it rests on, and its text.
     """
     left_out = frozenset(without).union(loaded.recipe.without if loaded else ())
-    reads = model.reads if loaded is None else ()
+    chooses = bool(prompt.choices if asked.choices is None else asked.choices)
+    reads = () if loaded or chooses else model.reads  # who has learned to read does not choose
     names = sources_read(prompt, asked.question, left_out, reads)
     sources = seen.perceive(asked.where, names) if clip is not None else ()
     settling = [source for source in sources if perceiver(source.name).answers(asked.question)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,13 +41,15 @@ def score_answers(
         visual: tokens ``(B, L, W)``. blind: those of the questions alone; None: all score 0.
     """
     prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
-    adapter = requests[0].adapter  # all have the same
-    seen = model.score_batch(visual, prompts, histories, answers, adapter)
+    score = partial(  # all have the same adapter, and either all have choices or none
+        model.score_batch, adapter=requests[0].adapter, choosing=requests[0].choices is not None
+    )
+    seen = score(visual, prompts, histories, answers)
     if blind is None:
         return [Scored(own, [0.0] * len(own)) for own in seen]
     nothing: list[tuple[tuple[str, str], ...]] = [()] * len(requests)
     alone = [r.blind_prompt for r in requests]
-    dark = model.score_batch(blind, alone, nothing, answers, adapter)
+    dark = score(blind, alone, nothing, answers)
     return [Scored(own, alone) for own, alone in zip(seen, dark, strict=True)]
 
 

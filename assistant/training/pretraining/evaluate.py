@@ -240,10 +240,11 @@ def question_row(
 def choice_scores(
     model: VideoAssistant, table: FeatureTable | None, samples: Sequence[PretrainExample], what: str
 ) -> list[list[float]]:
-    """Mean log-probability per token of each choice; no table asks without the picture."""
+    """Mean log-probability per token of each choice, as in chat by the LLM that reads no notes; no
+    table asks without the picture."""
     scores: list[list[float]] = []
-    llm = model.llm
-    for batch in _batches(samples, BATCH, what):
+    llm = model.llm_of(None, choosing=True)
+    for batch in _batches([replace(s, read="") for s in samples], BATCH, what):
         visual = _visual(model, table, batch)
         asked = batch if table is not None else [s.blind() for s in batch]
         losses = llm.answer_losses(
