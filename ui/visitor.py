@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from assistant.ui.lending import Lent
 from assistant.ui.settings import Settings
 from assistant.ui.uploads import Offer
 
@@ -23,6 +24,7 @@ from assistant.vqa.conversation import TALK, Conversation, Turn
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
+    from assistant.ui.found import Found
     from assistant.ui.line import Job
     from assistant.ui.suggesting import Known
 
@@ -94,6 +96,8 @@ class OpenClip:
     model: object = None  # that the session is with, see `Assistant.answerer`
     said: Dialogue | None = None  # what was found to be said in it
     sample: str = ""  # the button it was made by
+    origin: str = ""  # the file on the host that a search found; ``path`` is another name of it
+    moment: tuple[float, float] | None = None  # seconds that were found; None: all of it is asked
     known: Known | None = None  # once it was looked at
     thumbnail: str = ""  # as a data URI
     pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
@@ -120,6 +124,10 @@ class Visitor:
         self.unanswered = ""  # a question whose page was left before its answer
         self._talking = threading.Lock()  # a turn is remembered, or forgotten
         self.taking = threading.Lock()  # uploads are taken in the order in which they came
+        self.found: Found | None = None  # by the last search
+        self.searching: Job | None = None
+        self.lent = Lent(self.folder)
+        self.has_begun = False  # with what the server was started to show
         self.active = time.monotonic()
         self.left: float | None = None
         self.store = FeatureStore(
@@ -144,6 +152,7 @@ class Visitor:
         clip = self.clips.pop(name)
         for path in (clip.path, subtitles_of(clip)):
             path.unlink(missing_ok=True)
+        self.lent.take_back(clip.path)
         shutil.rmtree(dialogues_of(clip), ignore_errors=True)
         self.turns = [turn for turn in self.turns if turn.clip != name]
         self.cleared = [turn for turn in self.cleared if turn.clip != name]
@@ -155,12 +164,16 @@ class Visitor:
     def session(self, clip: OpenClip, engine: Engine) -> Session:
         """The clip's session under the present settings; features are kept over a change."""
         wanted = self.settings
-        key = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe, clip.dialogue)
+        start, end = clip.moment or (None, None)
+        how = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe)
+        key = (*how, clip.dialogue, start, end)
         assistant = engine.assistant(wanted, self.store)
         if clip.session is None or clip.model is not assistant.answerer or clip.opened_with != key:
             clip.session = assistant.open(
                 clip.path,
                 frames=wanted.frames,
+                start=start,
+                end=end,
                 dialogue=clip.dialogue,
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
@@ -186,7 +199,7 @@ class Visitor:
 
     def stop(self) -> None:
         """Nothing more is said, nor explained."""
-        for job in (self.job, self.explaining, self.seeing):
+        for job in (self.job, self.explaining, self.seeing, self.searching):
             if job is not None:
                 job.stop.set()
 
@@ -265,6 +278,11 @@ class Visitors:
             if key in self._here and not any(self._keys[other] == key for other in self._open):
                 self._here[key].left = time.monotonic()
                 self._here[key].stop()
+
+    def lent(self) -> list[str]:
+        """The files on the host that visitors may fetch just now: what they found."""
+        with self._lock:
+            return [file for here in self._here.values() for file in here.lent.files]
 
     def sweep(self) -> int:
         """Remove who is gone, with their files; how many."""

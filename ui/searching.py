@@ -1,0 +1,324 @@
+"""The Search tab: what it offers, a search, and a hit that opens in the chat."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from assistant.ui import cards
+from assistant.ui.found import Found, cards_of, nothing_yet, stills
+from assistant.ui.line import Failed, Job, Waiting
+from assistant.ui.opening import Unopened, in_turn, no_room, open_added
+from assistant.ui.room import Room, failed
+from assistant.ui.settings import MISSING
+from assistant.ui.talk import Stage, thumbnails
+from assistant.ui.uploads import Limits, check_clip, check_dialogue, safe_name
+from assistant.ui.view import Parts, Props, played, shown_clips
+from assistant.ui.visitor import OpenClip, Visitor, dialogues_of
+
+from assistant.core.progress import report, watched
+from assistant.dialogue.sidecars import sidecars
+from assistant.errors import AssistantError, InputError
+
+if TYPE_CHECKING:
+    from assistant.retrieval import Hit
+
+TOPS = (6, 12, 24, 48)  # results
+BY = {"both": "both", "meaning": "meaning", "words": "words"}
+KINDS = {"clip": "clips", "image": "pictures", "text": "texts"}
+LOOKING = KINDS.keys() - {"text"}  # what a picture or a clip is like
+STILL = 384  # longer side of a card's picture in pixels
+DECODERS = 2  # pictures decoded at once
+UNLIMITED = Limits(bytes=2**63, seconds=math.inf, pixels=2**63)  # a file of the owner's
+ELSEWHERE = (
+    "Search is off: this page can be reached from other machines. Its owner can start it with "
+    "--search NAME for each index that visitors may search."
+)
+CHAT = "chat"  # its tab
+
+
+def offer(room: Room, visitor: Visitor) -> Iterator[Parts]:
+    """The tab is opened: which indexes there are."""
+    if room.options.searched == ():
+        yield _closed(cards.note(ELSEWHERE))
+        return
+    if find_spec("lancedb") is None:
+        from assistant.retrieval.store import EXTRA
+
+        yield _closed(cards.note(f"Search. {MISSING.format(EXTRA)}"))
+        return
+    yield {"search status": cards.thinking("Looking for indexes")}
+    try:
+        names = _names(room)
+    except AssistantError as error:
+        yield _closed(cards.note(_plain(room, str(error)), "bad"))
+        return
+    if not names:
+        yield _closed(nothing_yet())
+        return
+    chosen = "default" if "default" in names else names[0]
+    kept = visitor.found.index if visitor.found and visitor.found.index in names else chosen
+    yield {
+        "search form": Props(visible=True),
+        "index": Props(choices=names, value=kept),
+        "search status": "",
+        **shown_found(visitor),
+    }
+
+
+def _closed(told: str) -> Parts:
+    return {"search form": Props(visible=False), "search status": told, "hits": "", "stills": ""}
+
+
+def shown_found(visitor: Visitor) -> Parts:
+    """The hits of the last search."""
+    found = visitor.found
+    return {"hits": cards_of(found), "stills": stills(found.pictures if found else {})}
+
+
+def _names(room: Room) -> list[str]:
+    from assistant.retrieval import Index
+
+    allowed = room.options.searched
+    return [n for n in Index.names(room.options.index) if allowed is None or n in allowed]
+
+
+def search(
+    room: Room, visitor: Visitor, words: str, index: str, kinds: Sequence[str], by: str, top: int
+) -> Iterator[Parts]:
+    """Find what fits words."""
+    if not words.strip():
+        yield {"search status": cards.note("Give words, or drop a picture or a clip.")}
+        return
+    yield from _search(room, visitor, words, " ".join(words.split()), index, kinds, by, top)
+
+
+def search_like(
+    room: Room, visitor: Visitor, file: str, index: str, kinds: Sequence[str], by: str, top: int
+) -> Iterator[Parts]:
+    """Find what looks like an uploaded picture or clip."""
+    yield {"like": None}  # the next one can be dropped
+    path, name = Path(file), safe_name(Path(file).name)
+    try:
+        check_clip(path, name, room.options.limits)
+    except AssistantError as error:
+        path.unlink(missing_ok=True)
+        yield {"search status": cards.note(str(error), "bad")}
+        return
+    own = Path(shutil.move(path, visitor.folder / f"like-{uuid4().hex}{Path(name).suffix}"))
+    yield from _search(room, visitor, own, name, index, kinds, by, top)
+
+
+def again(
+    room: Room, visitor: Visitor, index: str, kinds: Sequence[str], by: str, top: int
+) -> Iterator[Parts]:
+    """The last search, as it is now set."""
+    if (last := visitor.found) is not None:
+        yield from _search(room, visitor, last.query, last.name, index, kinds, by, top)
+
+
+def _search(
+    room: Room,
+    visitor: Visitor,
+    query: str | Path,
+    name: str,
+    index: str,
+    kinds: Sequence[str],
+    by: str,
+    top: int,
+) -> Iterator[Parts]:
+    if visitor.searching is not None:
+        visitor.searching.stop.set()
+    yield {"search status": cards.progress("Searching", 0.0)}
+    try:
+        job = visitor.searching = _begun(room, visitor, query, index, kinds, by, top)
+    except AssistantError as error:
+        yield {"search status": cards.note(str(error), "bad")}
+        return
+    hits: tuple[Hit, ...] | None = None
+    for update in job:
+        if isinstance(update, Failed):
+            told = _plain(room, update.message.replace(str(query), name))
+            yield {"search status": failed(visitor, Failed(told, update.memory))}
+        elif isinstance(update, Waiting):
+            yield {"search status": cards.thinking("Your turn now", update.ahead)}
+        elif isinstance(update, Stage):
+            yield {"search status": cards.progress(update.doing, update.share)}
+        else:
+            hits = update
+    if hits is None or visitor.searching is not job:
+        return
+    _show(visitor, query, name, index, hits)
+    yield {"search status": "", **shown_found(visitor)}
+    yield from _add_pictures(visitor)
+
+
+def _begun(
+    room: Room,
+    visitor: Visitor,
+    query: str | Path,
+    name: str,
+    kinds: Sequence[str],
+    by: str,
+    top: int,
+) -> Job:
+    """The search, in the line. Raises InputError: the page does not offer it, or too many wait."""
+    if room.options.searched is not None and name not in room.options.searched:
+        raise InputError(f"index {name!r:.80} is not offered here; choose one of the list")
+    if isinstance(query, Path):  # as the command line does
+        by = "meaning" if by == "both" else by
+        kinds = [kind for kind in kinds if kind in LOOKING] or kinds
+
+    def work(job: Job) -> None:
+        with watched(lambda doing, share: job.put(Stage(doing, share))):
+            report("Searching", 0.0)
+            from assistant.retrieval import Index
+
+            index = Index(name, uri=room.options.index, assistant=room.engine)
+            job.put(tuple(index.search(query, top=top, by=by, kinds=kinds)))
+
+    return room.engine.line.join(work, visitor)
+
+
+def _show(
+    visitor: Visitor, query: str | Path, name: str, index: str, hits: tuple[Hit, ...]
+) -> None:
+    """Let the hits be the visitor's; those of before are no longer lent."""
+    last = visitor.found
+    if last is not None:
+        for link in last.links.values():
+            visitor.lent.take_back(link)
+        if isinstance(last.query, Path) and last.query != query:
+            last.query.unlink(missing_ok=True)
+    links = {}
+    for file in {hit.file for hit in hits if hit.kind != "text"}:
+        with contextlib.suppress(OSError):  # it is not there any more: its card says so
+            links[file] = visitor.lent.lend(file)
+    number = last.number + 1 if last else 1
+    visitor.found = Found(number, query, name, index, hits, links)
+
+
+def _add_pictures(visitor: Visitor) -> Iterator[Parts]:
+    """The moments' pictures, as they come; needs no model, so it does not wait."""
+    found = visitor.found
+    assert found is not None
+    wanted = [place for place, hit in enumerate(found.hits) if hit.file in found.links]
+    with ThreadPoolExecutor(DECODERS) as pool:
+        made = pool.map(lambda place: _picture(found, place), wanted)
+        for count, (place, picture) in enumerate(zip(wanted, made, strict=True), 1):
+            if visitor.found is not found:
+                pool.shutdown(cancel_futures=True)
+                return
+            if picture:
+                found.pictures[place] = picture
+            if count % DECODERS == 0 or count == len(wanted):
+                yield {"stills": stills(found.pictures)}
+
+
+def _picture(found: Found, place: int) -> str:
+    """The middle of a hit's moment as a data URI; "" where it cannot be read any more."""
+    from assistant.media.video import read_clip
+
+    hit = found.hits[place]
+    span = {"start": hit.start, "end": hit.end}
+    try:
+        clip = read_clip(found.links[hit.file], frames=1, max_side=STILL, **span)
+    except AssistantError:
+        return ""
+    return thumbnails(clip.frames)[0]
+
+
+def open_hit(room: Room, visitor: Visitor, key: str) -> Iterator[Parts]:
+    """A card was clicked; ``key``: its ``data-found``, and what makes each click another."""
+    hit = visitor.found.hit(key.partition(" ")[0]) if visitor.found else None
+    if hit is None:
+        yield {"search status": cards.note("This result is of another search; search again.")}
+        return
+    yield from _open(room, visitor, hit)
+
+
+def begin(room: Room, visitor: Visitor) -> Iterator[Parts]:
+    """What the server was started to show, once for each visitor."""
+    if room.options.begin is not None and not visitor.has_begun:
+        visitor.has_begun = True
+        yield from _open(room, visitor, room.options.begin)
+
+
+def whole(room: Room, visitor: Visitor) -> Iterator[Parts]:
+    """All of the shown clip is asked about, no longer the moment that was found."""
+    clip = played(visitor)
+    if clip is not None:
+        clip.moment = None
+        yield from _opened(room, visitor, clip)
+
+
+def _open(room: Room, visitor: Visitor, hit: Hit) -> Iterator[Parts]:
+    """A hit in the chat, the player at its moment."""
+    yield {"tabs": Props(selected=CHAT)}
+    with in_turn(visitor):
+        try:
+            clip = _clip_of(room, visitor, hit)
+        except AssistantError as error:
+            yield {"status": cards.note(str(error), "bad")}
+            return
+        visitor.chosen = clip.name
+        clip.moment = None
+        if hit.start is not None and hit.end is not None:
+            clip.moment = hit.start, hit.end
+        yield from _opened(room, visitor, clip)
+
+
+def _opened(room: Room, visitor: Visitor, clip: OpenClip) -> Iterator[Parts]:
+    status = ""
+    try:
+        yield from open_added(room, visitor, clip)
+    except Unopened as error:
+        status = failed(visitor, error.failure)
+    yield {**shown_clips(visitor), "status": status}
+
+
+def _clip_of(room: Room, visitor: Visitor, hit: Hit) -> OpenClip:
+    """The open clip of a hit, or a new one. Raises InputError: it cannot be opened."""
+    known = [clip for clip in visitor.clips.values() if clip.origin == hit.file]
+    if known:
+        return known[0]
+    name = safe_name(Path(hit.file).name, tuple(visitor.clips))
+    if len(visitor.clips) >= room.options.limits.clips:
+        raise InputError(no_room(visitor, name))
+    try:
+        link = visitor.lent.lend(hit.file)
+    except OSError as error:
+        raise InputError(f"{name} is not there any more") from error
+    try:
+        offered = check_clip(link, name, UNLIMITED)
+    except AssistantError:
+        visitor.lent.take_back(link)
+        raise
+    clip = visitor.clips[name] = OpenClip(name, link, offered, origin=hit.file)
+    _take_subtitles(clip)
+    return clip
+
+
+def _take_subtitles(clip: OpenClip) -> None:
+    """A copy of the subtitles that lie beside the found file, if any can be read."""
+    for path in sidecars(Path(clip.origin)):
+        with contextlib.suppress(InputError):
+            check_dialogue(path, path.name)
+            folder = dialogues_of(clip)
+            folder.mkdir(exist_ok=True)
+            clip.dialogue = Path(shutil.copy(path, folder / path.name))
+            return
+
+
+def _plain(room: Room, told: str) -> str:
+    """Without where indexes lie on the host."""
+    from assistant.retrieval.store import default_uri
+
+    return told.replace(f" in {room.options.index or default_uri()}", "")
