@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from assistant.ui import asking, cards, keeping, opening, samples, search_tab, searching, seeing
+from assistant.ui import asking, cards, keeping, opening, samples, search_tab, seeing, showing
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
@@ -46,7 +46,7 @@ def build(room: Room) -> gr.Blocks:
         parts["picked"] = gr.Textbox(visible="hidden", elem_id="va-picked")  # see search.js
         with gr.Tabs(elem_id="va-tabs") as parts["tabs"]:
             with (
-                gr.Tab("Chat", id=searching.CHAT, render_children=True),
+                gr.Tab("Chat", id=showing.CHAT, render_children=True),
                 gr.Row(elem_id="va-main"),
             ):
                 with gr.Column(scale=5, min_width=320, elem_id="va-left"):
@@ -243,9 +243,9 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         act(parts["clips"].input, opening.choose, parts["clips"]),
         act(parts["close"].click, opening.remove),
         act(parts["transcribe"].input, opening.listen, parts["transcribe"]),
-        act(parts["picked"].change, searching.open_hit, parts["picked"]),
-        act(parts["whole"].click, searching.whole),
-        *([act(arrived.then, searching.begin)] if room.options.begin else []),
+        act(parts["picked"].change, showing.open_hit, parts["picked"]),
+        act(parts["whole"].click, showing.whole),
+        *([act(arrived.then, showing.begin)] if room.options.begin else []),
     ):
         suggested = act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
         act(suggested.then, seeing.see, shows=seen)

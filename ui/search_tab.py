@@ -44,9 +44,9 @@ def column(parts: dict[str, Any]) -> None:
                 scale=2,
                 min_width=90,
             )
-            parts["index"] = gr.Dropdown([], label="Index", scale=2, min_width=90)
+            parts["index"] = gr.Dropdown([], label="Index", scale=3, min_width=90)
             parts["top"] = gr.Dropdown(
-                [*searching.TOPS], value=12, label="Results", scale=1, min_width=90
+                [*searching.TOPS], value=12, label="Results", scale=2, min_width=90
             )
     parts["search status"] = gr.HTML("", elem_id="va-search-status")
     parts["stills"] = gr.HTML("", elem_id="va-stills")

@@ -91,16 +91,13 @@ def run_ui(args: argparse.Namespace) -> int:
     terms = None if args.quiet else terms_once(args.model)
     if terms is not None:
         say(terms)
-    searched = None if args.search is None else tuple(args.search)
-    if searched is None and (args.share or not is_loopback(args.host)):
-        searched = ()  # what the owner has indexed is not for everybody
     options = page_options(
         args,
         llm=args.llm,
         llm_name=args.llm_name,
         llm_label=llm.name if llm else "",
         notice=llm.notice() if llm else "",
-        searched=searched,
+        searched=searched_by(args),
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     return serve(
@@ -113,6 +110,17 @@ def run_ui(args: argparse.Namespace) -> int:
         open_browser=args.open,
         quiet=args.quiet,
     )
+
+
+def searched_by(args: argparse.Namespace) -> tuple[str, ...] | None:
+    """The indexes that visitors may search; None: all. Raises InputError: one is not there."""
+    if args.search is None:  # what the owner has indexed is not for everybody
+        return () if args.share or not is_loopback(args.host) else None
+    from assistant.retrieval.store import Store, default_uri
+
+    for name in args.search:
+        Store.open(args.index or default_uri(), name)
+    return tuple(args.search)
 
 
 def page_options(args: argparse.Namespace, **more: Any) -> Options:
