@@ -425,7 +425,7 @@ class TestBrowser:
         expect(page.locator(".va-hits > li").first).to_be_visible()
         for _ in range(20):
             page.keyboard.press("Tab")
-            if "film.mp4" in page.evaluate("document.activeElement.textContent"):
+            if page.locator(".va-hit:focus", has_text="0:05.0 to 0:12.0").count():
                 break
         page.wait_for_function(PLAYS, arg=[5, 12])
         page.keyboard.press("Enter")

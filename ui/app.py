@@ -205,11 +205,13 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         except Exception as error:  # a page that says nothing would be worse
             yield {parts[name]: value for name, value in rooms.excuse(room, error).items()}
 
-    def act(trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = ()) -> Any:
+    def act(
+        trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = (), **how: Any
+    ) -> Any:
         def called(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
             yield from run(action, request, *values)
 
-        return trigger(called, [*inputs], [*(shows or parts.values())], **quiet)
+        return trigger(called, [*inputs], [*(shows or parts.values())], **quiet, **how)
 
     def act_on(trigger: Any, action: Action) -> Any:
         """Like ``act``; the action gets what was clicked or changed."""

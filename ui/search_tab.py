@@ -1,6 +1,7 @@
 """The Search tab: its parts, and which action each calls."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from assistant.ui import searching
@@ -58,7 +59,7 @@ def wire(parts: dict[str, Any], tab: gr.Tab, act: Callable[..., Any]) -> None:
     shows = [parts[name] for name in STATUS]
     how = [parts[name] for name in ("index", "kinds", "by", "top")]
     act(tab.select, searching.offer, shows=shows)
-    act(parts["words"].submit, searching.search, parts["words"], *how, shows=shows)
-    act(parts["like"].upload, searching.search_like, parts["like"], *how, shows=shows)
-    for part in how:
-        act(part.input, searching.again, *how, shows=shows)
+    new = {"shows": shows, "trigger_mode": "always_last"}  # what was chosen last is what is shown
+    act(parts["words"].submit, searching.search, parts["words"], *how, **new)
+    act(parts["like"].upload, searching.search_like, parts["like"], *how, **new)
+    act(partial(gr.on, [part.input for part in how]), searching.again, *how, **new)
