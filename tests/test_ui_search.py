@@ -35,7 +35,6 @@ from ui_browser import (  # noqa: F401, some are fixtures
     browser,
     expect,
     needs_browser,
-    shoot,
     visit,
 )
 from ui_page import PageModel, Served, last, loading_of, upload
@@ -397,11 +396,10 @@ def card(page, name: str, kind: str = "hit"):
 
 @needs_browser
 class TestBrowser:
-    def test_hover_plays_the_moment_and_a_click_opens_it(self, visit, shoot):
+    def test_hover_plays_the_moment_and_a_click_opens_it(self, visit):
         page = visit()
         find(page, "blue boat")
         expect(page.locator(".va-hits > li")).to_have_count(7)
-        shoot(page, "search-colors")
         card(page, "film.mp4").hover()
         page.wait_for_function(PLAYS, arg=[5, 12])
         page.locator("h1").hover()
@@ -457,7 +455,7 @@ class TestBrowser:
 
     @pytest.mark.parametrize("mode", ["light", "dark"])
     @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-    def test_nothing_on_it_keeps_anybody_out(self, visit, size, mode, shoot):
+    def test_nothing_on_it_keeps_anybody_out(self, visit, size, mode):
         from test_ui_access import SMALL, problems  # skipped without axe
 
         phone = size == PHONE
@@ -472,7 +470,6 @@ class TestBrowser:
         page.wait_for_function(PLAYS, arg=[5, 12])
         card(page, "film.mp4").tap()
         expect(page.locator(".va-still video")).to_have_count(0)
-        shoot(page, "search-phone")
         card(page, "film.mp4", "open").tap()
         page.wait_for_function(AT, arg=5)
         assert problems(page) == [] and page.evaluate(SMALL) == []
