@@ -271,6 +271,15 @@ class TestLent:
         room.visitors.sweep()
         assert room.visitors.lent() == [] and (files / "film.mp4").is_file()
 
+    def test_an_index_cannot_name_what_is_no_clip(self, room, visitor, tmp_path):
+        secret = tmp_path / "secret.txt"
+        secret.write_text("a password")
+        (tmp_path / "holiday.png").symlink_to(secret)
+        for file in (secret, tmp_path / "holiday.png", tmp_path / "gone.png"):
+            with pytest.raises(OSError, match=file.name):
+                visitor.lent.lend(str(file))
+        assert room.visitors.lent() == []
+
     def test_the_server_hands_out_nothing_else(self, served, files, tmp_path):
         visitor = served.room.visitors.of("by hand")
         search(served.room, visitor, "blue", kinds=["image"], top=1)
@@ -327,7 +336,7 @@ class TestOpen:
             page = last(showing.open_hit(room, visitor, key))
             assert "search again" in page["search status"], key
         page = last(showing.open_hit(room, visitor, "1/0"))  # a text has no card to click
-        assert "cannot be read as a video" in page["status"] and visitor.clips == {}
+        assert "is a text; the chat opens" in page["status"] and visitor.clips == {}
         assert room.visitors.lent() == []
 
     def test_where_no_more_clips_fit(self, room, visitor):

@@ -45,10 +45,7 @@ def build(room: Room) -> gr.Blocks:
         gr.HTML(head.replace("MOST_CHARACTERS", str(LONGEST_QUESTION)), elem_id="va-head")
         parts["picked"] = gr.Textbox(visible="hidden", elem_id="va-picked")  # see search.js
         with gr.Tabs(elem_id="va-tabs") as parts["tabs"]:
-            with (
-                gr.Tab("Chat", id=showing.CHAT, render_children=True),
-                gr.Row(elem_id="va-main"),
-            ):
+            with gr.Tab("Chat", id=showing.CHAT), gr.Row(elem_id="va-main"):
                 with gr.Column(scale=5, min_width=320, elem_id="va-left"):
                     _clip_column(parts)
                     _settings(parts)
@@ -72,9 +69,7 @@ def _clip_column(parts: dict[str, Any]) -> None:
         parts["close"] = gr.Button(
             "Close clip", size="sm", visible=False, scale=0, min_width=96, elem_id="va-close"
         )
-    with gr.Row(elem_id="va-moment"):
-        parts["moment"] = gr.HTML("")
-        parts["whole"] = gr.Button("Ask about all of it", size="sm", scale=0, visible=False)
+    search_tab.moment(parts)
     parts["said"] = gr.HTML("", elem_id="va-said")
     parts["drop"] = gr.File(
         label="Clips and subtitles", file_count="multiple", height=84, elem_id="va-drop"
@@ -232,8 +227,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     # Fewer parts are sooner shown.
     answers, seen = ([parts[name] for name in names] for names in (ANSWERS, SEEN))
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
-    js = "() => vaToken()"
-    arrived = page.load(arrive, parts["token"], [*parts.values()], js=js, **quiet)
+    arrived = page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
     tries = [parts[f"example {number}"] for number in range(TRIES)]
     for changed in (

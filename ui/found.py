@@ -70,7 +70,7 @@ def _card(found: Found, place: int, hit: Hit) -> str:
     picture = f'<span class="va-still" id="va-still-{place}"></span>'
     link = found.links.get(hit.file)
     if link is None:
-        about += '<span class="va-words">The file is not there any more.</span>'
+        about += '<span class="va-words">The file is not there any more, or not to be read.</span>'
         told = f'<span class="va-told">{about}</span>'
         return f'<li><div class="va-hit va-gone">{picture}{told}</div></li>'
     plays = ""

@@ -19,8 +19,16 @@ class Lent:
         return [*self._lent.values()]
 
     def lend(self, file: str) -> Path:
-        """Another name for ``file``. Raises OSError: it is not there, or not to be read."""
+        """Another name for ``file``.
+
+        Raises:
+            OSError: it is not there, or neither a clip nor a picture, whatever an index says.
+        """
+        from assistant.retrieval.files import CLIPS, PICTURES  # not for the page's start
+
         own = Path(file).resolve(strict=True)
+        if own.suffix.lower() not in CLIPS | PICTURES:
+            raise PermissionError(file)
         place = self._folder / f"{uuid4().hex}{own.suffix.lower()}"
         try:
             place.symlink_to(own)

@@ -39,8 +39,8 @@ def column(parts: dict[str, Any]) -> None:
                 min_width=260,
             )
             parts["by"] = gr.Dropdown(
-                [(label, by) for by, label in searching.BY.items()],
-                value="both",
+                [*searching.BY],
+                value=searching.BY[0],
                 label="By",
                 scale=2,
                 min_width=90,
@@ -52,6 +52,13 @@ def column(parts: dict[str, Any]) -> None:
     parts["search status"] = gr.HTML("", elem_id="va-search-status")
     parts["stills"] = gr.HTML("", elem_id="va-stills")
     parts["hits"] = gr.HTML("", elem_id="va-hits")
+
+
+def moment(parts: dict[str, Any]) -> None:
+    """In the chat: what of the clip was found, and the way to all of it."""
+    with gr.Row(elem_id="va-moment"):
+        parts["moment"] = gr.HTML("")
+        parts["whole"] = gr.Button("Ask about all of it", size="sm", scale=0, visible=False)
 
 
 def wire(parts: dict[str, Any], tab: gr.Tab, act: Callable[..., Any]) -> None:

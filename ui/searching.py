@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assistant.retrieval import Hit
 
 TOPS = (6, 12, 24, 48)  # results
-BY = {"both": "both", "meaning": "meaning", "words": "words"}
+BY = ("both", "meaning", "words")
 KINDS = {"clip": "clips", "image": "pictures", "text": "texts"}
 LOOKING = KINDS.keys() - {"text"}  # what a picture or a clip is like
 STILL = 384  # longer side of a card's picture in pixels
@@ -47,7 +47,7 @@ def offer(room: Room, visitor: Visitor) -> Iterator[Parts]:
     if find_spec("lancedb") is None:
         from assistant.retrieval.store import EXTRA
 
-        yield _closed(cards.note(f"Search. {MISSING.format(EXTRA)}"))
+        yield _closed(cards.note(f"Searching needs the 'search' extra. {MISSING.format(EXTRA)}"))
         return
     yield {"search status": cards.thinking("Looking for indexes")}
     try:
@@ -82,7 +82,8 @@ def _names(room: Room) -> list[str]:
     from assistant.retrieval import Index
 
     allowed = room.options.searched
-    return [n for n in Index.names(room.options.index) if allowed is None or n in allowed]
+    there = Index.names(room.options.index)
+    return [name for name in there if allowed is None or name in allowed]
 
 
 def search(
@@ -195,7 +196,7 @@ def _show(
             last.query.unlink(missing_ok=True)
     links = {}
     for file in {hit.file for hit in hits if hit.kind != "text"}:
-        with contextlib.suppress(OSError):  # it is not there any more: its card says so
+        with contextlib.suppress(OSError):  # its card says so
             links[file] = visitor.lent.lend(file)
     number = last.number + 1 if last else 1
     visitor.found = Found(number, query, name, index, hits, links)

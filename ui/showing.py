@@ -77,6 +77,8 @@ def _opened(room: Room, visitor: Visitor, clip: OpenClip) -> Iterator[Parts]:
 
 def _clip_of(room: Room, visitor: Visitor, hit: Hit) -> OpenClip:
     """The open clip of a hit, or a new one. Raises InputError: it cannot be opened."""
+    if hit.kind == "text":
+        raise InputError(f"{Path(hit.file).name} is a text; the chat opens clips and pictures")
     known = [clip for clip in visitor.clips.values() if clip.origin == hit.file]
     if known:
         return known[0]
@@ -86,7 +88,7 @@ def _clip_of(room: Room, visitor: Visitor, hit: Hit) -> OpenClip:
     try:
         link = visitor.lent.lend(hit.file)
     except OSError as error:
-        raise InputError(f"{name} is not there any more") from error
+        raise InputError(f"{name} is not there any more, or not to be read") from error
     try:
         offered = check_clip(link, name, UNLIMITED)
     except AssistantError:
