@@ -49,12 +49,12 @@ def cards_of(found: Found | None) -> str:
     query = f"“{escape(found.name)}”" if isinstance(found.query, str) else escape(found.name)
     if not found.hits:
         nothing = f'<p class="va-seen">Nothing fits {query}.</p>'
-        return f'<section aria-label="Results">{nothing}</section>'
+        return f'<section aria-label="What was found">{nothing}</section>'
     count = "1 result" if len(found.hits) == 1 else f"{len(found.hits)} results"
     kind = found.hits[0].score_kind
     cards = "".join(_card(found, place, hit) for place, hit in enumerate(found.hits))
     return (
-        f'<section aria-label="Results"><h2 class="va-results">{count} for {query}</h2>'
+        f'<section aria-label="What was found"><h2 class="va-results">{count} for {query}</h2>'
         f'<p class="va-legend">Best first; {escape(SCORES[kind])}.</p>'
         f'<ol class="va-hits">{cards}</ol></section>'
     )
