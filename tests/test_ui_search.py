@@ -212,8 +212,10 @@ class TestSearch:
     def test_by_meaning_the_chat_is_not_loaded(self, room, visitor, model, monkeypatch):
         sight = tiny_sight()
         monkeypatch.setattr("assistant.model.sight_loading.load_sight", lambda *_, **__: sight)
-        page = search(room, visitor, "blue", by="meaning", kinds=["image", "clip"])
-        assert "cosine" in page["hits"]
+        pages = [*start(room, visitor, "blue", by="meaning", kinds=["image", "clip"])]
+        told = [re.sub("<.*?>", "", page.get("search status", "")) for page in pages]
+        assert told[0] == "Searching" and "Loading what looks (only this first time)" in told
+        assert "cosine" in last(iter(pages))["hits"] and "search status" not in pages[-1]
         assert room.engine.loaded() == [] and room.engine.sight is sight
 
     def test_like_a_picture_or_a_clip(self, room, visitor, files):
