@@ -224,10 +224,11 @@ class TestSearch:
         assert "results for blue.png" in page["hits"] and "cosine" in page["hits"]
         assert "note" not in page["hits"] and page["like"] is None
         assert {Path(hit.file).name for hit in visitor.found.hits[:2]} == {"blue.png", "film.mp4"}
-        mine = visitor.found.query
+        mine = visitor.found.wanted.query
         assert mine.parent == visitor.folder and mine.is_file()
         again = last(searching.again(room, visitor, "photos", KINDS, "both", 1))
         assert "1 result for blue.png" in again["hits"] and mine.is_file()
+        assert list(searching.again(room, visitor, "photos", KINDS, "both", 1)) == []
         last(searching.search_like(room, visitor, upload(room, files / "green.mp4"), *how))
         assert not mine.exists() and "green" in visitor.found.hits[0].file
 
@@ -453,8 +454,10 @@ class TestBrowser:
         page.get_by_label("texts").uncheck()
         page.get_by_label("clips").uncheck()
         expect(page.locator(".va-hits > li")).to_have_count(3)
+        page.evaluate("document.querySelector('.va-hits').id = 'before'")
         page.get_by_label("Index").click()
         page.get_by_role("option", name="photos").click()
+        expect(page.locator("#before")).to_have_count(0)
         drag(page, "body", files / "green.png", "dragover")
         said = page.evaluate("getComputedStyle(document.body, '::after').content")
         assert "what looks like it is searched for" in said

@@ -23,14 +23,24 @@ SCORES = {
 }
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched for, and how."""
+
+    query: str | Path  # a Path: of a file that was dropped
+    name: str  # the query, for a person
+    index: str
+    kinds: tuple[str, ...]
+    by: str
+    top: int
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """One search and its hits."""
 
     number: int  # of the visitor's searches
-    query: str | Path  # a Path: of a file that was dropped
-    name: str  # the query, for a person
-    index: str
+    wanted: Wanted
     hits: tuple[Hit, ...]
     links: Mapping[str, Path]  # by the file of a hit: the name under which it is fetched
     pictures: dict[int, str] = field(default_factory=dict)  # data URIs, by the hit's place
@@ -46,7 +56,8 @@ def cards_of(found: Found | None) -> str:
     """The hits, best first, and what their scores are."""
     if found is None:
         return ""
-    query = f"“{escape(found.name)}”" if isinstance(found.query, str) else escape(found.name)
+    query = escape(found.wanted.name)
+    query = f"“{query}”" if isinstance(found.wanted.query, str) else query
     if not found.hits:
         nothing = f'<p class="va-seen">Nothing fits {query}.</p>'
         return f'<section aria-label="What was found">{nothing}</section>'

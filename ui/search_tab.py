@@ -7,7 +7,7 @@ from typing import Any
 from assistant.ui import searching
 from assistant.ui.serving import gr
 
-STATUS = ("hint", "search status", "hits", "stills", "like", "search form", "index")
+SHOWN = ("hint", "search status", "hits", "stills")
 
 
 def column(parts: dict[str, Any]) -> None:
@@ -63,10 +63,12 @@ def moment(parts: dict[str, Any]) -> None:
 
 def wire(parts: dict[str, Any], tab: gr.Tab, act: Callable[..., Any]) -> None:
     """``act`` as the page has it."""
-    shows = [parts[name] for name in STATUS]
+    shows = [parts[name] for name in SHOWN]
     how = [parts[name] for name in ("index", "kinds", "by", "top")]
-    act(tab.select, searching.offer, shows=shows)
-    new = {"shows": shows, "trigger_mode": "always_last"}  # what was chosen last is what is shown
-    act(parts["words"].submit, searching.search, parts["words"], *how, **new)
-    act(parts["like"].upload, searching.search_like, parts["like"], *how, **new)
-    act(partial(gr.on, [part.input for part in how]), searching.again, *how, **new)
+    act(tab.select, searching.offer, shows=[*shows, parts["search form"], parts["index"]])
+    last: dict[str, Any] = {"trigger_mode": "always_last"}  # what was chosen last is shown
+    act(parts["words"].submit, searching.search, parts["words"], *how, shows=shows, **last)
+    like, likes = parts["like"], [*shows, parts["like"]]
+    act(like.upload, searching.search_like, like, *how, shows=likes, **last)
+    changed = partial(gr.on, [part.input for part in how])
+    act(changed, searching.again, *how, shows=shows, **last)

@@ -6,13 +6,14 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from assistant.ui import cards
-from assistant.ui.found import Found, cards_of, nothing_yet, stills
+from assistant.ui.found import Found, Wanted, cards_of, nothing_yet, stills
 from assistant.ui.line import Failed, Job, Waiting
 from assistant.ui.room import Room, failed
 from assistant.ui.settings import MISSING
@@ -58,11 +59,10 @@ def offer(room: Room, visitor: Visitor) -> Iterator[Parts]:
     if not names:
         yield _closed(nothing_yet())
         return
-    chosen = "default" if "default" in names else names[0]
-    kept = visitor.found.index if visitor.found and visitor.found.index in names else chosen
+    kept = visitor.wanted.index if visitor.wanted else "default"
     yield {
         "search form": Props(visible=True),
-        "index": Props(choices=names, value=kept),
+        "index": Props(choices=names, value=kept if kept in names else names[0]),
         "search status": "",
         **shown_found(visitor),
     }
@@ -93,7 +93,8 @@ def search(
     if not (words or "").strip():
         yield {"search status": cards.note("Give words, or drop a picture or a clip.")}
         return
-    yield from _search(room, visitor, words, " ".join(words.split()), index, kinds, by, top)
+    told = " ".join(words.split())
+    yield from _search(room, visitor, Wanted(words, told, index, tuple(kinds), by, top))
 
 
 def search_like(
@@ -109,39 +110,34 @@ def search_like(
         yield {"search status": cards.note(str(error), "bad")}
         return
     own = Path(shutil.move(path, visitor.folder / f"like-{uuid4().hex}{Path(name).suffix}"))
-    yield from _search(room, visitor, own, name, index, kinds, by, top)
+    yield from _search(room, visitor, Wanted(own, name, index, tuple(kinds), by, top))
 
 
 def again(
     room: Room, visitor: Visitor, index: str, kinds: Sequence[str], by: str, top: int
 ) -> Iterator[Parts]:
-    """The last search, as it is now set."""
-    if (last := visitor.found) is not None:
-        yield from _search(room, visitor, last.query, last.name, index, kinds, by, top)
+    """The last search, as it is now set; a list that was only passed by changes nothing."""
+    last = visitor.wanted
+    if last is not None:
+        wanted = replace(last, index=index, kinds=tuple(kinds), by=by, top=top)
+        if wanted != last:
+            yield from _search(room, visitor, wanted)
 
 
-def _search(
-    room: Room,
-    visitor: Visitor,
-    query: str | Path,
-    name: str,
-    index: str,
-    kinds: Sequence[str],
-    by: str,
-    top: int,
-) -> Iterator[Parts]:
+def _search(room: Room, visitor: Visitor, wanted: Wanted) -> Iterator[Parts]:
+    visitor.wanted = wanted
     if visitor.searching is not None:
         visitor.searching.stop.set()
     yield {"search status": cards.progress("Searching", 0.0)}
     try:
-        job = visitor.searching = _begun(room, visitor, query, index, kinds, by, top)
+        job = visitor.searching = _begun(room, visitor, wanted)
     except AssistantError as error:
         yield {"search status": cards.note(str(error), "bad")}
         return
     hits: tuple[Hit, ...] | None = None
     for update in job:
         if isinstance(update, Failed):
-            told = _plain(room, update.message.replace(str(query), name))
+            told = _plain(room, update.message.replace(str(wanted.query), wanted.name))
             yield {"search status": failed(visitor, Failed(told, update.memory))}
         elif isinstance(update, Waiting):
             yield {"search status": cards.thinking("Your turn now", update.ahead)}
@@ -151,25 +147,18 @@ def _search(
             hits = update
     if hits is None or visitor.searching is not job:
         return
-    _show(visitor, query, name, index, hits)
+    _show(visitor, wanted, hits)
     yield {"search status": "", **shown_found(visitor)}
     yield from _add_pictures(visitor)
 
 
-def _begun(
-    room: Room,
-    visitor: Visitor,
-    query: str | Path,
-    name: str,
-    kinds: Sequence[str],
-    by: str,
-    top: int,
-) -> Job:
+def _begun(room: Room, visitor: Visitor, wanted: Wanted) -> Job:
     """The search, in the line. Raises InputError: the page does not offer it, or too many wait."""
-    allowed = room.options.searched
+    allowed, name = room.options.searched, wanted.index
     if not name or (allowed is not None and name not in allowed):
         raise InputError(f"index {name!r:.80} is not offered here; choose one of the list")
-    if isinstance(query, Path):  # as the command line does
+    by, kinds = wanted.by, list(wanted.kinds)
+    if isinstance(wanted.query, Path):  # as the command line does
         by = "meaning" if by == "both" else by
         kinds = [kind for kind in kinds if kind in LOOKING] or kinds
 
@@ -179,27 +168,25 @@ def _begun(
             from assistant.retrieval import Index
 
             index = Index(name, uri=room.options.index, assistant=room.engine)
-            job.put(tuple(index.search(query, top=top, by=by, kinds=kinds)))
+            job.put(tuple(index.search(wanted.query, top=wanted.top, by=by, kinds=kinds)))
 
     return room.engine.line.join(work, visitor)
 
 
-def _show(
-    visitor: Visitor, query: str | Path, name: str, index: str, hits: tuple[Hit, ...]
-) -> None:
+def _show(visitor: Visitor, wanted: Wanted, hits: tuple[Hit, ...]) -> None:
     """Let the hits be the visitor's; those of before are no longer lent."""
     last = visitor.found
     if last is not None:
         for link in last.links.values():
             visitor.lent.take_back(link)
-        if isinstance(last.query, Path) and last.query != query:
-            last.query.unlink(missing_ok=True)
+        query = last.wanted.query
+        if isinstance(query, Path) and query != wanted.query:
+            query.unlink(missing_ok=True)
     links = {}
     for file in {hit.file for hit in hits if hit.kind != "text"}:
         with contextlib.suppress(OSError):  # its card says so
             links[file] = visitor.lent.lend(file)
-    number = last.number + 1 if last else 1
-    visitor.found = Found(number, query, name, index, hits, links)
+    visitor.found = Found(last.number + 1 if last else 1, wanted, hits, links)
 
 
 def _add_pictures(visitor: Visitor) -> Iterator[Parts]:

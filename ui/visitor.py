@@ -20,7 +20,7 @@ from assistant.vqa.conversation import TALK, Conversation, Turn
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
-    from assistant.ui.found import Found
+    from assistant.ui.found import Found, Wanted
     from assistant.ui.line import Job
     from assistant.ui.suggesting import Known
 
@@ -118,7 +118,8 @@ class Visitor:
         self.unanswered = ""  # a question whose page was left before its answer
         self._talking = threading.Lock()  # a turn is remembered, or forgotten
         self.taking = threading.Lock()  # uploads are taken in the order in which they came
-        self.found: Found | None = None  # by the last search
+        self.wanted: Wanted | None = None  # by the search that was begun last
+        self.found: Found | None = None  # by the last that came to its end
         self.searching: Job | None = None
         self.lent = Lent(self.folder)
         self.has_begun = False  # with what the server was started to show
