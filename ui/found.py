@@ -43,7 +43,8 @@ class Found:
     wanted: Wanted
     hits: tuple[Hit, ...]
     links: Mapping[str, Path]  # by the file of a hit: the name under which it is fetched
-    pictures: dict[int, str] = field(default_factory=dict)  # data URIs, by the hit's place
+    # Data URIs by the hit's place; "": it is being made, or cannot be.
+    pictures: dict[int, str] = field(default_factory=dict)
 
     def hit(self, key: str) -> Hit | None:
         """That of a card's ``data-found``; None: it is of another search."""
@@ -131,6 +132,7 @@ def stills(pictures: Mapping[int, str]) -> str:
     rules = [
         f"#va-still-{place} {{background-image: url({picture})}}"
         for place, picture in pictures.items()
+        if picture
     ]
     return f"<style>{' '.join(rules)}</style>" if rules else ""
 

@@ -65,10 +65,14 @@ def wire(parts: dict[str, Any], tab: gr.Tab, act: Callable[..., Any]) -> None:
     """``act`` as the page has it."""
     shows = [parts[name] for name in SHOWN]
     how = [parts[name] for name in ("index", "kinds", "by", "top")]
-    act(tab.select, searching.offer, shows=[*shows, parts["search form"], parts["index"]])
+    offered = [*shows, parts["search form"], parts["index"]]
     last: dict[str, Any] = {"trigger_mode": "always_last"}  # what was chosen last is shown
-    act(parts["words"].submit, searching.search, parts["words"], *how, shows=shows, **last)
     like, likes = parts["like"], [*shows, parts["like"]]
-    act(like.upload, searching.search_like, like, *how, shows=likes, **last)
     changed = partial(gr.on, [part.input for part in how])
-    act(changed, searching.again, *how, shows=shows, **last)
+    for searched in (
+        act(tab.select, searching.offer, shows=offered),
+        act(parts["words"].submit, searching.search, parts["words"], *how, shows=shows, **last),
+        act(like.upload, searching.search_like, like, *how, shows=likes, **last),
+        act(changed, searching.again, *how, shows=shows, **last),
+    ):
+        act(searched.then, searching.add_pictures, shows=shows, trigger_mode="multiple")

@@ -149,7 +149,6 @@ def _search(room: Room, visitor: Visitor, wanted: Wanted) -> Iterator[Parts]:
         return
     _show(visitor, wanted, hits)
     yield {"search status": "", **shown_found(visitor)}
-    yield from _add_pictures(visitor)
 
 
 def _begun(room: Room, visitor: Visitor, wanted: Wanted) -> Job:
@@ -189,21 +188,28 @@ def _show(visitor: Visitor, wanted: Wanted, hits: tuple[Hit, ...]) -> None:
     visitor.found = Found(last.number + 1 if last else 1, wanted, hits, links)
 
 
-def _add_pictures(visitor: Visitor) -> Iterator[Parts]:
+def add_pictures(room: Room, visitor: Visitor) -> Iterator[Parts]:
     """The moments' pictures, as they come; needs no model, so it does not wait."""
     found = visitor.found
-    assert found is not None
-    wanted = [place for place, hit in enumerate(found.hits) if hit.file in found.links]
-    with ThreadPoolExecutor(DECODERS) as pool:
-        made = pool.map(lambda place: _picture(found, place), wanted)
-        for count, (place, picture) in enumerate(zip(wanted, made, strict=True), 1):
-            if visitor.found is not found:
-                pool.shutdown(cancel_futures=True)
-                return
-            if picture:
-                found.pictures[place] = picture
-            if count % DECODERS == 0 or count == len(wanted):
-                yield {"stills": stills(found.pictures)}
+    if found is None:
+        return
+    lent = [place for place, hit in enumerate(found.hits) if hit.file in found.links]
+    wanted = [place for place in lent if place not in found.pictures]
+    found.pictures.update(dict.fromkeys(wanted, ""))  # each is made once
+    made = 0
+    try:
+        with ThreadPoolExecutor(DECODERS) as pool:
+            for picture in pool.map(lambda place: _picture(found, place), wanted):
+                if visitor.found is not found:
+                    pool.shutdown(cancel_futures=True)
+                    return
+                found.pictures[wanted[made]] = picture
+                made += 1
+                if made % DECODERS == 0 or made == len(wanted):
+                    yield {"stills": stills(found.pictures)}
+    finally:  # the page was left: they are made when it is back
+        for place in wanted[made:]:
+            del found.pictures[place]
 
 
 def _picture(found: Found, place: int) -> str:
