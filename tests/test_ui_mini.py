@@ -181,7 +181,6 @@ def test_a_phone_in_the_dark(visit, street, said, shoot):
 
 def test_the_page_finds_the_moment(page, served, street, shoot, tmp_path):
     """Among a street, generated scenes and a text; what opens is asked about at its moment."""
-    pytest.importorskip("lancedb", reason="the 'search' extra is not installed")
     files = tmp_path / "files"
     files.mkdir()
     street = street.rename(files / street.name)

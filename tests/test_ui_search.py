@@ -42,7 +42,6 @@ from ui_page import PageModel, Served, last, loading_of, upload
 from assistant.cli.main import main
 from assistant.retrieval import Index
 
-pytest.importorskip("lancedb", reason="the 'search' extra is not installed")
 KINDS = [*searching.KINDS]
 
 
@@ -287,6 +286,16 @@ class TestLent:
             with pytest.raises(OSError, match=file.name):
                 visitor.lent.lend(str(file))
         assert room.visitors.lent() == []
+
+    def test_where_one_may_not_link_a_copy_is_lent(self, visitor, files, monkeypatch):
+        def refuse(self: Path, target: Path) -> None:
+            raise OSError("a privilege is not held")
+
+        monkeypatch.setattr(Path, "symlink_to", refuse)
+        place = visitor.lent.lend(str(files / "red.png"))
+        assert not place.is_symlink() and place.read_bytes() == (files / "red.png").read_bytes()
+        visitor.lent.take_back(place)
+        assert not place.exists() and (files / "red.png").is_file()
 
     def test_the_server_hands_out_nothing_else(self, served, files, tmp_path):
         visitor = served.room.visitors.of("by hand")
