@@ -54,7 +54,7 @@ def run(place, monkeypatch, capsys):
     monkeypatch.setattr("assistant.model.sight_loading.load_sight", lambda name, **options: sight)
 
     def search(*arguments: object) -> tuple[int, str, str]:
-        code = main(["search", *map(str, arguments), "--index", place])
+        code = main(["search", "--index", place, *map(str, arguments)])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -145,6 +145,16 @@ class TestRanks:
         hits = rank({"seen": [window(4, 0.50), window(5, 0.30), window(7, 0.29)]}, 5, SCALE)
         assert [(hit.start, hit.end) for hit in hits] == [(10, 15), (17.5, 22.5)]
 
+    @pytest.mark.parametrize(
+        ("names", "kind"),
+        [("seen", "cosine"), ("words", "BM25"), ("seen words", "fused ranks")],
+    )
+    def test_a_score_says_what_it_is(self, names, kind):
+        nothing = {"text": []}  # a search that found nothing ranks nothing
+        (hit,) = rank({name: [window(0, 0.5)] for name in names.split()} | nothing, 5, SCALE)
+        assert hit.score_kind == hit.as_dict()["score_kind"] == kind
+        assert hit.told_score == ("0.033 fused ranks" if " " in names else f"0.500 {kind}")
+
     def test_files_are_kept_apart_and_pictures_too(self):
         pictures = [Window(file, "image", 0, None, None, "", 0.5) for file in "ab"]
         hits = rank({"seen": [window(0, 0.5), window(0, 0.5, "b.mp4"), *pictures]}, 9, SCALE)
@@ -163,7 +173,7 @@ class TestCommand:
         assert code == 0, err
         assert out.splitlines() == [
             "blue",
-            f" 0.033  0:05-0:12        {folder}/film.mp4  [blue]",
+            f" 0.033 fused ranks  0:05-0:12        {folder}/film.mp4  [blue]",
             "",
             "boat",
             out.splitlines()[-1],
@@ -175,9 +185,50 @@ class TestCommand:
         told = [json.loads(line) for line in out.splitlines()]
         assert code == 0 and [one["query"] for one in told] == ["boat", str(folder / "red.png")]
         assert list(told[0]["hits"][0]) == [
-            "file", "kind", "start", "end", "score", "similarity", "words", "text"
+            "file", "kind", "start", "end", "score", "score_kind", "similarity", "words", "text"
         ]  # fmt: skip
         assert {Path(hit["file"]).name for hit in told[1]["hits"]} == {"red.png", "film.mp4"}
+
+    def test_the_kind_of_score_is_said(self, run, folder):
+        for by, kind in (("meaning", "cosine"), ("words", "BM25"), ("both", "fused ranks")):
+            _, out, _ = run("blue", "--by", by, "--kind", "clip,image", "--top", 2)
+            assert all(f" {kind}  " in line for line in out.splitlines()), (by, out)
+
+    def test_a_hit_opens_in_the_page(self, run, folder, place, monkeypatch):
+        served = []
+        monkeypatch.setattr(
+            "assistant.cli.ui.serve", lambda options, **how: served.append((options, how)) or 0
+        )
+        code, out, err = run("blue", "--kind", "clip", "--open")
+        assert code == 0 and "film.mp4" in out.splitlines()[0], err
+        assert run("blue", "--kind", "image,clip", "--open", 2, "--json", "--quiet")[0] == 0
+        assert run("blue", "--kind", "clip")[0] == 0  # not without --open
+        (first, how), (second, quiet) = served
+        assert (first.begin.file, first.begin.start) == (str(folder / "film.mp4"), 5)
+        assert first.index == place and first.model == "mini" and first.searched is None
+        assert how == {"open_browser": True, "quiet": False} and quiet["quiet"]
+        hits = Index(uri=place, assistant=tiny_sight()).search("blue", kinds=["image", "clip"])
+        assert second.begin.file == hits[1].file
+
+    def test_what_cannot_be_opened_is_said(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr("assistant.cli.ui.serve", None)  # a call would be our fault
+        for words, told in (
+            (["a", "b", "--open"], "--open is for one query, and 2 are given"),
+            (["a", "--open", 11], "--open is 11, and --top 10 is all that is found"),
+            (["a", "--open", 0], "0 is out of range"),
+            (["zebra", "--by", "words", "--open"], "--open is 1, and 0 were found"),
+            (["boat", "--kind", "text", "--open"], "note.txt: is a text and does not open"),
+        ):
+            code, _, err = run(*words)
+            assert (code, err.count("\n")) == (2, 1) and told in err, (words, err)
+
+    def test_a_hit_whose_file_is_gone_is_not_opened(self, run, tmp_path, monkeypatch):
+        photo = color_photo(tmp_path / "blue.png", "blue")
+        place = str(tmp_path / "place")
+        Index(uri=place, assistant=tiny_sight()).add([photo])
+        photo.unlink()
+        code, _, err = run("blue", "--open", "--index", place)
+        assert code == 2 and f"{photo}: is not there any more" in err
 
     def test_moments_are_cut_with_their_sound(self, run, tmp_path):
         code, out, err = run("blue", "--kind", "clip", "--top", 1, "--cut", tmp_path / "cuts")
@@ -192,7 +243,7 @@ class TestCommand:
         assert np.abs(np.fft.rfft(sound[8000:16000])).argmax() == 440
 
     def test_what_is_no_clip_is_not_cut(self, tmp_path):
-        hit = Hit("a.png", "image", None, None, 1.0, 1.0, (), "")
+        hit = Hit("a.png", "image", None, None, 1.0, "cosine", 1.0, (), "")
         with pytest.raises(InputError, match="is no clip that a moment could be cut from"):
             cut(hit, tmp_path, 1)
 

@@ -20,7 +20,6 @@ from ui_browser import (  # noqa: F401, some are fixtures
     open_clips,
     opened,
     served,
-    shoot,
     sources,
     visit,
 )
@@ -31,9 +30,8 @@ from assistant.sources import SOURCES
 pytestmark = needs_browser
 
 
-def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, served, shoot):
+def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, served):
     page = visit()
-    shoot(page, "start")
     served.model.gate.clear()
     give(page, files / "street.mp4")
     expect(page.locator("#va-status .va-bar")).to_be_visible()
@@ -70,10 +68,9 @@ def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, se
         expect(box).to_be_checked()
     page.get_by_role("button", name="What is loaded?").click()
     expect(page.locator("#va-loaded")).to_contain_text("scripted")
-    shoot(page, "inside")
 
 
-def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files, shoot):
+def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files):
     page = visit()
     open_clips(page, files / "street.mp4")
     page.get_by_label("Task").click()
@@ -89,10 +86,9 @@ def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files, shoot):
     expect(notes.first).to_contain_text("Unsure")
     expect(notes.last).to_contain_text("no adapter for motion is there")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
-    shoot(page, "choices")
 
 
-def test_subtitles_are_used_and_stand_under_their_frames(visit, files, shoot):
+def test_subtitles_are_used_and_stand_under_their_frames(visit, files):
     page = visit()
     open_clips(page, files / "street.mp4", files / "street.srt")
     expect(page.locator("#va-said")).to_contain_text("street.srt, 2 lines")
@@ -101,10 +97,9 @@ def test_subtitles_are_used_and_stand_under_their_frames(visit, files, shoot):
     page.locator(f"{EVIDENCE} .va-said").nth(1).click()
     page.wait_for_function("Math.abs(document.querySelector('video').currentTime - 2.4) < 0.05")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
-    shoot(page, "subtitles")
 
 
-def test_two_visitors_at_once_are_kept_apart(visit, files, served, shoot):
+def test_two_visitors_at_once_are_kept_apart(visit, files, served):
     one, two = visit(), visit()
     open_clips(one, files / "street.mp4")
     open_clips(two, files / "kitchen.mp4")
@@ -114,7 +109,6 @@ def test_two_visitors_at_once_are_kept_apart(visit, files, served, shoot):
         expect(one.locator(f"{CHAT} .bot")).to_contain_text("A man")
         ask(two, "What is in the kitchen?")
         expect(two.locator(CHAT)).to_contain_text("number 2 in line")
-        shoot(two, "line")
     finally:
         served.model.gate.set()
     answered(one, "cars.")
@@ -126,7 +120,7 @@ def test_two_visitors_at_once_are_kept_apart(visit, files, served, shoot):
         assert f"What is in the {other}?" not in text
 
 
-def test_every_wrong_upload_gets_one_line(visit, files, shoot):
+def test_every_wrong_upload_gets_one_line(visit, files):
     page = visit()
     for name, line in (
         ("empty.mp4", "is empty"),
@@ -138,10 +132,9 @@ def test_every_wrong_upload_gets_one_line(visit, files, shoot):
     give(page, files / "notes.mp4", files / "street.mp4")  # the good one goes on
     expect(page.locator("video.va-player")).to_be_visible()
     expect(page.locator("#va-status .va-note")).to_have_count(1)
-    shoot(page, "upload")
 
 
-def test_correct_save_and_load(visit, files, tmp_path, shoot):
+def test_correct_save_and_load(visit, files, tmp_path):
     page = visit()
     open_clips(page, files / "street.mp4")
     ask(page, "What is it?")
@@ -153,7 +146,6 @@ def test_correct_save_and_load(visit, files, tmp_path, shoot):
     expect(page.locator("#va-hint")).to_contain_text("Corrected")
     expect(page.locator(EVIDENCE)).to_contain_text("You corrected this answer")
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
-    shoot(page, "corrected")
     with page.expect_download() as download:
         page.get_by_role("button", name="Save corrections").click()
     download.value.save_as(tmp_path / "corrections.zip")
@@ -238,7 +230,7 @@ def test_stop_and_retry(visit, files, served):
     expect(page.locator(f"{CHAT} .bot")).to_have_count(1)
 
 
-def test_a_phone_in_the_dark(visit, files, shoot):
+def test_a_phone_in_the_dark(visit, files):
     page = visit(PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
     open_clips(page, files / "street.mp4", files / "street.srt")
     ask(page, "What is in the video?")
@@ -246,4 +238,3 @@ def test_a_phone_in_the_dark(visit, files, shoot):
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert "dark" in page.evaluate("document.body.className")
-    shoot(page, "phone")

@@ -3,49 +3,82 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from assistant.ui import samples
 from assistant.ui.app import build
+from assistant.ui.line import Job
 from assistant.ui.room import Room
 from assistant.ui.serving import launch
 from assistant.ui.settings import Options
+from assistant.ui.timeline import clock
+from assistant.ui.uploads import Limits
 from PIL import Image, ImageDraw, ImageFont
 from ui_browser import (  # noqa: F401, some are fixtures
     CHAT,
-    DESK,
     EVIDENCE,
     PATIENCE,
+    PHONE,
+    SRT,
+    answered,
     ask,
     browser,
     expect,
+    files,
     give,
     needs_browser,
+    open_clips,
     opened,
     shoot,
+    visit,
 )
+from ui_page import Served, page_model
 
 from assistant import load
+from assistant.data.scenes import example
+from assistant.data.scenes.clips import clip_example
+from assistant.media.writer import write_clip
+from assistant.retrieval import Index
 from assistant.weights import store as weights_store
 
 pytestmark = needs_browser
 
 
 @pytest.fixture
-def page(browser, tmp_path: Path) -> Iterator[object]:
-    room = Room(Options(), tmp_path)
-    served = build(room)
-    context = browser.new_context(viewport=DESK)
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    page = context.new_page()
-    page.goto(launch(served, room))
-    expect(page.locator("#va-try button").first).to_be_visible()
-    yield page
-    context.close()
-    served.close(verbose=False)
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The page as it is shipped, with uploads of up to 2 MB."""
+    options = Options(index=str(tmp_path / "index"), limits=Limits(bytes=2 * 2**20))
+    room = Room(options, tmp_path / "room")
+    page = build(room)
+    yield Served(launch(page, room), room, page_model(), room.visitors.root)
+    page.close(verbose=False)
     room.close()
+
+
+@pytest.fixture
+def page(visit):
+    return visit()
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    """The sample clip, which mini was not trained on."""
+    sample = next(weights_store.ensure("samples").rglob("bikes.mp4"))
+    return Path(shutil.copy(sample, tmp_path / "street.mp4"))
+
+
+@pytest.fixture
+def said(street: Path) -> Path:
+    path = street.with_suffix(".srt")
+    path.write_text(SRT)
+    return path
+
+
+PICTURED = """count => [...document.querySelectorAll(".va-still")].filter((still) =>
+  getComputedStyle(still).backgroundImage.startsWith('url("data:image')).length === count"""
 
 
 def told(page, question: str) -> str:
@@ -56,19 +89,17 @@ def told(page, question: str) -> str:
     return page.locator(f"{CHAT} .bot").last.inner_text().strip()
 
 
-def test_the_page_says_what_a_session_says(page, shoot, tmp_path):
-    clip = tmp_path / "street.mp4"
-    shutil.copy(next(weights_store.ensure("samples").rglob("bikes.mp4")), clip)
-    session = load("mini").open(clip)
-    give(page, clip)
-    opened(page)
+def test_the_page_says_what_a_session_says(page, street, shoot):
+    shoot(page, "start")
+    session = load("mini").open(street)
+    open_clips(page, street)
     for question in ("Is there a bike?", "What is in the video?"):
         assert told(page, question).startswith(session.ask(question).text)
     expect(page.locator(f"{EVIDENCE} svg").first).to_be_visible()  # what each moment weighs
     shoot(page, "chat")
 
 
-def test_the_page_shows_what_is_written(page, shoot, tmp_path):
+def test_the_page_shows_what_is_written(page, tmp_path):
     pytest.importorskip("rapidocr", reason="the 'ocr' extra is not installed")
     picture = Image.new("RGB", (640, 360), (120, 150, 190))
     draw = ImageDraw.Draw(picture)
@@ -79,4 +110,106 @@ def test_the_page_shows_what_is_written(page, shoot, tmp_path):
     expect(page.locator("img.va-player")).to_be_visible()
     assert told(page, "What does the sign say?").startswith("BAKERY")
     expect(page.locator(EVIDENCE)).to_contain_text("Written: BAKERY")
-    shoot(page, "written")
+
+
+def test_subtitles_and_an_answer_that_is_corrected(page, street, said, shoot):
+    session = load("mini").open(street, dialogue=said)
+    open_clips(page, street, said)
+    for question, picture in (("Is there a bike?", "subtitles"), ("What is said?", "")):
+        assert told(page, question).startswith(session.ask(question).text)
+        expect(page.locator(f"{EVIDENCE} .va-said")).to_have_count(2)
+        expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+        if picture:
+            shoot(page, picture)
+    page.locator(f"{CHAT} button[title='Edit']").last.click()
+    page.locator(f"{CHAT} textarea").last.fill("They talk about a bike that was left there.")
+    page.locator(f"{CHAT} button[title='Submit']").last.click()
+    expect(page.locator(EVIDENCE)).to_contain_text("You corrected this answer")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "corrected")
+
+
+def test_choices_and_what_is_inside(page, shoot, tmp_path):
+    page.get_by_role("button", name=samples.MOVING).click()
+    opened(page)
+    page.get_by_label("Task").click()
+    page.get_by_role("option", name="motion").click()
+    page.get_by_label("one of these").check()
+    page.get_by_label("Choices").fill("left, right")
+    question = samples.questions(samples.MOVING)[0]
+    clip = samples.make_sample("shapes.mp4", tmp_path)
+    answer = load("mini").open(clip).ask(question, task="motion", choices=["left", "right"])
+    assert told(page, question).startswith(answer.text)
+    expect(page.locator(f"{EVIDENCE} .va-shares li")).to_have_count(2)
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "choices")
+    page.get_by_text("Inside: how far").click()
+    expect(page.locator(".va-routing svg")).to_be_visible()
+    page.get_by_text("Settings").click()
+    page.get_by_role("button", name="What is loaded?").click()
+    expect(page.locator("#va-loaded")).to_contain_text("adapters")
+    shoot(page, "inside")
+
+
+def test_a_wrong_upload_and_a_place_in_line(page, street, served, files, shoot):
+    give(page, files / "notes.mp4", street)
+    opened(page)
+    expect(page.locator("#va-status .va-note")).to_have_count(1)
+    shoot(page, "upload")
+    free = threading.Event()
+
+    def somebody_else(job: Job) -> None:
+        free.wait(PATIENCE / 1000)
+
+    served.room.engine.line.join(somebody_else)
+    try:
+        ask(page, "Is there a bike?")
+        expect(page.locator(CHAT)).to_contain_text("number 2 in line")
+        shoot(page, "line")
+    finally:
+        free.set()
+    answered(page, "yes")
+
+
+def test_a_phone_in_the_dark(visit, street, said, shoot):
+    page = visit(PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
+    open_clips(page, street, said)
+    assert told(page, "Is there a bike?").startswith("yes")
+    expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
+    shoot(page, "phone")
+
+
+def test_the_page_finds_the_moment(page, served, street, shoot, tmp_path):
+    """Among a street, generated scenes and a text; what opens is asked about at its moment."""
+    files = tmp_path / "files"
+    files.mkdir()
+    street = street.rename(files / street.name)
+    for number in range(4):
+        frames = clip_example(number, 3, 4, "dev").frames(256, 8)
+        write_clip(files / f"shapes {number}.mp4", frames, 8)
+        Image.fromarray(example(number, 5, "dev", 256).image).save(files / f"still {number}.png")
+    (files / "note.txt").write_text("The old tram passes the street market, where bicycles stand.")
+    mini = load("mini")
+    index = Index(uri=served.room.options.index, assistant=mini)
+    assert index.add([files]).failed == ()
+    query = "bicycles in a street"
+    best = next(hit for hit in index.search(query) if hit.kind == "clip")
+    assert best.file == str(street)
+    page.get_by_role("tab", name="Search").click()
+    page.fill("#va-words input", query)
+    page.press("#va-words input", "Enter")
+    expect(page.locator(".va-results")).to_contain_text(query)
+    card = page.locator("button.va-hit", has_text="street.mp4").first
+    expect(card).to_contain_text(best.told_score)
+    page.get_by_label("Results").click()
+    page.get_by_role("option", name="6", exact=True).click()
+    expect(page.locator(".va-hits > li")).to_have_count(6)
+    page.wait_for_function(PICTURED, arg=5)  # the text has none
+    card.hover()
+    page.wait_for_function("document.querySelector('.va-still video')?.currentTime > 0.2")
+    shoot(page, "search")
+    card.click()
+    expect(page.locator("#va-moment")).to_contain_text(clock(best.start))
+    opened(page)
+    session = mini.open(street, start=best.start, end=best.end)
+    assert told(page, "Is there a bike?").startswith(session.ask("Is there a bike?").text)

@@ -1,13 +1,11 @@
 """A real browser, and what a person does in it.
 
-``ASSISTANT_SHOTS=docs`` writes the screenshots there instead of into a temporary folder, and shows
-the sample clip in them where it was fetched.
+``ASSISTANT_SHOTS=docs`` writes the screenshots there instead of into a temporary folder.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +19,6 @@ from assistant.ui.uploads import Limits
 from clips import ffmpeg, make_clip
 from fakes import ScriptedSource, add_source
 from ui_page import Served, browser_path, in_ci, loading_of, page_model
-
-from assistant.weights.store import installed
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -94,8 +90,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     make_clip(folder / "street.mp4", 50, fps=10, size=(320, 180))
     make_clip(folder / "kitchen.mp4", range(100, 130), fps=10, size=(320, 180))
-    if "ASSISTANT_SHOTS" in os.environ and installed("samples"):
-        shutil.copy(next(installed("samples")[0].rglob("bikes.mp4")), folder / "street.mp4")
     still = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=5:duration=2")
     ffmpeg(*still, "-c:v", "mpeg4", folder / "old.avi")
     (folder / "street.srt").write_text(SRT)

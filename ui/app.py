@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from assistant.ui import asking, cards, keeping, opening, samples, seeing
+from assistant.ui import asking, cards, keeping, opening, samples, search_tab, seeing, showing
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
@@ -43,12 +43,16 @@ def build(room: Room) -> gr.Blocks:
         most = room.options.limits.bytes
         head = text_of("head.html").replace("MOST_BYTES", str(most))
         gr.HTML(head.replace("MOST_CHARACTERS", str(LONGEST_QUESTION)), elem_id="va-head")
-        with gr.Row(elem_id="va-main"):
-            with gr.Column(scale=5, min_width=320, elem_id="va-left"):
-                _clip_column(parts)
-                _settings(parts)
-            with gr.Column(scale=7, min_width=320, elem_id="va-right"):
-                _chat_column(parts)
+        parts["picked"] = gr.Textbox(visible="hidden", elem_id="va-picked")  # see search.js
+        with gr.Tabs(elem_id="va-tabs") as parts["tabs"]:
+            with gr.Tab("Chat", id=showing.CHAT), gr.Row(elem_id="va-main"):
+                with gr.Column(scale=5, min_width=320, elem_id="va-left"):
+                    _clip_column(parts)
+                    _settings(parts)
+                with gr.Column(scale=7, min_width=320, elem_id="va-right"):
+                    _chat_column(parts)
+            with gr.Tab("Search") as parts["search tab"]:
+                search_tab.column(parts)
         _wire(page, room, parts)
         gr.api(_door(room), api_name=DOOR, concurrency_limit=None)
     page.queue(default_concurrency_limit=None, max_size=room.options.most_waiting + THREADS)
@@ -65,6 +69,7 @@ def _clip_column(parts: dict[str, Any]) -> None:
         parts["close"] = gr.Button(
             "Close clip", size="sm", visible=False, scale=0, min_width=96, elem_id="va-close"
         )
+    search_tab.moment(parts)
     parts["said"] = gr.HTML("", elem_id="va-said")
     parts["drop"] = gr.File(
         label="Clips and subtitles", file_count="multiple", height=84, elem_id="va-drop"
@@ -195,11 +200,13 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         except Exception as error:  # a page that says nothing would be worse
             yield {parts[name]: value for name, value in rooms.excuse(room, error).items()}
 
-    def act(trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = ()) -> Any:
+    def act(
+        trigger: Any, action: Action, *inputs: Part, shows: Sequence[Part] = (), **how: Any
+    ) -> Any:
         def called(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
             yield from run(action, request, *values)
 
-        return trigger(called, [*inputs], [*(shows or parts.values())], **quiet)
+        return trigger(called, [*inputs], [*(shows or parts.values())], **quiet, **how)
 
     def act_on(trigger: Any, action: Action) -> Any:
         """Like ``act``; the action gets what was clicked or changed."""
@@ -220,7 +227,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     # Fewer parts are sooner shown.
     answers, seen = ([parts[name] for name in names] for names in (ANSWERS, SEEN))
     question, chat, how = parts["question"], parts["chat"], (parts["form"], parts["choices"])
-    page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
+    arrived = page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
     tries = [parts[f"example {number}"] for number in range(TRIES)]
     for changed in (
@@ -232,9 +239,13 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         act(parts["clips"].input, opening.choose, parts["clips"]),
         act(parts["close"].click, opening.remove),
         act(parts["transcribe"].input, opening.listen, parts["transcribe"]),
+        act(parts["picked"].change, showing.open_hit, parts["picked"]),
+        act(parts["whole"].click, showing.whole),
+        *([act(arrived.then, showing.begin)] if room.options.begin else []),
     ):
         suggested = act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
         act(suggested.then, seeing.see, shows=seen)
+    search_tab.wire(parts, parts["search tab"], act)
     for asked in (
         act(question.submit, asking.ask, question, *how, shows=answers),
         *(act(button.click, asking.ask, button, *how, shows=answers) for button in tries),

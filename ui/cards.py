@@ -45,6 +45,7 @@ def player(clip: OpenClip | None) -> str:
             "<p>Your clip plays here.</p></div>"
         )
     address = f"gradio_api/file={quote(str(clip.path))}"
+    begin = f"#t={clip.moment[0]:.3f}" if clip.moment else ""
     name = escape(clip.name)
     if clip.offer.is_picture:
         shown = f'<img class="va-player" src="{address}" alt="{name}">'
@@ -58,8 +59,16 @@ def player(clip: OpenClip | None) -> str:
     )
     return (
         '<div class="va-stage"><video class="va-player" controls playsinline preload="metadata" '
-        f'aria-label="{name}" src="{address}">{track}</video>{INSTEAD}</div>'
+        f'aria-label="{name}" src="{address}{begin}">{track}</video>{INSTEAD}</div>'
     )
+
+
+def moment(clip: OpenClip | None) -> str:
+    """Which part of the clip is asked about, where a search found one."""
+    if clip is None or clip.moment is None:
+        return ""
+    start, end = map(clock, clip.moment)
+    return quiet(f"Questions are about {start} to {end}, which was found, unless they name a time.")
 
 
 def thumbnails(clips: Sequence[OpenClip]) -> str:

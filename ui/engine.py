@@ -15,9 +15,11 @@ from assistant.core.progress import report
 
 if TYPE_CHECKING:
     from assistant.model.features import FeatureStore
+    from assistant.model.sight import Sight
     from assistant.vqa.assistants import Assistant
 
 MOST_LOADED = 2  # models in memory at once
+Key = tuple[str, str, str | None]  # model, precision, language model
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Engine:
         too."""
         self.options, self._on_drop = options, on_drop
         self.line = Line(options.most_waiting)
-        self._models: OrderedDict[tuple[str, str, str | None], Assistant] = OrderedDict()
+        self._models: OrderedDict[Key, Assistant] = OrderedDict()
+        self._looking: Assistant | None = None  # whose model is not loaded
 
     def assistant(self, settings: Settings, store: FeatureStore) -> Assistant:
         """The wanted model in the wanted precision, with the visitor's own ``store`` of features.
@@ -47,31 +50,52 @@ class Engine:
         Raises:
             WeightsError: weights missing or damaged. InputError: an unknown model or precision.
         """
-        name = picking.model_of(self.options, settings)
-        auto = settings.precision == "auto"
-        llm = picking.llm_of(self.options, settings)
-        key = (name, self.options.precision if auto else settings.precision, llm)
+        key = self._key(settings)
         if key not in self._models:
             report("Loading the model (only this first time)", 0.0)
-            from assistant import load  # with torch, which takes seconds
-
             while len(self._models) >= MOST_LOADED:
                 _, dropped = self._models.popitem(last=False)
                 self._on_drop(dropped.answerer)
-            base = self.options.base if name == self.options.model else None
-            self._models[key] = load(
-                name,
-                base=base,
-                precision=key[1],
-                quantize=self.options.quantize,
-                device=self.options.device,
-                space=self.options.space,
-                llm=llm,
-                llm_name=self.options.llm_name if llm else None,
-                store=store,
-            )
+            self._models[key] = self._load(key, store)
         self._models.move_to_end(key)
         return self._models[key].sharing(store)
+
+    @property
+    def sight(self) -> Sight:
+        """What searches compare with, of the server's own model, which is not loaded for it."""
+        key = self._key(Settings())
+        if key in self._models:
+            self._looking = None
+            return self._models[key].sight
+        if self._looking is None:
+            report("Loading what looks (only this first time)", 0.0)
+            self._looking = self._load(key, None, now=False)
+        return self._looking.sight
+
+    def _key(self, settings: Settings) -> Key:
+        auto = settings.precision == "auto"
+        return (
+            picking.model_of(self.options, settings),
+            self.options.precision if auto else settings.precision,
+            picking.llm_of(self.options, settings),
+        )
+
+    def _load(self, key: Key, store: FeatureStore | None, *, now: bool = True) -> Assistant:
+        from assistant import load  # with torch, which takes seconds
+
+        name, precision, llm = key
+        return load(
+            name,
+            base=self.options.base if name == self.options.model else None,
+            precision=precision,
+            quantize=self.options.quantize,
+            device=self.options.device,
+            space=self.options.space,
+            llm=llm,
+            llm_name=self.options.llm_name if llm else None,
+            store=store,
+            now=now,
+        )
 
     def loaded(self) -> list[Loaded]:
         """The models in memory, the last used last."""

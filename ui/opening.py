@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from assistant.ui.room import Room, failed
 from assistant.ui.talk import Stage, open_clip
 from assistant.ui.uploads import check_clip, check_dialogue, is_dialogue, safe_name
 from assistant.ui.view import Parts, shown, shown_clips
-from assistant.ui.visitor import Visitor, dialogues_of
+from assistant.ui.visitor import OpenClip, Visitor, dialogues_of
 
 from assistant.dialogue.sidecars import tag_of
 from assistant.errors import AssistantError, InputError
@@ -30,9 +31,16 @@ class Unopened(Exception):
 def take(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Iterator[Parts]:
     """Uploaded clips and subtitles; a wrong one gets one line, the others go on."""
     yield {"drop": None}  # the next one can be dropped
+    with in_turn(visitor):
+        yield from _take_each(room, visitor, files)
+
+
+@contextmanager
+def in_turn(visitor: Visitor) -> Iterator[None]:
+    """What is opened waits for what came before it."""
     taking = visitor.taking.acquire(timeout=LONGEST_TAKE)
     try:
-        yield from _take_each(room, visitor, files)
+        yield
     finally:
         if taking:
             visitor.taking.release()
@@ -60,10 +68,14 @@ def _take_each(room: Room, visitor: Visitor, files: Sequence[str | Path]) -> Ite
         finally:
             path.unlink(missing_ok=True)
     if spare:
-        most = "1 clip is" if len(visitor.clips) == 1 else f"{len(visitor.clips)} clips are"
-        told = f"{most} open, more do not fit. Close one to open {', '.join(spare)}."
-        wrong.append(cards.note(told, "bad"))
+        wrong.append(cards.note(no_room(visitor, ", ".join(spare)), "bad"))
     yield {**shown_clips(visitor), "status": "".join(wrong)}
+
+
+def no_room(visitor: Visitor, names: str) -> str:
+    """Why ``names`` are not opened, too."""
+    most = "1 clip is" if len(visitor.clips) == 1 else f"{len(visitor.clips)} clips are"
+    return f"{most} open, more do not fit. Close one to open {names}."
 
 
 def take_sample(room: Room, visitor: Visitor, label: str) -> Iterator[Parts]:
@@ -102,7 +114,12 @@ def remove(room: Room, visitor: Visitor) -> Parts:
 def _take_clip(room: Room, visitor: Visitor, path: Path, name: str) -> Iterator[Parts]:
     yield {"status": cards.progress(f"Checking {name}", 0.0)}
     offer = check_clip(path, name, room.options.limits)
-    clip = visitor.add(path, name, offer)
+    yield from open_added(room, visitor, visitor.add(path, name, offer))
+
+
+def open_added(room: Room, visitor: Visitor, clip: OpenClip) -> Iterator[Parts]:
+    """Look at a clip that was just added; one that cannot be opened leaves. Raises Unopened."""
+    name = clip.name
     yield {**shown_clips(visitor), "status": cards.progress(f"Opening {name}", 0.0)}
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):

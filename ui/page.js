@@ -38,7 +38,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.querySelector("#va-question .stop-button")?.click();
   if (event.key === "/" && !typing) {
     event.preventDefault();
-    document.querySelector("#va-question textarea")?.focus();
+    document.querySelector(`${vaSearches() ? "#va-words input" : "#va-question textarea"}`)?.focus();
   }
 });
 
@@ -123,7 +123,9 @@ function vaDragging(event) {
   const left = event.type === "dragleave" && !event.relatedTarget;
   document.body.classList.toggle("va-dropping", event.type !== "drop" && !left);
   const chosen = document.querySelector("#va-choice input:checked")?.parentElement.textContent;
-  document.body.dataset.drop = chosen
+  document.body.dataset.drop = vaSearches()
+    ? "Let go: what looks like it is searched for."
+    : chosen
     ? `Let go: it opens here. Subtitles go to ${chosen.trim()}.`
     : "Let go: it opens here.";
   if (event.type !== "drop") return;
@@ -134,7 +136,7 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, vaDragging, true);
 }
 function vaOpen(files) {
-  const input = document.querySelector("#va-drop input[type=file]");
+  const input = document.querySelector(`${vaSearches() ? "#va-like" : "#va-drop"} input[type=file]`);
   if (!input) return setTimeout(vaOpen, 300, files); // another upload is still under way
   input.files = files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -153,7 +155,7 @@ function vaSave(text, name) {
 
 // Says at once what the server would refuse only after the whole upload.
 function vaTooLarge(event) {
-  const zone = event.target.closest?.("#va-drop");
+  const zone = event.target.closest?.("#va-drop, #va-like");
   if (!zone) return;
   const most = vaLimit("mostBytes");
   const large = [...(event.target.files ?? [])].find((file) => file.size > most);

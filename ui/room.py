@@ -21,7 +21,8 @@ from assistant.ui.settings import (
     missing_sources,
 )
 from assistant.ui.view import Parts, Props, ready, shown, tries
-from assistant.ui.visitor import Visitor, Visitors
+from assistant.ui.visitor import Visitor
+from assistant.ui.visitors import Visitors
 
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, InputError

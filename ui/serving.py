@@ -8,6 +8,7 @@ import secrets
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, which would report home
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -31,6 +32,17 @@ MISCALLED = (route_utils.FnIndexInferError, KeyError, TypeError)  # as Gradio sa
 
 class Page(gr.Blocks):
     """Whoever calls it wrongly gets one line; Gradio would log a traceback and tell paths."""
+
+    lent: Callable[[], list[str]] = list  # files that may be fetched just now, beside its folder
+    _allowed: Sequence[str] = ()
+
+    @property
+    def allowed_paths(self) -> list[str]:  # type: ignore[override]
+        return [*self._allowed, *self.lent()]
+
+    @allowed_paths.setter
+    def allowed_paths(self, paths: list[str]) -> None:
+        self._allowed = paths
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], *state: Any, **options: Any
@@ -67,7 +79,7 @@ class Upload(route_utils.GradioUploadFile):
 
 
 def launch(
-    page: gr.Blocks,
+    page: Page,
     room: Room,
     *,
     host: str = "127.0.0.1",
@@ -79,6 +91,7 @@ def launch(
 ) -> str:
     """Serve the page, on threads of its own until ``page.close()``; its address."""
     route_utils.GradioUploadFile = Upload  # type: ignore[misc]
+    page.lent = room.visitors.lent
     with no_proxy(host, all_of_them=not share):
         _, address, shared = page.launch(
             server_name=host,
@@ -91,8 +104,8 @@ def launch(
             max_file_size=room.options.limits.bytes,
             allowed_paths=[str(room.visitors.root)],
             theme=_theme(),
-            css=text_of("style.css"),
-            head=f"<script>{text_of('page.js')}</script>",
+            css=text_of("style.css") + text_of("search.css"),
+            head=f"<script>{text_of('page.js')}{text_of('search.js')}</script>",
             footer_links=["api"],
             ssr_mode=False,
             app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},

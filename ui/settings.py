@@ -1,12 +1,18 @@
 """What a visitor can set, and what the server was started with."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant.ui.uploads import Limits
 
 from assistant.errors import InputError
 from assistant.sources import SOURCES, perceiver
+
+if TYPE_CHECKING:
+    from assistant.retrieval import Hit
 
 PRECISIONS = ("auto", "bf16", "fp32")
 DECODING = {"careful": 0, "quick": 1}  # beams; 0: as the model was shipped
@@ -31,6 +37,9 @@ class Options:
     llm_name: str | None = None
     llm_label: str = ""  # what the page calls it
     notice: str = ""  # what of a visitor's things goes to which server for it
+    index: str | None = None  # where indexes lie; None: in the user's data folder
+    searched: tuple[str, ...] | None = None  # indexes that visitors may search; None: all
+    begin: Hit | None = None  # what every page begins with
     limits: Limits = field(default_factory=Limits)
     most_waiting: int = 200
     grace: float = 600.0  # seconds that a visitor's things stay after the page was left

@@ -51,6 +51,8 @@ def shown_clips(visitor: Visitor) -> Parts:
         "player": cards.player(clip),
         "thumbnails": cards.thumbnails([*visitor.clips.values()]),
         "said": cards.spoken(clip),
+        "moment": cards.moment(clip),
+        "whole": Props(visible=clip is not None and clip.moment is not None),
         **shown_seen(visitor),
     }
 

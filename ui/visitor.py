@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from assistant.ui.lending import Lent
 from assistant.ui.settings import Settings
 from assistant.ui.uploads import Offer
 
-from assistant.errors import InputError
 from assistant.model.features import FeatureStore
 from assistant.sources import SOURCES
 from assistant.vqa.conversation import TALK, Conversation, Turn
 
 if TYPE_CHECKING:
     from assistant.ui.engine import Engine
+    from assistant.ui.found import Found, Wanted
     from assistant.ui.line import Job
     from assistant.ui.suggesting import Known
 
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from assistant.vqa.perception import Perception
     from assistant.vqa.session import Session
 
-SETTLED = 60.0  # seconds after which an empty file is not just being written
 MOST_TURNS = 200  # of a conversation; older ones leave
-TOKEN = re.compile(r"[0-9a-f]{32}")  # see vaToken in page.js
 FEATURES_IN_MEMORY, FEATURES_ON_DISK = 32 * 2**20, 256 * 2**20  # bytes, of one visitor
 
 
@@ -94,6 +90,8 @@ class OpenClip:
     model: object = None  # that the session is with, see `Assistant.answerer`
     said: Dialogue | None = None  # what was found to be said in it
     sample: str = ""  # the button it was made by
+    origin: str = ""  # the file on the host that a search found; ``path`` is another name of it
+    moment: tuple[float, float] | None = None  # seconds that were found; None: all of it is asked
     known: Known | None = None  # once it was looked at
     thumbnail: str = ""  # as a data URI
     pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
@@ -120,6 +118,11 @@ class Visitor:
         self.unanswered = ""  # a question whose page was left before its answer
         self._talking = threading.Lock()  # a turn is remembered, or forgotten
         self.taking = threading.Lock()  # uploads are taken in the order in which they came
+        self.wanted: Wanted | None = None  # by the search that was begun last
+        self.found: Found | None = None  # by the last that came to its end
+        self.searching: Job | None = None
+        self.lent = Lent(self.folder)
+        self.has_begun = False  # with what the server was started to show
         self.active = time.monotonic()
         self.left: float | None = None
         self.store = FeatureStore(
@@ -144,6 +147,7 @@ class Visitor:
         clip = self.clips.pop(name)
         for path in (clip.path, subtitles_of(clip)):
             path.unlink(missing_ok=True)
+        self.lent.take_back(clip.path)
         shutil.rmtree(dialogues_of(clip), ignore_errors=True)
         self.turns = [turn for turn in self.turns if turn.clip != name]
         self.cleared = [turn for turn in self.cleared if turn.clip != name]
@@ -155,12 +159,16 @@ class Visitor:
     def session(self, clip: OpenClip, engine: Engine) -> Session:
         """The clip's session under the present settings; features are kept over a change."""
         wanted = self.settings
-        key = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe, clip.dialogue)
+        start, end = clip.moment or (None, None)
+        how = (wanted.precision, wanted.frames, wanted.sources, wanted.transcribe)
+        key = (*how, clip.dialogue, start, end)
         assistant = engine.assistant(wanted, self.store)
         if clip.session is None or clip.model is not assistant.answerer or clip.opened_with != key:
             clip.session = assistant.open(
                 clip.path,
                 frames=wanted.frames,
+                start=start,
+                end=end,
                 dialogue=clip.dialogue,
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
@@ -186,7 +194,7 @@ class Visitor:
 
     def stop(self) -> None:
         """Nothing more is said, nor explained."""
-        for job in (self.job, self.explaining, self.seeing):
+        for job in (self.job, self.explaining, self.seeing, self.searching):
             if job is not None:
                 job.stop.set()
 
@@ -217,103 +225,3 @@ def subtitles_of(clip: OpenClip) -> Path:
 def dialogues_of(clip: OpenClip) -> Path:
     """The folder of subtitles that were uploaded for the clip."""
     return clip.path.with_name(f"{clip.path.stem}.said")
-
-
-class Visitors:
-    """Who is here. A page that is loaded again in its tab is the same visitor."""
-
-    def __init__(self, root: Path, *, grace: float, idle: float) -> None:
-        self.root, self.grace, self.idle = root, grace, idle
-        self._here: dict[str, Visitor] = {}  # by the tab's token, or by the only page
-        self._keys: dict[str, str] = {}  # of each page
-        self._open: set[str] = set()  # pages
-        self._lock = threading.Lock()
-        self.on_gone: Callable[[str], object] = str  # gets every page of who is gone
-
-    def __len__(self) -> int:
-        return len(self._here)
-
-    def join(self, page: str | None, token: str) -> Visitor:
-        """A page was opened in the tab that holds ``token``; without one it is a new visitor."""
-        if page and TOKEN.fullmatch(token or ""):
-            with self._lock:
-                self._keys[page] = token
-        return self.of(page)
-
-    def of(self, page: str | None) -> Visitor:
-        """The visitor of a page; an unknown page is a new visitor.
-
-        Raises:
-            InputError: no page.
-        """
-        if not page:
-            raise InputError("This page has no visitor; load it again.")
-        with self._lock:
-            key = self._keys.setdefault(page, page)
-            self._open.add(page)
-            visitor = self._here.get(key)
-            if visitor is None:
-                visitor = self._here[key] = Visitor(self.root)
-            visitor.active, visitor.left = time.monotonic(), None
-            return visitor
-
-    def leave(self, page: str | None) -> None:
-        """The page was closed; a phone that only slept comes back within the grace."""
-        with self._lock:
-            self._open.discard(page or "")
-            key = self._keys.get(page or "")
-            if key in self._here and not any(self._keys[other] == key for other in self._open):
-                self._here[key].left = time.monotonic()
-                self._here[key].stop()
-
-    def sweep(self) -> int:
-        """Remove who is gone, with their files; how many."""
-        now = time.monotonic()
-        with self._lock:
-            gone = [
-                key
-                for key, visitor in self._here.items()
-                if (visitor.left is not None and now - visitor.left >= self.grace)
-                or now - visitor.active >= self.idle
-            ]
-            leaving = [self._here.pop(key) for key in gone]
-            pages = [page for page, key in self._keys.items() if key not in self._here]
-            for page in pages:
-                del self._keys[page]
-            self._open &= self._keys.keys()
-        for visitor in leaving:
-            visitor.close()
-        for page in pages:
-            self.on_gone(page)
-        return len(leaving)
-
-    def sweep_uploads(self, folder: Path) -> None:
-        """Remove uploads that nobody took: an interrupted one, a page that was closed."""
-        old, recent = time.time() - self.grace, time.time() - min(self.grace, SETTLED)
-        for path in folder.rglob("*"):
-            with contextlib.suppress(OSError):  # taken just now
-                found = path.stat()
-                # Gradio leaves an empty file with every upload
-                if path.is_file() and found.st_mtime < (old if found.st_size else recent):
-                    path.unlink()
-        for path in sorted(folder.rglob("*"), reverse=True):
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
-
-    def drop_sessions(self, model: object) -> None:
-        """Let go of a model that leaves memory; a question opens its clip again."""
-        with self._lock:
-            clips = [clip for here in self._here.values() for clip in here.clips.values()]
-            turns = [turn for here in self._here.values() for turn in (*here.turns, *here.cleared)]
-        for clip in clips:
-            if clip.model is model:
-                clip.session = clip.model = None
-        for turn in turns:
-            turn.live = None
-
-    def close(self) -> None:
-        """Everybody leaves."""
-        with self._lock:
-            leaving, self._here = list(self._here.values()), {}
-        for visitor in leaving:
-            visitor.close()

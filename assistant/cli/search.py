@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from assistant.cli.options import (
     load_assistant,
     say,
 )
+from assistant.errors import InputError
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -25,11 +28,11 @@ if TYPE_CHECKING:
 MOST_WORDS = 4  # that are shown of a hit
 EPILOG = """\
 A query is words, a picture or a clip; the index is made by assistant index add. A line for each
-hit: score, from-to, file, and which of its words are those of the query.
+hit: score and its kind, from-to, file, and which of its words are those of the query.
 
-by meaning   what looks like it, whatever it is called (scores: cosine)
-by words     what is seen and said, as words: full-text search (scores: BM25)
-both         the two rankings fused: best is what stands high in either (scores: reciprocal rank)
+by meaning   what looks like it, whatever it is called (score: cosine)
+by words     what is seen and said, as words: full-text search (score: BM25)
+both         the two rankings fused: best is what stands high in either (score: fused ranks)
 
 examples:
   assistant search "a man playing drums"
@@ -38,6 +41,7 @@ examples:
   assistant search "he says goodbye" --by words --kind clip,text
   assistant search "a goal" --kind clip --cut moments       writes them as clips
   assistant search "a red car" --json
+  assistant search "a goal" --kind clip --open              the best one, in the browser's chat
 """
 
 
@@ -66,6 +70,14 @@ def add_search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--cut", type=Path, metavar="FOLDER", help="write the moments found as clips"
     )
+    parser.add_argument(
+        "--open",
+        type=count,
+        nargs="?",
+        const=1,
+        metavar="N",
+        help="open the best hit, or the N-th, in the browser's chat, at its moment",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each query")
     add_place(parser)
     add_backend_options(parser)
@@ -79,6 +91,11 @@ def run_search(args: argparse.Namespace) -> int:
 
     if args.cut is not None:
         check_out(args.cut)
+    if args.open is not None:
+        if len(args.queries) > 1:
+            raise InputError(f"--open is for one query, and {len(args.queries)} are given")
+        if args.open > args.top:
+            raise InputError(f"--open is {args.open}, and --top {args.top} is all that is found")
     kinds = None if args.kind is None else [kind.strip() for kind in args.kind.split(",")]
     index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
     written = 0
@@ -105,7 +122,22 @@ def run_search(args: argparse.Namespace) -> int:
             print(f"cut: {path}")
         if not hits:
             print("nothing was found")
-    return 0
+    return 0 if args.open is None else show(args, hits)
+
+
+def show(args: argparse.Namespace, hits: Sequence[Hit]) -> int:
+    """The page, with the wanted hit open. Raises InputError: there is none that can be opened."""
+    from assistant.cli.ui import page_options, serve
+
+    if args.open > len(hits):
+        raise InputError(f"--open is {args.open}, and {len(hits)} were found; search otherwise")
+    hit = hits[args.open - 1]
+    if hit.kind == "text":
+        raise InputError(f"{hit.file}: is a text and does not open in the chat; add --kind clip")
+    if not os.path.isfile(hit.file):  # noqa: PTH113, no such file or not ours to see
+        raise InputError(f"{hit.file}: is not there any more; assistant index remove --gone")
+    sys.stdout.flush()
+    return serve(page_options(args, begin=hit), open_browser=True, quiet=args.quiet)
 
 
 def is_file(query: str) -> bool:
@@ -115,11 +147,12 @@ def is_file(query: str) -> bool:
 
 
 def line(hit: Hit) -> str:
-    """``0.457  0:17.5-0:30  clip.mp4  [drums, playing the drums]``."""
+    """``0.457 cosine  0:17.5-0:30  clip.mp4  [drums, playing the drums]``."""
     span = ""
     if hit.start is not None and hit.end is not None:
         span = "-".join(format_time(round(second, 1)) for second in (hit.start, hit.end))
     words = ", ".join(hit.words[:MOST_WORDS])
     if hit.kind == "text" and not words:
         words = hit.text.splitlines()[0]
-    return f"{hit.score:6.3f}  {span:15}  {hit.file}" + (f"  [{words:.80}]" if words else "")
+    told = f"{hit.told_score:>{len(hit.score_kind) + 7}}  {span:15}  {hit.file}"
+    return told + (f"  [{words:.80}]" if words else "")

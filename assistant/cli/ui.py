@@ -1,12 +1,16 @@
 """``assistant ui``: the chat in the browser."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
 from importlib import util
+from typing import TYPE_CHECKING, Any
 
 from assistant.cli.options import (
     add_backend_options,
@@ -19,6 +23,9 @@ from assistant.cli.options import (
 from assistant.core.scratch import scratch_folder
 from assistant.errors import InputError, WeightsError
 
+if TYPE_CHECKING:
+    from assistant.ui.settings import Options
+
 EPILOG = """\
 The page is for this machine only, unless --host or --share says otherwise. Clips, conversations and
 features live in a folder of their own and are removed when their page is left. Ctrl-C ends it.
@@ -26,6 +33,7 @@ features live in a folder of their own and are removed when their page is left. 
 examples:
   assistant ui
   assistant ui --host 0.0.0.0 --port 8000 --auth ada:secret
+  assistant ui --host 0.0.0.0 --auth ada:secret --search holidays   she may search that index
   assistant ui --mcp              other programs ask through it, too
 """
 
@@ -51,6 +59,14 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--max-minutes", type=count, default=60, metavar="N", help="longest clip (default 60)"
     )
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        metavar="NAME",
+        help="indexes that visitors may search, and so see the files of (default: all where only "
+        "this machine reaches the page, else none)",
+    )
+    parser.add_argument("--index", metavar="URI", help="where indexes lie, as assistant search has")
     add_backend_options(parser)
     add_llm_options(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
@@ -66,53 +82,81 @@ def run_ui(args: argparse.Namespace) -> int:
     check_address(args.host, args.port)
     if args.mcp and util.find_spec("mcp") is None:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
-    name = check_model(args)
+    check_model(args)
 
-    from assistant.ui.room import Room
-    from assistant.ui.settings import Options
     from assistant.ui.uploads import Limits
-    from assistant.weights import store as weights_store
     from assistant.weights.presets import terms_once
 
     llm = own_llm(args)  # mistakes show before the page is up
     terms = None if args.quiet else terms_once(args.model)
     if terms is not None:
         say(terms)
-    with contextlib.suppress(WeightsError):  # the page does without the sample clip
-        weights_store.ensure("samples", progress=not args.quiet)
-    options = Options(
-        model=args.model if args.base is None else name,  # whose tasks and adapters count
+    options = page_options(
+        args,
+        llm=args.llm,
+        llm_name=args.llm_name,
+        llm_label=llm.name if llm else "",
+        notice=llm.notice() if llm else "",
+        searched=searched_by(args),
+        limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
+    )
+    return serve(
+        options,
+        host=args.host,
+        port=args.port,
+        share=args.share,
+        auth=auth,
+        mcp=args.mcp,
+        open_browser=args.open,
+        quiet=args.quiet,
+    )
+
+
+def searched_by(args: argparse.Namespace) -> tuple[str, ...] | None:
+    """The indexes that visitors may search; None: all. Raises InputError: one is not there."""
+    if args.search is None:  # what the owner has indexed is not for everybody
+        return () if args.share or not is_loopback(args.host) else None
+    from assistant.retrieval.store import Store, default_uri
+
+    for name in args.search:
+        Store.open(args.index or default_uri(), name)
+    return tuple(args.search)
+
+
+def page_options(args: argparse.Namespace, **more: Any) -> Options:
+    """How ``args`` say that the page is served: model and indexes."""
+    from assistant.ui.settings import Options
+
+    return Options(
+        model=args.model if args.base is None else check_model(args),  # whose adapters count
         base=args.base,
         precision=args.precision,
         quantize=args.quantize,
         device=args.device,
         space=args.space,
-        llm=args.llm,
-        llm_name=args.llm_name,
-        llm_label=llm.name if llm else "",
-        notice=llm.notice() if llm else "",
-        limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
+        index=args.index,
+        **more,
     )
+
+
+def serve(options: Options, *, port: int | None = None, quiet: bool = False, **how: Any) -> int:
+    """The page, until it is stopped; ``how`` as ``assistant.ui.serving.launch`` takes it."""
+    from assistant.weights import store as weights_store
+
+    with contextlib.suppress(WeightsError):  # the page does without the sample clip
+        weights_store.ensure("samples", progress=not quiet)
     with scratch_folder("assistant-ui-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")  # before Gradio is imported
         from assistant.ui.app import build
+        from assistant.ui.room import Room
         from assistant.ui.serving import launch
 
         room = Room(options, folder)
         page = build(room)
         try:
-            with port_errors(args.port):
-                address = launch(
-                    page,
-                    room,
-                    host=args.host,
-                    port=args.port,
-                    share=args.share,
-                    auth=auth,
-                    mcp=args.mcp,
-                    open_browser=args.open,
-                )
-            say(f"Talk about clips at {address} (Ctrl-C ends it)", args.quiet)
+            with port_errors(port):
+                address = launch(page, room, port=port, **how)
+            say(f"Talk about clips at {address} (Ctrl-C ends it)", quiet)
             room.wait()
         finally:
             page.close(verbose=False)
@@ -153,6 +197,12 @@ def check_address(host: str, port: int | None) -> None:
         else:
             told = f"{host} is no address of this machine ({error.strerror}); mend --host"
         raise InputError(told) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a page that is served there."""
+    address = socket.getaddrinfo(host.strip("[]"), None)[0][4][0]
+    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
 
 
 def user_and_password(text: str) -> tuple[str, str]:

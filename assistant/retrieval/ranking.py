@@ -29,10 +29,16 @@ class Hit:
     kind: str  # "clip", "image" or "text"
     start: float | None  # seconds; None: it has no time
     end: float | None
-    score: float  # of its ranking: cosine, BM25, or what fusing ranks makes of several
+    score: float
+    score_kind: str  # "cosine", "BM25", or "fused ranks": of several rankings
     similarity: float | None  # cosine to the query; None: by words alone
     words: tuple[str, ...]  # what of its text holds words of the query
     text: str  # what is seen, as words, and what is said, in its best window
+
+    @property
+    def told_score(self) -> str:
+        """``0.457 cosine``."""
+        return f"{self.score:.3f} {self.score_kind}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -42,6 +48,7 @@ class Hit:
             "start": self.start,
             "end": self.end,
             "score": round(self.score, 5),
+            "score_kind": self.score_kind,
             "similarity": None if self.similarity is None else round(self.similarity, 5),
             "words": list(self.words),
             "text": self.text,
@@ -112,7 +119,8 @@ def rank(
 
     for key in sorted(fused, key=preferred):
         _place(_Moment(windows[key], scores[key], fused[key]), moments, scale)
-    return [_hit(moment, query) for moment in moments[:top]]
+    kind = "fused ranks" if len(rankings) > 1 else "BM25" if "words" in rankings else "cosine"
+    return [_hit(moment, query, kind) for moment in moments[:top]]
 
 
 def _place(new: _Moment, moments: list[_Moment], scale: float) -> None:
@@ -144,7 +152,7 @@ def _near(own: Mapping[str, float], best: Mapping[str, float], scale: float) -> 
     )
 
 
-def _hit(moment: _Moment, query: str) -> Hit:
+def _hit(moment: _Moment, query: str, score_kind: str) -> Hit:
     best = moment.best
     cosines = [score for name, score in moment.scores.items() if name != "words"]
     return Hit(
@@ -153,6 +161,7 @@ def _hit(moment: _Moment, query: str) -> Hit:
         start=moment.start,
         end=moment.end,
         score=moment.score,
+        score_kind=score_kind,
         similarity=max(cosines, default=None),
         words=shared_words(best.text, query),
         text=best.text,
