@@ -8,13 +8,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.cli.index import add_place
+from assistant.cli.index import add_head, add_place, named_index
 from assistant.cli.options import (
     add_backend_options,
     check_out,
     count,
     is_clip,
-    load_assistant,
     say,
 )
 from assistant.vqa.time_words import format_time
@@ -69,18 +68,18 @@ def add_search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object for each query")
     add_place(parser)
     add_backend_options(parser)
+    add_head(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_search, adapter="none", task="")
 
 
 def run_search(args: argparse.Namespace) -> int:
     from assistant.core.clip_names import clip_path
-    from assistant.retrieval import Index
 
     if args.cut is not None:
         check_out(args.cut)
     kinds = None if args.kind is None else [kind.strip() for kind in args.kind.split(",")]
-    index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
+    index = named_index(args)
     written = 0
     for number, query in enumerate(args.queries):
         asked = clip_path(query) if is_file(query) else query
