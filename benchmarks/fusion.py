@@ -11,7 +11,8 @@ recipe (``fusion.yaml``); each is trained once per seed, its epoch chosen on dev
 the split of --measure. What is in RUNS already is neither encoded nor trained again.
 
 Printed: the mean over seeds, and the 95 % interval of that mean's difference to the bare joint
-space, by drawing events anew (bootstrap).
+space, by drawing events anew (bootstrap). Where no epoch of a run is better on dev than the bare
+space, it stands for the run; what the last epoch came to is printed, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,8 @@ from assistant.model.space.mini import MiniSpace
 from assistant.retrieval.embedding import Embedder
 from assistant.retrieval.fusion import FusionNetwork
 from assistant.retrieval.head import FusionHead, text_tokens
+from assistant.training.curves import read_log
+from assistant.training.loop import LOG
 from assistant.training.pretraining.photos import VIEWS, photo_table, view_name
 from assistant.training.retrieval.config import RetrievalConfig
 from assistant.training.retrieval.events import Event
@@ -59,6 +63,10 @@ from assistant.weights.spaces import HEAD_CONFIG, OWN_CONFIG
 
 CHUNK = 128
 RANKS = (1, 5, 10)
+SHOWN = {  # of the log
+    "photos": ("text to image: R@1", "text to image: R@10", "image to text: R@1"),
+    "clips": ("text to video: R@1", "text to video: R@10", "video to text: R@1"),
+}
 CPU = torch.device("cpu")
 WAYS = {"left": "to the left", "right": "to the right", "away": "away", "closer": "closer"}
 MOST_TOLD = 3  # things of a kind in a sentence
@@ -92,6 +100,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, metavar="DATA")
     parser.add_argument("--features", type=Path, metavar="FEATURES")
     parser.add_argument("--sets", nargs="+", default=["flickr8k"], help="those for training")
+    parser.add_argument("--no-words", action="store_true", help="of a text its vector alone: quick")
     parser.add_argument("--generate", type=int, default=350, metavar="N", help="clips to train on")
     parser.add_argument("--held-out", type=int, default=150, metavar="N", help="clips of dev, test")
     parser.add_argument("--out", type=Path, required=True)
@@ -101,6 +110,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     sight = load("mini", now=False).sight
     data = photos(args, sight) if args.what == "photos" else clips(args, sight)
+    if args.no_words:
+        data = replace(data, tables={**data.tables, "text": without_words(data.tables["text"])})
     rows = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())[args.what]
     common = rows.pop("all")
     space, width = sight.space.fingerprint, sight.space.width
@@ -113,7 +124,7 @@ def main() -> None:
         for seed in args.seeds:
             plain = merged(common, rows[name], {"seed": seed})
             config = from_mapping(RetrievalConfig, plain, "rows")
-            out = args.out / f"{args.what}-{run_name(name, seed)}"
+            out = args.out / run_of(args, name, seed)
             if not (out / "curves.png").exists():
                 out.mkdir(exist_ok=True)
                 train(config, data, space, out, resume=(out / "checkpoint.pt").exists())
@@ -121,6 +132,26 @@ def main() -> None:
             network = FusionHead.load(out / HEAD, sight.space).network if kept else bare
             found.append(hits_of(network, data, args))
         print_row(name, found, without)
+        print_last(args.what, [args.out / run_of(args, name, seed) for seed in args.seeds])
+
+
+def without_words(texts: Table) -> Table:
+    first = texts.ends - texts.ends.diff(prepend=torch.zeros(1, dtype=torch.long))
+    return Table(texts.values[first], torch.arange(1, len(first) + 1))
+
+
+def run_of(args: argparse.Namespace, row: str, seed: int) -> str:
+    return f"{args.what}-{run_name(row, seed)}"
+
+
+def print_last(what: str, runs: Sequence[Path]) -> None:
+    """How many runs kept a head, and their last epoch on dev, kept or not."""
+    heads = sum((run / HEAD / HEAD_CONFIG).exists() for run in runs)
+    print(f"  better on dev than the joint space alone: {heads} of {len(runs)}; last epoch on dev:")
+    for name in SHOWN[what]:
+        logs = [read_log(run / LOG) for run in runs]
+        last = [[line[name] for line in log if name in line][-1] for log in logs]
+        print(f"    {name} {np.mean(last):.1f} ({'/'.join(f'{one:.1f}' for one in last)})")
 
 
 class Raw(argparse.RawDescriptionHelpFormatter):
