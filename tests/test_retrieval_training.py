@@ -27,7 +27,7 @@ from assistant.retrieval.head import FusionHead
 from assistant.training.curves import read_log
 from assistant.training.loop import CHECKPOINT, LOG, Loop
 from assistant.training.retrieval.config import RetrievalConfig
-from assistant.training.retrieval.events import Event, pairs_of, read_events
+from assistant.training.retrieval.events import Event, is_plain, pairs_of, read_events
 from assistant.training.retrieval.features import Table
 from assistant.training.retrieval.run import finetune_retrieval, train
 from assistant.training.retrieval.trainer import (
@@ -35,7 +35,6 @@ from assistant.training.retrieval.trainer import (
     RetrievalTrainer,
     chances,
     draw_parts,
-    is_plain,
     ranks_of,
 )
 from assistant.weights.spaces import HEAD_CONFIG, HEAD_WEIGHTS
@@ -101,7 +100,8 @@ class TestEvents:
         assert found.sources["image"][0].path == events.parent / "red.png"
 
     def test_without_splits_one_event_in_ten_is_for_dev(self, tmp_path):
-        lines = [{"event": n, "text": f"{way} {n}"} for n in range(200) for way in ("up", "down")]
+        color_photo(tmp_path / "a.png", "red")
+        lines = [{"event": n, "text": f"up {n}", "image": "a.png"} for n in range(200)]
         found = read_events(write_events(tmp_path, lines)).splits
         assert 10 < len(found["dev"]) < 35 and len(found["train"]) == 200 - len(found["dev"])
 
@@ -128,8 +128,8 @@ class TestEvents:
         assert len(wrong) == 1 < MOST_LISTED and wrong[0].startswith(f"  line 13: {told}")
 
     def test_data_that_teach_nothing_are_refused(self, tmp_path):
-        alone = [{"event": n, "text": "a", "split": "train"} for n in range(4)]
-        with pytest.raises(InputError, match="no two train events have two parts each"):
+        alone = [{"event": n, "text": t, "split": "train"} for n in range(4) for t in ("a", "b")]
+        with pytest.raises(InputError, match="no two train events have a text and a picture each"):
             read_events(write_events(tmp_path, alone))
         split = [{"event": 1, "text": "a", "split": s} for s in ("train", "dev")]
         with pytest.raises(InputError, match="event 1 is in two splits"):

@@ -100,10 +100,10 @@ def gather(lines: Sequence[Line], where: str) -> Events:
         split = splits[event] or ("train" if named or not is_for_dev(event) else "dev")
         found[split].append(Event(event, {name: tuple(some) for name, some in own.items() if some}))
     for split, events in found.items():
-        if not pairs_of(events):
+        if not any(map(is_plain, pairs_of(events))):
             raise InputError(
-                f"{where}: no two {split} events have two parts each (a text and a picture, two "
-                'texts, ...); give more lines of one "event", or other splits'
+                f"{where}: no two {split} events have a text and a picture each, or another two of "
+                f'{", ".join(MODALITIES)}; give them such lines of one "event", or other splits'
             )
     return Events(found, {name: list(own) for name, own in sources.items()})
 
@@ -117,6 +117,11 @@ def pairs_of(events: Sequence[Event], least: int = 2) -> dict[Pair, list[int]]:
             if len(own := [n for n, event in enumerate(events) if event.allows(pair)]) >= least:
                 found[pair] = own
     return found
+
+
+def is_plain(pair: Pair) -> bool:
+    """Whether it asks for one modality by another one."""
+    return len(pair[0]) == len(pair[1]) == 1 and pair[0] != pair[1]
 
 
 def is_for_dev(event: str | int) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 from assistant.retrieval.fusion import MODALITIES, FusionNetwork, Tokens
 from assistant.training.loop import Trainable, warmup_cosine
 from assistant.training.retrieval.config import RetrievalConfig
-from assistant.training.retrieval.events import Event, Kinds, Pair, pairs_of
+from assistant.training.retrieval.events import Event, Kinds, Pair, is_plain, pairs_of
 from assistant.training.retrieval.features import Table
 
 CHUNK = 256  # items measured at once
@@ -147,10 +147,6 @@ def chances(pairs: Mapping[Pair, Sequence[int]]) -> np.ndarray:
         if some.any():
             counts[some] /= counts[some].sum()
     return counts / counts.sum()
-
-
-def is_plain(pair: Pair) -> bool:
-    return len(pair[0]) == len(pair[1]) == 1 and pair[0] != pair[1]
 
 
 def draw_parts(
