@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from assistant.core.config import EfficientNetConfig
 from assistant.model.encoders.base import FrameFeatures
@@ -51,7 +52,9 @@ class ColorSpace(JointSpace):
         return F.normalize(found, dim=-1)
 
     def embed_words(self, texts):
-        raise NotImplementedError
+        rows = [self.embed_texts(text.split()) for text in texts]
+        there = pad_sequence([torch.ones(len(row), dtype=torch.bool) for row in rows], True)
+        return pad_sequence(rows, True), there
 
 
 class TinySight(Sight):

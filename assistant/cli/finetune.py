@@ -17,13 +17,14 @@ from assistant.cli.options import (
 )
 from assistant.core.resources import first_process
 from assistant.sources import SOURCES
-from assistant.tasks.recipes import ABLATIONS
+from assistant.tasks.recipes import ABLATIONS, RETRIEVAL_ABLATIONS
 
 if TYPE_CHECKING:
     from assistant.tasks.prompts import TaskPrompt
     from assistant.tasks.recipes import Recipe
     from assistant.training.finetune import Examples
 
+RETRIEVAL = "retrieval"  # no adapter: a head on the joint space
 FINETUNE_EPILOG = """\
 Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
 JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the
@@ -47,6 +48,15 @@ examples:
   assistant ask clip.mp4 "Is it open?" --task mytask
   assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
   assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
+
+retrieval: no adapter but a head on the joint space, for texts, pictures and clips of one event that
+are to find each other. A line of DATA is {"event": "storm-12", "text": ..., "image": "a.jpg",
+"video": "a.mp4"}, with one of the three at least; lines of one event belong together. RUN/head is
+the best epoch's, where one is better on dev than the joint space alone.
+
+  assistant finetune retrieval --data events.jsonl --out run
+  assistant index add ~/Videos --head run/head
+  assistant search "a storm" --head run/head
 """
 
 
@@ -88,11 +98,14 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--without",
         nargs="+",
-        choices=ABLATIONS,
+        choices=(*ABLATIONS, *(part for part in RETRIEVAL_ABLATIONS if part not in ABLATIONS)),
         default=(),
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
-        "(routing), contrast (what changes between frames), lora, " + ", ".join(SOURCES),
+        "(routing), contrast (what changes between frames), lora, "
+        + ", ".join(SOURCES)
+        + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
+        "pooling (event concepts), temporal (what frames say of each other)",
     )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
@@ -110,6 +123,12 @@ def run_finetune(args: argparse.Namespace) -> int:
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
     check_out(args.out)
+    if args.task == RETRIEVAL:
+        from assistant.cli.finetune_retrieval import run_finetune_retrieval
+
+        return run_finetune_retrieval(args)
+    if others := [part for part in args.without if part not in ABLATIONS]:
+        raise InputError(f"--without {others[0]} is for {RETRIEVAL} alone; leave it out")
     model = check_model(args, [] if args.start is None else [args.start])
     if args.prompt is not None:
         prompt = load_prompt(args.prompt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.cli.options import add_backend_options, load_assistant
@@ -48,6 +49,7 @@ def add_index(commands: argparse._SubParsersAction) -> None:
         if name == "add":
             action.add_argument("paths", metavar="PATH", nargs="+", help="a file or a folder")
             add_backend_options(action)
+            add_head(action)
             action.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
             action.set_defaults(adapter="none", task="")
         if name == "remove":
@@ -71,14 +73,35 @@ def add_place(parser: argparse.ArgumentParser, *, named: bool = True) -> None:
     )
 
 
+def add_head(parser: argparse.ArgumentParser) -> None:
+    """What is trained on the joint space."""
+    parser.add_argument(
+        "--head",
+        metavar="FOLDER",
+        type=Path,
+        help="a head of assistant finetune retrieval (default: the joint space as it is)",
+    )
+
+
+def named_index(args: argparse.Namespace) -> Index:
+    """With the model and the head that ``args`` name, none of them loaded."""
+    from assistant.retrieval import Index
+
+    if args.head is not None:
+        from assistant.weights.spaces import check_head
+
+        check_head(args.head)
+    assistant = load_assistant(args, now=False)
+    return Index(args.name, uri=args.index, assistant=assistant, head=args.head)
+
+
 def run_add(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from assistant.core.progress import watched
-    from assistant.retrieval import Index
     from assistant.retrieval.adding import INDEXING
 
-    index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
+    index = named_index(args)
     with tqdm(
         total=100,
         disable=args.quiet,

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.cli.index import add_place
+from assistant.cli.index import add_head, add_place, named_index
 from assistant.cli.options import (
     add_backend_options,
     check_out,
     count,
     is_clip,
-    load_assistant,
     say,
 )
 from assistant.errors import InputError
@@ -81,13 +80,13 @@ def add_search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object for each query")
     add_place(parser)
     add_backend_options(parser)
+    add_head(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_search, adapter="none", task="")
 
 
 def run_search(args: argparse.Namespace) -> int:
     from assistant.core.clip_names import clip_path
-    from assistant.retrieval import Index
 
     if args.cut is not None:
         check_out(args.cut)
@@ -97,7 +96,7 @@ def run_search(args: argparse.Namespace) -> int:
         if args.open > args.top:
             raise InputError(f"--open is {args.open}, and --top {args.top} is all that is found")
     kinds = None if args.kind is None else [kind.strip() for kind in args.kind.split(",")]
-    index = Index(args.name, uri=args.index, assistant=load_assistant(args, now=False))
+    index = named_index(args)
     written = 0
     for number, query in enumerate(args.queries):
         asked = clip_path(query) if is_file(query) else query

@@ -1,15 +1,16 @@
-"""From what is seen or read to vectors and words: the seam where a trained head replaces the bare
-joint space."""
+"""From what is seen or read to vectors and words: the bare joint space, or a head trained on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from assistant.model.space.base import mean_of
+from assistant.retrieval.head import FusionHead
 from assistant.sources import Look
 from assistant.sources.bank import CONFIG, bank_of
 from assistant.sources.phrases import hints, likely_names
@@ -51,11 +52,19 @@ class Seen:
 
 
 class Embedder:
-    """The joint space as it stands: of frames their mean direction, of a text its vector."""
+    """The joint space as it stands, of frames their mean direction, of a text its vector; or a head
+    that was trained on it."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: Sight, head: Path | None = None) -> None:
+        """
+        Args:
+            head: folder of a `FusionHead`.
+        Raises:
+            InputError, ConfigError, WeightsError: it holds none, or one of another joint space.
+        """
         self._sight, self._space = sight, sight.space
-        self.width, self.scale = self._space.width, self._space.scale
+        self._head = None if head is None else FusionHead.load(head, self._space)
+        self.width, self.scale = self._space.width, (self._head or self._space).scale
         folder = self._space.folder
         self._names_phrases = folder is not None and (folder / CONFIG).is_file()
         self.side: int = getattr(self._space, "side", SIDE)
@@ -63,7 +72,7 @@ class Embedder:
     @property
     def fingerprint(self) -> str:
         """All that decides a vector."""
-        return self._space.fingerprint
+        return (self._head or self._space).fingerprint
 
     def see(self, frames: np.ndarray, seconds: Sequence[float]) -> Seen:
         """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times."""
@@ -82,7 +91,10 @@ class Embedder:
 
     @torch.inference_mode()
     def vectors(self, items: Sequence[Item]) -> np.ndarray:
-        """``(N, E)`` fp32, of length 1. A text beside frames waits for a head that reads both."""
+        """``(N, E)`` fp32, of length 1. A text beside frames is read by a head, and only then."""
+        if self._head is not None:
+            frames = [item.frames for item in items]
+            return self._head.embed(frames, [item.text for item in items]).cpu().numpy()
         texts = [item.text for item in items if item.frames is None]
         read = iter(self._space.embed_texts(texts) if texts else ())
         found = [next(read) if item.frames is None else mean_of(item.frames) for item in items]

@@ -74,18 +74,24 @@ class Index:
     to search by meaning."""
 
     def __init__(
-        self, name: str = DEFAULT, *, uri: str | None = None, assistant: HasSight | None = None
+        self,
+        name: str = DEFAULT,
+        *,
+        uri: str | None = None,
+        assistant: HasSight | None = None,
+        head: Path | None = None,
     ) -> None:
         """
         Args:
             uri: a folder, or what else LanceDB speaks; None: the user's data folder.
             assistant: whose joint space is used, as ``assistant.load(now=False)`` gives it.
+            head: folder of a head that `assistant finetune retrieval` trained on that space.
         Raises:
             InputError: no index can be called so.
         """
         check_name(name)
         self.name, self.uri = name, default_uri() if uri is None else uri
-        self._assistant = assistant
+        self._assistant, self._head = assistant, head
 
     @staticmethod
     def names(uri: str | None = None) -> list[str]:
@@ -246,7 +252,7 @@ class Index:
 
         if self._assistant is None:
             raise InputError("this index was opened without a model; give assistant")
-        return Embedder(self._assistant.sight)
+        return Embedder(self._assistant.sight, self._head)
 
 
 def _stamp(file: str) -> int | None:
@@ -261,8 +267,8 @@ def _check_space(store: Store, embedder: Embedder) -> None:
     if store.space != embedder.fingerprint:
         raise InputError(
             f"index {store.name!r} in {store.uri} holds vectors of the joint space {store.space}, "
-            f"and this one is {embedder.fingerprint}; name that space with --space, or another "
-            "index with --name"
+            f"and this one is {embedder.fingerprint}; name that space with --space and its head "
+            "with --head, or another index with --name"
         )
 
 

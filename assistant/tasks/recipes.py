@@ -24,6 +24,7 @@ from assistant.sources import SOURCES
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
+RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
 # Weights of losses, unless a recipe says other: the answer, spelled and through the LLM.
 LOSSES = {"slots": 1.0, "llm": 1.0}
 

@@ -10,6 +10,7 @@ from assistant.weights.checkpoints import CONFIG, read_json, weight_files
 
 AUTO = "auto"  # the model's own
 OWN_CONFIG, OWN_WEIGHTS = "space.yaml", "space.safetensors"  # of one that we trained
+HEAD_CONFIG, HEAD_WEIGHTS = "head.yaml", "head.safetensors"  # of a head trained on one
 ARCHITECTURES = {  # by model_type in config.json
     "clip": "CLIPModel",
     "siglip": "SiglipModel",
@@ -56,6 +57,16 @@ def check_space(name: str) -> None:
     """Raises InputError, WeightsError: ``name`` is no joint space, as far as files tell."""
     if name != AUTO:
         find_space(name)
+
+
+def check_head(folder: Path) -> None:
+    """Raises InputError: ``folder`` holds no head for retrieval, as far as names of files tell."""
+    for name in (HEAD_CONFIG, HEAD_WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"head {folder}: holds no {name}; give a folder that assistant finetune retrieval "
+                "wrote"
+            )
 
 
 def check_small_files(folder: Path) -> None:
