@@ -49,6 +49,8 @@ class Info:
     seconds: float  # of clips
     unfinished: int  # files that a run which was stopped left
     bytes: int | None  # on this machine's disk; None: it lies elsewhere
+    form: str  # "exact", or the kind of the index of vectors
+    indexed: int  # windows in that
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -203,6 +205,7 @@ class Index:
                 files[kind] += window == 0
                 seconds += end if last and kind == "clip" else 0.0
         unfinished = sum(not one.complete for one in self._store.known().values())
+        form, indexed = self._store.form()
         return Info(
             name=self.name,
             uri=self.uri,
@@ -214,6 +217,8 @@ class Index:
             seconds=seconds,
             unfinished=unfinished,
             bytes=self._store.size(),
+            form=form,
+            indexed=indexed,
         )
 
     def verify(self) -> Verified:
