@@ -39,13 +39,13 @@ SAME = 1e-5  # of cosines
 EF_BUILT = 100  # LanceDB takes 300, and three times as long
 NAME, COLUMNS = "scale", ["file", "kind", "window", "start", "end", "text", "_distance"]
 # Search settings of each form: nprobes, refine factor, ef; refining compares whole vectors again.
-CURVES: dict[str, list[tuple[int, int, int]]] = {
+Setting = tuple[int, int, int] | None  # None: as `Store.nearest` asks, WINDOWS of some kinds
+CURVES: dict[str, list[Setting]] = {
     "exact": [(0, 0, 0)],
-    "IVF_RQ": [*((n, 5, 0) for n in (5, 10, 20, 40)), *((20, r, 0) for r in (2, 10, 20))],
-    "search": [(0, 0, 0)],  # as `Store` makes and asks it: 80 windows, of some kinds
-    "IVF_SQ": [(n, 1, 0) for n in (1, 5, 20)],
-    "IVF_PQ": [(20, 10, 0), (20, 40, 0), (40, 20, 0)],
+    "IVF_RQ": [*((n, 10, 0) for n in (5, 10, 20, 40)), *((20, r, 0) for r in (2, 5, 20)), None],
     "IVF_HNSW_SQ": [(1, 1, 20), (1, 1, 50), (1, 1, 100), (1, 3, 100), (1, 1, 200)],
+    "IVF_PQ": [(20, 10, 0), (20, 40, 0), (40, 20, 0)],
+    "IVF_SQ": [(n, 1, 0) for n in (5, 20, 40)],
 }
 
 
@@ -94,8 +94,12 @@ def main() -> None:
     if not kept.is_file():
         kept.write_text(json.dumps(apart(write, str(args.work / "store"), whole, args)))
     made, memory = json.loads(kept.read_text())
+    store = Store.open(str(args.work / "store"), NAME)
+    store.complete()
+    if (there := store._table.count_rows()) != args.rows:
+        raise SystemExit(f"{args.work} holds {there} rows; give another --work for {args.rows}")
     for form in args.forms:
-        size = folder_size(args.work / "store")
+        size = folder_size(args.work / "store" / f"{NAME}.lance" / "data")
         built = made, memory
         if form != "exact":
             built = apart(build, str(args.work / "store"), form)
@@ -103,8 +107,8 @@ def main() -> None:
         told = [form, f"{built[0]:.0f}", f"{size / 1e6:.0f}", f"{built[1]}"]
         for setting in CURVES[form]:
             count = args.exact if form == "exact" else args.queries
-            figures, memory = apart(measure, str(args.work / "store"), form, setting, sets, count)
-            print(row(*told, "{}, {}, {}".format(*setting), *figures, f"{memory}"), flush=True)
+            figures, memory = apart(measure, str(args.work / "store"), setting, sets, count)
+            print(row(*told, told_setting(setting), *figures, f"{memory}"), flush=True)
             told = ["", "", "", ""]
 
 
@@ -116,6 +120,10 @@ HEAD = (
 
 def row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def told_setting(setting: Setting) -> str:
+    return "as `search` asks" if setting is None else ", ".join(map(str, setting))
 
 
 def real_vectors(args: argparse.Namespace) -> dict[str, np.ndarray]:
@@ -236,24 +244,17 @@ def build(uri: str, form: str) -> float:
         "IVF_PQ": IvfPq(distance_type="dot"),
         "IVF_HNSW_SQ": HnswSq(distance_type="dot", ef_construction=EF_BUILT),
     }
-    store = Store.open(uri, NAME)
-    table = store._table
+    table = Store.open(uri, NAME)._table
     for index in table.list_indices():
         if "vector" in index.columns:
             table.drop_index(index.name)
     table.optimize(cleanup_older_than=timedelta(0))
     began = time.perf_counter()
-    if form == "search":
-        store.complete()
-        store.tidy()
-        return time.perf_counter() - began
     table.create_index("vector", config=configs[form])
     return time.perf_counter() - began
 
 
-def measure(
-    uri: str, form: str, setting: tuple[int, int, int], sets: list[Asked], count: int
-) -> tuple[str, ...]:
+def measure(uri: str, setting: Setting, sets: list[Asked], count: int) -> tuple[str, ...]:
     """Cells of one row; the first search of a new process is told apart."""
     store = Store.open(uri, NAME)
     times: list[float] = []
@@ -262,7 +263,7 @@ def measure(
         found = []
         for vector, least in list(zip(asked.vectors, asked.least, strict=True))[:count]:
             began = time.perf_counter()
-            if form == "search":
+            if setting is None:
                 cosines = [hit.score for hit in store.nearest(vector, WINDOWS, KINDS[:2])[:BEST]]
             else:
                 cosines = search(store._table, vector, *setting)
