@@ -9,7 +9,7 @@ import pytest
 from retrieval_sight import tiny_sight
 from test_index import color_clip, color_photo, run
 
-from assistant.retrieval import Index, vector_index
+from assistant.retrieval import Index, ranking, vector_index
 from assistant.retrieval.rows import KINDS, Row
 from assistant.retrieval.store import Store
 
@@ -148,6 +148,8 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert run(capsys, "add", files, "--index", place)[0] == 0
     out = run(capsys, "info", "--index", place)[1]
     assert "searched by an index of vectors, IvfRq, of 42 windows" in out
+    for name, value in {"LEAST": 8, "CANDIDATES": 1}.items():  # fewer than the clip has windows
+        monkeypatch.setattr(ranking, name, value)
     hits = Index(uri=str(place), assistant=sight).search("red", by="meaning", top=5)
     assert [Path(hit.file).name for hit in hits[:4]].count("long.mp4") == 1
     assert {hit.file for hit in hits} >= {str(files / f"{number}.png") for number in (0, 2, 4)}
