@@ -102,6 +102,7 @@ def test_a_rare_kind_is_found_as_often_as_asked(store):
         assert len({one.file for one in found}) == 30 and {one.kind for one in found} == {"text"}
 
 
+@pytest.mark.filterwarnings("ignore:optimize")  # nobody else reads it
 def test_many_small_additions_leave_few_pieces(store, tmp_path, monkeypatch):
     monkeypatch.setattr("assistant.retrieval.store.KEPT", vector_index.timedelta(0))
     monkeypatch.setattr(vector_index, "FRESH", 2)
@@ -116,6 +117,23 @@ def test_many_small_additions_leave_few_pieces(store, tmp_path, monkeypatch):
     assert max(parts) == 4 and parts[-1] <= 4  # more than 3: made anew by the next
     assert vector_index._pieces(store._table) <= 5
     assert max(sizes) < 2 * min(sizes) and recall(store) >= 0.95
+
+
+def test_a_stop_while_it_is_made_anew_is_made_up_for(store, monkeypatch):
+    add(store, MANY)
+    store.tidy()
+    add(store, MANY, seed=1)
+
+    def stopped(table, rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as once:
+        once.setattr(vector_index, "_make", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            store.tidy()
+    assert store.form() == ("exact", 0) and recall(store) == 1
+    store.tidy()
+    assert store.form() == ("IvfRq", 2 * MANY)
 
 
 def test_vectors_of_any_width(tmp_path):
