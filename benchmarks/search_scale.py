@@ -42,7 +42,7 @@ NAME, COLUMNS = "scale", ["file", "kind", "window", "start", "end", "text", "_di
 Setting = tuple[int, int, int] | None  # None: as `Store.nearest` asks, WINDOWS of some kinds
 CURVES: dict[str, list[Setting]] = {
     "exact": [(0, 0, 0)],
-    "IVF_RQ": [*((n, 10, 0) for n in (5, 10, 20, 40)), *((20, r, 0) for r in (2, 5, 20)), None],
+    "IVF_RQ": [None, *((n, 10, 0) for n in (5, 10, 20, 40)), *((20, r, 0) for r in (2, 5, 20))],
     "IVF_HNSW_SQ": [(1, 1, 20), (1, 1, 50), (1, 1, 100), (1, 3, 100), (1, 1, 200)],
     "IVF_PQ": [(20, 10, 0), (20, 40, 0), (40, 20, 0)],
     "IVF_SQ": [(n, 1, 0) for n in (5, 20, 40)],

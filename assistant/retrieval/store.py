@@ -21,7 +21,7 @@ from assistant.core.results import held_alone
 from assistant.core.shortage import shortage_of
 from assistant.errors import InputError
 from assistant.retrieval import vector_index
-from assistant.retrieval.rows import Known, Row, Window
+from assistant.retrieval.rows import KINDS, Known, Row, Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -192,8 +192,10 @@ class Store:
         self, query: Any, column: str, count: int, kinds: Collection[str], score: Any
     ) -> list[Window]:
         columns = ["file", "kind", "window", "start", "end", "text", column]
-        wanted = ", ".join(map(_quoted, kinds))
-        found = query.where(f"kind IN ({wanted})", prefilter=True).select(columns).limit(count)
+        # Passing a million windows costs more than the search: not where none are others.
+        if self._table.count_rows(_of_kinds(set(KINDS) - set(kinds))):
+            query = query.where(_of_kinds(kinds), prefilter=True)
+        found = query.select(columns).limit(count)
         return [
             Window(
                 row["file"],
@@ -277,6 +279,10 @@ def _connect(uri: str) -> Any:
     local = _folder(uri)
     # What others write is seen at once, however long an index stays open.
     return lancedb.connect(local or uri, read_consistency_interval=timedelta(0))
+
+
+def _of_kinds(kinds: Collection[str]) -> str:
+    return f"kind IN ({', '.join(map(_quoted, sorted(kinds)))})" if kinds else "false"
 
 
 def _quoted(text: str) -> str:
