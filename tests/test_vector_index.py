@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from retrieval_sight import tiny_sight
-from test_index import color_clip, color_photo, run
+from PIL import Image
+from retrieval_sight import COLORS, tiny_sight
+from test_index import color_clip, run
 
 from assistant.retrieval import Index, ranking, vector_index
 from assistant.retrieval.rows import KINDS, Row
@@ -93,10 +94,14 @@ def test_recall_does_not_drop_with_what_is_added_later(store):
     assert recall(store) >= 0.95
 
 
-def test_a_rare_kind_is_found_as_often_as_asked(store):
+def test_a_rare_kind_is_found_as_often_as_asked(store, monkeypatch):
+    from lancedb.index import IvfRq
+
+    monkeypatch.setattr(vector_index, "PROBED", 1)  # which holds too few
     add(store, 2 * MANY)
     add(store, 30, "text", seed=1)
-    store.tidy()
+    parted = IvfRq(distance_type="dot", num_partitions=8)
+    store._table.create_index("vector", config=parted, name=f"vector_{2 * MANY + 30}")
     for query in vectors_of(10, 99):
         found = store.nearest(query, 30, ["text"])
         assert len({one.file for one in found}) == 30 and {one.kind for one in found} == {"text"}
@@ -162,13 +167,14 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     color_clip(files / "long.mp4", "red", seconds=90)  # 35 windows, all alike
     color_clip(files / "blue.mp4", "blue", seconds=3)
     for number in range(6):
-        color_photo(files / f"{number}.png", ("red", "green")[number % 2])
+        color = ((200, 60, 60), COLORS["green"])[number % 2]  # less red than the clip
+        Image.new("RGB", (48, 48), color).save(files / f"{number}.png")
     assert run(capsys, "add", files, "--index", place)[0] == 0
     out = run(capsys, "info", "--index", place)[1]
     assert "searched by an index of vectors, IvfRq, of 42 windows" in out
     for name, value in {"LEAST": 8, "CANDIDATES": 1}.items():  # fewer than the clip has windows
         monkeypatch.setattr(ranking, name, value)
     hits = Index(uri=str(place), assistant=sight).search("red", by="meaning", top=5)
-    assert [Path(hit.file).name for hit in hits[:4]].count("long.mp4") == 1
+    assert [Path(hit.file).name for hit in hits].count("long.mp4") == 1
     assert {hit.file for hit in hits} >= {str(files / f"{number}.png") for number in (0, 2, 4)}
-    assert hits[0].similarity == pytest.approx(hits[1].similarity, abs=0.02)
+    assert hits[0].file == str(files / "long.mp4") and hits[0].end == 90
