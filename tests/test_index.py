@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -365,6 +366,32 @@ class TestKept:
         code, out, err = run(capsys, "verify")
         assert code == 2 and "1 files in index 'default' are damaged" in err
         assert "red.txt: is damaged; remove it and add it again" in out
+
+
+ENCODED = """
+import pickle, sys
+sys.path.insert(0, {tests!r})
+from retrieval_sight import tiny_sight
+from assistant.retrieval.embedding import Embedder
+from assistant.retrieval.windows import encode_file
+files = pickle.load(sys.stdin.buffer)
+rows = [row for file in files for some in encode_file(file, Embedder(tiny_sight())) for row in some]
+assert "lancedb" not in sys.modules
+sys.stdout.buffer.write(pickle.dumps(rows))
+"""
+
+
+def test_files_are_encoded_elsewhere_and_appended_here(folder, place, tmp_path):
+    faults: list[tuple[str, str]] = []
+    told = pickle.dumps(list(files.find_files([folder], lambda *fault: faults.append(fault))))
+    code = ENCODED.format(tests=str(TESTS))
+    sent = subprocess.run([sys.executable, "-c", code], input=told, capture_output=True, check=True)
+    apart = store.Store.create(place, "apart", "colors-1", 8)
+    apart.append(pickle.loads(sent.stdout))
+    found = new_index(place)
+    found.add([folder])
+    assert held(Index("apart", uri=place)) == held(found) and faults == []
+    assert Index("apart", uri=place, assistant=tiny_sight()).add([folder]).unchanged == 3
 
 
 def test_a_name_that_is_no_text_is_a_fault_of_its_file(tmp_path):

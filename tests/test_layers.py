@@ -54,7 +54,7 @@ DOORS = {
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "rapidocr": ("assistant.sources.read",),
-    "lancedb": ("assistant.retrieval.store",),
+    "lancedb": ("assistant.retrieval.store", "assistant.retrieval.vector_index"),
     "pyarrow": ("assistant.retrieval.store",),
     "gradio": ("assistant.ui.serving",),
 }

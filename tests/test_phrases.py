@@ -213,6 +213,16 @@ def test_sentences_that_are_told_differ(words):
     assert [kept.text for kept in captions.differing(told)] == ["abc", "abd", "ae"]
 
 
+def test_looking_embeds_the_frames_once(words, monkeypatch):
+    space, frames = LetterSpace(), F.normalize(frames_of({"running": 6.0}), dim=-1)
+    embedded = []
+    monkeypatch.setattr(space, "embed_frames", lambda look: embedded.append(1) or frames)
+    look = look_of(space, 1)
+    found = phrases.PERCEIVER.look_at("phrases", look)
+    assert len(embedded) == 1 and found.text and not found.warning
+    assert found.items == phrases.PERCEIVER.perceive(look)
+
+
 def test_another_spaces_phrases_are_embedded_once_and_kept(words):
     frames = F.normalize(frames_of({"beach": 9.0}, {"beach": 9.0}), dim=1)
     space = LetterSpace(frames)

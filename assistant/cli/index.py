@@ -181,9 +181,19 @@ def run_info(args: argparse.Namespace) -> int:
     print(f"{info['name']} in {info['uri']}{size}")
     print(held(info))
     print(f"joint space {info['space']}, {info['width']} numbers a window, layout {info['layout']}")
+    print(searched(info))
     if info["unfinished"]:
         print(f"{info['unfinished']} files are not whole yet: assistant index add goes on")
     return 0
+
+
+def searched(info: dict[str, Any]) -> str:
+    """``searched by an index of vectors, IvfRq, of 10240 windows, and exactly in 12 since``."""
+    if info["form"] == "exact":
+        return "searched exactly: each vector is read"
+    since = sum(info["windows"].values()) - info["indexed"]
+    more = f", and exactly in the {since} since" if since > 0 else ""
+    return f"searched by an index of vectors, {info['form']}, of {info['indexed']} windows{more}"
 
 
 def held(info: dict[str, Any]) -> str:

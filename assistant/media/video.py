@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +76,7 @@ class VideoInfo:
 
 
 DEFAULT_LIMITS = Limits()
+Ask = Callable[..., tuple[dict[str, Any], memoryview]]
 
 
 def read_clip(
@@ -86,12 +88,14 @@ def read_clip(
     decoder: str = "auto",
     max_side: int = 448,
     limits: Limits = DEFAULT_LIMITS,
+    ask_reader: Ask | None = None,
 ) -> Clip:
     """The pictures on show at the centres of ``frames`` equal segments of a range.
 
     ``start`` and ``end`` are seconds, the whole clip by default; ``max_side``: the longer side in
     pixels at most. A clip with fewer pictures gives fewer. ``decoder``: "auto" and "pyav" read
     everything; "decord" is a second opinion, which knows fewer formats and does not see damage.
+    ``ask_reader``: what asks a process that reads several files, one of :class:`Reader`'s.
     Raises InputError for an unusable option, VideoError where nothing can be decoded or the range
     is outside the clip, VideoLimitError past ``limits``.
     """
@@ -100,7 +104,7 @@ def read_clip(
     if decoder not in DECODERS:
         raise InputError(f"decoder {decoder!r} is not known; choose one of {', '.join(DECODERS)}")
     path = checked(path)
-    header, payload = ask(
+    header, payload = (ask_reader or ask)(
         path, DECODERS[decoder], limits, frames=frames, start=start, end=end, max_side=max_side
     )
     pictures = np.frombuffer(payload, np.uint8).reshape(header["shape"])
@@ -207,18 +211,7 @@ def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str
     limits = within_own(limits)
     request = {"task": task, "path": str(path.absolute()), **options}
     request |= {"seconds": limits.seconds, "memory_mb": limits.memory_mb}
-    # the parent's import path, but never the folder it happens to be in; threads would cost memory
-    quiet = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
-    quiet |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "assistant.media.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=ROOT,
-        env=os.environ | quiet,
-        start_new_session=True,
-    ) as process:
+    with started() as process:
         try:
             reply, _ = process.communicate(json.dumps(request).encode(), timeout=limits.seconds)
         except subprocess.TimeoutExpired:
@@ -228,6 +221,22 @@ def ask(path: Path, task: str, limits: Limits, **options: Any) -> tuple[dict[str
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
     return unpacked(path, reply, process.returncode, limits)
+
+
+def started(*arguments: str) -> subprocess.Popen[bytes]:
+    """A reader's process, which waits for its request."""
+    # the parent's import path, but never the folder it happens to be in; threads would cost memory
+    quiet = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
+    quiet |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "assistant.media.worker", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=os.environ | quiet,
+        start_new_session=True,
+    )
 
 
 def within_own(limits: Limits) -> Limits:

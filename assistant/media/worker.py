@@ -1,8 +1,9 @@
 """The reader's own process: a request in, pictures, facts, text or sound out.
 
-``python -m assistant.media.worker`` reads one JSON request from standard input and writes one
-reply: the magic word, the header's length (4 bytes, little endian), the header (JSON), the payload.
-Whatever FFmpeg's libraries print goes nowhere. ``assistant/media/video.py`` is the other end.
+``python -m assistant.media.worker`` reads one JSON request from standard input (with ``--many``,
+one a line) and writes one reply: the magic word, the header's length (4 bytes, little endian), the
+header (JSON), the payload. Whatever FFmpeg's libraries print goes nowhere. The other ends are
+``assistant/media/video.py`` and, for many, ``reader.py``.
 numpy is imported only where it is needed: it would double the time that a reader takes to start.
 """
 
@@ -227,16 +228,20 @@ def limit(seconds: float, memory_mb: int) -> None:
 
 
 def main() -> None:
-    request = json.load(sys.stdin.buffer)
+    source = sys.stdin.buffer
+    requests = map(json.loads, source) if "--many" in sys.argv else [json.load(source)]
     with os.fdopen(os.dup(1), "wb") as out:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        limit(request["seconds"], request["memory_mb"])
-        header, payload = answer(request)
-        encoded = json.dumps(header | {"payload": sum(map(len, payload))}).encode()
-        out.write(MAGIC + struct.pack("<I", len(encoded)) + encoded)
-        out.writelines(payload)
+        for request in requests:
+            limit(request["seconds"], request["memory_mb"])
+            header, payload = answer(request)
+            encoded = json.dumps(header | {"payload": sum(map(len, payload))}).encode()
+            out.write(MAGIC + struct.pack("<I", len(encoded)) + encoded)
+            out.writelines(payload)
+            out.flush()
+            signal.alarm(0)  # until the next request
 
 
 if __name__ == "__main__":

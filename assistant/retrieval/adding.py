@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.progress import report
@@ -141,19 +142,34 @@ class Adding:
 
 def opened_ahead(files: Iterable[File], side: int) -> Iterator[tuple[File, Future[Opened]]]:
     """Files in order, the next ones being read meanwhile by processes of their own."""
+    from assistant.media.reader import Reader
     from assistant.retrieval.windows import open_file
 
     waiting: deque[tuple[File, Future[Opened]]] = deque()
+    readers = [Reader() for _ in range(READERS)]
+    free = SimpleQueue[Reader]()
+    for reader in readers:
+        free.put(reader)
+
+    def opened(file: File) -> Opened:
+        reader = free.get()
+        try:
+            return open_file(file, side, reader)
+        finally:
+            free.put(reader)
+
     pool = ThreadPoolExecutor(READERS)
     try:
         for file in files:
-            waiting.append((file, pool.submit(open_file, file, side)))
+            waiting.append((file, pool.submit(opened, file)))
             if len(waiting) > AHEAD:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+        for reader in readers:
+            reader.close()
 
 
 def fault_of(error: Exception, path: str) -> str:

@@ -15,8 +15,8 @@ from assistant.errors import InputError
 from assistant.model.features import check_file
 from assistant.retrieval.adding import Added, Adding, Outcome
 from assistant.retrieval.files import check_paths, under
-from assistant.retrieval.ranking import BY, Hit, rank
-from assistant.retrieval.rows import KINDS
+from assistant.retrieval.ranking import BY, Hit, rank_enough
+from assistant.retrieval.rows import KINDS, Window
 from assistant.retrieval.store import (
     LAYOUT,
     Store,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 FRAMES = 8  # of a clip that is searched by
 MOST_TOP = 1000
-CANDIDATES, LEAST = 8, 64  # windows of each search: for each hit that is wanted, and at least
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class Info:
     seconds: float  # of clips
     unfinished: int  # files that a run which was stopped left
     bytes: int | None  # on this machine's disk; None: it lies elsewhere
+    form: str  # "exact", or the kind of the index of vectors
+    indexed: int  # windows in that
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -177,26 +178,31 @@ class Index:
             raise InputError(f"kinds are {list(kinds)}; choose some of {', '.join(KINDS)}")
         if not 1 <= top <= MOST_TOP:
             raise InputError(f"top is {top}; choose 1 to {MOST_TOP}")
-        store, count = self._store, max(LEAST, CANDIDATES * top)
+        store = self._store
         if isinstance(query, Path):
             check_file(query)
         if by == "words" and not isinstance(query, Path):
             words = _words_of(query)
-            return rank({"words": store.with_words(words, count, kinds)}, top, 1.0, words)
+            return rank_enough(
+                lambda count: {"words": store.with_words(words, count, kinds)}, top, 1.0, words
+            )
         embedder = self._embedder
         if by != "words":
             _check_space(store, embedder)
         vector, words = _query(query, embedder, named=by != "meaning")
-        rankings = {}
-        if by != "words":
-            seen = [kind for kind in kinds if kind != "text"]
-            if seen:
-                rankings["seen"] = store.nearest(vector, count, seen)
-            if "text" in kinds:
-                rankings["text"] = store.nearest(vector, count, ["text"])
-        if by != "meaning" and words:
-            rankings["words"] = store.with_words(words, count, kinds)
-        return rank(rankings, top, embedder.scale, words)
+        seen = [kind for kind in kinds if kind != "text"]
+
+        def rankings(count: int) -> dict[str, list[Window]]:
+            found = {}
+            if by != "words" and seen:
+                found["seen"] = store.nearest(vector, count, seen)
+            if by != "words" and "text" in kinds:
+                found["text"] = store.nearest(vector, count, ["text"])
+            if by != "meaning" and words:
+                found["words"] = store.with_words(words, count, kinds)
+            return found
+
+        return rank_enough(rankings, top, embedder.scale, words)
 
     def info(self) -> Info:
         """What it is and holds. Raises InputError: there is none."""
@@ -209,6 +215,7 @@ class Index:
                 files[kind] += window == 0
                 seconds += end if last and kind == "clip" else 0.0
         unfinished = sum(not one.complete for one in self._store.known().values())
+        form, indexed = self._store.form()
         return Info(
             name=self.name,
             uri=self.uri,
@@ -220,6 +227,8 @@ class Index:
             seconds=seconds,
             unfinished=unfinished,
             bytes=self._store.size(),
+            form=form,
+            indexed=indexed,
         )
 
     def verify(self) -> Verified:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,10 @@ STOP = re.compile(
     r"an?|and|are|as|at|be|but|by|for|if|in|into|is|it|no|not|of|on|or|such|that|the|their|then|"
     r"there|these|they|this|to|was|will|with"
 )
+
+
+CANDIDATES, LEAST = 8, 64  # windows of each search: for each hit that is wanted, and at least
+WIDER, MOST = 4, 8192  # times as many where they are of too few moments, up to so many
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,23 @@ class _Moment:
     def take(self, start: float, end: float) -> None:
         assert self.start is not None and self.end is not None
         self.start, self.end = min(self.start, start), max(self.end, end)
+
+
+def rank_enough(
+    search: Callable[[int], Mapping[str, Sequence[Window]]], top: int, scale: float, query: str = ""
+) -> list[Hit]:
+    """The best ``top`` hits of as many windows as it takes: those of a long scene are one hit.
+
+    Args:
+        search: gives so many windows, or fewer where there are no more, as :func:`rank` takes them.
+    """
+    count = max(LEAST, CANDIDATES * top)
+    while True:
+        found = search(count)
+        hits = rank(found, top, scale, query)
+        if len(hits) == top or count >= MOST or max(map(len, found.values()), default=0) < count:
+            return hits
+        count *= WIDER
 
 
 def rank(

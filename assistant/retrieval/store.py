@@ -1,4 +1,4 @@
-"""Where an index lies: a LanceDB table. No other file knows LanceDB.
+"""Where an index lies: a LanceDB table. Only `vector_index` knows LanceDB, too.
 
 A row is a window. Rows of a file are appended in the order of its windows, each append whole or not
 at all, and its last row is marked: so a file is known to be complete, and one that a killed run
@@ -8,6 +8,7 @@ left is gone on with. Layout and joint space stand in the table's schema.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,8 @@ from assistant.core.resources import user_dir
 from assistant.core.results import held_alone
 from assistant.core.shortage import shortage_of
 from assistant.errors import InputError
-from assistant.retrieval.rows import Known, Row, Window
+from assistant.retrieval import vector_index
+from assistant.retrieval.rows import KINDS, Known, Row, Window
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 LAYOUT = 1  # of the columns and of what is in them: windows, words
 EXTRA = "pip install 'video-assistant[search]'"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-KEPT = timedelta(hours=1)  # versions of before, for who reads while it is written
+KEPT = timedelta(minutes=10)  # versions of before, for who reads while it is written
 ROUNDED = 1e-3  # that the length of a vector may be off
 AT_ONCE = 4096  # rows read at once
 MOST_NAMED = 500  # files in one condition
@@ -112,11 +114,11 @@ class Store:
     def complete(self) -> None:
         """Make the indexes of words and files where they are not there: a run may have been killed
         between making the table and these."""
-        from lancedb.index import FTS, BTree
+        from lancedb.index import FTS, Bitmap, BTree
 
         with _told(self.uri):
             there = {index.columns[0] for index in self._table.list_indices()}
-            for column, config in (("text", FTS()), ("file", BTree())):
+            for column, config in (("text", FTS()), ("file", BTree()), ("kind", Bitmap())):
                 if column not in there:
                     self._table.create_index(column, config=config)
 
@@ -162,14 +164,22 @@ class Store:
                 self._table.delete(f"file IN ({some})")
 
     def tidy(self) -> None:
-        """Small pieces become large ones, new rows enter the indexes, old versions leave."""
+        """After rows came or went; the index of vectors is made where there are many."""
         with _told(self.uri):
-            self._table.optimize(cleanup_older_than=KEPT)
+            vector_index.tidy(self._table, KEPT)
+
+    def form(self) -> tuple[str, int]:
+        """How vectors are searched, "exact" or the kind of their index, and how many windows that
+        holds; those added since are searched exactly."""
+        with _told(self.uri):
+            index = vector_index.index_of(self._table)
+        return ("exact", 0) if index is None else (index.index_type, index.num_indexed_rows)
 
     def nearest(self, vector: np.ndarray, count: int, kinds: Collection[str]) -> list[Window]:
-        """The windows most like ``(E,)``, by cosine."""
+        """The windows most like ``(E,)``, by cosine; nearly all of them where there are many."""
         with _told(self.uri):
             query = self._table.search(vector, query_type="vector").distance_type("dot")
+            query = vector_index.tuned(query)
             return self._windows(query, "_distance", count, kinds, lambda far: 1.0 - far)
 
     def with_words(self, text: str, count: int, kinds: Collection[str]) -> list[Window]:
@@ -182,8 +192,10 @@ class Store:
         self, query: Any, column: str, count: int, kinds: Collection[str], score: Any
     ) -> list[Window]:
         columns = ["file", "kind", "window", "start", "end", "text", column]
-        wanted = ", ".join(map(_quoted, kinds))
-        found = query.where(f"kind IN ({wanted})", prefilter=True).select(columns).limit(count)
+        # Passing a million windows costs more than the search: not where none are others.
+        if self._table.count_rows(_of_kinds(set(KINDS) - set(kinds))):
+            query = query.where(_of_kinds(kinds), prefilter=True)
+        found = query.select(columns).limit(count)
         return [
             Window(
                 row["file"],
@@ -259,6 +271,7 @@ def _folder(uri: str) -> Path | None:
 
 
 def _connect(uri: str) -> Any:
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns on stderr of partitions left empty
     try:
         import lancedb
     except ImportError as error:
@@ -266,6 +279,10 @@ def _connect(uri: str) -> Any:
     local = _folder(uri)
     # What others write is seen at once, however long an index stays open.
     return lancedb.connect(local or uri, read_consistency_interval=timedelta(0))
+
+
+def _of_kinds(kinds: Collection[str]) -> str:
+    return f"kind IN ({', '.join(map(_quoted, sorted(kinds)))})" if kinds else "false"
 
 
 def _quoted(text: str) -> str:

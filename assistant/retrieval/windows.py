@@ -27,11 +27,12 @@ from assistant.dialogue.subtitles import (
 )
 from assistant.errors import DialogueError
 from assistant.retrieval.embedding import Embedder, Item
+from assistant.retrieval.files import PICTURES, File
 from assistant.retrieval.rows import Row
 
 if TYPE_CHECKING:
+    from assistant.media.reader import Reader
     from assistant.media.video import Clip
-    from assistant.retrieval.files import File
 
 WINDOW, HOP = 5.0, 2.5  # s
 FRAMES = 4  # of a window
@@ -50,16 +51,27 @@ class Opened:
     clip: Clip | None = None  # FRAMES of the whole, or fewer; None: it is a text
 
 
-def open_file(file: File, side: int) -> Opened:
-    """Raises VideoError, DialogueError: it cannot be read, or says nothing."""
+def open_file(file: File, side: int, reader: Reader | None = None) -> Opened:
+    """``reader``: for pictures, if there may be many.
+
+    Raises VideoError, DialogueError: it cannot be read, or says nothing.
+    """
     from assistant.media.video import read_clip
 
     path = Path(file.path)
     if file.is_text:
         return Opened(lines=_lines(path))
-    clip = read_clip(path, frames=FRAMES, max_side=side)
+    ask = reader.ask if reader is not None and path.suffix.lower() in PICTURES else None
+    clip = read_clip(path, frames=FRAMES, max_side=side, ask_reader=ask)
     said = Dialogue() if is_still(clip) else find_dialogue(path)
     return Opened(said.lines, clip)
+
+
+def encode_file(file: File, embedder: Embedder) -> Iterator[list[Row]]:
+    """All rows of a file, some at a time; no index is opened, so that many machines can do it, and
+    one process appends what they send. Raises VideoError, DialogueError: it cannot be read.
+    """
+    yield from rows_of(file, open_file(file, embedder.side), embedder)
 
 
 def is_still(clip: Clip) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 
 from assistant.sources import Look, Perceived, Source
 from assistant.sources.bank import Bank, alike, bank_of
-from assistant.sources.by_space import SpacePerceiver
+from assistant.sources.by_space import NO_SPACE, SpacePerceiver
 from assistant.sources.lexicon import ACTIVITIES, SCENES, WHO
 from assistant.sources.seen import likeliest
 
@@ -50,19 +49,19 @@ class Phrases(SpacePerceiver):
 
     def look_at(self, name: str, look: Look) -> Source:
         """See `Perceiver`; the text holds more than the items."""
-        found = super().look_at(name, look)
-        if found.warning:
-            return found
-        with torch.inference_mode():
-            space = look.space()
-            bank, frames = bank_of(space), space.embed_frames(look)
-            return replace(found, text=hints(bank, frames), perhaps=lifted(bank, frames))
+        try:
+            with torch.inference_mode():
+                space = look.space()
+                bank, frames = bank_of(space), space.embed_frames(look)  # once: it costs most
+                items = _items(bank, frames, look)
+                return Source(name, items, hints(bank, frames), perhaps=lifted(bank, frames))
+        except NO_SPACE as error:
+            return Source(name, warning=str(error))
 
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """The phrases that hold, likeliest first. Raises InputError, WeightsError: no space."""
         space = look.space()
-        known = [thing.name for thing in likeliest(look.classes, look.class_names)]
-        return fitting(bank_of(space), space.embed_frames(look), look.seconds, known)
+        return _items(bank_of(space), space.embed_frames(look), look)
 
     def as_text(self, items: Sequence[Perceived]) -> str:
         """``beach, walking a dog``."""
@@ -70,6 +69,12 @@ class Phrases(SpacePerceiver):
 
 
 PERCEIVER = Phrases()
+
+
+def _items(bank: Bank, frames: Tensor, look: Look) -> tuple[Perceived, ...]:
+    """What things the classifier names is not said again."""
+    known = [thing.name for thing in likeliest(look.classes, look.class_names)]
+    return fitting(bank, frames, look.seconds, known)
 
 
 def fitting(
