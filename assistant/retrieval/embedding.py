@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from assistant.model.space.base import mean_of
+from assistant.retrieval.usual import read_usual
 from assistant.sources import Look
 from assistant.sources.bank import CONFIG, bank_of
 from assistant.sources.phrases import hints, likely_names
@@ -58,17 +59,24 @@ class Embedder:
         self.width, self.scale = self._space.width, self._space.scale
         folder = self._space.folder
         self._names_phrases = folder is not None and (folder / CONFIG).is_file()
+        self._usual = read_usual(folder, self._space.fingerprint, self.width)
         self.side: int = getattr(self._space, "side", SIDE)
 
     @property
     def fingerprint(self) -> str:
-        """All that decides a vector."""
-        return self._space.fingerprint
+        """All that decides a vector and what is usual of it."""
+        return "+".join(filter(None, (self._space.fingerprint, self._usual.digest)))
 
     def see(self, frames: np.ndarray, seconds: Sequence[float]) -> Seen:
         """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times."""
+        look = self.look_at(frames, seconds)
+        with torch.inference_mode():
+            return Seen(self._space.embed_frames(look), look.classes)
+
+    def look_at(self, frames: np.ndarray, seconds: Sequence[float]) -> Look:
+        """The same, as sources see it."""
         features = self._sight.encoder(frames)
-        look = Look(
+        return Look(
             patches=features.patches.cpu(),
             classes=features.classes.cpu(),
             class_names=self._sight.class_names,
@@ -77,8 +85,6 @@ class Embedder:
             pictures=lambda count, side: (frames, seconds),
             space=lambda: self._space,
         )
-        with torch.inference_mode():
-            return Seen(self._space.embed_frames(look), look.classes)
 
     @torch.inference_mode()
     def vectors(self, items: Sequence[Item]) -> np.ndarray:
@@ -87,6 +93,10 @@ class Embedder:
         read = iter(self._space.embed_texts(texts) if texts else ())
         found = [next(read) if item.frames is None else mean_of(item.frames) for item in items]
         return torch.stack(found).float().cpu().numpy()
+
+    def usual(self, vectors: np.ndarray) -> np.ndarray:
+        """``(N, E)`` -> ``(N, 2)``: the usual similarity to a text and to what is seen."""
+        return self._usual.of(vectors)
 
     @torch.inference_mode()
     def words(self, seen: Seen) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ from assistant.model.features import check_file
 from assistant.retrieval.adding import Added, Adding, Outcome
 from assistant.retrieval.files import check_paths, under
 from assistant.retrieval.ranking import BY, Hit, rank
-from assistant.retrieval.rows import KINDS
+from assistant.retrieval.rows import KINDS, Window
 from assistant.retrieval.store import (
     LAYOUT,
     Store,
     check_name,
+    check_there,
     default_uri,
+    drop,
     names_in,
     writing,
 )
@@ -139,8 +141,9 @@ class Index:
 
     def drop(self) -> None:
         """Forget all of it. Raises InputError: there is none, or another process writes it."""
-        with self._store.writing():
-            self._store.drop()
+        check_there(self.uri, self.name)
+        with writing(self.uri, self.name):
+            drop(self.uri, self.name)
 
     def search(
         self,
@@ -185,9 +188,9 @@ class Index:
         if by != "words":
             seen = [kind for kind in kinds if kind != "text"]
             if seen:
-                rankings["seen"] = store.nearest(vector, count, seen)
+                rankings["seen"] = _less_usual(store.nearest(vector, count, seen), query)
             if "text" in kinds:
-                rankings["text"] = store.nearest(vector, count, ["text"])
+                rankings["text"] = _less_usual(store.nearest(vector, count, ["text"]), query)
         if by != "meaning" and words:
             rankings["words"] = store.with_words(words, count, kinds)
         return rank(rankings, top, embedder.scale, words)
@@ -264,6 +267,12 @@ def _check_space(store: Store, embedder: Embedder) -> None:
             f"and this one is {embedder.fingerprint}; name that space with --space, or another "
             "index with --name"
         )
+
+
+def _less_usual(found: Sequence[Window], query: str | Path) -> list[Window]:
+    """Ranked by how much more like the query they are than like most others of its kind."""
+    place = int(isinstance(query, Path))
+    return sorted((one.less_usual(place) for one in found), key=lambda one: -one.score)
 
 
 def _words_of(query: str) -> str:

@@ -29,7 +29,7 @@ class Hit:
     kind: str  # "clip", "image" or "text"
     start: float | None  # seconds; None: it has no time
     end: float | None
-    score: float  # of its ranking: cosine, BM25, or what fusing ranks makes of several
+    score: float  # of its ranking: cosine less what is usual, BM25, or of several, fused ranks
     similarity: float | None  # cosine to the query; None: by words alone
     words: tuple[str, ...]  # what of its text holds words of the query
     text: str  # what is seen, as words, and what is said, in its best window
@@ -87,9 +87,9 @@ def rank(
 
     Args:
         rankings: by name, windows of one search, best first: "words", whose scores are BM25; those
-            of others are cosines. Cosines of two rankings are not comparable: those of two texts
-            are higher than those of a text and a picture. Where hits are equal, the one of the
-            ranking named first comes first.
+            of others are cosines, perhaps less what is usual. Those of two rankings are not
+            comparable: two texts are nearer than a text and a picture. Where hits are equal, the
+            one of the ranking named first comes first.
         scale: of cosines, as the space was trained.
         query: whose words are looked for in what a hit says.
     """
@@ -146,14 +146,13 @@ def _near(own: Mapping[str, float], best: Mapping[str, float], scale: float) -> 
 
 def _hit(moment: _Moment, query: str) -> Hit:
     best = moment.best
-    cosines = [score for name, score in moment.scores.items() if name != "words"]
     return Hit(
         file=best.file,
         kind=best.kind,
         start=moment.start,
         end=moment.end,
         score=moment.score,
-        similarity=max(cosines, default=None),
+        similarity=best.similarity,
         words=shared_words(best.text, query),
         text=best.text,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Row:
     vector: np.ndarray  # (E,) fp32, of length 1
     size: int  # bytes of the file and of what is read with it
     mtime: int  # ns, the latest of these
+    usual_text: float = 0.0  # similarity to texts, whatever they say: `assistant.retrieval.usual`
+    usual_seen: float = 0.0  # the same, to pictures and clips
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,13 @@ class Window:
     start: float | None
     end: float | None
     text: str
-    score: float  # cosine, or BM25 of words
+    score: float  # cosine, perhaps less what is usual; or BM25 of words
+    similarity: float | None = None  # cosine; None: found by words
+    usual: tuple[float, float] = (0.0, 0.0)  # to texts, to what is seen
+
+    def less_usual(self, place: int) -> Window:
+        """Found by a query of the kind ``place``: 0, a text; 1, what is seen."""
+        return replace(self, score=self.score - self.usual[place], similarity=self.score)
 
 
 @dataclass(frozen=True)
