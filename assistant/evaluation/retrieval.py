@@ -5,7 +5,8 @@ others. A collection is found as an index finds it: a clip is its best window. S
 
 - vectors: the cosine in the joint space;
 - less usual: the same as an index ranks, less what is usual (`assistant.retrieval.usual`);
-- reranked: the best ``RERANKED`` of that anew, word by word (`JointSpace.compare`);
+- reranked: the best ``RERANKED`` of that anew, by the mean of the cosine and the similarity word by
+  word (`JointSpace.compare`), less what is usual;
 - class names: what the encoder's classifier names, matched as text by MiniLM;
 - captions: what the base model says of picture or clip, matched as text by MiniLM.
 """
@@ -152,22 +153,24 @@ def _direction(query: Side, found: Side, compared: _Compared, seed: int) -> Dire
 
 def _systems(query: Side, found: Side, compared: _Compared) -> Iterator[tuple[str, np.ndarray]]:
     """Each system's scores, ``(Q, N)``."""
-    yield "vectors", similarities(query, found)
+    plain = similarities(query, found)
+    yield "vectors", plain
     ranked = similarities(query, found, less_usual=True)
-    if found.usual.any():
+    if found.usual_of(query).any():
         yield "less usual", ranked
-    exact = compared(query, found)
-    if exact is not None:
+    words = compared(query, found)
+    if words is not None:
+        exact = ranked + (words - plain) / 2
         kept = np.argpartition(-ranked, min(RERANKED, ranked.shape[1]) - 1, axis=1)[:, :RERANKED]
         anew = ranked - BELOW
         np.put_along_axis(anew, kept, np.take_along_axis(exact, kept, 1), 1)
         yield "reranked", anew
-    for name, words in query.words.items():
-        yield name, words.vectors @ found.words[name].vectors.T
+    for name, said in query.words.items():
+        yield name, said.vectors @ found.words[name].vectors.T
 
 
 class _Compared:
-    """Texts with pictures or clips, word by word, where the space can; less what is usual."""
+    """Texts with pictures or clips, word by word, where the space can."""
 
     def __init__(self, space: JointSpace, sides: Mapping[str, Side]) -> None:
         self._space, self._sides = space, sides
@@ -183,4 +186,4 @@ class _Compared:
             texts = [str(item.content) for item in self._sides["text"].items]
             self._known[seen.modality] = seen.compare(self._space, texts)
         scores = self._known[seen.modality]
-        return (scores.T if seen is found else scores) - found.usual_of(query)
+        return scores.T if seen is found else scores

@@ -51,7 +51,7 @@ class Side:
     queries: np.ndarray  # (N, E)
     windows: np.ndarray  # (W, E)
     first: np.ndarray  # (N,) number of each item's first window
-    usual: np.ndarray  # (W, 2)
+    usual: np.ndarray  # (W,)
     named: list[str]  # what the encoder's classifier names, or the text itself; "": nothing
     looks: list[Look] = field(default_factory=list)
     words: Mapping[str, Words] = field(default_factory=dict)  # by baseline
@@ -60,9 +60,9 @@ class Side:
         return replace(self, words=words)
 
     def usual_of(self, query: Side) -> np.ndarray:
-        """``(N,)``: the usual similarity to queries of that modality, of the first window that is
-        nearest to most."""
-        return np.maximum.reduceat(self.usual[:, int(query.modality != "text")], self.first)
+        """``(W,)``: what is taken off where that modality asks."""
+        other = (query.modality == "text") != (self.modality == "text")
+        return self.usual if other else np.zeros_like(self.usual)
 
     def compare(self, space: JointSpace, texts: Sequence[str]) -> np.ndarray:
         """``(N, texts)``: word by word, in the mean over an item's frames."""
@@ -86,7 +86,7 @@ def similarities(query: Side, found: Side, *, less_usual: bool = False) -> np.nd
     """``(Q, N)``: of each query to the best window of each item."""
     scores = query.queries @ found.windows.T
     if less_usual:
-        scores = scores - found.usual[:, int(query.modality != "text")]
+        scores = scores - found.usual_of(query)
     return np.maximum.reduceat(scores, found.first, axis=1)
 
 
@@ -96,7 +96,13 @@ def read_texts(items: Sequence[Item], embedder: Embedder) -> Side:
     parts = [embedder.vectors([Embedded(text=one) for one in texts[k : k + CHUNK]]) for k in steps]
     vectors = np.concatenate(parts)
     return Side(
-        "text", items, vectors, vectors, np.arange(len(items)), embedder.usual(vectors), texts
+        "text",
+        items,
+        vectors,
+        vectors,
+        np.arange(len(items)),
+        embedder.usual(vectors, text=True),
+        texts,
     )
 
 
@@ -135,7 +141,7 @@ def see_files(items: Sequence[Item], modality: str, embedder: Embedder) -> Side:
         np.concatenate(queries),
         every,
         np.array(first),
-        embedder.usual(every),
+        embedder.usual(every, text=False),
         named,
         looks,
     )

@@ -94,9 +94,9 @@ class Embedder:
         found = [next(read) if item.frames is None else mean_of(item.frames) for item in items]
         return torch.stack(found).float().cpu().numpy()
 
-    def usual(self, vectors: np.ndarray) -> np.ndarray:
-        """``(N, E)`` -> ``(N, 2)``: the usual similarity to a text and to what is seen."""
-        return self._usual.of(vectors)
+    def usual(self, vectors: np.ndarray, *, text: bool) -> np.ndarray:
+        """``(N, E)`` of texts, or of what is seen, -> ``(N,)``: similarity to most of the other."""
+        return self._usual.of(vectors, text=text)
 
     @torch.inference_mode()
     def words(self, seen: Seen) -> tuple[str, ...]:

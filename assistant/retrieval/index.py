@@ -188,9 +188,9 @@ class Index:
         if by != "words":
             seen = [kind for kind in kinds if kind != "text"]
             if seen:
-                rankings["seen"] = _less_usual(store.nearest(vector, count, seen), query)
+                rankings["seen"] = _ranked(store.nearest(vector, count, seen), query)
             if "text" in kinds:
-                rankings["text"] = _less_usual(store.nearest(vector, count, ["text"]), query)
+                rankings["text"] = _ranked(store.nearest(vector, count, ["text"]), query)
         if by != "meaning" and words:
             rankings["words"] = store.with_words(words, count, kinds)
         return rank(rankings, top, embedder.scale, words)
@@ -269,10 +269,10 @@ def _check_space(store: Store, embedder: Embedder) -> None:
         )
 
 
-def _less_usual(found: Sequence[Window], query: str | Path) -> list[Window]:
-    """Ranked by how much more like the query they are than like most others of its kind."""
-    place = int(isinstance(query, Path))
-    return sorted((one.less_usual(place) for one in found), key=lambda one: -one.score)
+def _ranked(found: Sequence[Window], query: str | Path) -> list[Window]:
+    """Best first, less what is usual."""
+    own = [one.found_by(text=not isinstance(query, Path)) for one in found]
+    return sorted(own, key=lambda one: -one.score)
 
 
 def _words_of(query: str) -> str:

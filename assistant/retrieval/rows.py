@@ -25,8 +25,7 @@ class Row:
     vector: np.ndarray  # (E,) fp32, of length 1
     size: int  # bytes of the file and of what is read with it
     mtime: int  # ns, the latest of these
-    usual_text: float = 0.0  # similarity to texts, whatever they say: `assistant.retrieval.usual`
-    usual_seen: float = 0.0  # the same, to pictures and clips
+    usual: float = 0.0  # similarity to queries of the other kind: `assistant.retrieval.usual`
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,13 @@ class Window:
     text: str
     score: float  # cosine, perhaps less what is usual; or BM25 of words
     similarity: float | None = None  # cosine; None: found by words
-    usual: tuple[float, float] = (0.0, 0.0)  # to texts, to what is seen
+    usual: float = 0.0  # similarity to queries of the other kind
 
-    def less_usual(self, place: int) -> Window:
-        """Found by a query of the kind ``place``: 0, a text; 1, what is seen."""
-        return replace(self, score=self.score - self.usual[place], similarity=self.score)
+    def found_by(self, *, text: bool) -> Window:
+        """Ranked by how much more like the query it is than like most, where a text finds what is
+        seen or a picture a text; ``text``: whether the query is one."""
+        usual = self.usual if text != (self.kind == "text") else 0.0
+        return replace(self, score=self.score - usual, similarity=self.score)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ KEPT = timedelta(hours=1)  # versions of before, for who reads while it is writt
 ROUNDED = 1e-3  # that the length of a vector may be off
 AT_ONCE = 4096  # rows read at once
 MOST_NAMED = 500  # files in one condition
-USUAL = ("usual_text", "usual_seen")
 _LAYOUT, _SPACE = b"assistant.layout", b"assistant.space"  # keys of the schema
 
 
@@ -97,8 +96,7 @@ class Store:
             "vector": pa.list_(pa.float32(), width),
             "size": pa.int64(),
             "mtime": pa.int64(),
-            "usual_text": pa.float32(),
-            "usual_seen": pa.float32(),
+            "usual": pa.float32(),
         }
         told = {_LAYOUT: str(LAYOUT).encode(), _SPACE: space.encode()}
         with _told(uri):
@@ -179,7 +177,7 @@ class Store:
     def _windows(
         self, query: Any, column: str, count: int, kinds: Collection[str], score: Any
     ) -> list[Window]:
-        columns = ["file", "kind", "window", "start", "end", "text", *USUAL, column]
+        columns = ["file", "kind", "window", "start", "end", "text", "usual", column]
         wanted = ", ".join(map(_quoted, kinds))
         found = query.where(f"kind IN ({wanted})", prefilter=True).select(columns).limit(count)
         return [
@@ -191,7 +189,7 @@ class Store:
                 row["end"],
                 row["text"],
                 score(row[column]),
-                usual=(row["usual_text"], row["usual_seen"]),
+                usual=row["usual"],
             )
             for row in found.to_list()
         ]

@@ -5,7 +5,7 @@ In many dimensions a few items are near to everything (Radovanovic, Nanopoulos a
 bank of others: its cosine less the log-mean-exp of its cosines to the bank (inverted softmax, Smith
 et al., ICLR 2017; querybank normalisation, Bogolin et al., CVPR 2022). That depends on no query, so
 that an index keeps it. The bank is centres of training texts and of training photos with their
-shares; `assistant.training.space.usual` makes it.
+shares; `assistant.training.space.usual` makes it. Between pictures it does harm, and is left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG, WEIGHTS = "usual.yaml", "usual.safetensors"  # beside the space's own
-NAMES = ("texts", "photos")  # of queries, in the order of :meth:`Usual.of`
+NAMES = ("texts", "photos")  # of queries
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class UsualConfig:
     """What a bank belongs to, and how it is used."""
 
     space: str  # fingerprint
-    steepness: tuple[float, ...]  # beta, of texts and of photos
+    steepness: float  # beta
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +46,13 @@ class Usual:
     shares: tuple[Tensor, ...] = ()  # (K,) each, logarithms
     digest: str = ""  # of the files; empty: there is no bank
 
-    def of(self, vectors: np.ndarray) -> np.ndarray:
-        """``(N, E)`` -> ``(N, 2)`` fp32: the usual similarity to a text, and to a picture."""
+    def of(self, vectors: np.ndarray, *, text: bool) -> np.ndarray:
+        """``(N, E)`` -> ``(N,)`` fp32: of texts to pictures, or of what is seen to texts."""
         if self.config is None:
-            return np.zeros((len(vectors), len(NAMES)), np.float32)
-        seen = torch.from_numpy(vectors)
-        found = [
-            torch.logsumexp(beta * seen @ centres.T + shares, 1) / beta
-            for beta, centres, shares in zip(
-                self.config.steepness, self.centres, self.shares, strict=True
-            )
-        ]
-        return torch.stack(found, 1).float().numpy()
+            return np.zeros(len(vectors), np.float32)
+        beta = self.config.steepness
+        logits = beta * torch.from_numpy(vectors) @ self.centres[text].T + self.shares[text]
+        return (torch.logsumexp(logits, 1) / beta).float().numpy()
 
 
 def read_usual(folder: Path | None, fingerprint: str, width: int) -> Usual:

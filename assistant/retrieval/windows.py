@@ -131,7 +131,7 @@ def _of_text(
     for begin in range(first, len(found), BLOCK):
         some = found[begin : begin + BLOCK]
         vectors = embedder.vectors([Item(text=text) for _, _, text in some])
-        usual = embedder.usual(vectors).tolist()
+        usual = embedder.usual(vectors, text=True).tolist()
         yield [
             Row(
                 file=file.path,
@@ -144,10 +144,9 @@ def _of_text(
                 vector=vector,
                 size=file.size,
                 mtime=file.mtime,
-                usual_text=to_text,
-                usual_seen=to_seen,
+                usual=own,
             )
-            for number, ((start, end, text), vector, (to_text, to_seen)) in enumerate(
+            for number, ((start, end, text), vector, own) in enumerate(
                 zip(some, vectors, usual, strict=True), begin
             )
         ]
@@ -167,7 +166,7 @@ def _of_clip(
             own = seen.some(_on_show(clip.seconds, moments, start, end))
             told = said.between(start, end).as_text()
             vectors = embedder.vectors([Item(own.frames, told)])
-            ((to_text, to_seen),) = embedder.usual(vectors).tolist()
+            (usual,) = embedder.usual(vectors, text=False).tolist()
             words = ", ".join(embedder.words(own))
             rows.append(
                 Row(
@@ -181,8 +180,7 @@ def _of_clip(
                     vector=vectors[0],
                     size=file.size,
                     mtime=file.mtime,
-                    usual_text=to_text,
-                    usual_seen=to_seen,
+                    usual=usual,
                 )
             )
         yield rows
