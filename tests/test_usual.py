@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from retrieval_sight import ColorSpace, TinySight, tiny_sight
-from test_index import color_photo
+from test_index import color_clip, color_photo
 from torch.nn import functional as F
 
 from assistant.errors import InputError, WeightsError
@@ -120,3 +121,55 @@ class TestSearch:
         bank = write_bank(tmp_path / "bank", unit(3), unit(3))
         with pytest.raises(InputError, match=r"joint space colors-1, and this one is colors-1\+"):
             Index(uri=place, assistant=self.sight(bank)).search("red", by="meaning")
+
+
+class TestReranking:
+    @pytest.fixture
+    def found(self, folder, tmp_path, monkeypatch):
+        """Word by word, blue is all that counts."""
+
+        def compare(self, look, texts):
+            return self.embed_frames(look)[:, 2:3].expand(-1, len(texts))
+
+        found = Index(uri=str(tmp_path / "index"), assistant=tiny_sight())
+        found.add([folder])
+        monkeypatch.setattr(ColorSpace, "compare", compare)
+        return found
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        folder = tmp_path / "files"
+        folder.mkdir()
+        color_photo(folder / "green.png", "green")
+        color_clip(folder / "film.mp4", "red", "blue")
+        return folder
+
+    def test_the_best_are_looked_at_again(self, found, folder):
+        ask = {"by": "meaning", "kinds": ["clip", "image"]}
+        plain = found.search("green blue", **ask)
+        assert Path(plain[0].file).name == "green.png"
+        hits = found.search("green blue", **ask, rerank=True)
+        assert Path(hits[0].file).name == "film.mp4" and hits[0].end == 12
+        blue = 0.97  # of the film's vector in its blue part
+        assert hits[0].score == pytest.approx((hits[0].similarity + blue) / 2, abs=0.03)
+        assert hits[0].similarity == next(h.similarity for h in plain if h.kind == "clip")
+
+    def test_what_is_not_looked_at_stays_below(self, found, monkeypatch):
+        monkeypatch.setattr("assistant.retrieval.reranking.RERANKED", 1)
+        hits = found.search("green blue", by="meaning", kinds=["clip", "image"], rerank=True)
+        assert Path(hits[0].file).name == "green.png"
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+    def test_a_file_that_is_gone_keeps_its_score(self, found, folder):
+        (folder / "film.mp4").unlink()
+        ask = {"by": "meaning", "kinds": ["clip"]}
+        scores = [[hit.score for hit in found.search("blue", **ask, rerank=r)] for r in (0, 1)]
+        assert scores[0] == scores[1] != []
+
+    def test_mistakes(self, found, folder, monkeypatch):
+        for query, by in ((folder / "green.png", None), ("green", "words")):
+            with pytest.raises(InputError, match="reranking compares words with what is seen"):
+                found.search(query, by=by, rerank=True)
+        monkeypatch.undo()
+        with pytest.raises(InputError, match="compares whole vectors alone; leave --rerank out"):
+            found.search("green", rerank=True)

@@ -27,7 +27,7 @@ EPILOG = """\
 A query is words, a picture or a clip; the index is made by assistant index add. A line for each
 hit: score, from-to, file, and which of its words are those of the query.
 
-by meaning   what looks like it, whatever it is called (scores: cosine)
+by meaning   what looks like it, whatever it is called (scores: cosine less what is usual)
 by words     what is seen and said, as words: full-text search (scores: BM25)
 both         the two rankings fused: best is what stands high in either (scores: reciprocal rank)
 
@@ -35,6 +35,7 @@ examples:
   assistant search "a man playing drums"
   assistant search "a dog on the beach" "snow" --top 3      several at once
   assistant search photo.jpg --kind clip                    where is this to be seen?
+  assistant search "a boy jumps into water" --rerank        looks at the best again: slower, better
   assistant search "he says goodbye" --by words --kind clip,text
   assistant search "a goal" --kind clip --cut moments       writes them as clips
   assistant search "a red car" --json
@@ -66,6 +67,9 @@ def add_search(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--cut", type=Path, metavar="FOLDER", help="write the moments found as clips"
     )
+    parser.add_argument(
+        "--rerank", action="store_true", help="look at the best again, word by word: seconds"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each query")
     add_place(parser)
     add_backend_options(parser)
@@ -84,7 +88,7 @@ def run_search(args: argparse.Namespace) -> int:
     written = 0
     for number, query in enumerate(args.queries):
         asked = clip_path(query) if is_file(query) else query
-        hits = index.search(asked, top=args.top, by=args.by, kinds=kinds)
+        hits = index.search(asked, top=args.top, by=args.by, kinds=kinds, rerank=args.rerank)
         made: list[str] = []
         if args.cut is not None:
             from assistant.retrieval.cutting import cut

@@ -33,8 +33,8 @@ from assistant.model.sentences import sentence_encoder
 from assistant.model.sight import Sight
 from assistant.model.space.base import JointSpace
 from assistant.retrieval.embedding import Embedder
+from assistant.retrieval.reranking import RERANKED, compares_words
 
-RERANKED = 100  # of the best items
 BELOW = 10.0  # what is not reranked stays below, in its order
 VERSIONS = ("torch", "video-assistant")
 CAPTIONS, CLASSES = "captions", "class names"
@@ -160,7 +160,7 @@ def _systems(query: Side, found: Side, compared: _Compared) -> Iterator[tuple[st
         yield "less usual", ranked
     words = compared(query, found)
     if words is not None:
-        exact = ranked + (words - plain) / 2
+        exact = ranked + (words - plain) / 2  # as `assistant.retrieval.reranking` has it
         kept = np.argpartition(-ranked, min(RERANKED, ranked.shape[1]) - 1, axis=1)[:, :RERANKED]
         anew = ranked - BELOW
         np.put_along_axis(anew, kept, np.take_along_axis(exact, kept, 1), 1)
@@ -175,7 +175,7 @@ class _Compared:
     def __init__(self, space: JointSpace, sides: Mapping[str, Side]) -> None:
         self._space, self._sides = space, sides
         self._known: dict[str, np.ndarray] = {}  # by modality of what is seen: (items, texts)
-        self._can = type(space).compare is not JointSpace.compare
+        self._can = compares_words(space)
 
     def __call__(self, query: Side, found: Side) -> np.ndarray | None:
         """``(Q, N)``; None: there is nothing to be compared so."""

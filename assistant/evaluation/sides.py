@@ -20,12 +20,12 @@ from assistant.retrieval.embedding import Embedder
 from assistant.retrieval.embedding import Item as Embedded
 from assistant.retrieval.files import File
 from assistant.retrieval.index import FRAMES
+from assistant.retrieval.reranking import compare_looks
 from assistant.retrieval.windows import is_still, rows_of
 from assistant.sources import Look
 from assistant.sources.seen import likeliest
 
 CHUNK = 64  # texts at once
-AT_ONCE = 1024  # frames compared at once
 
 
 class Words:
@@ -66,20 +66,7 @@ class Side:
 
     def compare(self, space: JointSpace, texts: Sequence[str]) -> np.ndarray:
         """``(N, texts)``: word by word, in the mean over an item's frames."""
-        sizes = [len(look.patches) for look in self.looks]
-        parts, begin = [], 0
-        for end in range(1, len(sizes) + 1):
-            if end == len(sizes) or sum(sizes[begin : end + 1]) > AT_ONCE:
-                some = self.looks[begin:end]
-                joined = replace(
-                    some[0],
-                    patches=torch.cat([one.patches for one in some]),
-                    classes=torch.cat([one.classes.expand(len(one.patches), -1) for one in some]),
-                )
-                scores = space.compare(joined, texts).split(sizes[begin:end])
-                parts += [one.mean(0) for one in scores]
-                begin = end
-        return torch.stack(parts).numpy()
+        return compare_looks(space, self.looks, texts).numpy()
 
 
 def similarities(query: Side, found: Side, *, less_usual: bool = False) -> np.ndarray:

@@ -56,6 +56,7 @@ class Embedder:
 
     def __init__(self, sight: Sight) -> None:
         self._sight, self._space = sight, sight.space
+        self.space = self._space
         self.width, self.scale = self._space.width, self._space.scale
         folder = self._space.folder
         self._names_phrases = folder is not None and (folder / CONFIG).is_file()

@@ -152,6 +152,7 @@ class Index:
         top: int = 10,
         by: str | None = None,
         kinds: Collection[str] | None = None,
+        rerank: bool = False,
     ) -> list[Hit]:
         """What fits ``query`` best, best first; windows of one file that overlap are one hit.
 
@@ -161,6 +162,7 @@ class Index:
                 by reciprocal rank. None: both for words, meaning for a file.
             kinds: which of "clip", "image" and "text" are wanted; None: all of them for words,
                 clips and images for a file.
+            rerank: look at the best clips and pictures again, word by word; words are asked for.
         Raises:
             InputError: an unusable argument, no such index, or one of another space. VideoError:
                 the file cannot be read.
@@ -177,6 +179,10 @@ class Index:
         store, count = self._store, max(LEAST, CANDIDATES * top)
         if isinstance(query, Path):
             check_file(query)
+        if rerank and (isinstance(query, Path) or by == "words"):
+            raise InputError(
+                "reranking compares words with what is seen; ask with words, by meaning"
+            )
         if by == "words" and not isinstance(query, Path):
             words = _words_of(query)
             return rank({"words": store.with_words(words, count, kinds)}, top, 1.0, words)
@@ -189,6 +195,10 @@ class Index:
             seen = [kind for kind in kinds if kind != "text"]
             if seen:
                 rankings["seen"] = _ranked(store.nearest(vector, count, seen), query)
+                if rerank:
+                    from assistant.retrieval.reranking import rerank as anew
+
+                    rankings["seen"] = anew(rankings["seen"], words, embedder)
             if "text" in kinds:
                 rankings["text"] = _ranked(store.nearest(vector, count, ["text"]), query)
         if by != "meaning" and words:
