@@ -85,7 +85,7 @@ def events(tmp_path):
         lines.append(line)
     color_clip(tmp_path / "other.mp4", "red", seconds=6)
     lines.append({"event": "red", "text": "red red", "video": "other.mp4"})
-    path = tmp_path / "data.jsonl"
+    path = tmp_path / "colors.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -162,12 +162,12 @@ class TestCommand:
         assert "text to image: 4 queries, each among 3 (1 %: 1)" in told
         assert "| vectors | 100.0 (51.0-100.0) |" not in told  # two texts of one event: no Wilson
         assert "| chance | 33.3 | 100.0 |" in told
-        assert "| data | vectors | 100.0 (33.3) |" in told and "| again | vectors |" in told
-        for name in ("report.md", "report.json", "recall-data.png", "recall-again.png"):
+        assert "| colors | vectors | 100.0 (33.3) |" in told and "| again | vectors |" in told
+        for name in ("report.md", "report.json", "recall-colors.png", "recall-again.png"):
             assert (out / name).stat().st_size > 500
         assert main([*words, "--json"]) == 0
         reports = json.loads(capsys.readouterr().out)
-        assert [one["name"] for one in reports] == ["data", "again"]
+        assert [one["name"] for one in reports] == ["colors", "again"]
         assert reports[0]["directions"][1]["systems"]["vectors"]["recall"]["1%"]["value"] == 1
 
     def test_mistakes_are_one_line_each(self, events, mini, tmp_path, capsys):

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from assistant.data.event_sets import DATA
 from assistant.data.events import MODALITIES, Item, items_of, read_events
 from assistant.errors import InputError
 from assistant.evaluation.ranks import Figures, chance, figures_of, rank_all
@@ -114,7 +115,8 @@ def evaluate_retrieval(
         "date": time.strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in VERSIONS},
     }
-    return RetrievalReport(data.stem, manifest, directions)
+    name = data.absolute().parent.name if data.name == DATA else data.stem
+    return RetrievalReport(name, manifest, directions)
 
 
 def _queries(query: Sequence[Item], found: Sequence[Item], *, same: bool) -> list[int]:

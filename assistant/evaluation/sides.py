@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from assistant.data.events import Item
@@ -114,13 +113,13 @@ def see_files(items: Sequence[Item], modality: str, embedder: Embedder) -> Side:
             windows.append(np.stack([row.vector for row in rows]))
             clip = read_clip(Path(file.path), frames=FRAMES, max_side=embedder.side)
         look = embedder.look_at(clip.frames, clip.seconds)
-        with torch.inference_mode():
-            frames = look.space().embed_frames(look)
-        queries.append(embedder.vectors([Embedded(frames)]))
+        seen = embedder.see(clip.frames, clip.seconds, look)
+        queries.append(embedder.vectors([Embedded(seen.frames)]))
         if len(windows) < len(queries):
             windows.append(queries[-1])
         looks.append(look)
-        named.append(", ".join(one.name for one in likeliest(look.classes, look.class_names)))
+        found = likeliest(look.classes, look.class_names)
+        named.append(", ".join(one.name for one in found))
     every = np.concatenate(windows)
     return Side(
         modality,

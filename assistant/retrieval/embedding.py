@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
+from torch.nn import functional as F
 
 from assistant.model.space.base import mean_of
 from assistant.retrieval.usual import read_usual
@@ -17,11 +19,11 @@ from assistant.sources.phrases import hints, likely_names
 from assistant.sources.seen import likeliest
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from assistant.model.sight import Sight
 
+MARGIN = 0.07  # of a side, that the second look leaves out on each
 SIDE = 448  # pixels of the longer side, where the space does not say
 
 
@@ -45,10 +47,12 @@ class Seen:
     """Frames, encoded."""
 
     frames: Tensor  # (T, E)
+    once: Tensor  # (T, E) the same as they were seen first
     classes: Tensor  # (T, C) probabilities of the encoder's own classes
 
     def some(self, places: Sequence[int]) -> Seen:
-        return Seen(self.frames[list(places)], self.classes[list(places)])
+        own = list(places)
+        return Seen(self.frames[own], self.once[own], self.classes[own])
 
 
 class Embedder:
@@ -66,13 +70,19 @@ class Embedder:
     @property
     def fingerprint(self) -> str:
         """All that decides a vector and what is usual of it."""
-        return "+".join(filter(None, (self._space.fingerprint, self._usual.digest)))
+        looks = "twice" if self._space.looks_twice else ""
+        return "+".join(filter(None, (self._space.fingerprint, looks, self._usual.digest)))
 
-    def see(self, frames: np.ndarray, seconds: Sequence[float]) -> Seen:
-        """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times."""
-        look = self.look_at(frames, seconds)
+    def see(self, frames: np.ndarray, seconds: Sequence[float], look: Look | None = None) -> Seen:
+        """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times; ``look``: what
+        :meth:`look_at` made of them, where that was done."""
+        look = look or self.look_at(frames, seconds)
         with torch.inference_mode():
-            return Seen(self._space.embed_frames(look), look.classes)
+            once = both = self._space.embed_frames(look)
+            if self._space.looks_twice:
+                again = self._space.embed_frames(self.look_at(middle(frames), seconds))
+                both = F.normalize(once + again, dim=-1)
+        return Seen(both, once, look.classes)
 
     def look_at(self, frames: np.ndarray, seconds: Sequence[float]) -> Look:
         """The same, as sources see it."""
@@ -106,5 +116,12 @@ class Embedder:
         calibrated with the space: else one of each group is always said."""
         found = [thing.name for thing in likeliest(seen.classes, self._sight.class_names)]
         if self._names_phrases:
-            found += likely_names(hints(bank_of(self._space), seen.frames))
+            found += likely_names(hints(bank_of(self._space), seen.once))
         return tuple(dict.fromkeys(found))
+
+
+def middle(frames: np.ndarray) -> np.ndarray:
+    """``(T, H, W, 3)`` without their margins, mirrored: what a second look sees."""
+    top, left = (round(MARGIN * side) for side in frames.shape[1:3])
+    height, width = frames.shape[1:3]
+    return np.ascontiguousarray(frames[:, top : height - top, left : width - left][:, :, ::-1])
