@@ -25,8 +25,8 @@ ROUNDS = 12
 
 
 def fit_usual(space: MiniSpace, data: Data, folder: Path, seed: int) -> None:
-    """Write the bank of ``space`` to ``folder``: of the sets with captions."""
-    told = [name for name, photos in data.sets.items() if not photos.labels]
+    """Write the bank of ``space`` to ``folder``: of the sets with captions, or else of all."""
+    told = [name for name, photos in data.sets.items() if not photos.labels] or list(data.sets)
     photos = torch.cat([pictures(space, data, name, "train") for name in told])
     texts = [
         text
