@@ -15,8 +15,8 @@ from assistant.errors import InputError
 from assistant.model.features import check_file
 from assistant.retrieval.adding import Added, Adding, Outcome
 from assistant.retrieval.files import check_paths, under
-from assistant.retrieval.ranking import BY, Hit, rank
-from assistant.retrieval.rows import KINDS, Window
+from assistant.retrieval.ranking import BY, Hit, less_usual, rank
+from assistant.retrieval.rows import KINDS
 from assistant.retrieval.store import (
     LAYOUT,
     Store,
@@ -194,13 +194,15 @@ class Index:
         if by != "words":
             seen = [kind for kind in kinds if kind != "text"]
             if seen:
-                rankings["seen"] = _ranked(store.nearest(vector, count, seen), query)
+                found = store.nearest(vector, count, seen)
+                rankings["seen"] = less_usual(found, text=not isinstance(query, Path))
                 if rerank:
                     from assistant.retrieval.reranking import rerank as anew
 
                     rankings["seen"] = anew(rankings["seen"], words, embedder)
             if "text" in kinds:
-                rankings["text"] = _ranked(store.nearest(vector, count, ["text"]), query)
+                found = store.nearest(vector, count, ["text"])
+                rankings["text"] = less_usual(found, text=not isinstance(query, Path))
         if by != "meaning" and words:
             rankings["words"] = store.with_words(words, count, kinds)
         return rank(rankings, top, embedder.scale, words)
@@ -277,12 +279,6 @@ def _check_space(store: Store, embedder: Embedder) -> None:
             f"and this one is {embedder.fingerprint}; name that space with --space, or another "
             "index with --name"
         )
-
-
-def _ranked(found: Sequence[Window], query: str | Path) -> list[Window]:
-    """Best first, less what is usual."""
-    own = [one.found_by(text=not isinstance(query, Path)) for one in found]
-    return sorted(own, key=lambda one: -one.score)
 
 
 def _words_of(query: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,11 @@ class _Moment:
     def take(self, start: float, end: float) -> None:
         assert self.start is not None and self.end is not None
         self.start, self.end = min(self.start, start), max(self.end, end)
+
+
+def less_usual(found: Iterable[Window], *, text: bool) -> list[Window]:
+    """Best first; ``text``: whether the query is one."""
+    return sorted((one.found_by(text=text) for one in found), key=lambda one: -one.score)
 
 
 def rank(
