@@ -91,19 +91,21 @@ def draw_recall(report: RetrievalReport, path: Path) -> Path:
     """Recall by how many hits are looked at: a panel for each direction, a line for each system."""
     from matplotlib.figure import Figure
 
+    names = dict.fromkeys(name for one in report.directions for name in one.systems)
+    looks = dict(zip(names, cycle(zip(COLORS, LINES, strict=True))))
     count = len(report.directions)
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(4.2 * columns, 3.6 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, one in zip(panels, report.directions, strict=False):
-        for (name, own), color, line in zip(one.systems.items(), cycle(COLORS), cycle(LINES)):
-            ks = range(1, len(own.curve) + 1)
+        for name, own in one.systems.items():
+            ks, (color, line) = range(1, len(own.curve) + 1), looks[name]
             axes.plot(ks, own.curve, label=name, color=color, linestyle=line)
         axes.set(title=f"{one.name} (among {one.items:,})", xscale="log", ylim=(0, 1))
         axes.set(xlabel="hits looked at (K)", ylabel="recall")
         axes.grid(alpha=0.3)
-    panels[0].legend(fontsize=7)
+        axes.legend(fontsize=7)
     for axes in panels[count:]:
         axes.set_visible(False)
     figure.savefig(path, dpi=DPI)
