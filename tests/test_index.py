@@ -284,10 +284,12 @@ class TestOthers:
 
     def test_another_layout_is_refused(self, texts, place, monkeypatch):
         with monkeypatch.context() as later:
-            later.setattr(store, "LAYOUT", 2)
+            later.setattr(store, "LAYOUT", 1)
             new_index(place).add([texts])
-        with pytest.raises(InputError, match="has layout 2, and 1 is read here"):
+        with pytest.raises(InputError, match=r"has layout 1, and 2 is read here; .*remove --all"):
             Index(uri=place).info()
+        Index(uri=place).drop()
+        assert Index.names(place) == []
 
     def test_without_the_extra_one_line_says_what_to_install(
         self, texts, place, mini, capsys, monkeypatch

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from clips import make_clip
-from retrieval_sight import COLORS, tiny_sight
+from retrieval_sight import COLORS, ColorSpace, tiny_sight
 from test_index import SRT, color_clip, color_photo
 
 from assistant.cli.main import main
@@ -16,6 +17,7 @@ from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_audio, read_clip
 from assistant.retrieval import Hit, Index
 from assistant.retrieval.cutting import cut
+from assistant.retrieval.embedding import Embedder, middle
 from assistant.retrieval.ranking import rank, shared_words
 from assistant.retrieval.rows import Window
 
@@ -123,6 +125,28 @@ class TestFinds:
 def window(number: int, score: float, file: str = "a.mp4", start: float | None = None) -> Window:
     start = 2.5 * number if start is None else start
     return Window(file, "clip", number, start, start + 5, f"text {number}", score)
+
+
+class TestSeen:
+    def test_a_second_look_joins_the_first_and_leaves_the_words_alone(self, monkeypatch):
+        frames = np.zeros((1, 40, 40, 3), np.uint8)
+        frames[..., 0] = 255
+        frames[:, :3] = frames[:, -3:] = (0, 255, 0)  # a border that the second look leaves out
+        frames[:, :, :3] = frames[:, :, -3:] = (0, 255, 0)
+        once = Embedder(tiny_sight()).see(frames, [0.0])
+        assert once.frames.equal(once.once)
+        monkeypatch.setattr(ColorSpace, "looks_twice", True)
+        embedder = Embedder(tiny_sight())
+        twice = embedder.see(frames, [0.0])
+        inner = embedder.see(middle(frames), [0.0]).once
+        assert twice.once.equal(once.once) and inner[0, 1] == pytest.approx(0, abs=1e-3)
+        both = (once.once + inner) / (once.once + inner).norm()
+        assert torch.allclose(twice.frames, both, atol=1e-6)
+        assert embedder.fingerprint == "colors-1+twice"
+
+    def test_the_middle_is_mirrored(self):
+        frames = np.arange(100 * 50).reshape(1, 50, 100, 1).repeat(3, 3)
+        assert (middle(frames)[0, :, :, 0] == frames[0, 4:46, 7:93, 0][:, ::-1]).all()
 
 
 class TestRanks:

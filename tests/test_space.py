@@ -22,6 +22,7 @@ from assistant.model.sentences import SentenceEncoder
 from assistant.model.space import loading
 from assistant.model.space.mini import MiniSpace
 from assistant.model.space.network import SpaceNetwork, word_similarity
+from assistant.retrieval import usual
 from assistant.sources import Look, bank, captions
 from assistant.sources.lexicon import Lexicon
 from assistant.training.loop import Loop
@@ -158,7 +159,10 @@ def test_a_spaces_phrases_are_made_with_it_and_made_anew(tmp_path, photos, recip
     assert chances[:, found.within("things")].argmax(1).tolist() == [0, 1, 2]
     told = {item.name for item in captions.PERCEIVER.perceive(look)}
     assert told <= {one.text for one in captions.compose(found, space.embed_frames(look), words())}
-    before = {name: (made / name).read_bytes() for name in (bank.CONFIG, bank.WEIGHTS)}
+    usual_to_texts = usual.read_usual(made, space.fingerprint, space.width)
+    assert usual_to_texts.digest and usual_to_texts.of(np.eye(3, 16, dtype="f"), text=False).any()
+    kept = (bank.CONFIG, bank.WEIGHTS, usual.CONFIG, usual.WEIGHTS)
+    before = {name: (made / name).read_bytes() for name in kept}
     for name in before:
         (made / name).unlink()
     options = ["--config", str(recipe), "--photos", str(photos), "--phrases", str(made)]

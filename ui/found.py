@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MOST_WORDS = 4  # that are shown of a hit
 SCORES = {
     "cosine": "cosine: 1 is the same direction, 0 has nothing in common",
+    "cosine over usual": "cosine over usual: how much nearer it is than to most queries",
     "BM25": "BM25: how many of your words are there, and how rare they are",
     "fused ranks": "fused ranks: the sum of 1 / (60 + place) over the rankings that found it",
 }

@@ -33,6 +33,17 @@ examples:
 """
 
 
+EVENTS_EPILOG = """\
+One JSON object a line; any of text, image and video, and several lines for one event:
+
+  {"event": "a.jpg", "text": "two dogs run over a field", "image": "photos/a.jpg"}
+
+examples:
+  assistant data events flickr8k flickr8k flickr8k-test
+  assistant data events labels my-clips by-label
+"""
+
+
 def add_data(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "data",
@@ -49,6 +60,24 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     check.add_argument("path", metavar="PATH", type=Path, help="JSONL, or a folder with data.jsonl")
     check.set_defaults(run=run_check)
     add_convert(actions)
+    add_events(actions)
+
+
+def add_events(actions: argparse._SubParsersAction) -> None:
+    from assistant.data.event_sets import SETS, SPLITS
+
+    told = "\n".join(f"  {name:<10}{kind.holds}" for name, kind in SETS.items())
+    events = actions.add_parser(
+        "events",
+        help="make the events that evaluate retrieval reads",
+        description="Make OUT/data.jsonl: events as text, picture or clip, for retrieval.",
+        epilog=f"IN holds:\n{told}\n\n{EVENTS_EPILOG}",
+    )
+    events.add_argument("set", metavar="SET", choices=SETS, help=", ".join(SETS))
+    events.add_argument("path", metavar="IN", type=Path, help="a folder")
+    events.add_argument("out", metavar="OUT", type=Path, help="a folder")
+    events.add_argument("--split", choices=SPLITS, default="test", help="flickr8k (default: test)")
+    events.set_defaults(run=run_events)
 
 
 def add_convert(actions: argparse._SubParsersAction) -> None:
@@ -107,6 +136,15 @@ def run_check(args: argparse.Namespace) -> int:
     if wrong:
         lines = "1 line is" if len(wrong) == 1 else f"{len(wrong)} lines are"
         raise refusal(data_file(args.path), f"{lines} wrong and not in this report", wrong)
+    return 0
+
+
+def run_events(args: argparse.Namespace) -> int:
+    from assistant.data.event_sets import write_events
+
+    check_out(args.out)
+    path, lines, events = write_events(args.set, args.path, args.out, args.split)
+    print(f"wrote {path}\n{events} events in {lines} lines")
     return 0
 
 

@@ -25,6 +25,12 @@ official way) and by free text (strict), beside the same adapter without the cli
 several adapters into one table, with a paired bootstrap of the first against each other one; none
 is the base weights alone. Needs the train extra (scikit-learn, rouge-score, pycocoevalcap).
 
+retrieval: does an event find itself again, by words, picture or clip? DATA is JSONL, an event, or a
+part of one, a line: {"event": ..., "text": ..., "image": FILE, "video": FILE}; assistant data
+events makes it. Every direction between what is there, beside class names and (--captions, a second
+or more for each picture) the base model's captions, both matched as text by MiniLM, and chance.
+Several DATA stand side by side in one more table. OUT gets report.md with curves, and report.json.
+
 Choose on --split dev; report --split test once. OUT gets report.md with its pictures (accuracy,
 confusion, reliability), report.json and the answers.
 
@@ -33,6 +39,7 @@ examples:
   assistant evaluate motion --data clips-test --out report
   assistant evaluate motion --data clips-test --out report --compare motion none run/adapter
   assistant evaluate motion --data clips-test --out report --frame-order reversed
+  assistant evaluate retrieval --data flickr8k-test/data.jsonl --out report
 """
 
 
@@ -43,7 +50,9 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
         description="Score the base weights, or adapters on a task.",
         epilog=EPILOG,
     )
-    parser.add_argument("what", metavar="base|TASK", help="the base weights, or a task")
+    parser.add_argument(
+        "what", metavar="base|retrieval|TASK", help="the base weights, retrieval, or a task"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True)
     add_backend_options(parser)
     parser.add_argument("--weights", dest="base", metavar="DIR", type=Path, help="as --base")
@@ -56,8 +65,13 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     base.add_argument("--photos", metavar="DIR", type=Path)
     base.add_argument("--count", type=count, default=1000, help="photos described (1000)")
     base.add_argument("--scenes", type=count, default=300, help="pictures (default: 300)")
+    parser.add_argument(
+        "--data", metavar="PATH", type=Path, nargs="+", help="a task: its questions; retrieval"
+    )
+    found = parser.add_argument_group("retrieval")
+    found.add_argument("--captions", action="store_true", help="beside the base model's captions")
+    found.add_argument("--json", action="store_true", help="print the report as JSON")
     task = parser.add_argument_group("a task")
-    task.add_argument("--data", metavar="PATH", type=Path)
     task.add_argument("--adapter", metavar="NAME|DIR", help="default: that of the task's name")
     task.add_argument("--compare", nargs="+", metavar="A", help="several adapters, or none")
     task.add_argument(
@@ -71,6 +85,10 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
 
 def run_evaluate(args: argparse.Namespace) -> int:
     check_out(args.out)
+    if args.what == "retrieval":
+        from assistant.cli.evaluate_retrieval import run_retrieval
+
+        return run_retrieval(args)
     return run_base(args) if args.what == "base" else run_task(args)
 
 
@@ -103,8 +121,9 @@ def run_base(args: argparse.Namespace) -> int:
 
 
 def run_task(args: argparse.Namespace) -> int:
-    if args.data is None:
-        raise InputError(f"evaluate {args.what} needs --data PATH, the questions (JSONL)")
+    if args.data is None or len(args.data) > 1:
+        raise InputError(f"evaluate {args.what} needs one --data PATH, the questions (JSONL)")
+    (data,) = args.data
     if args.adapter and args.compare:
         raise InputError("--adapter and --compare both name adapters; leave one of them out")
     from assistant.tasks.store import find_task
@@ -117,12 +136,12 @@ def run_task(args: argparse.Namespace) -> int:
     from assistant.evaluation.tasks import evaluate_task, read_questions
     from assistant.model.loading import load_model
 
-    read_questions(args.data, args.split)
+    read_questions(data, args.split)
     model = load_model(args.model, reading=False, **backend_options(args))
     report = evaluate_task(
         model,
         args.what,
-        args.data,
+        data,
         adapters,
         args.out / "features",
         split=args.split,

@@ -29,7 +29,7 @@ EPILOG = """\
 A query is words, a picture or a clip; the index is made by assistant index add. A line for each
 hit: score and its kind, from-to, file, and which of its words are those of the query.
 
-by meaning   what looks like it, whatever it is called (score: cosine)
+by meaning   what looks like it, whatever it is called (score: cosine, less what is usual)
 by words     what is seen and said, as words: full-text search (score: BM25)
 both         the two rankings fused: best is what stands high in either (score: fused ranks)
 
@@ -37,6 +37,7 @@ examples:
   assistant search "a man playing drums"
   assistant search "a dog on the beach" "snow" --top 3      several at once
   assistant search photo.jpg --kind clip                    where is this to be seen?
+  assistant search "a boy jumps into water" --rerank        looks at the best again: slower, better
   assistant search "he says goodbye" --by words --kind clip,text
   assistant search "a goal" --kind clip --cut moments       writes them as clips
   assistant search "a red car" --json
@@ -77,6 +78,9 @@ def add_search(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="open the best hit, or the N-th, in the browser's chat, at its moment",
     )
+    parser.add_argument(
+        "--rerank", action="store_true", help="look at the best again, word by word: seconds"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each query")
     add_place(parser)
     add_backend_options(parser)
@@ -100,7 +104,7 @@ def run_search(args: argparse.Namespace) -> int:
     written = 0
     for number, query in enumerate(args.queries):
         asked = clip_path(query) if is_file(query) else query
-        hits = index.search(asked, top=args.top, by=args.by, kinds=kinds)
+        hits = index.search(asked, top=args.top, by=args.by, kinds=kinds, rerank=args.rerank)
         made: list[str] = []
         if args.cut is not None:
             from assistant.retrieval.cutting import cut

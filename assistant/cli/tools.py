@@ -204,7 +204,10 @@ def add_pretrain(commands: argparse._SubParsersAction) -> None:
         "--turns", metavar="FILE.yaml", type=Path, nargs="+", help="texts by kind, for talk"
     )
     parser.add_argument(
-        "--phrases", metavar="SPACE", type=Path, help="make only the phrases, of this joint space"
+        "--phrases",
+        metavar="SPACE",
+        type=Path,
+        help="make only the phrases and usual queries, of this joint space",
     )
     parser.add_argument(
         "--weighing",

@@ -37,7 +37,7 @@ def _system_lines(system: SystemReport) -> Iterator[str]:
     yield from _type_table("type", system.rows)
     if figures.classes:
         yield ""
-        yield from _table(
+        yield from table(
             "type | scorer | n | accuracy (95 %) | weighted P | R | F1 (95 %) | macro P | R | F1",
             (
                 [
@@ -54,7 +54,7 @@ def _system_lines(system: SystemReport) -> Iterator[str]:
             ),
         )
     yield ""
-    yield from _table(
+    yield from table(
         "free answers | mean | 95 %",
         (
             [row.name, f"{row.value:.3f}", f"{row.interval[0]:.3f}-{row.interval[1]:.3f}"]
@@ -70,7 +70,7 @@ def _system_lines(system: SystemReport) -> Iterator[str]:
 
 
 def _type_table(what: str, rows: Iterable[TypeRow]) -> Iterator[str]:
-    return _table(
+    return table(
         f"{what} | n | chance | majority | blind | choices (95 %) | strict",
         (
             [
@@ -108,9 +108,9 @@ def _comparison(report: TaskReport) -> Iterator[str]:
         found = {row.type: _percent(row.by_choice) for row in system.rows}
         size = f"{system.parameters:,}"
         rows.append([system.name, size, *(found.get(kind, "") for kind in kinds)])
-    yield from _table(" | ".join(["choices", "parameters", *kinds]), rows)
+    yield from table(" | ".join(["choices", "parameters", *kinds]), rows)
     yield ""
-    yield from _table(
+    yield from table(
         f"{first.name} less | accuracy, points | 95 % | p",
         (
             [
@@ -150,7 +150,7 @@ def _worst(system: SystemReport) -> Iterator[str]:
     wrong.sort(key=lambda answer: -(answer["sure"] or 0.0))
     yield f"Wrong answers of {system.name}, the {WORST} surest of {len(wrong)}:"
     yield ""
-    yield from _table(
+    yield from table(
         "id | type | question | right | chosen | sure | free",
         (
             [
@@ -169,7 +169,7 @@ def _manifest(report: TaskReport) -> Iterator[str]:
     yield "What this rests on:"
     yield ""
     told = {**report.manifest, "bootstrap": f"{RESAMPLES:,} draws of whole clips, percentiles"}
-    yield from _table(
+    yield from table(
         "what | value",
         (
             [
@@ -183,7 +183,7 @@ def _manifest(report: TaskReport) -> Iterator[str]:
     )
 
 
-def _table(head: str, rows: Iterable[list[str]]) -> Iterator[str]:
+def table(head: str, rows: Iterable[list[str]]) -> Iterator[str]:
     yield f"| {head} |"
     yield "|---" * (head.count("|") + 1) + "|"
     for row in rows:

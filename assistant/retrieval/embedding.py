@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
+from torch.nn import functional as F
 
-from assistant.model.space.base import mean_of
+from assistant.model.space.base import JointSpace, mean_of
 from assistant.retrieval.head import FusionHead
+from assistant.retrieval.usual import read_usual
 from assistant.sources import Look
 from assistant.sources.bank import CONFIG, bank_of
 from assistant.sources.phrases import hints, likely_names
 from assistant.sources.seen import likeliest
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
     from assistant.model.sight import Sight
 
+MARGIN = 0.07  # of a side, that the second look leaves out on each
 SIDE = 448  # pixels of the longer side, where the space does not say
 
 
@@ -45,10 +48,12 @@ class Seen:
     """Frames, encoded."""
 
     frames: Tensor  # (T, E)
+    once: Tensor  # (T, E) the same as they were seen first
     classes: Tensor  # (T, C) probabilities of the encoder's own classes
 
     def some(self, places: Sequence[int]) -> Seen:
-        return Seen(self.frames[list(places)], self.classes[list(places)])
+        own = list(places)
+        return Seen(self.frames[own], self.once[own], self.classes[own])
 
 
 class Embedder:
@@ -67,17 +72,37 @@ class Embedder:
         self.width, self.scale = self._space.width, (self._head or self._space).scale
         folder = self._space.folder
         self._names_phrases = folder is not None and (folder / CONFIG).is_file()
+        bank = folder if head is None else None  # the space's own is none of a head's
+        self._usual = read_usual(bank, self._space.fingerprint, self.width)
         self.side: int = getattr(self._space, "side", SIDE)
 
     @property
-    def fingerprint(self) -> str:
-        """All that decides a vector."""
-        return (self._head or self._space).fingerprint
+    def space(self) -> JointSpace | None:
+        """The bare one; None: a head stands on it."""
+        return self._space if self._head is None else None
 
-    def see(self, frames: np.ndarray, seconds: Sequence[float]) -> Seen:
-        """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times."""
+    @property
+    def fingerprint(self) -> str:
+        """All that decides a vector and what is usual of it."""
+        looks = "twice" if self._space.looks_twice else ""
+        parts = ((self._head or self._space).fingerprint, looks, self._usual.digest)
+        return "+".join(filter(None, parts))
+
+    def see(self, frames: np.ndarray, seconds: Sequence[float], look: Look | None = None) -> Seen:
+        """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times; ``look``: what
+        :meth:`look_at` made of them, where that was done."""
+        look = look or self.look_at(frames, seconds)
+        with torch.inference_mode():
+            once = both = self._space.embed_frames(look)
+            if self._space.looks_twice:
+                again = self._space.embed_frames(self.look_at(middle(frames), seconds))
+                both = F.normalize(once + again, dim=-1)
+        return Seen(both, once, look.classes)
+
+    def look_at(self, frames: np.ndarray, seconds: Sequence[float]) -> Look:
+        """The same, as sources see it."""
         features = self._sight.encoder(frames)
-        look = Look(
+        return Look(
             patches=features.patches.cpu(),
             classes=features.classes.cpu(),
             class_names=self._sight.class_names,
@@ -86,8 +111,6 @@ class Embedder:
             pictures=lambda count, side: (frames, seconds),
             space=lambda: self._space,
         )
-        with torch.inference_mode():
-            return Seen(self._space.embed_frames(look), look.classes)
 
     @torch.inference_mode()
     def vectors(self, items: Sequence[Item]) -> np.ndarray:
@@ -100,6 +123,10 @@ class Embedder:
         found = [next(read) if item.frames is None else mean_of(item.frames) for item in items]
         return torch.stack(found).float().cpu().numpy()
 
+    def usual(self, vectors: np.ndarray, *, text: bool) -> np.ndarray:
+        """``(N, E)`` of texts, or of what is seen, -> ``(N,)``: similarity to most of the other."""
+        return self._usual.of(vectors, text=text)
+
     @torch.inference_mode()
     def words(self, seen: Seen) -> tuple[str, ...]:
         """What the sources that cost next to nothing name: things by the encoder's classifier, and
@@ -107,5 +134,12 @@ class Embedder:
         calibrated with the space: else one of each group is always said."""
         found = [thing.name for thing in likeliest(seen.classes, self._sight.class_names)]
         if self._names_phrases:
-            found += likely_names(hints(bank_of(self._space), seen.frames))
+            found += likely_names(hints(bank_of(self._space), seen.once))
         return tuple(dict.fromkeys(found))
+
+
+def middle(frames: np.ndarray) -> np.ndarray:
+    """``(T, H, W, 3)`` without their margins, mirrored: what a second look sees."""
+    top, left = (round(MARGIN * side) for side in frames.shape[1:3])
+    height, width = frames.shape[1:3]
+    return np.ascontiguousarray(frames[:, top : height - top, left : width - left][:, :, ::-1])

@@ -15,13 +15,23 @@ from assistant.errors import InputError
 from assistant.model.features import check_file
 from assistant.retrieval.adding import Added, Adding, Outcome
 from assistant.retrieval.files import check_paths, under
-from assistant.retrieval.ranking import BY, Hit, rank_enough
+from assistant.retrieval.ranking import (
+    BY,
+    CANDIDATES,
+    LEAST,
+    Hit,
+    less_usual,
+    rank,
+    rank_enough,
+)
 from assistant.retrieval.rows import KINDS, Window
 from assistant.retrieval.store import (
     LAYOUT,
     Store,
     check_name,
+    check_there,
     default_uri,
+    drop,
     names_in,
     writing,
 )
@@ -146,8 +156,9 @@ class Index:
 
     def drop(self) -> None:
         """Forget all of it. Raises InputError: there is none, or another process writes it."""
-        with self._store.writing():
-            self._store.drop()
+        check_there(self.uri, self.name)
+        with writing(self.uri, self.name):
+            drop(self.uri, self.name)
 
     def search(
         self,
@@ -156,6 +167,7 @@ class Index:
         top: int = 10,
         by: str | None = None,
         kinds: Collection[str] | None = None,
+        rerank: bool = False,
     ) -> list[Hit]:
         """What fits ``query`` best, best first; windows of one file that overlap are one hit.
 
@@ -165,6 +177,7 @@ class Index:
                 by reciprocal rank. None: both for words, meaning for a file.
             kinds: which of "clip", "image" and "text" are wanted; None: all of them for words,
                 clips and images for a file.
+            rerank: look at the best clips and pictures again, word by word; words are asked for.
         Raises:
             InputError: an unusable argument, no such index, or one of another space. VideoError:
                 the file cannot be read.
@@ -181,6 +194,10 @@ class Index:
         store = self._store
         if isinstance(query, Path):
             check_file(query)
+        if rerank and (isinstance(query, Path) or by == "words"):
+            raise InputError(
+                "reranking compares words with what is seen; ask with words, by meaning"
+            )
         if by == "words" and not isinstance(query, Path):
             words = _words_of(query)
             return rank_enough(
@@ -190,19 +207,25 @@ class Index:
         if by != "words":
             _check_space(store, embedder)
         vector, words = _query(query, embedder, named=by != "meaning")
-        seen = [kind for kind in kinds if kind != "text"]
+        seen, is_text = [kind for kind in kinds if kind != "text"], not isinstance(query, Path)
 
         def rankings(count: int) -> dict[str, list[Window]]:
             found = {}
             if by != "words" and seen:
-                found["seen"] = store.nearest(vector, count, seen)
+                found["seen"] = less_usual(store.nearest(vector, count, seen), text=is_text)
             if by != "words" and "text" in kinds:
-                found["text"] = store.nearest(vector, count, ["text"])
+                found["text"] = less_usual(store.nearest(vector, count, ["text"]), text=is_text)
             if by != "meaning" and words:
                 found["words"] = store.with_words(words, count, kinds)
             return found
 
-        return rank_enough(rankings, top, embedder.scale, words)
+        if not rerank or not seen:
+            return rank_enough(rankings, top, embedder.scale, words)
+        from assistant.retrieval.reranking import rerank as anew
+
+        found = rankings(max(LEAST, CANDIDATES * top))
+        found["seen"] = anew(found["seen"], words, embedder)
+        return rank(found, top, embedder.scale, words)
 
     def info(self) -> Info:
         """What it is and holds. Raises InputError: there is none."""

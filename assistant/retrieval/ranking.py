@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ class Hit:
     start: float | None  # seconds; None: it has no time
     end: float | None
     score: float
-    score_kind: str  # "cosine", "BM25", or "fused ranks": of several rankings
+    score_kind: str  # "cosine", "cosine over usual", "BM25"; "fused ranks": of several rankings
     similarity: float | None  # cosine to the query; None: by words alone
     words: tuple[str, ...]  # what of its text holds words of the query
     text: str  # what is seen, as words, and what is said, in its best window
@@ -108,6 +108,11 @@ def rank_enough(
         count *= WIDER
 
 
+def less_usual(found: Iterable[Window], *, text: bool) -> list[Window]:
+    """Best first; ``text``: whether the query is one."""
+    return sorted((one.found_by(text=text) for one in found), key=lambda one: -one.score)
+
+
 def rank(
     rankings: Mapping[str, Sequence[Window]], top: int, scale: float, query: str = ""
 ) -> list[Hit]:
@@ -115,9 +120,9 @@ def rank(
 
     Args:
         rankings: by name, windows of one search, best first: "words", whose scores are BM25; those
-            of others are cosines. Cosines of two rankings are not comparable: those of two texts
-            are higher than those of a text and a picture. Where hits are equal, the one of the
-            ranking named first comes first.
+            of others are cosines, perhaps less what is usual. Those of two rankings are not
+            comparable: two texts are nearer than a text and a picture. Where hits are equal, the
+            one of the ranking named first comes first.
         scale: of cosines, as the space was trained.
         query: whose words are looked for in what a hit says.
     """
@@ -140,8 +145,16 @@ def rank(
 
     for key in sorted(fused, key=preferred):
         _place(_Moment(windows[key], scores[key], fused[key]), moments, scale)
-    kind = "fused ranks" if len(rankings) > 1 else "BM25" if "words" in rankings else "cosine"
-    return [_hit(moment, query, kind) for moment in moments[:top]]
+    return [_hit(moment, query, _score_kind(rankings)) for moment in moments[:top]]
+
+
+def _score_kind(rankings: Mapping[str, Sequence[Window]]) -> str:
+    if len(rankings) > 1:
+        return "fused ranks"
+    if "words" in rankings:
+        return "BM25"
+    usual = any(one.score != one.similarity for found in rankings.values() for one in found)
+    return "cosine over usual" if usual else "cosine"
 
 
 def _place(new: _Moment, moments: list[_Moment], scale: float) -> None:
@@ -175,7 +188,6 @@ def _near(own: Mapping[str, float], best: Mapping[str, float], scale: float) -> 
 
 def _hit(moment: _Moment, query: str, score_kind: str) -> Hit:
     best = moment.best
-    cosines = [score for name, score in moment.scores.items() if name != "words"]
     return Hit(
         file=best.file,
         kind=best.kind,
@@ -183,7 +195,7 @@ def _hit(moment: _Moment, query: str, score_kind: str) -> Hit:
         end=moment.end,
         score=moment.score,
         score_kind=score_kind,
-        similarity=max(cosines, default=None),
+        similarity=best.similarity,
         words=shared_words(best.text, query),
         text=best.text,
     )

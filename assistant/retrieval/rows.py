@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Row:
     vector: np.ndarray  # (E,) fp32, of length 1
     size: int  # bytes of the file and of what is read with it
     mtime: int  # ns, the latest of these
+    usual: float = 0.0  # similarity to queries of the other kind: `assistant.retrieval.usual`
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,15 @@ class Window:
     start: float | None
     end: float | None
     text: str
-    score: float  # cosine, or BM25 of words
+    score: float  # cosine, perhaps less what is usual; or BM25 of words
+    similarity: float | None = None  # cosine; None: found by words
+    usual: float = 0.0  # similarity to queries of the other kind
+
+    def found_by(self, *, text: bool) -> Window:
+        """Ranked by how much more like the query it is than like most, where a text finds what is
+        seen or a picture a text; ``text``: whether the query is one."""
+        usual = self.usual if text != (self.kind == "text") else 0.0
+        return replace(self, score=self.score - usual, similarity=self.score)
 
 
 @dataclass(frozen=True)

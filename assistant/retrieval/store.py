@@ -26,7 +26,7 @@ from assistant.retrieval.rows import KINDS, Known, Row, Window
 if TYPE_CHECKING:
     import numpy as np
 
-LAYOUT = 1  # of the columns and of what is in them: windows, words
+LAYOUT = 2  # of the columns and of what is in them: windows, words, what is usual
 EXTRA = "pip install 'video-assistant[search]'"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 KEPT = timedelta(minutes=10)  # versions of before, for who reads while it is written
@@ -66,7 +66,8 @@ class Store:
         if layout != str(LAYOUT):
             raise InputError(
                 f"index {name!r} in {uri} has layout {layout}, and {LAYOUT} is read here; "
-                "add the files to one with another --name"
+                "add the files to one with another --name, or forget this one with "
+                f"`assistant index remove --all --name {name}` and add them anew"
             )
         self.space = told[_SPACE].decode()
         self.width: int = table.schema.field("vector").type.list_size
@@ -74,13 +75,7 @@ class Store:
     @classmethod
     def open(cls, uri: str, name: str) -> Store:
         """Raises InputError: there is none, or it cannot be read here."""
-        check_name(name)
-        there = names_in(uri)
-        if name not in there:
-            which = f"there are {', '.join(there)}" if there else "none is there yet"
-            raise InputError(
-                f"there is no index {name!r} in {uri} ({which}); `assistant index add` makes one"
-            )
+        check_there(uri, name)
         with _told(uri):
             return cls(uri, name, _connect(uri).open_table(name))
 
@@ -103,6 +98,7 @@ class Store:
             "vector": pa.list_(pa.float32(), width),
             "size": pa.int64(),
             "mtime": pa.int64(),
+            "usual": pa.float32(),
         }
         told = {_LAYOUT: str(LAYOUT).encode(), _SPACE: space.encode()}
         with _told(uri):
@@ -191,7 +187,7 @@ class Store:
     def _windows(
         self, query: Any, column: str, count: int, kinds: Collection[str], score: Any
     ) -> list[Window]:
-        columns = ["file", "kind", "window", "start", "end", "text", column]
+        columns = ["file", "kind", "window", "start", "end", "text", "usual", column]
         # Passing a million windows costs more than the search: not where none are others.
         if self._table.count_rows(_of_kinds(set(KINDS) - set(kinds))):
             query = query.where(_of_kinds(kinds), prefilter=True)
@@ -205,6 +201,7 @@ class Store:
                 row["end"],
                 row["text"],
                 score(row[column]),
+                usual=row["usual"],
             )
             for row in found.to_list()
         ]
@@ -231,17 +228,19 @@ class Store:
             found.update(files[n] for n in np.flatnonzero(~(np.abs(lengths - 1) < ROUNDED)))
         return found
 
-    def drop(self) -> None:
-        """All of it."""
-        with _told(self.uri):
-            _connect(self.uri).drop_table(self.name)
-
     def size(self) -> int | None:
         """Bytes on this machine's disk; None: it lies elsewhere."""
         local = _folder(self.uri)
         if local is None:
             return None
         return sum(one.stat().st_size for one in local.glob(f"{self.name}.lance/**/*"))
+
+
+def drop(uri: str, name: str) -> None:
+    """All of an index, also of one that cannot be read here. Raises InputError: there is none."""
+    check_there(uri, name)
+    with _told(uri):
+        _connect(uri).drop_table(name)
 
 
 @contextmanager
@@ -255,6 +254,17 @@ def writing(uri: str, name: str) -> Iterator[None]:
     told = f"index {name!r} in {uri}: another process is writing it; run this again when it is done"
     with held_alone(folder / f".{name}.lock", told):
         yield
+
+
+def check_there(uri: str, name: str) -> None:
+    """Raises InputError: there is no such index."""
+    check_name(name)
+    there = names_in(uri)
+    if name not in there:
+        which = f"there are {', '.join(there)}" if there else "none is there yet"
+        raise InputError(
+            f"there is no index {name!r} in {uri} ({which}); `assistant index add` makes one"
+        )
 
 
 def check_name(name: str) -> None:

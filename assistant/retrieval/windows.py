@@ -143,6 +143,7 @@ def _of_text(
     for begin in range(first, len(found), BLOCK):
         some = found[begin : begin + BLOCK]
         vectors = embedder.vectors([Item(text=text) for _, _, text in some])
+        usual = embedder.usual(vectors, text=True).tolist()
         yield [
             Row(
                 file=file.path,
@@ -155,9 +156,10 @@ def _of_text(
                 vector=vector,
                 size=file.size,
                 mtime=file.mtime,
+                usual=own,
             )
-            for number, ((start, end, text), vector) in enumerate(
-                zip(some, vectors, strict=True), begin
+            for number, ((start, end, text), vector, own) in enumerate(
+                zip(some, vectors, usual, strict=True), begin
             )
         ]
 
@@ -175,7 +177,8 @@ def _of_clip(
         for number, (start, end) in enumerate(some, begin):
             own = seen.some(_on_show(clip.seconds, moments, start, end))
             told = said.between(start, end).as_text()
-            (vector,) = embedder.vectors([Item(own.frames, told)])
+            vectors = embedder.vectors([Item(own.frames, told)])
+            (usual,) = embedder.usual(vectors, text=False).tolist()
             words = ", ".join(embedder.words(own))
             rows.append(
                 Row(
@@ -186,9 +189,10 @@ def _of_clip(
                     start=None if still else start,
                     end=None if still else end,
                     text="\n".join(filter(None, (words, told))),
-                    vector=vector,
+                    vector=vectors[0],
                     size=file.size,
                     mtime=file.mtime,
+                    usual=usual,
                 )
             )
         yield rows

@@ -21,6 +21,7 @@ class JointSpace(ABC):
 
     width: int  # E
     scale: float  # of similarities, as it was trained: softmax(scale * similarity) over texts
+    looks_twice = False  # whether a picture and its middle in one vector are better than it alone
     folder: Path | None = None  # where its weights lie, and what was made for them
 
     @property

@@ -50,6 +50,8 @@ def read_base(folder: Path) -> SpaceBase:
 class MiniSpace(JointSpace):
     """A trained :class:`SpaceNetwork` at work."""
 
+    looks_twice = True
+
     def __init__(
         self,
         network: SpaceNetwork,

@@ -29,6 +29,7 @@ from assistant.training.space.phrases import fit_phrases
 from assistant.training.space.texts import TokenStates
 from assistant.training.space.trainer import Data, SpaceTrainer
 from assistant.training.space.truth import check_extra
+from assistant.training.space.usual import fit_usual
 from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
 
@@ -81,12 +82,14 @@ def _run(config: SpaceTrainingConfig, sets: dict[str, PhotoSet], out: Path) -> P
     (fresh / OWN_CONFIG).write_text(recipe)
     draw_curves(out / LOG, fresh / CURVES)
     fit_phrases(MiniSpace.load(fresh), data, fresh, config.seed)
+    fit_usual(MiniSpace.load(fresh), data, fresh, config.seed)
     put_folder(fresh, made)
     return made
 
 
 def run_phrases(config_file: Path, photos: Path, out: Path, folder: Path) -> str:
-    """The last step of `run` alone, for finished weights: their phrases; returns its figures.
+    """The last step of `run` alone, for finished weights: their phrases, and the bank of queries
+    that a search compares with; returns the phrases' figures.
 
     ``out`` is that of the run, or another one that will hold feature tables; ``folder`` holds the
     weights and gets the phrases.
@@ -100,7 +103,9 @@ def run_phrases(config_file: Path, photos: Path, out: Path, folder: Path) -> str
     space = MiniSpace.load(folder)
     encoder = load_encoder(ModelConfig("mini", config.encoder), choose_precision(AUTO))
     data = prepare(config, sets, encoder, space.sentences, out / "features")
-    return fit_phrases(space, data, folder, config.seed)
+    told = fit_phrases(space, data, folder, config.seed)
+    fit_usual(space, data, folder, config.seed)
+    return told
 
 
 def name_classes(network: SpaceNetwork, encoder: Encoder, sentences: SentenceEncoder) -> None:
