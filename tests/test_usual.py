@@ -32,7 +32,7 @@ def write_bank(folder, texts, photos, space="colors-1", seed=0):
         state[name], state[f"{name}_shares"] = centres_of(own, len(own), seed)
     folder.mkdir(exist_ok=True)
     save_weights(state, folder / WEIGHTS)
-    (folder / CONFIG).write_text(yaml.safe_dump(asdict(UsualConfig(space, STEEP))))
+    (folder / CONFIG).write_text(yaml.safe_dump(asdict(UsualConfig(space, STEEP, 1.0))))
     return folder
 
 

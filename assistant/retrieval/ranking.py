@@ -153,7 +153,8 @@ def _score_kind(rankings: Mapping[str, Sequence[Window]]) -> str:
         return "fused ranks"
     if "words" in rankings:
         return "BM25"
-    usual = any(one.score != one.similarity for found in rankings.values() for one in found)
+    windows = [one for found in rankings.values() for one in found]
+    usual = any(one.similarity is not None and one.score != one.similarity for one in windows)
     return "cosine over usual" if usual else "cosine"
 
 

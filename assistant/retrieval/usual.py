@@ -2,9 +2,9 @@
 
 In many dimensions a few items are near to everything (Radovanovic, Nanopoulos and Ivanovic, JMLR
 2010) and are found too often. What counts is how much nearer an item is to this query than to a
-bank of others: its cosine less the log-mean-exp of its cosines to the bank (inverted softmax, Smith
-et al., ICLR 2017; querybank normalisation, Bogolin et al., CVPR 2022). That depends on no query, so
-that an index keeps it. The bank is centres of training texts and of training photos with their
+bank of others: its cosine less a share of the log-mean-exp of its cosines to the bank (1: inverted
+softmax, Smith et al., ICLR 2017; querybank normalisation, Bogolin et al., CVPR 2022). That depends
+on no query, so that an index keeps it. The bank is centres of training texts and of training photos with their
 shares; `assistant.training.space.usual` makes it. Between pictures it does harm, and is left out.
 """
 
@@ -35,6 +35,7 @@ class UsualConfig:
 
     space: str  # fingerprint
     steepness: float  # beta
+    share: float  # of what is usual that is taken off
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class Usual:
             return np.zeros(len(vectors), np.float32)
         beta = self.config.steepness
         logits = beta * torch.from_numpy(vectors) @ self.centres[text].T + self.shares[text]
-        return (torch.logsumexp(logits, 1) / beta).float().numpy()
+        return (self.config.share * torch.logsumexp(logits, 1) / beta).float().numpy()
 
 
 def read_usual(folder: Path | None, fingerprint: str, width: int) -> Usual:

@@ -21,6 +21,7 @@ from assistant.training.space.trainer import Data
 
 CENTRES = 500  # of texts, and of photos; chosen on dev, as the steepness is
 STEEPNESS = 20.0
+SHARE = 0.5  # as good as all of it for sentences, and does less harm to bare labels
 ROUNDS = 12
 
 
@@ -40,7 +41,7 @@ def fit_usual(space: MiniSpace, data: Data, folder: Path, seed: int) -> None:
     for name, own in (("texts", vectors), ("photos", photos)):
         state[name], state[f"{name}_shares"] = centres_of(own, CENTRES, seed)
     save_weights(state, folder / WEIGHTS)
-    config = UsualConfig(space.fingerprint, STEEPNESS)
+    config = UsualConfig(space.fingerprint, STEEPNESS, SHARE)
     write_whole(
         folder / CONFIG, yaml.safe_dump(asdict(config), sort_keys=False)
     )  # last: it is whole
