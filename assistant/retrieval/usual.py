@@ -4,8 +4,9 @@ In many dimensions a few items are near to everything (Radovanovic, Nanopoulos a
 2010) and are found too often. What counts is how much nearer an item is to this query than to a
 bank of others: its cosine less a share of the log-mean-exp of its cosines to the bank (1: inverted
 softmax, Smith et al., ICLR 2017; querybank normalisation, Bogolin et al., CVPR 2022). That depends
-on no query, so that an index keeps it. The bank is centres of training texts and of training photos with their
-shares; `assistant.training.space.usual` makes it. Between pictures it does harm, and is left out.
+on no query, so that an index keeps it. The bank is centres of training texts and of training photos
+with their shares; `assistant.training.space.usual` makes it. Between pictures it does harm, and is
+left out.
 """
 
 from __future__ import annotations
