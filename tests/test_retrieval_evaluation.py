@@ -178,17 +178,20 @@ class TestCommand:
         (tmp_path / "torn.jsonl").write_text(
             '{"event": 1, "image": "red.png"}\n{"event": 2, "image": "red.png"}\n'
         )
+        (tmp_path / "part.jsonl").write_text('{"event": 1, "video": "red.png", "end": 2}\n')
         (tmp_path / "lone.jsonl").write_text('{"event": 1, "text": "a"}\n')
         for arguments, told in (
             ([], "evaluate retrieval needs --data PATH"),
             (["--data", "gone.jsonl"], "gone.jsonl: cannot be read"),
             (["--data", tmp_path / "bad.jsonl"], "line 1: has unknown sound; known keys are event"),
             (["--data", tmp_path / "bad.jsonl"], "line 2: event is None; give a text"),
-            (["--data", tmp_path / "bad.jsonl"], "line 3: says nothing of its event"),
-            (["--data", tmp_path / "bad.jsonl"], "gone.png is not there"),
+            (["--data", tmp_path / "bad.jsonl"], "line 3: has none of text, image, video"),
+            (["--data", tmp_path / "bad.jsonl"], "image gone.png: there is no such file"),
             (["--data", tmp_path / "bad.jsonl"], "line 5: text is ' '; give a text"),
             (["--data", tmp_path / "bad.jsonl"], "line 6: is not JSON"),
             (["--data", tmp_path / "torn.jsonl"], "event 2: red.png is of event 1, too"),
+            (["--data", tmp_path / "part.jsonl"], "event 1: asks for a part of its video"),
+            (["--data", tmp_path / "lone.jsonl", "--head", tmp_path], "holds no head.yaml"),
             (["--data", tmp_path / "lone.jsonl"], "no event has two"),
         ):
             words = ["evaluate", "retrieval", "--out", tmp_path / "out", *arguments]
@@ -235,7 +238,7 @@ class TestSets:
             out = tmp_path / name
             assert main(["data", "events", name, str(folder), str(out)]) == 0
             lines = read_events(out / "data.jsonl")
-            assert len({line.event for line in lines}) == events
+            assert len({line.id for line in lines}) == events
             assert len(items_of(lines, "text")) == texts and len(items_of(lines, "video")) == 2
         (folder / "clips.tsv").write_text("file\tcaption\na.mp4\tred\n")
         assert main(["data", "events", "clips", str(folder), str(tmp_path / "bad")]) == 2
@@ -246,4 +249,4 @@ class TestSets:
         assert main(["scenes", str(scenes), "--count", "3"]) == 0
         assert main(["data", "events", "scenes", str(scenes), str(out)]) == 0
         lines = read_events(out / "data.jsonl")
-        assert len(lines) == 3 and all(line.text and line.image for line in lines)
+        assert len(lines) == 3 and all({*line.sources} == {"text", "image"} for line in lines)

@@ -276,6 +276,15 @@ class TestCommand:
         code, out, _ = run(capsys, *asked, "--head", head)
         assert code == 0
         assert json.loads(out)["hits"][0]["file"].endswith("blue.png")
+        test = tmp_path / "test.jsonl"
+        shown = {"azure wall": "blue.png", "crimson wall": "red.png"}
+        lines = [{"event": text, "text": text, "image": file} for text, file in shown.items()]
+        test.write_text("\n".join(map(json.dumps, lines)))
+        out = ("--out", tmp_path / "report", "--json")
+        code, out, err = run(capsys, "evaluate", "retrieval", "--data", test, "--head", head, *out)
+        (report,) = json.loads(out)
+        assert "+head-" in report["manifest"]["space"]
+        assert report["directions"][0]["systems"]["vectors"]["recall"]["1"]["value"] == 1.0
         code, _, err = run(capsys, *asked)
         assert code == 2 and "colors-1+head-" in err and "--head" in err and "\n" not in err.strip()
 

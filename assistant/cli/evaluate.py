@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assistant.cli.index import add_head
 from assistant.cli.options import (
     add_backend_options,
     backend_options,
@@ -70,6 +71,7 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     found = parser.add_argument_group("retrieval")
     found.add_argument("--captions", action="store_true", help="beside the base model's captions")
+    add_head(found)
     found.add_argument("--json", action="store_true", help="print the report as JSON")
     task = parser.add_argument_group("a task")
     task.add_argument("--adapter", metavar="NAME|DIR", help="default: that of the task's name")

@@ -26,6 +26,10 @@ def run_retrieval(args: argparse.Namespace) -> int:
     check_model(args)  # mistakes show before the model loads
     from assistant.data.events import read_events
 
+    if args.head is not None:
+        from assistant.weights.spaces import check_head
+
+        check_head(args.head)
     for path in args.data:
         read_events(path)
     from assistant import load
@@ -35,7 +39,7 @@ def run_retrieval(args: argparse.Namespace) -> int:
     assistant = load(args.model, now=False, **backend_options(args, quiet=args.json))
     captions = captioner(assistant, args.out / "captions.jsonl") if args.captions else None
     reports = [
-        evaluate_retrieval(assistant.sight, path, captions=captions, seed=args.seed)
+        evaluate_retrieval(assistant.sight, path, head=args.head, captions=captions, seed=args.seed)
         for path in args.data
     ]
     save_retrieval(reports, args.out)

@@ -73,7 +73,7 @@ def add_place(parser: argparse.ArgumentParser, *, named: bool = True) -> None:
     )
 
 
-def add_head(parser: argparse.ArgumentParser) -> None:
+def add_head(parser: argparse._ActionsContainer) -> None:
     """What is trained on the joint space."""
     parser.add_argument(
         "--head",

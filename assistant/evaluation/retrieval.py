@@ -70,12 +70,14 @@ def evaluate_retrieval(
     sight: Sight,
     data: Path,
     *,
+    head: Path | None = None,
     captions: Callable[[Sequence[Item]], list[str]] | None = None,
     seed: int = 11,
 ) -> RetrievalReport:
     """
     Args:
-        data: JSONL of events. captions: what a model says of pictures or clips, for the baseline.
+        data: JSONL of events. head: as `Embedder` takes it.
+        captions: what a model says of pictures or clips, for the baseline.
         seed: of the bootstrap.
     Raises:
         InputError: a line is wrong, or no event can be found again. VideoError: a file is unusable.
@@ -89,7 +91,7 @@ def evaluate_retrieval(
     ]
     if not pairs:
         raise InputError(f"{data}: no event has two texts, pictures or clips; nothing can be found")
-    embedder, sentences = Embedder(sight), sentence_encoder()
+    embedder, sentences = Embedder(sight, head), sentence_encoder()
     sides: dict[str, Side] = {}
     for name, own in items.items():
         side = read_texts(own, embedder) if name == "text" else see_files(own, name, embedder)
@@ -100,14 +102,14 @@ def evaluate_retrieval(
             told = side.named if name == "text" else captions(own)
             words[CAPTIONS] = Words(told, sentences)
         sides[name] = side.with_words(words)
-    compared = _Compared(sight.space, sides)
+    compared = _Compared(embedder.space, sides)
     directions = tuple(
         _direction(sides[query], sides[found], compared, seed)
         for query, found in tqdm(pairs, desc="ranking")
     )
     manifest = {
         "data": hashlib.sha256(data.read_bytes()).hexdigest(),
-        "events": len({line.event for line in lines}),
+        "events": len({line.id for line in lines}),
         **{name: len(own) for name, own in items.items()},
         "space": embedder.fingerprint,
         "reranked": RERANKED,
@@ -174,18 +176,22 @@ def _systems(query: Side, found: Side, compared: _Compared) -> Iterator[tuple[st
 class _Compared:
     """Texts with pictures or clips, word by word, where the space can."""
 
-    def __init__(self, space: JointSpace, sides: Mapping[str, Side]) -> None:
+    def __init__(self, space: JointSpace | None, sides: Mapping[str, Side]) -> None:
         self._space, self._sides = space, sides
         self._known: dict[str, np.ndarray] = {}  # by modality of what is seen: (items, texts)
-        self._can = compares_words(space)
 
     def __call__(self, query: Side, found: Side) -> np.ndarray | None:
         """``(Q, N)``; None: there is nothing to be compared so."""
-        if not self._can or (query.modality == "text") == (found.modality == "text"):
+        space = self._space
+        if (
+            space is None
+            or not compares_words(space)
+            or (query.modality == "text") == (found.modality == "text")
+        ):
             return None
         seen = found if query.modality == "text" else query
         if seen.modality not in self._known:
             texts = [str(item.content) for item in self._sides["text"].items]
-            self._known[seen.modality] = seen.compare(self._space, texts)
+            self._known[seen.modality] = seen.compare(space, texts)
         scores = self._known[seen.modality]
         return scores.T if seen is found else scores

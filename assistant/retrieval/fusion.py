@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from assistant.core.bounds import check_bounds
+from assistant.data.events import MODALITIES
 from assistant.errors import ConfigError
 from assistant.tasks.recipes import RETRIEVAL_ABLATIONS
 
-MODALITIES = ("text", "image", "video")
 KEY_FRAMES = ("even", "salient")
 
 

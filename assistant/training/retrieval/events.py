@@ -1,10 +1,6 @@
-"""Events and their texts, pictures and clips: one JSON object a line.
+"""Events (`assistant.data.events`) for training: of which split, and what may find what.
 
-    {"event": "storm-12", "text": "A tree fell on a car", "image": "a.jpg", "video": "a.mp4"}
-
-A line has one of the three at least; lines of the same ``event`` belong together. Files are
-relative to the JSONL file. ``start`` and ``end`` are seconds of the video; ``split`` is train or
-dev, and one event in ten is for dev where no line names a split.
+One event in ten is for dev where no line names a split.
 """
 
 from __future__ import annotations
@@ -14,37 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
-from assistant.core.jsonl import in_seconds, is_id, read_records, text
+from assistant.data.events import MODALITIES, SPLITS, Line, Source, read_lines
 from assistant.errors import InputError
-from assistant.retrieval.fusion import MODALITIES
 
-KEYS = ("event", *MODALITIES, "start", "end", "split")
-SPLITS = ("train", "dev")
 DEV_PART = 10  # one event in so many
 Kinds = tuple[str, ...]  # modalities, in the order of MODALITIES
 Pair = tuple[Kinds, Kinds]  # of a query, and of what it is to find
 SUBSETS = [kinds for n in (1, 2, 3) for kinds in combinations(MODALITIES, n)]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Of what one part of an event is read: a text, or a file."""
-
-    text: str = ""
-    path: Path | None = None
-    start: float | None = None  # seconds
-    end: float | None = None
-
-
-@dataclass(frozen=True)
-class Line:
-    """One checked line."""
-
-    id: str | int  # of the event
-    split: str | None
-    sources: dict[str, Source]  # by modality
 
 
 @dataclass(frozen=True)
@@ -77,10 +50,7 @@ def read_events(path: Path) -> Events:
         InputError: the file cannot be read, lines are wrong (all are named), or there is nothing to
             learn from or to measure.
     """
-    lines = read_records(
-        path, lambda data: _line(data, path.parent), unit="event", outcome="nothing was learned"
-    )
-    return gather(lines, str(path))
+    return gather(read_lines(path, "nothing was learned"), str(path))
 
 
 def gather(lines: Sequence[Line], where: str) -> Events:
@@ -126,33 +96,3 @@ def is_plain(pair: Pair) -> bool:
 
 def is_for_dev(event: str | int) -> bool:
     return zlib.crc32(str(event).encode()) % DEV_PART == 0
-
-
-def _line(data: dict[str, Any], folder: Path) -> Line:
-    unknown = [key for key in data if key not in KEYS]
-    if unknown:
-        raise InputError(f"has unknown {', '.join(unknown)}; known keys are {', '.join(KEYS)}")
-    if not is_id(data.get("event")):
-        raise InputError(f"event is {data.get('event')!r}; give a text or a whole number")
-    if data.get("split", "train") not in SPLITS:
-        raise InputError(f"split is {data['split']!r}; choose {' or '.join(SPLITS)}")
-    start, end = in_seconds(data, "start"), in_seconds(data, "end")
-    if (start is not None or end is not None) and data.get("video") is None:
-        raise InputError("has start or end and no video; leave them out, or name it")
-    if not 0 <= (start or 0) < (float("inf") if end is None else end):
-        raise InputError(f"goes from {start} to {end} s; give a start of 0 or more, before the end")
-    sources = {}
-    for name in MODALITIES:
-        if data.get(name) is None:
-            continue
-        told = text(data, name)
-        if name == "text":
-            sources[name] = Source(text=told)
-            continue
-        path = folder / Path(told).expanduser()
-        if not path.is_file():
-            raise InputError(f"{name} {told}: there is no such file")
-        sources[name] = Source("", path, *((start, end) if name == "video" else ()))
-    if not sources:
-        raise InputError(f"has none of {', '.join(MODALITIES)}; give one")
-    return Line(data["event"], data.get("split"), sources)
