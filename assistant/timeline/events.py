@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assistant.model.space.base import JointSpace
 
 MOST_LABELS, MOST_LETTERS = 2000, 200
+USUAL = 0.5  # share of a phrase's usual log-odds that is taken off
 EXAMPLES_HALF = 1.0  # examples of a label that weigh as much as its text
 
 
@@ -52,12 +53,13 @@ class EventHead:
 
 
 def lexicon_head(space: JointSpace, group: str = ACTIVITIES) -> EventHead:
-    """The phrases of one of the lexicon's groups, as they are trained with the space; of a space
-    without such, their texts."""
+    """The phrases of one of the lexicon's groups, as they are trained with the space, less what
+    they have in most photos ("sitting"); of a space without such, their texts."""
     bank = bank_of(space)
     own = bank.within(group)
+    bias = bank.bias if bank.usual is None else bank.bias - USUAL * bank.usual
     names = tuple(bank.phrases[place][1] for place in own)
-    return EventHead(names, bank.weights[own], bank.bias[own])
+    return EventHead(names, bank.weights[own], bias[own])
 
 
 def zero_shot(space: JointSpace, labels: Sequence[str]) -> EventHead:
@@ -124,7 +126,9 @@ def read_labels(named: str) -> tuple[str, ...]:
 def check_labels(labels: Sequence[str], named: str) -> tuple[str, ...]:
     """Raises InputError: they cannot be told apart."""
     if not 2 <= len(labels) <= MOST_LABELS:
-        raise InputError(f"{named}: holds {len(labels)} labels; give 2 to {MOST_LABELS}, a line each")
+        raise InputError(
+            f"{named}: holds {len(labels)} labels; give 2 to {MOST_LABELS}, a line each"
+        )
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise InputError(f"{named}: holds {twice[0]!r} twice; leave one out")
     if long := [label for label in labels if len(label) > MOST_LETTERS]:
