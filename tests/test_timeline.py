@@ -88,9 +88,7 @@ class TestEquations:
         wanted = softmax(x @ z / 0.05, 0)
         found = saliency(self.frames, self.words[:1], tau=0.05)
         np.testing.assert_allclose(found.numpy(), wanted, atol=1e-5)
-        np.testing.assert_allclose(
-            event_vector(self.frames, found).numpy(), wanted @ x, atol=1e-5
-        )
+        np.testing.assert_allclose(event_vector(self.frames, found).numpy(), wanted @ x, atol=1e-5)
 
     def test_saliency_of_words_leaves_padding_out(self):
         there = torch.tensor([True, True, False, True])
@@ -266,7 +264,9 @@ class TestTrack:
 
     def test_what_is_no_clip_is_refused(self, eyes, tmp_path):
         Image.new("RGB", (48, 48)).save(tmp_path / "photo.png")
-        with pytest.raises(InputError, match=r"photo.png: is a picture, and events happen in clips"):
+        with pytest.raises(
+            InputError, match=r"photo.png: is a picture, and events happen in clips"
+        ):
             timeline_of(tmp_path / "photo.png", eyes)
         with pytest.raises(VideoError, match=r"gone.mp4: is not there"):
             timeline_of(tmp_path / "gone.mp4", eyes)
