@@ -304,7 +304,7 @@ class TestKnowledge:
     def test_prompts_need_a_place_for_the_words(self):
         from dataclasses import replace
 
-        with pytest.raises(ConfigError, match="wanted a text with one {}"):
+        with pytest.raises(ConfigError, match=r"wanted a text with one \{\}"):
             replace(load_prompts(), events=("a video",))
         with pytest.raises(ConfigError, match="aspects: scene, and wanted are"):
             replace(load_prompts(), aspects={"scene": load_prompts().aspects["scene"]})
