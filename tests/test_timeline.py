@@ -328,16 +328,13 @@ class TestHeads:
         many = few_shot(self.space, {"lawn": green.repeat(9, 1), "sky": torch.eye(8)[2:3]})
         assert many.best(green[0])[0][1] > head.best(green[0])[0][1]
 
-    def test_the_lexicon_less_what_is_usual(self, monkeypatch):
-        from assistant.timeline import events
-
-        bank = bank_of(self.space)
-        own = bank.within("activities")
-        usual = torch.arange(len(bank.phrases)).float()
-        told = Bank(bank.phrases, bank.weights, bank.bias, bank.config, usual)
-        monkeypatch.setattr(events, "bank_of", lambda space: told)
-        head = lexicon_head(self.space)
-        assert torch.allclose(head.bias, -events.USUAL * usual[own]) and head.once
+    def test_the_lexicons_phrases_as_they_are_trained(self):
+        bank, head = bank_of(self.space), lexicon_head(self.space, "weather")
+        frame = vectors(8)
+        own = bank.within("weather")
+        wanted = bank.logits(frame[None])[0, own].softmax(0)
+        assert torch.allclose(head.probabilities(frame), wanted, atol=1e-5) and head.once
+        assert head.names[0] == load_lexicon().phrases[own[0]][1]
 
     @pytest.mark.parametrize(
         ("labels", "message"),
