@@ -290,7 +290,7 @@ class TestKnowledge:
         for one in wanted:
             frames[:, bank.phrases.index(one)] = 1.0
         classes = torch.tensor([[0.9, 0.1, 0.0, 0.0, 0.0, 0.0]] * 2)
-        found = knowledge_of(bank, frames, classes, ["ball", *"bcdef"])
+        found = knowledge_of(bank, bank.probabilities(frames), classes, ["ball", *"bcdef"])
         assert found.scene == ("beach",) and found.activities == ("running",)
         assert found.objects[0] == "ball" and "frisbee" in found.objects
         assert found.environment == ("rainbow",)
