@@ -355,6 +355,8 @@ class TestMoments:
         assert dog is not None and load_lexicon().phrases[dog][1] == "dog"
         assert phrase_of("The dogs") == phrase_of("there is a dog?") == dog
         assert phrase_of("a dog that runs away") is None and phrase_of("a") is None
+        elderly = phrase_of("the elderly man")  # another name of a phrase
+        assert elderly is not None and load_lexicon().phrases[elderly][1] == "an old man"
 
     def test_scores_are_smoothed(self):
         assert smooth(np.array([0.0, 3.0, 0.0, 0.0])).tolist() == [1, 1, 1, 0]
