@@ -174,9 +174,7 @@ def _write(
 ) -> list[dict]:
     from assistant.media.writer import write_clip
 
-    lengths = [
-        round(min(one.seconds or draws.uniform(*PANNED), LONGEST) * RATE) for one in chosen
-    ]
+    lengths = [round(min(one.seconds or draws.uniform(*PANNED), LONGEST) * RATE) for one in chosen]
     ways = [draws.uniform(0, 2 * np.pi) for _ in chosen]
     ends = np.cumsum(lengths)
 
@@ -215,9 +213,7 @@ def _played(one: Labelled, count: int, size: tuple[int, int]) -> Iterator[np.nda
         yield _fitted(Image.fromarray(clip.frames[place]), size)
 
 
-def _panned(
-    one: Labelled, count: int, size: tuple[int, int], way: float
-) -> Iterator[np.ndarray]:
+def _panned(one: Labelled, count: int, size: tuple[int, int], way: float) -> Iterator[np.ndarray]:
     with Image.open(one.path) as opened:
         photo = ImageOps.exif_transpose(opened).convert("RGB")
     view = np.array(photo.size) * ZOOM

@@ -74,7 +74,9 @@ def read_segments(path: Path, split: str = "all") -> list[LabelledClip]:
         InputError: a line is wrong: all such lines are named; or no clip is of the split.
     """
     path = data_file(path)
-    clips = read_records(path, lambda data: _clip(data, path.parent), unit="clip", outcome="refused")
+    clips = read_records(
+        path, lambda data: _clip(data, path.parent), unit="clip", outcome="refused"
+    )
     if split == "all" or not any(clip.split for clip in clips):
         return clips
     chosen = [clip for clip in clips if clip.split == split]

@@ -103,11 +103,11 @@ def figure_with_interval(
 def top_hits(
     scores: np.ndarray, truth: Sequence[Collection[str]], labels: Sequence[str], k: int
 ) -> np.ndarray:
-    """``(N,)`` bool: whether one of the ``k`` best labels of ``scores`` ``(N, L)`` is true. Of equal
-    scores, those that are right come last."""
+    """``(N,)`` bool: whether one of the ``k`` best labels of ``scores`` ``(N, L)`` is true. Of
+    equal scores, those that are right come last."""
     right = membership(truth, labels)
     order = np.lexsort((right, -scores))
-    return np.take_along_axis(right, order, 1)[:, :k].any(1)
+    return np.any(np.take_along_axis(right, order, 1)[:, :k], axis=1)
 
 
 def balanced(hits: np.ndarray, truth: Sequence[Hashable]) -> float:
