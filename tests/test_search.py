@@ -15,9 +15,10 @@ from test_index import SRT, color_clip, color_photo
 from assistant.cli.main import main
 from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_audio, read_clip
+from assistant.model.space.seeing import middle
 from assistant.retrieval import Hit, Index
 from assistant.retrieval.cutting import cut
-from assistant.retrieval.embedding import Embedder, middle
+from assistant.retrieval.embedding import Embedder
 from assistant.retrieval.ranking import rank, shared_words
 from assistant.retrieval.rows import Window
 

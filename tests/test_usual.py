@@ -14,9 +14,9 @@ from test_index import color_clip, color_photo
 from torch.nn import functional as F
 
 from assistant.errors import InputError, WeightsError
+from assistant.model.space.usual import CONFIG, WEIGHTS, UsualConfig, read_usual
 from assistant.model.weight_files import save_weights
 from assistant.retrieval import Index
-from assistant.retrieval.usual import CONFIG, WEIGHTS, UsualConfig, read_usual
 from assistant.training.space.usual import centres_of
 
 STEEP = 12.0

@@ -4,7 +4,7 @@ Every direction between the modalities at hand, also within one, where a query l
 others. A collection is found as an index finds it: a clip is its best window. Systems:
 
 - vectors: the cosine in the joint space;
-- less usual: the same as an index ranks, less what is usual (`assistant.retrieval.usual`);
+- less usual: the same as an index ranks, less what is usual (`assistant.model.space.usual`);
 - reranked: the best ``RERANKED`` of that anew, by the mean of the cosine and the similarity word by
   word (`JointSpace.compare`), less what is usual;
 - class names: what the encoder's classifier names, matched as text by MiniLM;

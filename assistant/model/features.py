@@ -107,7 +107,7 @@ class FeatureStore:
         path = self.folder / key.file_name
         found = _read(path, key)
         if found is not None:
-            _touch(path)
+            touch(path)
             self._remember(key, found)
         return found
 
@@ -115,23 +115,24 @@ class FeatureStore:
         """Keep ``clip`` under ``key``. OSError: in memory it is kept, on disk it is not."""
         self._remember(key, clip)
         if _size(clip) <= self.disk_bytes:
-            self._write(key.file_name, _serialise(clip))
+            self.write(key.file_name, _serialise(clip))
 
     def get_source(self, key: FeatureKey, name: str, fingerprint: str) -> Source | None:
         """What the source ``name`` said of the clip of ``key``, or None. OSError: as `get`."""
         path = self.folder / source_file(key, name, fingerprint)
         found = read_source(path, key, name, fingerprint)
         if found is not None:
-            _touch(path)
+            touch(path)
         return found
 
     def put_source(self, key: FeatureKey, source: Source, fingerprint: str) -> None:
         """Keep what it said beside the clip's features. OSError: it is not kept."""
         content = source_bytes(source, key, fingerprint)
         if len(content) <= self.disk_bytes:
-            self._write(source_file(key, source.name, fingerprint), content)
+            self.write(source_file(key, source.name, fingerprint), content)
 
-    def _write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a file, whole. OSError: it is not kept."""
         if self._in_cache:
             cache_folder("features")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -231,7 +232,7 @@ def content_digest(path: Path) -> str:
     return total.hexdigest()
 
 
-def _touch(path: Path) -> None:
+def touch(path: Path) -> None:
     """Its last use, for the cap."""
     with contextlib.suppress(OSError):  # gone already, or a folder we may only read
         os.utime(path)

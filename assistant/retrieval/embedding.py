@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from assistant.model.space.base import JointSpace, mean_of
+from assistant.model.space.seeing import Seen, look_at, see, side_of
+from assistant.model.space.usual import read_usual
 from assistant.retrieval.head import FusionHead
-from assistant.retrieval.usual import read_usual
 from assistant.sources import Look
 from assistant.sources.bank import CONFIG, bank_of
 from assistant.sources.phrases import hints, likely_names
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assistant.model.sight import Sight
-
-MARGIN = 0.07  # of a side, that the second look leaves out on each
-SIDE = 448  # pixels of the longer side, where the space does not say
 
 
 class HasSight(Protocol):
@@ -41,19 +38,6 @@ class Item:
 
     frames: Tensor | None = None  # (T, E), unit vectors of the joint space
     text: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """Frames, encoded."""
-
-    frames: Tensor  # (T, E)
-    once: Tensor  # (T, E) the same as they were seen first
-    classes: Tensor  # (T, C) probabilities of the encoder's own classes
-
-    def some(self, places: Sequence[int]) -> Seen:
-        own = list(places)
-        return Seen(self.frames[own], self.once[own], self.classes[own])
 
 
 class Embedder:
@@ -74,7 +58,7 @@ class Embedder:
         self._names_phrases = folder is not None and (folder / CONFIG).is_file()
         bank = folder if head is None else None  # the space's own is none of a head's
         self._usual = read_usual(bank, self._space.fingerprint, self.width)
-        self.side: int = getattr(self._space, "side", SIDE)
+        self.side = side_of(self._space)
 
     @property
     def space(self) -> JointSpace | None:
@@ -89,28 +73,12 @@ class Embedder:
         return "+".join(filter(None, parts))
 
     def see(self, frames: np.ndarray, seconds: Sequence[float], look: Look | None = None) -> Seen:
-        """``(T, H, W, 3)`` uint8 RGB, :attr:`side` pixels or less, with their times; ``look``: what
-        :meth:`look_at` made of them, where that was done."""
-        look = look or self.look_at(frames, seconds)
-        with torch.inference_mode():
-            once = both = self._space.embed_frames(look)
-            if self._space.looks_twice:
-                again = self._space.embed_frames(self.look_at(middle(frames), seconds))
-                both = F.normalize(once + again, dim=-1)
-        return Seen(both, once, look.classes)
+        """See `assistant.model.space.seeing`."""
+        return see(self._sight, frames, seconds, look)
 
     def look_at(self, frames: np.ndarray, seconds: Sequence[float]) -> Look:
         """The same, as sources see it."""
-        features = self._sight.encoder(frames)
-        return Look(
-            patches=features.patches.cpu(),
-            classes=features.classes.cpu(),
-            class_names=self._sight.class_names,
-            seconds=seconds,
-            encoder=self._sight.encoder_fingerprint,
-            pictures=lambda count, side: (frames, seconds),
-            space=lambda: self._space,
-        )
+        return look_at(self._sight, frames, seconds)
 
     @torch.inference_mode()
     def vectors(self, items: Sequence[Item]) -> np.ndarray:
@@ -136,10 +104,3 @@ class Embedder:
         if self._names_phrases:
             found += likely_names(hints(bank_of(self._space), seen.once))
         return tuple(dict.fromkeys(found))
-
-
-def middle(frames: np.ndarray) -> np.ndarray:
-    """``(T, H, W, 3)`` without their margins, mirrored: what a second look sees."""
-    top, left = (round(MARGIN * side) for side in frames.shape[1:3])
-    height, width = frames.shape[1:3]
-    return np.ascontiguousarray(frames[:, top : height - top, left : width - left][:, :, ::-1])

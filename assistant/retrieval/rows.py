@@ -25,7 +25,7 @@ class Row:
     vector: np.ndarray  # (E,) fp32, of length 1
     size: int  # bytes of the file and of what is read with it
     mtime: int  # ns, the latest of these
-    usual: float = 0.0  # similarity to queries of the other kind: `assistant.retrieval.usual`
+    usual: float = 0.0  # similarity to queries of the other kind: `assistant.model.space.usual`
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ out of the cache.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from assistant.dialogue.subtitles import (
     read_dialogue,
 )
 from assistant.errors import DialogueError
+from assistant.media.windows import FRAMES, STEP, WINDOW, centres, is_still, on_show, spans
 from assistant.retrieval.embedding import Embedder, Item
 from assistant.retrieval.files import PICTURES, File
 from assistant.retrieval.rows import Row
@@ -34,11 +34,7 @@ if TYPE_CHECKING:
     from assistant.media.reader import Reader
     from assistant.media.video import Clip
 
-WINDOW, HOP = 5.0, 2.5  # s
-FRAMES = 4  # of a window
-STEP = WINDOW / FRAMES  # s between frames
 BLOCK = 12  # windows decoded at once: 26 frames
-STILL = 0.05  # s: a decoder gives a picture the length of one frame
 SAID_SECONDS = 10.0  # of subtitles in one window
 WORDS = 40  # of a text in one window: CLIP reads 77 tokens
 
@@ -74,23 +70,12 @@ def encode_file(file: File, embedder: Embedder) -> Iterator[list[Row]]:
     yield from rows_of(file, open_file(file, embedder.side), embedder)
 
 
-def is_still(clip: Clip) -> bool:
-    """Whether it is a picture."""
-    return clip.duration < STILL
-
-
 def rows_of(file: File, opened: Opened, embedder: Embedder, first: int = 0) -> Iterator[list[Row]]:
     """Rows from window ``first`` on, some at a time. Raises VideoError: it is damaged."""
     if opened.clip is None:
         yield from _of_text(file, opened.lines, embedder, first)
     else:
         yield from _of_clip(file, opened.clip, opened.lines, embedder, first)
-
-
-def spans(duration: float) -> list[tuple[float, float]]:
-    """From when to when each window of a clip reaches; the last one ends with the clip."""
-    count = max(1, math.ceil((duration - WINDOW) / HOP - 1e-6) + 1)
-    return [(k * HOP, min(k * HOP + WINDOW, duration)) for k in range(count)]
 
 
 def passages(lines: Sequence[Line]) -> list[tuple[float | None, float | None, str]]:
@@ -175,7 +160,7 @@ def _of_clip(
         seen = embedder.see(clip.frames, clip.seconds)
         rows = []
         for number, (start, end) in enumerate(some, begin):
-            own = seen.some(_on_show(clip.seconds, moments, start, end))
+            own = seen.some(on_show(clip.seconds, moments, start, end))
             told = said.between(start, end).as_text()
             vectors = embedder.vectors([Item(own.frames, told)])
             (usual,) = embedder.usual(vectors, text=False).tolist()
@@ -206,19 +191,7 @@ def _block(
 
     start, end = some[0][0], some[-1][1]
     if whole.duration <= WINDOW:
-        return whole, _centres(0.0, whole.duration, FRAMES)
+        return whole, centres(0.0, whole.duration, FRAMES)
     count = math.ceil((end - start) / STEP - 1e-6)
     clip = read_clip(path, frames=count, start=start, end=end, max_side=side)
-    return clip, _centres(start, end, count)
-
-
-def _centres(start: float, end: float, count: int) -> list[float]:
-    return [start + (k + 0.5) * (end - start) / count for k in range(count)]
-
-
-def _on_show(
-    seconds: Sequence[float], moments: Sequence[float], start: float, end: float
-) -> list[int]:
-    """Numbers of the pictures, which begin at ``seconds``, on show in a window."""
-    inside = [m for m in moments if start <= m < end] or [(start + end) / 2]
-    return sorted({max(0, bisect_right(seconds, moment) - 1) for moment in inside})
+    return clip, centres(start, end, count)

@@ -1,5 +1,5 @@
 """The bank of queries by which a search tells what is near to everything: training captions, and
-training photos, as centres of k-means with their shares (`assistant.retrieval.usual`)."""
+training photos, as centres of k-means with their shares (`assistant.model.space.usual`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from assistant.core.files import write_whole
 from assistant.model.space.mini import CHUNK, MiniSpace
+from assistant.model.space.usual import CONFIG, WEIGHTS, UsualConfig
 from assistant.model.weight_files import save_weights
-from assistant.retrieval.usual import CONFIG, WEIGHTS, UsualConfig
 from assistant.training.space.judged import pictures
 from assistant.training.space.trainer import Data
 
