@@ -6,9 +6,11 @@ whole sentences, exactly. No caption of a data set is kept or said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,6 +20,9 @@ from assistant.sources import Look, Perceived
 from assistant.sources.bank import UNCALIBRATED, Bank, bank_of
 from assistant.sources.by_space import SpacePerceiver
 from assistant.sources.lexicon import ACTIVITIES, SCENES, WHO, Lexicon, load_lexicon
+
+if TYPE_CHECKING:
+    from assistant.model.space.base import JointSpace
 
 BEAM = {WHO: 8, ACTIVITIES: 10, SCENES: 8}  # likeliest parts that are tried
 FORMS = {(WHO, ACTIVITIES, SCENES): 40, (WHO, ACTIVITIES): 12, (WHO, SCENES): 12}  # sentences each
@@ -38,23 +43,9 @@ class Captions(SpacePerceiver):
     """Composed sentences."""
 
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
-        """The best that differ, best first. Raises InputError, WeightsError: no space."""
+        """See :func:`sentences`. Raises InputError, WeightsError: no space."""
         space = look.space()
-        bank = bank_of(space)
-        if bank.config is not None and bank.config.sentence_floor > 1:
-            return ()  # none was sure enough on dev
-        composed = compose(bank, space.embed_frames(look), load_lexicon())
-        similarity = space.compare(look, [one.text for one in composed]).mean(0)
-        if bank.config is None:
-            chances, floor, order = (space.scale * similarity).softmax(0), UNCALIBRATED, similarity
-        else:
-            chances = chance(composed, similarity, bank.config.sentence)
-            floor = bank.config.sentence_floor
-            order = rank(composed, similarity, bank.config.sentence_weight)
-        best = order.argsort(descending=True).tolist()
-        kept = differing([composed[place] for place in best if chances[place] >= floor])
-        places = [composed.index(one) for one in kept]
-        return tuple(Perceived(composed[p].text, float(chances[p])) for p in places)
+        return sentences(space, space.embed_frames(look), partial(space.compare, look))
 
     def as_text(self, items: Sequence[Perceived]) -> str:
         """``a dog running on a beach; a dog on a beach``."""
@@ -62,6 +53,31 @@ class Captions(SpacePerceiver):
 
 
 PERCEIVER = Captions()
+
+
+def sentences(
+    space: JointSpace, frames: Tensor, compare: Callable[[Sequence[str]], Tensor]
+) -> tuple[Perceived, ...]:
+    """The best that differ, best first.
+
+    Args:
+        frames: ``(T, E)``. compare: N texts with them, ``(T, N)``.
+    """
+    bank = bank_of(space)
+    if bank.config is not None and bank.config.sentence_floor > 1:
+        return ()  # none was sure enough on dev
+    composed = compose(bank, frames, load_lexicon())
+    similarity = compare([one.text for one in composed]).mean(0)
+    if bank.config is None:
+        chances, floor, order = (space.scale * similarity).softmax(0), UNCALIBRATED, similarity
+    else:
+        chances = chance(composed, similarity, bank.config.sentence)
+        floor = bank.config.sentence_floor
+        order = rank(composed, similarity, bank.config.sentence_weight)
+    best = order.argsort(descending=True).tolist()
+    kept = differing([composed[place] for place in best if chances[place] >= floor])
+    places = [composed.index(one) for one in kept]
+    return tuple(Perceived(composed[p].text, float(chances[p])) for p in places)
 
 
 def compose(bank: Bank, frames: Tensor, lexicon: Lexicon) -> list[Composed]:
@@ -98,13 +114,13 @@ def _sentences(
 ) -> Iterator[Composed]:
     for parts in product(*(logs[group] for group in form)):
         names = dict(zip(form, (bank.phrases[place][1] for place in parts), strict=True))
-        if _fits(names, lexicon):
+        if fits(names, lexicon):
             said = [lexicon.sentences.where[n] if g == SCENES else n for g, n in names.items()]
             log = sum(logs[group][place] for group, place in zip(form, parts, strict=True))
             yield Composed(" ".join(said), parts, log)
 
 
-def _fits(names: Mapping[str, str], lexicon: Lexicon) -> bool:
+def fits(names: Mapping[str, str], lexicon: Lexicon) -> bool:
     """Whether the parts go together, and none says what another says."""
     told, who, activity = lexicon.sentences, names[WHO], names.get(ACTIVITIES)
     if activity is not None:

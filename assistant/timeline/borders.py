@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from assistant.media.video import Ask
 
-PENALTY = 0.6  # of a border; chosen on joined pans over photos (docs/events.md)
+PENALTY = 1.6  # of a border; chosen on films of panned photos (docs/events.md)
 LEAST = 2  # frames of a segment
 LONGEST = 1440  # frames (30 min) that are looked at as one: bounds the time that stillness takes
 CLOSE = 12  # pictures between two frames, among which the cut is looked for
@@ -34,7 +34,7 @@ def change_points(frames: np.ndarray, penalty: float = PENALTY, least: int = LEA
     squares = np.concatenate([[0.0], np.cumsum((frames.astype(np.float64) ** 2).sum(1))])
     best = np.full(count + 1, np.inf)  # of all up to a frame
     best[0], came = -penalty, np.zeros(count + 1, int)
-    starts = np.zeros(0, int)
+    starts, outdone = np.zeros(0, int), np.full(count + 1, np.inf)
     for end in range(least, count + 1):
         starts = np.append(starts, end - least)
         lengths = end - starts
@@ -43,7 +43,9 @@ def change_points(frames: np.ndarray, penalty: float = PENALTY, least: int = LEA
         totals = best[starts] + own + penalty
         place = int(totals.argmin())
         best[end], came[end] = totals[place], starts[place]
-        starts = starts[(totals - penalty <= best[end]) & (lengths < LONGEST)]
+        worse = starts[totals - penalty > best[end]]  # than a border here, which counts from
+        outdone[worse] = np.minimum(outdone[worse], end + least)  # then on
+        starts = starts[(outdone[starts] > end + 1) & (lengths < LONGEST)]
     borders, end = [], count
     while count >= least and (end := int(came[end])) > 0:
         borders.append(end)
