@@ -14,7 +14,7 @@ from test_index import color_clip, color_photo
 from assistant.cli.main import main
 from assistant.data.formats.labelled import convert_labelled
 from assistant.data.joined import RATE, join_clips
-from assistant.data.segments import labels_of, read_labels, read_segments
+from assistant.data.segments import labels_of, read_segments
 from assistant.errors import InputError
 from assistant.media.video import probe, read_audio, read_clip
 
@@ -152,11 +152,6 @@ class TestReads:
         assert labels_of(read_segments(tmp_path, "test")) == ["b"]
         with pytest.raises(InputError, match="no clip of the split dev"):
             read_segments(tmp_path, "dev")
-        (tmp_path / "labels").write_text("a\n\n b  c\n")
-        assert read_labels(tmp_path / "labels") == ["a", "b c"]
-        (tmp_path / "labels").write_text("a\na\n")
-        with pytest.raises(InputError, match="'a' twice"):
-            read_labels(tmp_path / "labels")
 
     def test_labels_of_overlapping_segments(self, tmp_path):
         (tmp_path / "a.mp4").write_bytes(b"a")

@@ -86,20 +86,6 @@ def read_segments(path: Path, split: str = "all") -> list[LabelledClip]:
     return chosen
 
 
-def read_labels(path: Path) -> list[str]:
-    """One label a line. Raises InputError: it cannot be read, is empty, or says one twice."""
-    try:
-        lines = path.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a label a line") from error
-    labels = [label for line in lines if (label := " ".join(line.split()))]
-    twice = next((label for label in labels if labels.count(label) > 1), None)
-    if not labels or twice is not None:
-        told = f"says {twice!r} twice" if twice else "holds no label"
-        raise InputError(f"{path}: {told}; give each label a line")
-    return labels
-
-
 def labels_of(clips: Sequence[LabelledClip]) -> list[str]:
     """All labels, sorted."""
     return sorted({segment.label for clip in clips for segment in clip.segments})

@@ -66,9 +66,7 @@ def exact_border(path: Path, before: float, after: float, ask: Ask | None = None
     nothing can be decoded there."""
     from assistant.media.video import read_clip
 
-    clip = read_clip(
-        path, frames=CLOSE, start=before, end=after, max_side=CUT_SIDE, ask_reader=ask
-    )
+    clip = read_clip(path, frames=CLOSE, start=before, end=after, max_side=CUT_SIDE, ask_reader=ask)
     if len(clip.frames) > 1:
         place, clear = clearest_cut(clip.frames)
         if clear:

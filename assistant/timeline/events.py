@@ -124,7 +124,9 @@ def read_labels(named: str) -> tuple[str, ...]:
 def check_labels(labels: Sequence[str], named: str) -> tuple[str, ...]:
     """Raises InputError: they cannot be told apart."""
     if not 2 <= len(labels) <= MOST_LABELS:
-        raise InputError(f"{named}: holds {len(labels)} labels; give 2 to {MOST_LABELS}, a line each")
+        raise InputError(
+            f"{named}: holds {len(labels)} labels; give 2 to {MOST_LABELS}, a line each"
+        )
     if twice := [label for label in labels if labels.count(label) > 1]:
         raise InputError(f"{named}: holds {twice[0]!r} twice; leave one out")
     if long := [label for label in labels if len(label) > MOST_LETTERS]:

@@ -18,7 +18,9 @@ def video_vector(frames: Tensor) -> Tensor:
     return frames.mean(0)
 
 
-def saliency(frames: Tensor, words: Tensor, there: Tensor | None = None, tau: float = TAU) -> Tensor:
+def saliency(
+    frames: Tensor, words: Tensor, there: Tensor | None = None, tau: float = TAU
+) -> Tensor:
     """s_t (3.5): how much each frame is about some words; sums to 1 over the frames.
 
     With one vector it is the equation as it stands, z that of a sentence. With several it is the
