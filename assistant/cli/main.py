@@ -24,6 +24,7 @@ from assistant.cli import (
     chat,
     data,
     evaluate,
+    events,
     finetune,
     index,
     look,
@@ -46,6 +47,7 @@ examples:
   assistant demo
   assistant ask clip.mp4 "What is the man doing?"
   assistant look clip.mp4
+  assistant events film.mp4 --query "a dog"
   assistant index add ~/Videos, then assistant search "a man playing drums"
   assistant chat clip.mp4
   assistant ui
@@ -157,6 +159,7 @@ def build_parser() -> Parser:
         add_demo,
         ask.add_ask,
         look.add_look,
+        events.add_events,
         index.add_index,
         search.add_search,
         chat.add_chat,

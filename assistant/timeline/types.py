@@ -75,6 +75,7 @@ class Query:
     best: Moment  # the likeliest place, even if it does not appear
     threshold: float  # least score of a moment
     calibrated: bool  # whether the threshold is the joint space's own
+    score_kind: str  # of `assistant.timeline.moments.KINDS`
     saliency: tuple[float, ...] = field(repr=False)  # (T,) s_t over the frames; sums to 1
     scores: tuple[float, ...] = field(repr=False)  # (T,)
 

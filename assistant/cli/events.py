@@ -1,0 +1,217 @@
+"""``assistant events``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.cli.options import add_backend_options, load_assistant, say
+from assistant.errors import InputError
+from assistant.vqa.time_words import format_time
+
+if TYPE_CHECKING:
+    from assistant.timeline import Timeline
+    from assistant.timeline.events import EventHead
+    from assistant.timeline.making import Looks
+    from assistant.vqa.assistants import Assistant
+
+HEAD = ("from", "to", "score", "event", "shows")
+EPILOG = """\
+A line for each scene: from, to, how likely its event is among all labels, the event, what it shows.
+A clip of any length is looked at once, a frame every 1.25 s, and what was seen is kept: after an
+interruption the same command goes on, and a second question costs nothing. No language model is
+loaded, unless you ask for --describe.
+
+A query is anything said in words. Its moments are found wherever they are, and where nothing is
+like enough it "does not appear": of short words the lexicon's own ("a dog", "playing the drums")
+are the surest.
+
+examples:
+  assistant events film.mp4
+  assistant events film.mp4 --query "a dog" "a man opens a door"
+  assistant events film.mp4 --labels labels.txt         one label in each line
+  assistant events film.mp4 --labels scenes             a list of ours: activities, scenes, things,
+                                                        weather, sky or who
+  assistant events film.mp4 --few-shot examples         examples/goal/1.mp4, examples/foul/1.mp4 ...
+  assistant events film.mp4 --vtt > film.chapters.vtt   chapters for a player
+  assistant events a.mp4 b.mp4 --csv > events.csv
+  assistant events film.mp4 --query "snow" --plot film.png
+"""
+
+
+def add_events(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "events",
+        help="tell what happens when: scenes, events, and moments of anything said in words",
+        description="Tell what happens when in clips of any length: scenes and events with their "
+        "times, and the moments of anything said in words.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("videos", metavar="CLIP", nargs="+")
+    parser.add_argument(
+        "--query", nargs="+", action="extend", default=[], metavar="TEXT", help="find its moments"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE|NAME",
+        help="the events that are told apart: a file with one in each line, or a list of the "
+        "lexicon (default activities)",
+    )
+    parser.add_argument(
+        "--few-shot",
+        type=Path,
+        metavar="FOLDER",
+        help="learn the events from examples: a folder for each label, with clips in it",
+    )
+    parser.add_argument(
+        "--describe", action="store_true", help="the model describes each scene: seconds for each"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object for each clip")
+    form.add_argument("--srt", action="store_true", help="print subtitles: the scenes, or moments")
+    form.add_argument("--vtt", action="store_true", help="print the same as WebVTT chapters")
+    form.add_argument("--csv", action="store_true", help="print a row for each scene and moment")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw it, too (.png, .svg, .pdf)"
+    )
+    add_backend_options(parser.add_argument_group("model"))
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.set_defaults(run=run_events, adapter="none", task="")
+
+
+def run_events(args: argparse.Namespace) -> int:
+    from assistant.core.clip_names import clip_path
+    from assistant.model.features import check_file
+    from assistant.timeline import timeline_of
+    from assistant.timeline.formats import as_csv, as_srt, as_vtt
+    from assistant.timeline.moments import check_query
+
+    one = [name for name in ("srt", "vtt", "plot") if getattr(args, name)]
+    if one and len(args.videos) > 1:
+        raise InputError(f"--{one[0]} is for one clip, and {len(args.videos)} are given")
+    if args.plot is not None:
+        from assistant.vqa.evidence import check_picture_path
+
+        check_picture_path(args.plot)
+    queries = [check_query(query) for query in args.query]
+    paths = [clip_path(name) for name in args.videos]
+    for path in paths:
+        check_file(path)
+    assistant = load_assistant(args, now=False)
+    with progress(args.quiet):
+        head = head_of(args, assistant)
+        found = []
+        for number, path in enumerate(paths):
+            session = assistant.open(path)
+
+            def describe(start: float, end: float) -> str:
+                return session.ask(task="describe", start=start, end=end).text  # noqa: B023
+
+            told = describe if args.describe else None
+            timeline = timeline_of(session, head=head, queries=queries, describe=told)
+            found.append(timeline)
+            for warning in timeline.warnings:
+                say(f"warning: {path}: {warning}", args.quiet)
+            if args.json:
+                print(json.dumps(timeline.as_dict(), ensure_ascii=False), flush=True)
+            elif args.srt or args.vtt:
+                print((as_srt if args.srt else as_vtt)(timeline), end="")
+            elif not args.csv:
+                title = [*([""] if number else []), str(path)] if len(paths) > 1 else []
+                print("\n".join([*title, *table(timeline), *answers(timeline)]), flush=True)
+    if args.csv:
+        print(as_csv(found), end="")
+    if args.plot is not None:
+        from assistant.timeline.plot import draw_timeline
+        from assistant.vqa.evidence import save_figure
+
+        save_figure(draw_timeline(found[0]), args.plot)
+        say(f"[plot: {args.plot}]", args.quiet)
+    return 0
+
+
+def head_of(args: argparse.Namespace, assistant: Assistant | Looks) -> EventHead | None:
+    """What tells the events apart; None: the lexicon's activities."""
+    from assistant.sources.lexicon import load_lexicon
+    from assistant.timeline.events import few_shot, lexicon_head, read_labels, zero_shot
+
+    labels = () if args.labels is None else read_labels(args.labels)
+    if args.few_shot is not None:
+        from assistant.timeline.examples import embed_examples, find_examples
+
+        examples = find_examples(args.few_shot)
+        return few_shot(assistant.sight.space, embed_examples(examples, assistant), labels)
+    if args.labels is None:
+        return None
+    if args.labels in load_lexicon().groups:
+        return lexicon_head(assistant.sight.space, args.labels)
+    return zero_shot(assistant.sight.space, labels)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[None]:
+    """A bar with the time that is left; whoever stops it hears that it may go on."""
+    from tqdm import tqdm
+
+    from assistant.core.progress import watched
+
+    doing = ""
+    with tqdm(
+        total=100,
+        disable=quiet,
+        delay=0.5,  # nothing is shown of what is there already
+        leave=False,
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+    ) as bar:
+
+        def move(now: str, share: float) -> None:
+            nonlocal doing
+            if now != doing:
+                doing = now
+                bar.set_description_str(now, refresh=False)
+                bar.reset(100)
+            bar.update(100 * share - bar.n)
+
+        try:
+            with watched(move):
+                yield
+        except KeyboardInterrupt as stop:
+            told = str(stop) or "stopped"
+            raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop
+
+
+def table(timeline: Timeline) -> list[str]:
+    """Lines of the columns ``HEAD``, one for each scene."""
+    rows = [HEAD]
+    for one in timeline.segments:
+        begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
+        rows.append((begin, end, f"{one.score:.0%}", one.label, one.description))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.rjust(width) if number < 3 else text.ljust(width)
+            for number, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def answers(timeline: Timeline) -> list[str]:
+    """Lines for each query: its moments, best first, or that it does not appear."""
+    told = []
+    for query in timeline.queries:
+        unsure = "" if query.calibrated else "; not calibrated for this joint space"
+        kind = f"{query.score_kind}, from {query.threshold:g} on{unsure}"
+        told += ["", f"{query.text}  ({kind})"]
+        for one in query.moments:
+            begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
+            told.append(f"  {begin}-{end}  {one.score:.2f}")
+        if not query.appears:
+            best = query.best
+            begin, end = (format_time(round(second, 1)) for second in (best.start, best.end))
+            told.append(f"  does not appear (likeliest {begin}-{end}, {best.score:.2f})")
+    return told

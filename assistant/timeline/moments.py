@@ -1,0 +1,221 @@
+"""When what is said in words is to be seen.
+
+What is a phrase of the lexicon ("the dog") is judged by that phrase, which was trained with the
+space; all else by its cosine less what is usual of the frame and of the text. Each has a threshold
+below which it is said not to appear, ``moments.yaml`` beside the space's weights, set on films of
+panned photos (benchmarks/moments.py). A space without that file goes by how many deviations the
+text is nearer than the lexicon's phrases are, and that is not calibrated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from assistant.core.checks import check_text
+from assistant.core.config import from_yaml
+from assistant.errors import InputError
+from assistant.model.space.usual import read_usual
+from assistant.sources.bank import bank_of
+from assistant.sources.lexicon import load_lexicon
+from assistant.timeline.saliency import saliency
+from assistant.timeline.types import Moment, Query
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from assistant.model.space.base import JointSpace
+
+CONFIG = "moments.yaml"
+SMOOTHED = 3  # frames that a score is the mean of, within a segment
+DEVIATIONS = 3.3  # threshold where there is no calibrated one
+SLACK = 1.0  # of ``Rule.spread`` below its best frame, down to which a moment lasts
+KINDS = {
+    "phrase": "log-odds of the lexicon's phrase",
+    "text": "cosine over usual",
+    "deviations": "deviations over the lexicon's phrases",
+}
+FILLERS = re.compile(r"^(?:(?:an?|the|some|any|is|are|there|someone|somebody|people) )+")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When something appears."""
+
+    threshold: float
+    spread: float  # by how much the score of one thing varies while it is to be seen
+
+
+@dataclass(frozen=True)
+class MomentConfig:
+    """What was calibrated, and with what."""
+
+    space: str  # fingerprint
+    phrase: Rule
+    text: Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Frames, compared with a query."""
+
+    scores: np.ndarray  # (T,)
+    kind: str  # of KINDS
+    rule: Rule
+
+
+class Finder:
+    """What compares queries with frames."""
+
+    def __init__(self, space: JointSpace) -> None:
+        """Raises ConfigError, WeightsError: a file beside the space's weights is damaged."""
+        self._space = space
+        self._usual = read_usual(space.folder, space.fingerprint, space.width)
+        path = None if space.folder is None else space.folder / CONFIG
+        config = from_yaml(MomentConfig, path) if path is not None and path.is_file() else None
+        own = config is not None and config.space == space.fingerprint
+        self._config = config if own else None
+
+    @property
+    def calibrated(self) -> bool:
+        return self._config is not None
+
+    def judge(self, text: str, frames: Tensor, once: Tensor) -> Judged:
+        """``frames``, ``once``: ``(T, E)``, see `assistant.timeline.track`."""
+        bank = bank_of(self._space)
+        with torch.inference_mode():
+            query = self._space.embed_texts([text]).float()
+            if self._config is None:
+                others = frames @ self._lexicon.T
+                deviations = (frames @ query[0] - others.mean(1)) / (others.std(1) + 1e-6)
+                return Judged(deviations.numpy(), "deviations", Rule(DEVIATIONS, 1.0))
+            if (place := phrase_of(text)) is not None:
+                logits = once @ bank.weights[place] + bank.bias[place]
+                return Judged(logits.numpy(), "phrase", self._config.phrase)
+            cosines = (frames @ query[0]).numpy()
+        usual = self._usual.of(frames.numpy(), text=False)
+        usual = usual + self._usual.of(query.numpy(), text=True)
+        return Judged(cosines - usual, "text", self._config.text)
+
+    @cached_property
+    def _lexicon(self) -> Tensor:
+        """``(P, E)``: its phrases."""
+        return F.normalize(bank_of(self._space).weights, dim=1)
+
+    def find(
+        self,
+        text: str,
+        frames: Tensor,
+        once: Tensor,
+        groups: Sequence[slice],
+        spans: Sequence[tuple[float, float]],
+        seconds: Sequence[float],
+    ) -> Query:
+        """Its moments.
+
+        Args:
+            groups: the frames of each segment, in order. spans: from when to when these reach.
+            seconds: T, when each frame is looked at.
+        Raises:
+            InputError: the query is no text.
+        """
+        text = check_query(text)
+        judged = self.judge(text, frames, once)
+        scores = np.concatenate([smooth(judged.scores[group]) for group in groups])
+        peaks = [group.start + int(scores[group].argmax()) for group in groups]
+        drop = SLACK * judged.rule.spread
+        found = [
+            _around(peak, scores, group, span, seconds, drop)
+            for peak, group, span in zip(peaks, groups, spans, strict=True)
+        ]
+        best = max(found, key=lambda one: one.score)
+        kept = joined([one for one in found if one.score >= judged.rule.threshold])
+        with torch.inference_mode():
+            vectors, there = self._space.embed_words([text])
+            shares = saliency(frames, vectors[0].float(), there[0], 1 / self._space.scale)
+        return Query(
+            text=text,
+            moments=tuple(sorted(kept, key=lambda one: -one.score)),
+            best=best,
+            threshold=judged.rule.threshold,
+            calibrated=self.calibrated,
+            score_kind=KINDS[judged.kind],
+            saliency=tuple(shares.tolist()),
+            scores=tuple(scores.tolist()),
+        )
+
+
+def check_query(text: str) -> str:
+    """Raises InputError: it is no text."""
+    if not (text := check_text("query", text)):
+        raise InputError("a query is empty; say in words what is looked for, like 'a dog runs'")
+    return text
+
+
+def phrase_of(text: str) -> int | None:
+    """Number of the lexicon's phrase that a text is, apart from articles and a plural; None: it
+    says more, or something else."""
+    bare = FILLERS.sub("", " ".join(re.findall(r"[\w'-]+", text.lower())))
+    known = _names()
+    for form in (bare, re.sub(r"s$", "", bare), re.sub(r"es$", "", bare)):
+        if form in known:
+            return known[form]
+    return None
+
+
+@cache
+def _names() -> dict[str, int]:
+    """Every name that the lexicon has for its phrases, with their numbers; the first counts."""
+    lexicon = load_lexicon()
+    found: dict[str, int] = {}
+    for place, (group, name) in enumerate(lexicon.phrases):
+        found.setdefault(name, place)
+        for other in lexicon.groups[group].phrases[name]:
+            found.setdefault(other, place)
+    return found
+
+
+def smooth(scores: np.ndarray) -> np.ndarray:
+    """``(T,)``: each frame's mean with its neighbours; at an end it is its own."""
+    side = SMOOTHED // 2
+    padded = np.pad(scores, side, mode="edge")
+    return np.convolve(padded, np.ones(SMOOTHED) / SMOOTHED, "valid")
+
+
+def _around(
+    peak: int,
+    scores: np.ndarray,
+    group: slice,
+    span: tuple[float, float],
+    seconds: Sequence[float],
+    drop: float,
+) -> Moment:
+    """The frames around the best of a segment that are nearly as good; where these reach its first
+    or last frame, its border."""
+    least = scores[peak] - drop
+    first = last = peak
+    while first > group.start and scores[first - 1] >= least:
+        first -= 1
+    while last + 1 < group.stop and scores[last + 1] >= least:
+        last += 1
+    start = span[0] if first == group.start else (seconds[first - 1] + seconds[first]) / 2
+    end = span[1] if last + 1 == group.stop else (seconds[last] + seconds[last + 1]) / 2
+    return Moment(start, end, float(scores[peak]))
+
+
+def joined(moments: Sequence[Moment]) -> list[Moment]:
+    """In order; those that touch are one."""
+    kept: list[Moment] = []
+    for one in moments:
+        if kept and one.start <= kept[-1].end:
+            kept[-1] = Moment(kept[-1].start, one.end, max(one.score, kept[-1].score))
+        else:
+            kept.append(one)
+    return kept
