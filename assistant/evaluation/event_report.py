@@ -23,7 +23,7 @@ WIDE = 4.0  # s from which on a segment is labelled in a picture
 def render_events(report: EventsReport) -> str:
     """As Markdown."""
     told = report.manifest
-    weight = told["fusion weight of the video branch"]
+    weight = told["weight of the video branch"]
     lines = [
         f"**{report.name}**: {told['clips']} clips, {told['minutes']:g} minutes, "
         f"{told['segments']} segments, {told['labels']} labels; joint space {told['space']}, "

@@ -28,7 +28,8 @@ from assistant.evaluation.branches import (
     VIDEO,
     VIEWS,
     Branches,
-    best_weight,
+    Fusion,
+    choose_fusion,
     fused,
     many_views,
 )
@@ -75,7 +76,7 @@ def evaluate_events(
     Args:
         assistant: what looks, and its store. data: JSONL of `assistant.data.segments`, or its
             folder. labels: told apart; none: those of the data. dev: such a file, on which the
-            weight of the fusion is chosen; None: there is no fusion. shots: examples of a class.
+            fusion is chosen; None: there is no fusion. shots: examples of a class.
             seed: of draws and bootstrap.
     Raises:
         InputError: a line is wrong, a segment lies after its clip, or its label is not among
@@ -90,14 +91,14 @@ def evaluate_events(
         raise InputError(f"{data}: has {lacking[0]!r}, which is none of the {len(names)} labels")
     if len(names) < 2:
         raise InputError(f"{data}: has one label alone, {names[0]!r}; give --labels to tell apart")
-    weight = None if dev is None else _weight(assistant, dev)
+    fusion = None if dev is None else _fusion(assistant, dev)
     looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at clips")]
-    branches = Branches(assistant.sight, names)
+    branches = Branches(assistant.sight, names, *([fusion.steepness] if fusion else []))
     found = _found(assistant, looked, branches)
     drawn, notes = draw_protocols(assistant, looked, every, branches, shots, seed)
-    if weight is None:
+    if fusion is None:
         notes.append("without --dev no weight of a late fusion can be chosen; there is none")
-    named, kept = _named(assistant, looked, found, branches, weight, views, seed)
+    named, kept = _named(assistant, looked, found, branches, fusion, views, seed)
     parted = _parted(looked, found, kept, names, seed)
     if not parted:
         notes.append("no clip has a border; how well they are parted is not told")
@@ -110,7 +111,8 @@ def evaluate_events(
         "segments": sum(len(one.spans) for one in looked),
         "labels": len(names),
         "space": assistant.sight.space.fingerprint,
-        "fusion weight of the video branch": weight,
+        "weight of the video branch": fusion and fusion.weight,
+        "steepness of the attributes": fusion and fusion.steepness,
         "seed": seed,
         "date": time.strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in VERSIONS},
@@ -123,14 +125,14 @@ def evaluate_events(
     return EventsReport(name, manifest, parted, named, chance, drawn, tuple(notes), strips)
 
 
-def _weight(assistant: Looks, dev: Path) -> float:
+def _fusion(assistant: Looks, dev: Path) -> Fusion:
     clips = read_segments(dev, "dev")
     looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at dev clips")]
     branches = Branches(assistant.sight, labels_of(clips))
     rows = [branches([one.seen(span)]) for one in looked for span in one.spans]
     truth = [own for one in looked for own in one.truth]
     scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return best_weight(scores, truth, branches.labels)
+    return choose_fusion(scores, truth, branches)
 
 
 def _found(assistant: Looks, looked: Sequence[LookedAt], branches: Branches) -> list[list[Span]]:
@@ -147,7 +149,7 @@ def _named(
     looked: Sequence[LookedAt],
     found: Sequence[Sequence[Span]],
     branches: Branches,
-    weight: float | None,
+    fusion: Fusion | None,
     views: Sequence[str],
     seed: int,
 ) -> tuple[tuple[Named, ...], list[np.ndarray]]:
@@ -163,7 +165,7 @@ def _named(
         pairs = [(one, span) for one, some in zip(looked, spans, strict=True) for span in some]
         rows = [branches(look(one, span)) for one, span in tqdm(pairs, desc=told)]
         scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        return scores if weight is None else scores | {FUSION: fused(scores, weight)}
+        return scores if fusion is None else scores | {FUSION: fused(scores, fusion.weight)}
 
     def figures(scores: dict[str, np.ndarray], segments: str, view: str) -> list[Named]:
         return [
@@ -191,7 +193,7 @@ def _named(
         for row in overlap(spans, some).T
     ]
     told += figures({name: rows[nearest] for name, rows in scores.items()}, FOUND, VIEWS[0])
-    best = scores[VIDEO if weight is None else FUSION]
+    best = scores[VIDEO if fusion is None else FUSION]
     return tuple(told), np.split(best, first[1:-1])
 
 
