@@ -159,29 +159,34 @@ def progress(quiet: bool) -> Iterator[None]:
 
     from assistant.core.progress import watched
 
+    bar: tqdm | None = None
     doing = ""
-    with tqdm(
-        total=100,
-        disable=quiet,
-        delay=0.5,  # nothing is shown of what is there already
-        leave=False,
-        bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
-    ) as bar:
 
-        def move(now: str, share: float) -> None:
-            nonlocal doing
-            if now != doing:
-                doing = now
-                bar.set_description_str(now, refresh=False)
-                bar.reset(100)
-            bar.update(100 * share - bar.n)
+    def move(now: str, share: float) -> None:
+        nonlocal bar, doing
+        if bar is None or now != doing:
+            doing = now
+            if bar is not None:
+                bar.close()
+            bar = tqdm(
+                total=100,
+                desc=now,
+                disable=quiet,
+                delay=0.5,  # nothing is shown of what is there already
+                leave=False,
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
+            )
+        bar.update(100 * share - bar.n)
 
-        try:
-            with watched(move):
-                yield
-        except KeyboardInterrupt as stop:
-            told = str(stop) or "stopped"
-            raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop
+    try:
+        with watched(move):
+            yield
+    except KeyboardInterrupt as stop:
+        told = str(stop) or "stopped"
+        raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def table(timeline: Timeline) -> list[str]:

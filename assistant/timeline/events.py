@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assistant.model.space.base import JointSpace
 
 MOST_LABELS, MOST_LETTERS = 2000, 200
-USUAL = 0.5  # share of a phrase's usual log-odds that is taken off
+USUAL = 0.25  # share of a phrase's usual log-odds that is taken off; chosen on panned photos
 EXAMPLES_HALF = 1.0  # examples of a label that weigh as much as its text
 
 
@@ -38,6 +38,7 @@ class EventHead:
     names: tuple[str, ...]  # K
     weights: Tensor  # (K, E)
     bias: Tensor  # (K,)
+    once: bool = False  # whether it knows frames as they are seen first, not twice
 
     def probabilities(self, events: Tensor) -> Tensor:
         """``(..., E)`` -> ``(..., K)``."""
@@ -59,7 +60,7 @@ def lexicon_head(space: JointSpace, group: str = ACTIVITIES) -> EventHead:
     own = bank.within(group)
     bias = bank.bias if bank.usual is None else bank.bias - USUAL * bank.usual
     names = tuple(bank.phrases[place][1] for place in own)
-    return EventHead(names, bank.weights[own], bias[own])
+    return EventHead(names, bank.weights[own], bias[own], once=True)
 
 
 def zero_shot(space: JointSpace, labels: Sequence[str]) -> EventHead:

@@ -98,3 +98,11 @@ def sentences_of(knowledge: Knowledge) -> list[str]:
         if words := getattr(knowledge, name):
             told.append(aspect.prompt.format(", ".join(words)))
     return [*told, *knowledge.interactions]
+
+
+def as_line(knowledge: Knowledge) -> str:
+    """``a man playing the guitar; banjo, guitar; stage``, for a person."""
+    acts = knowledge.interactions[:1] or knowledge.activities[:2]
+    parts = (acts, knowledge.objects[:3], knowledge.scene[:1], knowledge.environment[:1])
+    told = "; ".join(", ".join(words) for words in parts if words)
+    return told or load_prompts().unknown

@@ -23,7 +23,7 @@ from assistant.sources.bank import Bank, bank_of
 from assistant.sources.captions import sentences
 from assistant.timeline.borders import PENALTY, change_points, exact_border, merged
 from assistant.timeline.events import EventHead, lexicon_head
-from assistant.timeline.knowledge import knowledge_of, load_prompts, sentences_of
+from assistant.timeline.knowledge import as_line, knowledge_of, load_prompts, sentences_of
 from assistant.timeline.moments import Finder, check_query
 from assistant.timeline.saliency import event_vector, saliency, scene_vector, video_vector
 from assistant.timeline.track import Track, track_of
@@ -184,7 +184,8 @@ class Maker:
 
     def event(self, group: slice) -> Tensor:
         """z_e of some frames, weighed by the words that are told of them."""
-        frames, tau = self.track.frames[group], 1 / self._sight.space.scale
+        track, tau = self.track, 1 / self._sight.space.scale
+        frames = (track.once if self.head.once else track.frames)[group]
         words = self.texts(self.knowledge(group).words)
         return event_vector(frames, saliency(frames, words, tau=tau))
 
@@ -240,7 +241,7 @@ class Maker:
         if describe is not None:
             return " ".join(describe(start, end).split())
         key = replace(self.track.key, start=start, end=end)
-        fingerprint = f"{VERSION} {self.bank.config}"
+        fingerprint = f"{VERSION} {self.bank.config} {load_prompts()}"
         with suppress(OSError):  # looking did meet the same, and said so
             if kept := self._store.get_source(key, "captions", fingerprint):
                 return kept.text
@@ -248,7 +249,7 @@ class Maker:
         told: Sequence[Perceived] = sentences(
             self._sight.space, once, lambda texts: once @ self.texts(texts).T
         )
-        text = told[0].name if told else "; ".join(knowledge.words) or load_prompts().unknown
+        text = told[0].name if told else as_line(knowledge)
         with suppress(OSError):
             self._store.put_source(key, Source("captions", tuple(told), text), fingerprint)
         return text

@@ -89,20 +89,33 @@ class Finder:
 
     def judge(self, text: str, frames: Tensor, once: Tensor) -> Judged:
         """``frames``, ``once``: ``(T, E)``, see `assistant.timeline.track`."""
+        if self._config is None:
+            return Judged(self.by_deviations(text, frames), "deviations", Rule(DEVIATIONS, 1.0))
+        if (place := phrase_of(text)) is not None:
+            return Judged(self.by_phrase(place, once), "phrase", self._config.phrase)
+        return Judged(self.by_text(text, frames), "text", self._config.text)
+
+    def by_phrase(self, place: int, once: Tensor) -> np.ndarray:
+        """``(T,)``: log-odds of a phrase of the lexicon, by its number."""
         bank = bank_of(self._space)
-        with torch.inference_mode():
-            query = self._space.embed_texts([text]).float()
-            if self._config is None:
-                others = frames @ self._lexicon.T
-                deviations = (frames @ query[0] - others.mean(1)) / (others.std(1) + 1e-6)
-                return Judged(deviations.numpy(), "deviations", Rule(DEVIATIONS, 1.0))
-            if (place := phrase_of(text)) is not None:
-                logits = once @ bank.weights[place] + bank.bias[place]
-                return Judged(logits.numpy(), "phrase", self._config.phrase)
-            cosines = (frames @ query[0]).numpy()
+        return (once @ bank.weights[place] + bank.bias[place]).numpy()
+
+    def by_text(self, text: str, frames: Tensor) -> np.ndarray:
+        """``(T,)``: cosines less what is usual of each frame, and of the text."""
+        query = self._vector(text)
         usual = self._usual.of(frames.numpy(), text=False)
-        usual = usual + self._usual.of(query.numpy(), text=True)
-        return Judged(cosines - usual, "text", self._config.text)
+        return (frames @ query).numpy() - usual - self._usual.of(query[None].numpy(), text=True)
+
+    def by_deviations(self, text: str, frames: Tensor) -> np.ndarray:
+        """``(T,)``: how many deviations a text is nearer than the lexicon's phrases are."""
+        others = frames @ self._lexicon.T
+        nearer = frames @ self._vector(text) - others.mean(1)
+        return (nearer / (others.std(1) + 1e-6)).numpy()
+
+    def _vector(self, text: str) -> Tensor:
+        """``(E,)``."""
+        with torch.inference_mode():
+            return self._space.embed_texts([text])[0].float().clone()
 
     @cached_property
     def _lexicon(self) -> Tensor:

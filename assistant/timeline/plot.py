@@ -16,7 +16,11 @@ COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0
 STYLES = ("-", "--", "-.", ":")  # beside the color
 BAND = ("#d9e2ec", "#bcccdc")  # neighbours
 WIDE, BAND_HEIGHT, CURVE_HEIGHT, ROW = 13.0, 1.5, 2.2, 0.3  # inches
-NARROW = 0.07  # share of the width below which a scene is only numbered
+NARROW, EMPTY = (
+    0.07,
+    0.012,
+)  # shares of the width below which a label stands upright, or is left out
+UPRIGHT = 24  # letters of an upright label
 LETTERS = 150  # across the whole width
 
 
@@ -44,17 +48,16 @@ def _band(axes: Axes, timeline: Timeline) -> None:
     for number, one in enumerate(timeline.segments):
         length = one.end - one.start
         axes.axvspan(one.start, one.end, color=BAND[number % 2], linewidth=0)
-        share = length / timeline.duration
-        told = f"{one.label}\n{one.score:.0%}" if share >= NARROW else str(number + 1)
-        width = max(4, round(LETTERS * share))
-        lines = [part for line in told.split("\n") for part in textwrap.wrap(line, width)]
-        shown = "\n".join(lines)
+        share, told = length / timeline.duration, f"{one.label} {one.score:.0%}"
+        upright = share < NARROW
+        width = UPRIGHT if upright else round(LETTERS * share)
         axes.text(
             one.start + length / 2,
             0.5,
-            shown,
+            "" if share < EMPTY else "\n".join(textwrap.wrap(told, width)[: 1 if upright else 4]),
             ha="center",
             va="center",
+            rotation=90 if upright else 0,
             fontsize=8,
             parse_math=False,
         )
