@@ -49,7 +49,8 @@ def draw_protocols(
     for count in shots:
         drawn = _few(queries, pool, branches, count, seed, apart=not own)
         if drawn is None:
-            notes.append(f"fewer than two classes have {count} examples and one to ask about")
+            examples = f"{count} example{'s' if count > 1 else ''}"
+            notes.append(f"fewer than two classes have {examples} and one to ask about")
         else:
             told.append(drawn)
     return tuple(one for one in told if one is not None), notes
