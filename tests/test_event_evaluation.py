@@ -221,6 +221,22 @@ class TestEvaluates:
         assert drawn.figures["few-shot"] == (1, 0)
         assert report.parted == () and any("no clip has a border" in n for n in report.notes)
 
+    def test_what_comes_twice_is_drawn_as_one(self, looking, tmp_path):
+        """Segments of one source are all right or all wrong, and so is every draw of two alike."""
+        color_clip(tmp_path / "a.mp4", *(["red"] * 4 + ["blue"] * 4), seconds=2)
+        widths = []
+        for sources in ("aaaabbbb", "abcdefgh"):
+            segments = [
+                {"label": "red", "start": 2 * n, "end": 2 * n + 2, "source": source}
+                for n, source in enumerate(sources)
+            ]
+            path = tmp_path / f"{sources}.jsonl"
+            path.write_text(json.dumps({"video": "a.mp4", "segments": segments}))
+            own = evaluate_events(looking, path, labels=list(COLORS), views=["1x1"]).named[0].top1
+            assert own.value == 0.5
+            widths.append(own.high - own.low)
+        assert widths[0] == 1 > widths[1]
+
     def test_several_labels_at_once(self, looking, tmp_path):
         color_clip(tmp_path / "a.mp4", "red", "blue", seconds=5)
         segments = [{"label": "red", "start": 0, "end": 5}, {"label": "blue", "start": 5}]

@@ -29,7 +29,8 @@ def render_events(report: EventsReport) -> str:
         f"{told['segments']} segments, {told['labels']} labels; joint space {told['space']}, "
         f"seed {told['seed']}, {told['date']}",
         "",
-        "Shares in per cent, with 95 % intervals of a bootstrap over clips"
+        "Shares in per cent, with 95 % intervals of a bootstrap over clips, for labels over those "
+        "that the segments were cut from"
         + ("." if weight is None else f"; in the fusion the video branch weighs {weight:g}."),
         "",
     ]

@@ -155,7 +155,8 @@ def _named(
 ) -> tuple[tuple[Named, ...], list[np.ndarray]]:
     """Figures, and scores ``(F, L)`` of each clip's found segments by the best branch that there is
     without choosing on the test: the fusion, or the video branch."""
-    groups = [n for n, one in enumerate(looked) for _ in one.spans]
+    # What was cut from one clip is drawn together: joined clips may show it more than once.
+    groups = [segment.source or one.clip.id for one in looked for segment in one.clip.segments]
     truth = [own for one in looked for own in one.truth]
     own = [segment.label for one in looked for segment in one.clip.segments]
 
@@ -204,7 +205,7 @@ def _figures(
     scores: np.ndarray,
     truth: Sequence[frozenset[str]],
     own: Sequence[str],
-    groups: Sequence[int],
+    groups: Sequence[str],
     labels: Sequence[str],
     seed: int,
 ) -> Named:
