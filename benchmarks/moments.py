@@ -1,5 +1,5 @@
 """Where a film's scenes begin, and when something said in words counts as seen: how the penalty of
-a border, the thresholds of ``moments.yaml`` and the share of what is usual were chosen.
+a border and the thresholds of ``moments.yaml`` were chosen.
 
     python benchmarks/moments.py FLICKR8K [--films 24] [--split dev] [--seed 0]
 
@@ -11,8 +11,7 @@ Printed: F1 of borders between the right frames, and of segments at an overlap o
 for sentences (captions of a photo of the film, or of another film) and for phrases of the lexicon
 (which three of a photo's five captions say, or none of the film's do): how many of those that are
 there are found at the threshold below which 80 and 87 % of the absent ones stay, how often the best
-frame is of the right photo, and by how much scores vary within it; and how often a scene's first
-activity is one that its captions say, by the share of what is usual that is taken off.
+frame is of the right photo, and by how much scores vary within it.
 """
 
 from __future__ import annotations
@@ -36,15 +35,13 @@ from torch import Tensor
 from assistant.model.sight import Sight
 from assistant.model.sight_loading import load_sight
 from assistant.model.space.seeing import see
-from assistant.sources.lexicon import ACTIVITIES, load_lexicon
-from assistant.timeline import events
+from assistant.sources.lexicon import load_lexicon
 from assistant.timeline.borders import change_points
 from assistant.timeline.moments import Finder, phrase_of, smooth
 from assistant.training.pretraining.captions import read_captions, read_split
 
 PHOTOS, SIDE, CHUNK = 14, 224, 24
 PENALTIES = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ABSENT = (0.80, 0.87)
 SAID, OF_ABSENT = 3, 0.05  # captions that say a phrase; share of the absent phrases that is tried
 GROUPS = ("activities", "scenes", "things")
@@ -167,20 +164,6 @@ def tell_rules(films: Sequence[Film], finder: Finder, rng: random.Random) -> Non
             print(f"  {share:.0%} of the absent are below {least:.3f}: {found_there:.3f} found")
 
 
-def tell_labels(films: Sequence[Film], sight: Sight) -> None:
-    activities = load_lexicon().groups[ACTIVITIES].phrases
-    print("\nusual taken off  first activity said")
-    for share in SHARES:
-        events.USUAL = share
-        head = events.lexicon_head(sight.space)
-        hits = []
-        for film in films:
-            for scene, captions in zip(film.scenes, film.captions, strict=True):
-                name = head.best(film.once[scene].mean(0), 1)[0][0]
-                hits.append(said((name, *activities[name]), captions) > 0)
-        print(f"{share:15}  {np.mean(hits):.3f}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FLICKR8K")
@@ -192,7 +175,6 @@ def main() -> None:
     films = make_films(args.folder, args.split, args.films, args.seed, sight)
     tell_borders(films)
     tell_rules(films, Finder(sight.space), random.Random(args.seed))
-    tell_labels(films, sight)
 
 
 if __name__ == "__main__":

@@ -290,7 +290,7 @@ class TestKnowledge:
         for one in wanted:
             frames[:, bank.phrases.index(one)] = 1.0
         classes = torch.tensor([[0.9, 0.1, 0.0, 0.0, 0.0, 0.0]] * 2)
-        found = knowledge_of(bank, frames, classes, ["ball", *"bcdef"])
+        found = knowledge_of(bank, bank.probabilities(frames), classes, ["ball", *"bcdef"])
         assert found.scene == ("beach",) and found.activities == ("running",)
         assert found.objects[0] == "ball" and "frisbee" in found.objects
         assert found.environment == ("rainbow",)
@@ -328,16 +328,13 @@ class TestHeads:
         many = few_shot(self.space, {"lawn": green.repeat(9, 1), "sky": torch.eye(8)[2:3]})
         assert many.best(green[0])[0][1] > head.best(green[0])[0][1]
 
-    def test_the_lexicon_less_what_is_usual(self, monkeypatch):
-        from assistant.timeline import events
-
-        bank = bank_of(self.space)
-        own = bank.within("activities")
-        usual = torch.arange(len(bank.phrases)).float()
-        told = Bank(bank.phrases, bank.weights, bank.bias, bank.config, usual)
-        monkeypatch.setattr(events, "bank_of", lambda space: told)
-        head = lexicon_head(self.space)
-        assert torch.allclose(head.bias, -events.USUAL * usual[own]) and head.once
+    def test_the_lexicons_phrases_as_they_are_trained(self):
+        bank, head = bank_of(self.space), lexicon_head(self.space, "weather")
+        frame = vectors(8)
+        own = bank.within("weather")
+        wanted = bank.logits(frame[None])[0, own].softmax(0)
+        assert torch.allclose(head.probabilities(frame), wanted, atol=1e-5) and head.once
+        assert head.names[0] == load_lexicon().phrases[own[0]][1]
 
     @pytest.mark.parametrize(
         ("labels", "message"),
@@ -358,6 +355,8 @@ class TestMoments:
         assert dog is not None and load_lexicon().phrases[dog][1] == "dog"
         assert phrase_of("The dogs") == phrase_of("there is a dog?") == dog
         assert phrase_of("a dog that runs away") is None and phrase_of("a") is None
+        elderly = phrase_of("the elderly man")  # another name of a phrase
+        assert elderly is not None and load_lexicon().phrases[elderly][1] == "an old man"
 
     def test_scores_are_smoothed(self):
         assert smooth(np.array([0.0, 3.0, 0.0, 0.0])).tolist() == [1, 1, 1, 0]

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from assistant.timeline.events import EventHead
     from assistant.timeline.making import Looks
     from assistant.vqa.assistants import Assistant
+    from assistant.vqa.session import Session
 
 HEAD = ("from", "to", "score", "event", "shows")
 EPILOG = """\
@@ -107,11 +109,7 @@ def run_events(args: argparse.Namespace) -> int:
         found = []
         for number, path in enumerate(paths):
             session = assistant.open(path)
-
-            def describe(start: float, end: float) -> str:
-                return session.ask(task="describe", start=start, end=end).text  # noqa: B023
-
-            told = describe if args.describe else None
+            told = partial(described, session) if args.describe else None
             timeline = timeline_of(session, head=head, queries=queries, describe=told)
             found.append(timeline)
             for warning in timeline.warnings:
@@ -132,6 +130,12 @@ def run_events(args: argparse.Namespace) -> int:
         save_figure(draw_timeline(found[0]), args.plot)
         say(f"[plot: {args.plot}]", args.quiet)
     return 0
+
+
+def described(session: Session, start: float, end: float) -> str:
+    """What the model says of a range, whatever it said of others."""
+    session.clear()
+    return session.ask(task="describe", start=start, end=end).text
 
 
 def head_of(args: argparse.Namespace, assistant: Assistant | Looks) -> EventHead | None:

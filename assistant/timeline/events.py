@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from assistant.model.space.base import JointSpace
 
 MOST_LABELS, MOST_LETTERS = 2000, 200
-USUAL = 0.25  # share of a phrase's usual log-odds that is taken off; chosen on panned photos
 EXAMPLES_HALF = 1.0  # examples of a label that weigh as much as its text
 
 
@@ -54,13 +53,12 @@ class EventHead:
 
 
 def lexicon_head(space: JointSpace, group: str = ACTIVITIES) -> EventHead:
-    """The phrases of one of the lexicon's groups, as they are trained with the space, less what
-    they have in most photos ("sitting"); of a space without such, their texts."""
+    """The phrases of one of the lexicon's groups, as they are trained with the space; of a space
+    without such, their texts."""
     bank = bank_of(space)
     own = bank.within(group)
-    bias = bank.bias if bank.usual is None else bank.bias - USUAL * bank.usual
     names = tuple(bank.phrases[place][1] for place in own)
-    return EventHead(names, bank.weights[own], bias[own], once=True)
+    return EventHead(names, bank.weights[own], bank.bias[own], once=True)
 
 
 def zero_shot(space: JointSpace, labels: Sequence[str]) -> EventHead:

@@ -20,7 +20,7 @@ from assistant.sources.seen import likeliest
 from assistant.timeline.types import Knowledge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -63,30 +63,26 @@ def load_prompts() -> Prompts:
 
 
 def knowledge_of(
-    bank: Bank, once: Tensor, classes: Tensor, class_names: Sequence[str]
+    bank: Bank, chances: Tensor, classes: Tensor, class_names: Sequence[str]
 ) -> Knowledge:
-    """Of some frames: ``once`` ``(T, E)``, ``classes`` ``(T, C)``."""
-    chances = bank.probabilities(once).mean(0).tolist()  # P
-    prompts = load_prompts()
+    """Of some frames: ``chances`` ``(T, P)`` of the bank's phrases, ``classes`` ``(T, C)``."""
+    mean, prompts = chances.mean(0), load_prompts()
+    likely = {place: float(mean[place]) for place in (mean >= LIKELY).nonzero()[:, 0].tolist()}
     found = {}
     for name, aspect in prompts.aspects.items():
         named = [one.name for one in likeliest(classes, class_names)] if aspect.classifier else []
-        names = [*named, *_likely(bank, chances, aspect.groups)]
+        names = [*named, *_likely(bank, likely, aspect.groups)]
         found[name] = tuple(dict.fromkeys(names))[: aspect.most]
     lexicon = load_lexicon()
-    pairs = product(_likely(bank, chances, (WHO,)), found["activities"])
+    pairs = product(_likely(bank, likely, (WHO,)), found["activities"])
     going = [f"{who} {act}" for who, act in pairs if fits({WHO: who, ACTIVITIES: act}, lexicon)]
     return Knowledge(**found, interactions=tuple(going[: prompts.interactions]))
 
 
-def _likely(bank: Bank, chances: Sequence[float], groups: Sequence[str]) -> list[str]:
-    """Phrases of some groups that are likely, likeliest first, each meaning once."""
-    places = [
-        place
-        for place, (group, _) in enumerate(bank.phrases)
-        if group in groups and chances[place] >= LIKELY
-    ]
-    places.sort(key=lambda place: -chances[place])
+def _likely(bank: Bank, likely: Mapping[int, float], groups: Sequence[str]) -> list[str]:
+    """Of phrases, by number, those of some groups, likeliest first, each meaning once."""
+    places = [place for place in likely if bank.phrases[place][0] in groups]
+    places.sort(key=lambda place: -likely[place])
     names = [bank.phrases[place][1] for place in places]
     return [names[number] for number in alike(names, bank.weights[places], SAME)]
 

@@ -114,11 +114,17 @@ class Maker:
         self._sight, self._store = assistant.sight, assistant.store
         self._head = head
         self._words: dict[str, Tensor] = {}  # (E,) of each text that was embedded
+        self._knowledge: dict[tuple[int, int], Knowledge] = {}  # by frames
 
     @cached_property
     def bank(self) -> Bank:
         """The lexicon's phrases."""
         return bank_of(self._sight.space)
+
+    @cached_property
+    def _chances(self) -> Tensor:
+        """``(T, P)``: of the phrases, frame by frame."""
+        return self.bank.probabilities(self.track.once)
 
     @cached_property
     def head(self) -> EventHead:
@@ -168,9 +174,11 @@ class Maker:
 
     def knowledge(self, group: slice) -> Knowledge:
         """What is told of some frames, as words."""
-        names = self._sight.class_names
-        classes = self.track.classes(group, len(names))
-        return knowledge_of(self.bank, self.track.once[group], classes, names)
+        if (key := (group.start, group.stop)) not in self._knowledge:
+            names = self._sight.class_names
+            classes = self.track.classes(group, len(names))
+            self._knowledge[key] = knowledge_of(self.bank, self._chances[group], classes, names)
+        return self._knowledge[key]
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """``(N, E)``; each text is embedded once."""

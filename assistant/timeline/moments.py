@@ -189,9 +189,8 @@ def _names() -> dict[str, int]:
     lexicon = load_lexicon()
     found: dict[str, int] = {}
     for place, (group, name) in enumerate(lexicon.phrases):
-        found.setdefault(name, place)
-        for other in lexicon.groups[group].phrases[name]:
-            found.setdefault(other, place)
+        for known in (name, *lexicon.groups[group].phrases[name]):
+            found.setdefault(FILLERS.sub("", known), place)
     return found
 
 

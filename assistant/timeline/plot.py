@@ -84,7 +84,8 @@ def _curves(axes: Axes, timeline: Timeline) -> None:
         label = textwrap.shorten(query.text, 40, placeholder=" ...")
         axes.plot(timeline.seconds, query.saliency, style, color=color, label=label, linewidth=1.6)
     axes.set(ylim=(0, None), ylabel="saliency")
-    for text in axes.legend(fontsize=8, loc="upper right").get_texts():
+    legend = axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    for text in legend.get_texts():
         text.set_parse_math(False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import torch
 
 from assistant.core.languages import own_language
 from assistant.core.progress import report
-from assistant.errors import InputError, VideoError
+from assistant.errors import InputError
 from assistant.media.windows import FRAMES, STEP, STILL, WINDOW, centres, shown_at
 from assistant.model.block_files import get_block, put_block
 from assistant.model.features import FeatureKey, FeatureStore, content_digest
@@ -53,9 +54,8 @@ class Track:
 
     def within(self, start: float, end: float) -> slice:
         """The frames that are looked at between two times; at least one."""
-        first = sum(moment < start for moment in self.seconds)
-        last = sum(moment < end for moment in self.seconds)
-        first = min(first, len(self.seconds) - 1)
+        first = min(bisect_left(self.seconds, start), len(self.seconds) - 1)
+        last = bisect_left(self.seconds, end)
         return slice(first, max(last, first + 1))
 
 
@@ -140,9 +140,3 @@ def _block(path: Path, key: FeatureKey, sight: Sight) -> dict[str, Tensor]:
         "chances": best.values.half().contiguous(),
         "notes": torch.tensor(list(json.dumps(clip.warnings).encode()), dtype=torch.uint8),
     }
-
-
-def check_unchanged(track: Track) -> None:
-    """Raises VideoError: the file is another one by now."""
-    if content_digest(track.path) != track.key.digest:
-        raise VideoError(f"{track.path.name} changed while it was open; open it again")
