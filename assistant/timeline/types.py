@@ -52,7 +52,7 @@ class Segment:
     label: str  # the likeliest event
     score: float  # P(y|V) of it
     description: str
-    saliency: float  # of the label, its share of the whole clip's: all segments' sum to 1
+    saliency: float  # s_t of its label over the whole clip, summed over its own frames
     labels: tuple[tuple[str, float], ...] = ()  # the likeliest events, likeliest first
     knowledge: Knowledge = Knowledge()
 
