@@ -70,7 +70,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 class TestCommand:
     def test_a_table_of_scenes_and_answers(self, mini, film, labels, capsys):
         code, out, err = run(
-            capsys, film, "--labels", labels, "--query", "something red", "green grass"
+            capsys,
+            film,
+            "--labels",
+            labels,
+            *("--query", "something red", "--query", "green grass"),
         )
         lines = out.splitlines()
         assert code == 0 and "went wrong" not in err
@@ -118,7 +122,7 @@ class TestCommand:
         assert (first.start, first.end) == pytest.approx((0, 6), abs=0.11)
         assert (second.start, second.end) == pytest.approx((6, 12), abs=0.11)
         assert "red" in first.as_text() and "blue" in second.as_text()
-        _, out, _ = run(capsys, film, "--query", "something blue", f"--{form}")
+        _, out, _ = run(capsys, "--query", "something blue", film, f"--{form}")
         path.write_text(out)
         (only,) = read_dialogue(path).lines
         assert only.text == "something blue" and only.start == pytest.approx(6, abs=0.11)

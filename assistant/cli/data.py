@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assistant.cli.data_segments import add_segments
 from assistant.cli.options import check_out, seed
 
 CHECK_EPILOG = """\
@@ -61,6 +62,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     check.set_defaults(run=run_check)
     add_convert(actions)
     add_events(actions)
+    add_segments(actions)
 
 
 def add_events(actions: argparse._SubParsersAction) -> None:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assistant.cli.evaluate_events import add_event_options
 from assistant.cli.index import add_head
 from assistant.cli.options import (
     add_backend_options,
@@ -32,6 +33,12 @@ events makes it. Every direction between what is there, beside class names and (
 or more for each picture) the base model's captions, both matched as text by MiniLM, and chance.
 Several DATA stand side by side in one more table. OUT gets report.md with curves, and report.json.
 
+events: are the events of long clips found, and rightly named? DATA is JSONL, a clip and what is to
+be seen in it a line: {"video": FILE, "segments": [{"start": 0, "end": 6.4, "label": "boxing"}]};
+assistant data join and data segments make it. Borders within 1 s, segments by IoU, labels among all
+by mean pooling, the video branch, the attribute branch and (--dev, other data) their late fusion;
+half of the classes; 1, 2 and 5 examples of a class. OUT gets report.md, its pictures, report.json.
+
 Choose on --split dev; report --split test once. OUT gets report.md with its pictures (accuracy,
 confusion, reliability), report.json and the answers.
 
@@ -41,6 +48,7 @@ examples:
   assistant evaluate motion --data clips-test --out report --compare motion none run/adapter
   assistant evaluate motion --data clips-test --out report --frame-order reversed
   assistant evaluate retrieval --data flickr8k-test/data.jsonl --out report
+  assistant evaluate events --data joined --dev joined-dev --out report
 """
 
 
@@ -52,7 +60,9 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
         epilog=EPILOG,
     )
     parser.add_argument(
-        "what", metavar="base|retrieval|TASK", help="the base weights, retrieval, or a task"
+        "what",
+        metavar="base|retrieval|events|TASK",
+        help="the base weights, retrieval, events, or a task",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True)
     add_backend_options(parser)
@@ -67,12 +77,17 @@ def add_evaluate(commands: argparse._SubParsersAction) -> None:
     base.add_argument("--count", type=count, default=1000, help="photos described (1000)")
     base.add_argument("--scenes", type=count, default=300, help="pictures (default: 300)")
     parser.add_argument(
-        "--data", metavar="PATH", type=Path, nargs="+", help="a task: its questions; retrieval"
+        "--data",
+        metavar="PATH",
+        type=Path,
+        nargs="+",
+        help="a task: its questions; retrieval; events",
     )
     found = parser.add_argument_group("retrieval")
     found.add_argument("--captions", action="store_true", help="beside the base model's captions")
     add_head(found)
-    found.add_argument("--json", action="store_true", help="print the report as JSON")
+    found.add_argument("--json", action="store_true", help="print the report as JSON; events, too")
+    add_event_options(parser)
     task = parser.add_argument_group("a task")
     task.add_argument("--adapter", metavar="NAME|DIR", help="default: that of the task's name")
     task.add_argument("--compare", nargs="+", metavar="A", help="several adapters, or none")
@@ -91,6 +106,10 @@ def run_evaluate(args: argparse.Namespace) -> int:
         from assistant.cli.evaluate_retrieval import run_retrieval
 
         return run_retrieval(args)
+    if args.what == "events":
+        from assistant.cli.evaluate_events import run_events
+
+        return run_events(args)
     return run_base(args) if args.what == "base" else run_task(args)
 
 

@@ -34,7 +34,7 @@ are the surest.
 
 examples:
   assistant events film.mp4
-  assistant events film.mp4 --query "a dog" "a man opens a door"
+  assistant events film.mp4 --query "a dog" --query "a man opens a door"
   assistant events film.mp4 --labels labels.txt         one label in each line
   assistant events film.mp4 --labels scenes             a list of ours: activities, scenes, things,
                                                         weather, sky or who
@@ -55,7 +55,7 @@ def add_events(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("videos", metavar="CLIP", nargs="+")
     parser.add_argument(
-        "--query", nargs="+", action="extend", default=[], metavar="TEXT", help="find its moments"
+        "--query", action="append", default=[], metavar="TEXT", help="find its moments; repeatable"
     )
     parser.add_argument(
         "--labels",

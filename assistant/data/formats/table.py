@@ -52,3 +52,33 @@ FORMATS = {
         "the YouCook2 project of the University of Michigan (clips: YouTube, by their ids)",
     ),
 }
+
+LISTS = (1, 2, 3)  # official splits of UCF-101 and HMDB-51
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """A dataset of labelled clips, or of segments of clips."""
+
+    holds: str
+    origin: str
+    lists: bool = False  # whether it has LISTS
+
+
+LABELLED = {
+    "kinetics": LabelledSet(
+        "train.csv, val.csv (or validate.csv), test.csv, or one of them",
+        "the Kinetics project (400, 600 or 700; clips: the CVD Foundation's copy)",
+    ),
+    "activitynet": LabelledSet(
+        "activity_net.v1-3.min.json", "the ActivityNet project, version 1.3"
+    ),
+    "charades": LabelledSet(
+        "Charades_v1_classes.txt, Charades_v1_train.csv, Charades_v1_test.csv",
+        "the Charades project of AI2",
+    ),
+    "ucf101": LabelledSet(
+        "trainlist01.txt, testlist01.txt (to 03)", "the UCF101 project", lists=True
+    ),
+    "hmdb51": LabelledSet("<label>_test_split1.txt (to 3)", "the HMDB51 project", lists=True),
+}
