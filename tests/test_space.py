@@ -19,10 +19,9 @@ from assistant.model.encoders.base import FrameFeatures
 from assistant.model.encoders.cnn import EfficientNetEncoder
 from assistant.model.encoders.efficientnet import EfficientNetLite
 from assistant.model.sentences import SentenceEncoder
-from assistant.model.space import loading
+from assistant.model.space import loading, usual
 from assistant.model.space.mini import MiniSpace
 from assistant.model.space.network import SpaceNetwork, word_similarity
-from assistant.retrieval import usual
 from assistant.sources import Look, bank, captions
 from assistant.sources.lexicon import Lexicon
 from assistant.training.loop import Loop
