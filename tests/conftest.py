@@ -5,7 +5,9 @@ At the end one line names what could not be run on this machine, and the command
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -17,6 +19,13 @@ os.environ["OMP_NUM_THREADS"] = "1"  # pytest-xdist runs one process per core
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+# rouge-score imports absl, whose handler keeps the stderr of that moment, pytest's, and closes it
+# when uvicorn sets logging up while another one is in place.
+with contextlib.suppress(ImportError):
+    from absl import logging as absl_logging
+
+    absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture

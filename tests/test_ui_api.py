@@ -7,6 +7,7 @@ import asyncio
 import base64
 import io
 import json
+import logging.config
 import math
 import os
 import sys
@@ -328,6 +329,13 @@ def test_the_command_serves_until_it_is_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("assistant.weights.store.ensure", lambda *_, **__: tmp_path)
     assert main(["ui"]) == cli.STOPPED
     assert "http://127.0.0.1:" in seen[0]
+
+
+def test_a_server_that_sets_logging_up_closes_no_stream_of_the_tests():
+    absl = pytest.importorskip("absl.logging")  # comes with rouge-score; see conftest.py
+    assert absl.get_absl_handler().python_handler.stream is sys.__stderr__
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})  # as uvicorn does
+    assert not sys.__stderr__.closed
 
 
 def test_the_joint_space_is_that_of_every_model(tmp_path, monkeypatch):
