@@ -14,7 +14,9 @@ from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, time
 from assistant.ui.visitor import subtitles_of
 
 from assistant.sources import SOURCES
+from assistant.vqa.basis import CHOSEN_BY, FROM_TIMELINE
 from assistant.vqa.boxes import boxes_in
+from assistant.vqa.conversation import TIMELINE
 from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
@@ -162,8 +164,20 @@ def evidence(turn: Asked | None) -> str:
         parts.append(legend(told.items) if told.pictures else "")
         parts.append(LEGEND if told.weights is not None else "")
     else:
+        parts.append(moments(found.get("moments", ())))
         parts.append(spoken_line(told.lines))
     return "".join(parts) + "</section>"
+
+
+def moments(found: Sequence[dict[str, float]]) -> str:
+    """The moments that an answer names; each moves the player there."""
+    spans = [(one["start"], one["end"]) for one in found]
+    buttons = [
+        f'<button type="button" class="va-time" data-seek="{start:.3f}" '
+        f'aria-label="Go to {clock(start)}">{clock(start)} to {clock(end)}</button>'
+        for start, end in spans
+    ]
+    return f'<p class="va-moments">{"".join(buttons)}</p>' if buttons else ""
 
 
 def _chips(turn: Asked) -> list[str]:
@@ -174,18 +188,21 @@ def _chips(turn: Asked) -> list[str]:
     if score is not None and not math.isnan(score):  # nan: there was nothing to choose from
         chosen = f", chosen from the question (likeness {score:.2f})"
     looked_at = "no frames, text alone"
+    if found["task"] == TIMELINE:
+        looked_at = FROM_TIMELINE
     if turn.told.sees:
         span = f"{clock(found['start'])} to {clock(found['end'])}"
         frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
-        asked = ", as the question says" if found["range_source"] == "question" else ""
+        asked = CHOSEN_BY.get(found["range_source"], "")
         looked_at = f"{frames}, {span}{asked}"
         if is_still((found["start"], found["end"])):
             looked_at = "1 picture"
+    timed = found["task"] == TIMELINE
     chips = [
         f"{turn.clip}",
-        f"task {found['task']}{chosen}",
+        *([] if timed else [f"task {found['task']}{chosen}"]),
         looked_at,
-        _answerer(found),
+        *([] if timed else [_answerer(found)]),
         f"took {found['seconds']:.1f} s",
     ]
     if found.get("asked_as"):
@@ -224,6 +241,8 @@ def inside(turn: Asked | None) -> str:
     told = turn.told
     if told.is_talk:
         return '<p class="va-seen">Small talk: no frame was looked at, no model asked.</p>'
+    if told.found["task"] == TIMELINE:
+        return f'<p class="va-seen">Answered from {escape(FROM_TIMELINE)}.</p>'
     if not told.sent:
         return '<p class="va-seen">A saved conversation does not keep this; ask again.</p>'
     if turn.live is not None:

@@ -15,6 +15,8 @@ from assistant.core.jsonl import finite
 from assistant.data.items import DATA
 from assistant.errors import InputError
 from assistant.sources import SOURCES
+from assistant.vqa.basis import FROM_TIMELINE
+from assistant.vqa.conversation import TIMELINE
 
 FORMAT = "assistant conversation 1"
 CLIPS = "clips"  # folder of them beside corrections
@@ -59,6 +61,7 @@ def as_markdown(turns: Sequence[Asked]) -> str:
             found = turn.told.found
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
             looked = f"frames at {times} s" if times else "text alone"
+            looked = FROM_TIMELINE if found["task"] == TIMELINE else looked
             parts.append(f"*Task {found['task']}, {looked}*\n")
             parts += [
                 f"*{kind.label}: {', '.join(map(_named, found[name]))}*\n"
@@ -191,11 +194,20 @@ def _is_sound(found: Any) -> bool:
         and all(isinstance(moment, int | float) for moment in found["frames"])
         and all(isinstance(warning, str) for warning in found["warnings"])
         and all(_are_items(found.get(name, [])) for name in SOURCES)
+        and _are_moments(found.get("moments", []))
         and isinstance(shares, dict)
         and all(isinstance(share, int | float) for share in shares.values())
         and ("probabilities" not in found or found.get("choice") in shares)
         and (not found.get("unsure") or isinstance(found.get("reason"), str))
         and isinstance(found.get("task_score"), int | float | None)
+    )
+
+
+def _are_moments(found: Any) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(one, dict)
+        and all(isinstance(one.get(key), NUMBER) for key in ("start", "end", "score"))
+        for one in found
     )
 
 

@@ -71,6 +71,35 @@ function vaName() {
     box.dispatchEvent(new Event("input", { bubbles: true }));
   }
 }
+
+// A time in an answer moves the player there, as a moment of the evidence does.
+const VA_TIME = /(?<![\d:.])(?:(\d+):)?(\d{1,2}):([0-5]\d(?:\.\d+)?)(?![\d:])/;
+function vaTimes() {
+  const said = "#va-chat .bot :is(p, li, td)";
+  const kinds = { acceptNode: (one) => VA_TIME.test(one.data)
+    && one.parentElement.matches(`${said}, ${said} :not(button, a, code)`)
+    ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_REJECT };
+  const chat = document.querySelector("#va-chat");
+  if (!chat || document.querySelector("#va-question .stop-button")) return;
+  const walker = document.createTreeWalker(chat, NodeFilter.SHOW_TEXT, kinds);
+  const found = [];
+  while (walker.nextNode()) found.push(walker.currentNode);
+  for (let text of found) {
+    for (let match = VA_TIME.exec(text.data); match; match = VA_TIME.exec(text.data)) {
+      const [whole, hours, minutes, seconds] = match;
+      const after = text.splitText(match.index);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "va-time";
+      button.dataset.seek = 3600 * (hours ?? 0) + 60 * minutes + Number(seconds);
+      button.ariaLabel = `Go to ${whole}`;
+      button.textContent = whole;
+      text = after.splitText(whole.length);
+      after.replaceWith(button);
+    }
+  }
+}
+new MutationObserver(vaTimes).observe(document, { childList: true, subtree: true });
 new MutationObserver(vaName).observe(document, { childList: true, subtree: true });
 
 function vaLimit(name) {

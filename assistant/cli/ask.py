@@ -19,7 +19,8 @@ from assistant.cli.options import (
 )
 from assistant.errors import InputError
 from assistant.sources import SOURCES
-from assistant.vqa.conversation import TALK
+from assistant.vqa.basis import CHOSEN_BY, FROM_TIMELINE
+from assistant.vqa.conversation import TALK, TIMELINE
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ A time in the question is where the assistant looks; --start and --end win over 
 examples:
   assistant ask clip.mp4 "What is the man doing?"
   assistant ask clip.mp4 "What happens at 0:42?"
+  assistant ask film.mp4 "When does the dog appear?"          times, from its timeline
   assistant ask clip.mp4 "Who is there?" "What is on the table?"      two at once
   assistant ask clip.mp4 "What is he holding?" --start 1:05 --end 1:15
   assistant ask clip.mp4 --task describe
@@ -78,7 +80,8 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from assistant.vqa.evidence import check_frames, save_evidence
+    from assistant.timeline.plot import draw_timeline
+    from assistant.vqa.evidence import check_frames, save_evidence, save_figure
 
     part_choices(args)
     if not args.questions and args.dialogue is not None and is_question(args.video):
@@ -100,11 +103,16 @@ def run_ask(args: argparse.Namespace) -> int:
             tell(answer, args)
         return 0
     answer = session.ask(next(iter(args.questions), None), **options)
-    if args.evidence is not None:
+    timed = answer.basis.task == TIMELINE
+    if args.evidence is not None and not timed:
         check_frames(answer)
         answer.evidence()  # it goes into the JSON object, and may make the answer unsure
     tell(answer, args)
-    if args.evidence is not None:
+    if args.evidence is not None and timed:
+        sought = [answer.basis.sought] if answer.basis.sought else []
+        save_figure(draw_timeline(session.timeline(sought)), args.evidence)
+        say(f"[timeline: {args.evidence}]", args.quiet)
+    elif args.evidence is not None:
         pictures, items = session.pictures(answer), session.perceived(answer)
         save_evidence(answer, pictures, args.evidence, items)
         say(f"[evidence: {args.evidence}]", args.quiet)
@@ -202,14 +210,16 @@ def basis_line(basis: Basis) -> str:
         return "[small talk: no frame was looked at, no model asked]"
     times = " ".join(f"{second:.1f}" for second in basis.frames)
     parts = [f"frames at {times} s" if times else "text alone"]
+    if basis.task == TIMELINE:
+        parts = [FROM_TIMELINE]
     if basis.notes is not None:
         parts.insert(0, f"{basis.model} answered from words alone")
     if basis.task_score is not None and basis.task != "chat":
         parts.insert(0, f"task {basis.task}, {basis.task_score:.2f} like its examples")
     if basis.range_source not in ("clip", "none"):
-        asked = ", as the question says" if basis.range_source == "question" else ""
+        by = CHOSEN_BY.get(basis.range_source, "")
         end = "end" if basis.end is None else format_time(basis.end)
-        parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{asked}")
+        parts.insert(0, f"{format_time(basis.start or 0.0)}-{end}{by}")
     if basis.asked_as:
         parts.insert(0, f"asked as: {basis.asked_as}")
     if basis.dialogue_source != "none":

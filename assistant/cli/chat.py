@@ -18,6 +18,7 @@ from assistant.cli.options import (
     say,
 )
 from assistant.errors import AssistantError, InputError
+from assistant.vqa.basis import CHOSEN_BY
 from assistant.vqa.conversation import TALK
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Chat:
             if answer.basis.task != TALK:
                 self.last = answer.basis
             chosen = answer.basis.task_score is not None and answer.basis.task != "chat"
-            if chosen or answer.basis.range_source == "question" or answer.basis.asked_as:
+            if chosen or answer.basis.range_source in CHOSEN_BY or answer.basis.asked_as:
                 say(basis_line(answer.basis), self.args.quiet)
             for warning in answer.warnings:
                 if warning not in self.warned:

@@ -65,6 +65,10 @@ class Moment:
     end: float
     score: float  # see `Query.score_kind`
 
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class Query:

@@ -1,10 +1,21 @@
 """What an answer rests on, known before its first word."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant.sources import SOURCES, Source
+
+if TYPE_CHECKING:
+    from assistant.timeline.types import Moment
+
+CHOSEN_BY = {  # who chose the range that was looked at, for a person, by `Basis.range_source`
+    "question": ", as the question says",
+    "timeline": ", where what it names is to be seen",
+}
+FROM_TIMELINE = "the clip's timeline: a frame every 1.25 s, no language model asked"
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,8 @@ class Basis:
     start: float | None  # the range looked at, seconds; of text alone: as it was asked for
     end: float | None
     window: tuple[float | None, float | None]  # as it was asked for; None: where the clip does
-    # Who chose it: "clip" (all of it), "session", "question" or "given"; "none": there is no clip.
+    # Who chose it: "clip" (all of it), "session", "question", "given" or "timeline" (where what the
+    # question names is to be seen); "none": there is no clip.
     range_source: str
     dialogue_source: str  # "none", "given", "file:NAME", "sidecar:NAME", "embedded track" ...
     sources: tuple[Source, ...]  # what is perceived, as words
@@ -31,6 +43,8 @@ class Basis:
     lacking: tuple[str, ...] = ()  # what the task reads and is not there: "dialogue"
     notes: str | None = None  # that a language model answered from alone; None: the model saw
     asked_as: str = ""  # the question as the conversation makes it, where that differs
+    moments: tuple[Moment, ...] = ()  # that the answer names, in order; of the timeline
+    sought: str = ""  # what was looked for there
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -48,6 +62,8 @@ class Basis:
             "adapter": self.adapter,
             **({} if self.notes is None else {"notes": self.notes}),
             **({"asked_as": self.asked_as} if self.asked_as else {}),
+            **({"moments": [one.as_dict() for one in self.moments]} if self.moments else {}),
+            **({"sought": self.sought} if self.sought else {}),
         }
 
 

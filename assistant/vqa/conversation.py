@@ -8,7 +8,9 @@ from typing import Any
 from assistant.dialogue.spoken import Range
 
 TALK = "talk"  # the task of an answer that is none about the clip
-ASKED_RANGES = ("question", "given")  # of `Basis.range_source`: the turn chose where it looks
+TIMELINE = "timeline"  # of one that names moments; as `Basis.range_source`, of one about a moment
+# Of `Basis.range_source`: the turn chose where it looks.
+ASKED_RANGES = ("question", "given", TIMELINE)
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,21 @@ class Turn:
     asked_as: str = ""  # the question as the model got it, where that differs
     part: Range | None = None  # seconds; None: all that the session looks at
     is_talk: bool = False  # nothing about the clip (`assistant.vqa.talk`)
+    names_times: bool = False  # the answer is moments (`assistant.vqa.by_timeline`)
 
     @classmethod
     def of(cls, question: str, answer: str, found: dict[str, Any]) -> Turn:
         """The turn of an answer that ``found`` tells of (`Answer.as_dict`, `Basis.as_dict`)."""
-        asked = found.get("range_source") in ASKED_RANGES
+        moments = found.get("moments", ())
+        part = moments[0] if len(moments) == 1 else found
+        asked = len(moments) == 1 or found.get("range_source") in ASKED_RANGES
         return cls(
             question,
             answer,
             asked_as=found.get("asked_as", ""),
-            part=(found.get("start"), found.get("end")) if asked else None,
+            part=(part.get("start"), part.get("end")) if asked else None,
             is_talk=found.get("task") == TALK,
+            names_times=found.get("task") == TIMELINE,
         )
 
     def as_text(self) -> str:

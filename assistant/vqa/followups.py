@@ -142,6 +142,9 @@ def _following(plain: str, turns: Sequence[Turn], duration: Callable[[], float])
         return FollowUp("", lost="over")
     before = turns[-1].asked_as or turns[-1].question
     asked = without_time(before).rstrip("?.! ") if whole else ask
+    if whole and turns[-1].names_times:  # "when does the dog appear?", "and then?"
+        asked = f"What is the {'first' if match['later'] else 'last'} thing that happens"
+        window = (end, last) if match["later"] else (0.0, start)
     if re.fullmatch(r"what (?:comes|came)", asked, re.I):
         asked = "What happens"
     asked, left = _without_pronouns(asked, turns)

@@ -83,23 +83,26 @@ def _is_of(turn: Turn, answer: Answer) -> bool:
 
 
 def say(
-    sentence: str, question: str, model: str, on_end: Callable[[str, dict[str, Any], str], None]
+    sentence: str,
+    question: str,
+    model: str,
+    on_end: Callable[[str, dict[str, Any], str], None],
+    **rests_on: Any,
 ) -> Answer:
-    """An answer that is no model's, and rests on nothing."""
-    basis = Basis(
-        question=question,
-        task=TALK,
-        model=model,
-        adapter=None,
-        frames=(),
-        start=None,
-        end=None,
-        window=(None, None),
-        range_source="none",
-        dialogue_source="none",
-        sources=(),
-        warnings=(),
-    )
+    """An answer that is no model's; ``rests_on``: of `Basis`, nothing unless given."""
+    nothing: dict[str, Any] = {
+        "task": TALK,
+        "adapter": None,
+        "frames": (),
+        "start": None,
+        "end": None,
+        "window": (None, None),
+        "range_source": "none",
+        "dialogue_source": "none",
+        "sources": (),
+        "warnings": (),
+    }
+    basis = Basis(question=question, model=model, **nothing | rests_on)
     request = Request("", "", (), "", "", None, (), 1, None, 0)
 
     def spoken() -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from assistant.vqa.answer import Answer, answer_together
 from assistant.vqa.asked import Asked
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
+from assistant.vqa.by_timeline import Times, answer_by_timeline
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from assistant.model.chat.base import ChatModel
+    from assistant.timeline import Timeline
     from assistant.vqa.assistants import Assistant
 
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
@@ -77,7 +79,7 @@ class Session:
         self.conversation = Conversation()
         self._last: Answer | None = None  # to the last question about the clip
         self._assistant = assistant
-        self._range = (start, end)
+        self._range, self._frames = (start, end), frames
         self._clip = SessionClip(path, frames, decoder, assistant)
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
@@ -150,6 +152,17 @@ class Session:
         wanted = [name for name in SOURCES if perceiver(name).wanted(asked)]
         found = self.perceive(*basis.window, sources=wanted)
         return tuple(item for source in found.sources for item in source.items)
+
+    def timeline(self, queries: Sequence[str] = ()) -> Timeline:
+        """What happens when in the whole clip, and the moments of what is said in words; made once.
+
+        The clip is decoded from end to end for it; no language model is loaded.
+
+        Raises:
+            InputError: there is no clip, it is a picture, or a query is empty. VideoError: nothing
+                could be decoded.
+        """
+        return self._times.with_queries(queries)
 
     def pictures(self, answer: Answer | Perception, max_side: int = 192) -> np.ndarray:
         """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
@@ -238,6 +251,12 @@ class Session:
             max_new_tokens,
             beams,
         )
+        plainly = prompt is None or prompt.name == "chat"
+        if talks and plainly and stored is None and self.path is not None:
+            answer, asked_now = self._by_timeline(asked_now)
+            if answer is not None:
+                return answer
+            where = asked_now.where
         if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
             return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
@@ -269,6 +288,27 @@ class Session:
             on_end=partial(self._remember, typed),
         )
         return self._last
+
+    def _by_timeline(self, asked: Asked) -> tuple[Answer | None, Asked]:
+        """The answer to a question about times; None: a model gives it, in the range of what is
+        then asked."""
+        answer, asked = answer_by_timeline(
+            asked,
+            self._times,
+            self.duration,
+            lambda: self._said(find_task("chat"), asked.dialogue, asked.where),
+            model=self._assistant.name,
+            notes=self._clip.notes,
+            on_end=self._remember,
+        )
+        self._last = answer or self._last
+        return answer, asked
+
+    @cached_property
+    def _times(self) -> Times:
+        if self.path is None:
+            raise InputError("there is no clip, only a dialogue; events happen in clips")
+        return Times(self.path, self._assistant, self._frames)
 
     def _by_llm(self, llm: ChatModel, asked: Asked, prompt: TaskPrompt | None) -> Answer:
         """The answer of a language model of the person's own, from words alone."""

@@ -1,0 +1,375 @@
+"""Answers from a clip's timeline: when, how often, what first, before or after, and in all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from assistant.dialogue.spoken import Range
+from assistant.vqa.conversation import TIMELINE
+from assistant.vqa.hearing import say
+from assistant.vqa.mentions import mentions
+from assistant.vqa.perception import STILL
+from assistant.vqa.time_words import format_time
+from assistant.vqa.when import (
+    AFTER,
+    BEFORE,
+    DURING,
+    FIRST,
+    LAST,
+    OFTEN,
+    SUMMARY,
+    WHETHER,
+    WHICH_FIRST,
+    Asks,
+    asked_of_timeline,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assistant.dialogue.subtitles import Dialogue
+    from assistant.timeline import Moment, Query, Segment, Timeline
+    from assistant.timeline.making import Looks, Maker
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.asked import Asked
+
+PER_FRAME = 2.5  # seconds of a clip that one frame can stand for
+UNASKED = 300.0  # seconds of the longest clip that is looked at whole though nobody asks for times
+MOST = 6  # moments that are told
+SCENES = 12  # of a summary
+COUNTS = ("Never", "Once", "Twice", "Three times", "Four times", "Five times", "Six times")
+NO_WORDS = (
+    "I do not know what is said in this clip: have it transcribed, or give a file of subtitles."
+)
+
+UNCALIBRATED = "what appears and what does not is not calibrated for this joint space"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is answered."""
+
+    text: str
+    moments: tuple[Moment, ...] = ()  # in order: what the answer names
+    sought: str = ""  # what was looked for in the frames
+    calibrated: bool = True  # whether the threshold of what appears is the joint space's own
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return () if self.calibrated else (UNCALIBRATED,)
+
+
+class Times:
+    """The timeline of a session's clip, made when it is first needed."""
+
+    def __init__(self, path: Path, assistant: Looks, frames: int) -> None:
+        """``frames``: how many a question looks at."""
+        self._path, self._assistant, self._frames = path, assistant, frames
+        self._found: dict[str, Query] = {}
+
+    @cached_property
+    def _maker(self) -> Maker:
+        from assistant.timeline.making import maker_of
+
+        return maker_of(self._path, self._assistant)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Raises InputError: it is a picture. VideoError: nothing could be decoded."""
+        return self._maker.timeline(())
+
+    def with_queries(self, queries: Sequence[str]) -> Timeline:
+        """The timeline with the moments of these; raises as it."""
+        return replace(self.timeline, queries=tuple(map(self.find, queries)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know of how the clip was looked at."""
+        return self._maker.track.warnings
+
+    @cached_property
+    def _groups(self) -> tuple[list[slice], list[tuple[float, float]]]:
+        groups = self._maker.groups()
+        return groups, self._maker.ranges(groups)
+
+    def find(self, text: str) -> Query:
+        """Its moments in the whole clip."""
+        if text not in self._found:
+            self._found[text] = self._maker.find(text, *self._groups)
+        return self._found[text]
+
+    def is_long(self, duration: float) -> bool:
+        """Whether the frames of a question cannot cover the clip."""
+        return duration > PER_FRAME * self._frames
+
+    def is_worth_it(self, duration: float) -> bool:
+        """Whether the timeline of such a long clip may be made though nobody asks for times."""
+        made = "_maker" in self.__dict__
+        return self.is_long(duration) and (made or duration <= UNASKED)
+
+    def about(self, question: str) -> Moment | None:
+        """Where the one thing of the lexicon that a question names is seen best; None: nowhere, or
+        it names none."""
+        from assistant.timeline.moments import phrase_of
+
+        named = dict.fromkeys(one.words.lower() for one in mentions(question))
+        found = [self.find(text) for text in named if phrase_of(text) is not None]
+        moments = [query.moments[0] for query in found if query.appears]
+        return moments[0] if len(moments) == 1 else None
+
+
+def answer_by_timeline(
+    asked: Asked,
+    times: Times,
+    duration: float,
+    said: Callable[[], Dialogue],
+    *,
+    model: str,
+    notes: Sequence[str],
+    on_end: Callable[[str, dict[str, Any], str], None],
+) -> tuple[Answer | None, Asked]:
+    """The answer to a question about times; None: see :func:`told_by_timeline`.
+
+    Args:
+        model: name of the one that looks. notes: for the person. on_end: gets the question, what
+            the answer rests on, and its text.
+    """
+    told, asked = told_by_timeline(asked, times, duration, said)
+    if told is None:
+        return None, asked
+    start, end = asked.where
+    dialogue = said()
+    answer = say(
+        told.text,
+        asked.typed,
+        model,
+        on_end,
+        task=TIMELINE,
+        start=start or 0.0,
+        end=duration if end is None else end,
+        window=asked.where,
+        range_source=asked.range_source,
+        dialogue_source=dialogue.source,
+        warnings=(*notes, *times.warnings, *dialogue.warnings, *told.warnings),
+        asked_as=asked.question if asked.question != asked.typed else "",
+        moments=told.moments,
+        sought=told.sought,
+    )
+    return answer, asked
+
+
+def told_by_timeline(
+    asked: Asked, times: Times, duration: float, said: Callable[[], Dialogue]
+) -> tuple[Told | None, Asked]:
+    """The answer to a question about times; None: a model answers, about the range in which the
+    timeline shows what the question names.
+
+    Args:
+        duration: of the clip, seconds. said: in the range that is asked about.
+    Raises:
+        VideoError: nothing could be decoded.
+    """
+    from assistant.timeline.moments import phrase_of
+
+    if duration < STILL:
+        return None, asked
+    asks = asked_of_timeline(asked.plain)
+    if asks is None or (asks.kind == WHETHER and phrase_of(asks.text) is None):
+        if asked.range_source != "clip" or not times.is_worth_it(duration):
+            return None, asked
+        about = times.about(asked.plain)
+        return None, asked if about is None else _moved(asked, about, asked.plain)
+    whole = asks.kind in (SUMMARY, FIRST, LAST) and not times.is_long(duration)
+    if whole or (asks.kind == WHETHER and not times.is_worth_it(duration)):
+        return None, asked
+    if asks.kind == DURING:
+        moment = moment_of(asks, times, asked.where, said())
+        if moment is None:
+            return Told(missing(asks, times)), asked
+        return None, _moved(asked, moment, f"{asks.rest[:1].upper()}{asks.rest[1:]}?")
+    return tell(asks, times, asked.where, said()), asked
+
+
+def _moved(asked: Asked, to: Moment, question: str) -> Asked:
+    return replace(asked, where=(to.start, to.end), range_source=TIMELINE, plain=question)
+
+
+def tell(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
+    """The answer to what is asked.
+
+    Args:
+        where: the range that is asked about, seconds. said: in that range.
+    Raises:
+        InputError: the clip is a picture. VideoError: nothing could be decoded.
+    """
+    if asks.kind == SUMMARY:
+        return _summary(_within(times.timeline.segments, where))
+    if asks.kind in (FIRST, LAST):
+        segments = _within(times.timeline.segments, where)
+        one = segments[0 if asks.kind == FIRST else -1]
+        return Told(f"{_range(one)}: {what(one)}.", (_as_moment(one),))
+    if asks.kind == WHICH_FIRST and asks.other is not None:
+        return _which_first(asks, asks.other, times, where)
+    if asks.said:
+        found = tuple(_spoken(asks.said, said))
+        if not said:
+            return Told(NO_WORDS)
+        missing = f'Nobody says "{asks.said}" in what is known of the dialogue.'
+        calibrated = True
+    else:
+        query = times.find(asks.text)
+        found, calibrated = moments_in(query, where), query.calibrated
+        missing = _missing(asks, query)
+    if not found:
+        return Told(missing, sought=asks.text, calibrated=calibrated)
+    if asks.kind in (AFTER, BEFORE):
+        told = _beside(asks, found, times, where)
+        return replace(told, sought=asks.text, calibrated=calibrated)
+    if asks.pick:
+        found = found[:1] if asks.pick == FIRST else found[-1:]
+    return Told(_named(asks, found), found, asks.text, calibrated)
+
+
+def moment_of(asks: Asks, times: Times, where: Range, said: Dialogue) -> Moment | None:
+    """Where something is best to be seen, or said; None: nowhere."""
+    if asks.said:
+        return next(iter(_spoken(asks.said, said)), None)
+    found = [one for one in times.find(asks.text).moments if _overlaps(one, where)]
+    return found[0] if found else None
+
+
+def moments_in(query: Query, where: Range) -> tuple[Moment, ...]:
+    """Those in a range, in order."""
+    kept = [one for one in query.moments if _overlaps(one, where)]
+    return tuple(sorted(kept, key=lambda one: one.start))
+
+
+def missing(asks: Asks, times: Times) -> str:
+    """The sentence where there is no moment."""
+    return NO_WORDS if asks.said else _missing(asks, times.find(asks.text))
+
+
+def what(segment: Segment) -> str:
+    """What a scene shows, in a few words."""
+    known = segment.knowledge
+    if known.interactions or known.activities:
+        return (*known.interactions, *known.activities)[0]
+    seen = ", ".join(known.objects[:3])
+    return f"perhaps {segment.label}" + (f" ({seen})" if seen else "")
+
+
+def _named(asks: Asks, found: Sequence[Moment]) -> str:
+    """The sentence that names moments."""
+    if asks.edge == "end":
+        return f"At {format_time(round(found[-1].end))}."
+    listed = _listed(found)
+    if asks.kind == OFTEN:
+        count = len(found)
+        often = COUNTS[count] if count < len(COUNTS) else f"{count} times"
+        return f"{often}: {listed}."
+    if asks.kind == WHETHER:
+        return f"Yes, {listed}."
+    return f"{listed[:1].upper()}{listed[1:]}."
+
+
+def _missing(asks: Asks, query: Query) -> str:
+    told = f'I find nothing like "{asks.thing}" in the clip: it does not appear'
+    if asks.kind == OFTEN:
+        told = f"Never. {told}"
+    if asks.kind == WHETHER:
+        told = f"No. {told}"
+    return f"{told}. Likeliest, but too unlike, is {_range(query.best).lower()}."
+
+
+def _beside(asks: Asks, found: Sequence[Moment], times: Times, where: Range) -> Told:
+    """What comes after, or before, a moment."""
+    segments = _within(times.timeline.segments, where)
+    ordered = found[-1] if asks.pick == LAST else found[0]
+    if asks.kind == AFTER:
+        middle = [one for one in segments if (one.start + one.end) / 2 > ordered.end]
+    else:
+        middle = [one for one in segments if (one.start + one.end) / 2 < ordered.start][::-1]
+    anchor = f'"{asks.said or asks.thing}" is {_range(ordered).lower()}'
+    if not middle:
+        edge = "ends" if asks.kind == AFTER else "begins"
+        return Told(f"Nothing else: the clip {edge} there ({anchor}).", (ordered,))
+    one = middle[0]
+    return Told(f"{_range(one)}: {what(one)} ({anchor}).", (_as_moment(one),))
+
+
+def _which_first(asks: Asks, other: Asks, times: Times, where: Range) -> Told:
+    """Which of two things comes first, or last."""
+    pairs = [(one, times.find(one.text)) for one in (asks, other)]
+    found = [(one, moments_in(query, where)) for one, query in pairs]
+    absent = [pair for pair, (_, there) in zip(pairs, found, strict=True) if not there]
+    if absent:
+        return Told(" ".join(_missing(one, query) for one, query in absent))
+    place = 0 if asks.pick == FIRST else -1
+    chosen = [(there[place], one) for one, there in found]
+    chosen.sort(key=lambda pair: pair[0].start, reverse=asks.pick == LAST)
+    (first, one), (later, rest) = chosen
+    told = f"{one.thing}: {_range(first).lower()}; {rest.thing}: {_range(later).lower()}."
+    return Told(f"{told[:1].upper()}{told[1:]}", (first, later))
+
+
+def _summary(segments: Sequence[Segment]) -> Told:
+    """The scenes, a line each; of many the longest."""
+    longest = sorted(segments, key=lambda one: one.start - one.end)[:SCENES]
+    kept = sorted(longest, key=lambda one: one.start)
+    count = len(segments)
+    head = f"{count} scenes" if count > 1 else "One scene"
+    if count > len(kept):
+        head += f", the {len(kept)} longest of them"
+    lines = [f"{_span(one)} {what(one)}" for one in kept]
+    return Told("\n".join([f"{head}:", *lines]), tuple(map(_as_moment, kept)))
+
+
+def _spoken(words: str, said: Dialogue) -> Iterator[Moment]:
+    """When lines have some words in them."""
+    from assistant.timeline import Moment
+
+    wanted = _plain(words)
+    for line in said.lines:
+        if line.start is not None and f" {wanted} " in f" {_plain(line.text)} ":
+            yield Moment(line.start, line.start if line.end is None else line.end, 1.0)
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(one if one.isalnum() else " " for one in text.lower()).split())
+
+
+def _as_moment(segment: Segment) -> Moment:
+    from assistant.timeline import Moment
+
+    return Moment(segment.start, segment.end, segment.score)
+
+
+def _within(segments: Sequence[Segment], where: Range) -> list[Segment]:
+    """Those in a range; at least one."""
+    return [one for one in segments if _overlaps(one, where)] or list(segments[-1:])
+
+
+def _overlaps(one: Moment | Segment, where: Range) -> bool:
+    start, end = where
+    return (end is None or one.start < end) and (start is None or one.end > start)
+
+
+def _listed(found: Sequence[Moment]) -> str:
+    ranges = [_range(one).lower() for one in found[:MOST]]
+    if len(found) > MOST:
+        return ", ".join(ranges) + f" and {len(found) - MOST} more times"
+    *others, last = ranges
+    return ", ".join(others) + " and " + last if others else last
+
+
+def _range(one: Moment | Segment) -> str:
+    """``From 0:12 to 0:20``."""
+    start, end = (format_time(round(second)) for second in (one.start, one.end))
+    return f"At {start}" if start == end else f"From {start} to {end}"
+
+
+def _span(one: Segment) -> str:
+    return f"{format_time(round(one.start))}-{format_time(round(one.end))}"
