@@ -37,7 +37,8 @@ from assistant.model.sight_loading import load_sight
 from assistant.model.space.seeing import see
 from assistant.sources.lexicon import load_lexicon
 from assistant.timeline.borders import change_points
-from assistant.timeline.moments import Finder, phrase_of, smooth
+from assistant.timeline.moments import Finder, smooth
+from assistant.timeline.wording import phrase_of
 from assistant.training.pretraining.captions import read_captions, read_split
 
 PHOTOS, SIDE, CHUNK = 14, 224, 24

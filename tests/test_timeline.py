@@ -23,7 +23,7 @@ from assistant.timeline.borders import change_points, clearest_cut, exact_border
 from assistant.timeline.events import check_labels, few_shot, lexicon_head, zero_shot
 from assistant.timeline.knowledge import as_line, knowledge_of, load_prompts, sentences_of
 from assistant.timeline.making import maker_of
-from assistant.timeline.moments import joined, phrase_of, smooth
+from assistant.timeline.moments import joined, smooth
 from assistant.timeline.saliency import (
     event_probabilities,
     event_vector,
@@ -34,6 +34,7 @@ from assistant.timeline.saliency import (
     video_vector,
 )
 from assistant.timeline.types import Moment
+from assistant.timeline.wording import phrase_of
 
 RULES = """\
 space: colors-1

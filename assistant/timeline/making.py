@@ -132,7 +132,7 @@ class Maker:
 
     @cached_property
     def finder(self) -> Finder:
-        return Finder(self._sight.space)
+        return Finder(self._sight.space, self._sight.class_names)
 
     def timeline(
         self, queries: Sequence[str], describe: Describe | None = None, penalty: float = PENALTY
@@ -208,7 +208,10 @@ class Maker:
     ) -> Query:
         """When what a query says is to be seen."""
         track = self.track
-        return self.finder.find(query, track.frames, track.once, groups, ranges, track.seconds)
+        classes = track.classes(slice(None), len(self._sight.class_names))
+        return self.finder.find(
+            query, track.frames, track.once, classes, groups, ranges, track.seconds
+        )
 
     def _segments(
         self,

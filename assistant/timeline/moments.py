@@ -1,18 +1,19 @@
 """When what is said in words is to be seen.
 
-What is a phrase of the lexicon ("the dog") is judged by that phrase, which was trained with the
-space; all else by its cosine less what is usual of the frame and of the text. Each has a threshold
-below which it is said not to appear, ``moments.yaml`` beside the space's weights, set on films of
-panned photos (benchmarks/moments.py). A space without that file goes by how many deviations the
-text is nearer than the lexicon's phrases are, and that is not calibrated.
+What is a phrase of the lexicon ("the dog"), or several ("the dog runs"), is judged by these, which
+were trained with the space; what is a class of the image encoder ("a whale") and is no such phrase,
+or none that is found, by its probability; all else by its cosine less what is usual of the frame
+and of the text. Each has a threshold below which it is said not to appear, ``moments.yaml`` beside
+the space's weights, set on films of panned photos (benchmarks/moments.py). A space without that
+file goes by how many deviations the text is nearer than the lexicon's phrases are, and that is not
+calibrated.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,9 +25,9 @@ from assistant.core.config import from_yaml
 from assistant.errors import InputError
 from assistant.model.space.usual import read_usual
 from assistant.sources.bank import bank_of
-from assistant.sources.lexicon import load_lexicon
 from assistant.timeline.saliency import saliency
 from assistant.timeline.types import Moment, Query
+from assistant.timeline.wording import caption_of, classes_of, phrases_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,10 +40,10 @@ DEVIATIONS = 3.3  # threshold where there is no calibrated one
 SLACK = 1.0  # of ``Rule.spread`` below its best frame, down to which a moment lasts
 KINDS = {
     "phrase": "log-odds of the lexicon's phrase",
+    "class": "probability of the image encoder's class",
     "text": "cosine over usual",
     "deviations": "deviations over the lexicon's phrases",
 }
-FILLERS = re.compile(r"^(?:(?:an?|the|some|any|is|are|there|someone|somebody|people) )+")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class MomentConfig:
     space: str  # fingerprint
     phrase: Rule
     text: Rule
+    kind: Rule  # of a class of the image encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +76,10 @@ class Judged:
 class Finder:
     """What compares queries with frames."""
 
-    def __init__(self, space: JointSpace) -> None:
-        """Raises ConfigError, WeightsError: a file beside the space's weights is damaged."""
-        self._space = space
+    def __init__(self, space: JointSpace, class_names: Sequence[str] = ()) -> None:
+        """``class_names``: of the image encoder. Raises ConfigError, WeightsError: a file beside
+        the space's weights is damaged."""
+        self._space, self._class_names = space, class_names
         self._usual = read_usual(space.folder, space.fingerprint, space.width)
         path = None if space.folder is None else space.folder / CONFIG
         config = from_yaml(MomentConfig, path) if path is not None and path.is_file() else None
@@ -87,12 +90,23 @@ class Finder:
     def calibrated(self) -> bool:
         return self._config is not None
 
-    def judge(self, text: str, frames: Tensor, once: Tensor) -> Judged:
-        """``frames``, ``once``: ``(T, E)``, see `assistant.timeline.track`."""
+    def judge(self, text: str, frames: Tensor, once: Tensor, classes: Tensor) -> Judged:
+        """``frames``, ``once``: ``(T, E)``, ``classes``: ``(T, C)``, see
+        `assistant.timeline.track`."""
         if self._config is None:
             return Judged(self.by_deviations(text, frames), "deviations", Rule(DEVIATIONS, 1.0))
-        if (place := phrase_of(text)) is not None:
-            return Judged(self.by_phrase(place, once), "phrase", self._config.phrase)
+        ways = []
+        if phrases := phrases_of(text):
+            each = np.stack([self.by_phrase(place, once) for place in phrases])
+            ways.append(Judged(each.min(0), "phrase", self._config.phrase))
+        if kinds := classes_of(text, self._class_names):
+            chances = classes[:, kinds].sum(1).numpy()
+            ways.append(Judged(chances, "class", self._config.kind))
+        for one in ways:
+            if smooth(one.scores).max() >= one.rule.threshold:
+                return one
+        if ways and ways[0].kind == "phrase":
+            return ways[0]
         return Judged(self.by_text(text, frames), "text", self._config.text)
 
     def by_phrase(self, place: int, once: Tensor) -> np.ndarray:
@@ -102,7 +116,7 @@ class Finder:
 
     def by_text(self, text: str, frames: Tensor) -> np.ndarray:
         """``(T,)``: cosines less what is usual of each frame, and of the text."""
-        query = self._vector(text)
+        query = self._vector(caption_of(text))
         usual = self._usual.of(frames.numpy(), text=False)
         return (frames @ query).numpy() - usual - self._usual.of(query[None].numpy(), text=True)
 
@@ -127,6 +141,7 @@ class Finder:
         text: str,
         frames: Tensor,
         once: Tensor,
+        classes: Tensor,
         groups: Sequence[slice],
         spans: Sequence[tuple[float, float]],
         seconds: Sequence[float],
@@ -140,7 +155,7 @@ class Finder:
             InputError: the query is no text.
         """
         text = check_query(text)
-        judged = self.judge(text, frames, once)
+        judged = self.judge(text, frames, once, classes)
         scores = np.concatenate([smooth(judged.scores[group]) for group in groups])
         peaks = [group.start + int(scores[group].argmax()) for group in groups]
         drop = SLACK * judged.rule.spread
@@ -170,28 +185,6 @@ def check_query(text: str) -> str:
     if not (text := check_text("query", text)):
         raise InputError("a query is empty; say in words what is looked for, like 'a dog runs'")
     return text
-
-
-def phrase_of(text: str) -> int | None:
-    """Number of the lexicon's phrase that a text is, apart from articles and a plural; None: it
-    says more, or something else."""
-    bare = FILLERS.sub("", " ".join(re.findall(r"[\w'-]+", text.lower())))
-    known = _names()
-    for form in (bare, re.sub(r"s$", "", bare), re.sub(r"es$", "", bare)):
-        if form in known:
-            return known[form]
-    return None
-
-
-@cache
-def _names() -> dict[str, int]:
-    """Every name that the lexicon has for its phrases, with their numbers; the first counts."""
-    lexicon = load_lexicon()
-    found: dict[str, int] = {}
-    for place, (group, name) in enumerate(lexicon.phrases):
-        for known in (name, *lexicon.groups[group].phrases[name]):
-            found.setdefault(FILLERS.sub("", known), place)
-    return found
 
 
 def smooth(scores: np.ndarray) -> np.ndarray:

@@ -113,10 +113,10 @@ class Times:
     def about(self, question: str) -> Moment | None:
         """Where the one thing of the lexicon that a question names is seen best; None: nowhere, or
         it names none."""
-        from assistant.timeline.moments import phrase_of
+        from assistant.timeline.wording import phrases_of
 
         named = dict.fromkeys(one.words.lower() for one in mentions(question))
-        found = [self.find(text) for text in named if phrase_of(text) is not None]
+        found = [self.find(text) for text in named if phrases_of(text)]
         moments = [query.moments[0] for query in found if query.appears]
         return moments[0] if len(moments) == 1 else None
 
@@ -172,12 +172,12 @@ def told_by_timeline(
     Raises:
         VideoError: nothing could be decoded.
     """
-    from assistant.timeline.moments import phrase_of
+    from assistant.timeline.wording import phrases_of
 
     if duration < STILL:
         return None, asked
     asks = asked_of_timeline(asked.plain)
-    if asks is None or (asks.kind == WHETHER and phrase_of(asks.text) is None):
+    if asks is None or (asks.kind == WHETHER and not phrases_of(asks.text)):
         if asked.range_source != "clip" or not times.is_worth_it(duration):
             return None, asked
         about = times.about(asked.plain)

@@ -7,10 +7,8 @@ Rules on words, no parser; what they do not know is an ordinary question. Englis
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from assistant.vqa.mentions import KNOWN, LIVING
 from assistant.vqa.time_words import QUOTED
 
 WHEN, OFTEN, WHETHER = "when", "how often", "whether"
@@ -121,14 +119,7 @@ INTRO = re.compile(
     r"^(?:there(?: (?:is|are|was|were))?|(?:you|we|i|one)(?: can| could)?(?: first| last)? see|"
     r"see) "
 )
-PASSIVE = re.compile(
-    r"^(?P<what>(?:(?:the|an?|some|his|her|their) )?\w+(?: \w+)?) (?:is|are|was|were|gets?) "
-    r"(?:being )?(?P<verb>\w+ed)$"
-)
-PRONOUN = re.compile(r"^(?:he|she|it|they|somebody|someone|anybody|anyone|people|everybody) ")
 NOTHING = ("it", "that", "this", "they", "there", "he", "she", "something", "anything")
-NO_VERB = KNOWN["no noun"] - {"run", "runs", "walk", "walks", "play", "plays", "ride", "rides"}
-NO_VERB = (NO_VERB - {"jump", "jumps", "eat", "eats", "talk", "talks", "stand", "sit"}) | LIVING
 
 
 @dataclass(frozen=True)
@@ -200,51 +191,4 @@ def _sought(kind: str, rest: str) -> Asks | None:
     text = re.sub(r" (?:is|are|was|were|be|being|do|does|did|to)$", "", text)
     if not re.search(r"[a-z]{2}", text) or text in NOTHING:
         return None
-    return Asks(kind, _caption(text), text, (order[1] if order else "") or "", edge)
-
-
-def _caption(text: str) -> str:
-    """A clause as a caption says it: where what somebody does is a phrase of the lexicon, that one
-    ("somebody plays the drums" is "playing the drums"), else as it is."""
-    from assistant.timeline.moments import phrase_of
-
-    if phrase_of(text) is not None:
-        return text
-    if passive := PASSIVE.match(text):
-        for form in _gerunds(passive["verb"]):
-            if phrase_of(told := f"{form} {passive['what']}") is not None:
-                return told
-    words = text.split()
-    verbs = [place for place, word in enumerate(words) if word not in NO_VERB]
-    if not PRONOUN.match(text):
-        verbs = [place for place in verbs if place]  # "the dog runs", but "dance"
-    for place in verbs:
-        for form in _gerunds(words[place]):
-            told = " ".join([form, *words[place + 1 :]])
-            if phrase_of(told) is not None:
-                return told
-    return text
-
-
-def _gerunds(verb: str) -> Iterator[str]:
-    """``dance``, ``dances``, ``danced``, ``dancing``: "dancing"; each way in which it may be."""
-    if re.search(r"[aeiouy].*ing$", verb):  # not "sing"
-        yield verb
-        return
-    stems = [verb]
-    if verb.endswith("es"):
-        stems += [verb[:-1], verb[:-2]]
-    elif verb.endswith("s") and not verb.endswith("ss"):
-        stems += [verb[:-1]]
-    elif verb.endswith("ed"):
-        stems += [verb[:-1], verb[:-2]]
-    for stem in stems:
-        if stem.endswith("ie"):
-            yield f"{stem[:-2]}ying"
-        elif stem.endswith("e") and not stem.endswith(("ee", "oe", "ye")):
-            yield f"{stem[:-1]}ing"
-        elif re.search(r"[^aeiou][aeiou][bdgklmnprt]$", stem):
-            yield f"{stem}{stem[-1]}ing"
-            yield f"{stem}ing"
-        else:
-            yield f"{stem}ing"
+    return Asks(kind, text, text, (order[1] if order else "") or "", edge)
