@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from retrieval_sight import tiny_sight
+from retrieval_sight import RULES, tiny_sight
 from space_checkpoints import write_space
 from test_index import color_clip
 
@@ -42,10 +42,7 @@ def mini(monkeypatch: pytest.MonkeyPatch, fresh_cache: Path, tmp_path: Path) -> 
     sight = tiny_sight()
     sight.space.folder = tmp_path / "space"
     sight.space.folder.mkdir()
-    (sight.space.folder / "moments.yaml").write_text(
-        "space: colors-1\nphrase: {threshold: 8.5, spread: 0.5}\n"
-        "text: {threshold: 0.7, spread: 0.1}\n"
-    )
+    (sight.space.folder / "moments.yaml").write_text(RULES)
     monkeypatch.setattr("assistant.model.sight_loading.load_sight", lambda name, **options: sight)
 
 

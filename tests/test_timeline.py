@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from retrieval_sight import COLORS, tiny_sight
+from retrieval_sight import COLORS, RULES, tiny_sight
 from test_index import color_clip
 from torch.nn import functional as F
 
@@ -35,12 +35,6 @@ from assistant.timeline.saliency import (
 )
 from assistant.timeline.types import Moment
 from assistant.timeline.wording import phrase_of
-
-RULES = """\
-space: colors-1
-phrase: {threshold: 8.5, spread: 0.5}
-text: {threshold: 0.7, spread: 0.1}
-"""
 
 
 class Eyes:

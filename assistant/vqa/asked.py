@@ -30,6 +30,7 @@ class Asked:
     dialogue: DialogueLike | None  # instead of the session's
     max_new_tokens: int | None
     beams: int | None
+    warnings: tuple[str, ...] = ()  # for the person
 
     def basis(
         self,
@@ -51,7 +52,7 @@ class Asked:
         """
         told = [*(clip.warnings if clip else ()), *about_clip, *said.warnings]
         told += said.outside(clip.duration) if clip else ()
-        told += warnings
+        told += [*self.warnings, *warnings]
         if dropped_lines:
             told.append(f"the oldest {dropped_lines} dialogue lines did not fit")
         return Basis(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from assistant.dialogue.spoken import Range
+from assistant.errors import InputError
 from assistant.vqa.conversation import TIMELINE
 from assistant.vqa.hearing import say
 from assistant.vqa.mentions import mentions
@@ -47,6 +48,8 @@ NO_WORDS = (
 
 UNCALIBRATED = "what appears and what does not is not calibrated for this joint space"
 
+NO_SPACE = "times are found by a joint space, and this model has none: name one with --space"
+
 
 @dataclass(frozen=True)
 class Told:
@@ -69,6 +72,14 @@ class Times:
         """``frames``: how many a question looks at."""
         self._path, self._assistant, self._frames = path, assistant, frames
         self._found: dict[str, Query] = {}
+
+    @cached_property
+    def can_look(self) -> bool:
+        """Whether the model has a joint space."""
+        try:
+            return self._assistant.sight.space is not None
+        except InputError:
+            return False
 
     @cached_property
     def _maker(self) -> Maker:
@@ -124,20 +135,25 @@ class Times:
 def answer_by_timeline(
     asked: Asked,
     times: Times,
-    duration: float,
+    duration: Callable[[], float],
     said: Callable[[], Dialogue],
     *,
     model: str,
     notes: Sequence[str],
     on_end: Callable[[str, dict[str, Any], str], None],
 ) -> tuple[Answer | None, Asked]:
-    """The answer to a question about times; None: see :func:`told_by_timeline`.
+    """The answer to a question about times; None: a model answers, about the range in which
+    something is to be seen where the question says "when it is to be seen".
 
     Args:
+        duration: of the clip, seconds. said: in the range that is asked about.
         model: name of the one that looks. notes: for the person. on_end: gets the question, what
             the answer rests on, and its text.
     """
-    told, asked = told_by_timeline(asked, times, duration, said)
+    asks = asked_of_timeline(asked.plain)
+    told = None
+    if asks is not None:
+        told, asked = _told(asks, asked, times, duration(), said)
     if told is None:
         return None, asked
     start, end = asked.where
@@ -149,7 +165,7 @@ def answer_by_timeline(
         on_end,
         task=TIMELINE,
         start=start or 0.0,
-        end=duration if end is None else end,
+        end=duration() if end is None else end,
         window=asked.where,
         range_source=asked.range_source,
         dialogue_source=dialogue.source,
@@ -161,29 +177,35 @@ def answer_by_timeline(
     return answer, asked
 
 
-def told_by_timeline(
-    asked: Asked, times: Times, duration: float, said: Callable[[], Dialogue]
-) -> tuple[Told | None, Asked]:
-    """The answer to a question about times; None: a model answers, about the range in which the
-    timeline shows what the question names.
+def at_moment(asked: Asked, times: Times, duration: float) -> Asked:
+    """A question about a clip that is too long for its frames, about the moment in which what it
+    names is best to be seen, where that is one thing.
 
     Args:
-        duration: of the clip, seconds. said: in the range that is asked about.
+        duration: of the clip, seconds.
     Raises:
         VideoError: nothing could be decoded.
     """
+    if asked.range_source != "clip" or not times.is_worth_it(duration) or not times.can_look:
+        return asked
+    about = times.about(asked.plain)
+    return asked if about is None else _moved(asked, about, asked.plain)
+
+
+def _told(
+    asks: Asks, asked: Asked, times: Times, duration: float, said: Callable[[], Dialogue]
+) -> tuple[Told | None, Asked]:
+    """See :func:`answer_by_timeline`."""
     from assistant.timeline.wording import phrases_of
 
     if duration < STILL:
         return None, asked
-    asks = asked_of_timeline(asked.plain)
-    if asks is None or (asks.kind == WHETHER and not phrases_of(asks.text)):
-        if asked.range_source != "clip" or not times.is_worth_it(duration):
-            return None, asked
-        about = times.about(asked.plain)
-        return None, asked if about is None else _moved(asked, about, asked.plain)
-    whole = asks.kind in (SUMMARY, FIRST, LAST) and not times.is_long(duration)
-    if whole or (asks.kind == WHETHER and not times.is_worth_it(duration)):
+    if not times.can_look:
+        timed = asks.kind != WHETHER
+        return None, replace(asked, warnings=(NO_SPACE,)) if timed else asked
+    if asks.kind == WHETHER and not (phrases_of(asks.text) and times.is_worth_it(duration)):
+        return None, asked
+    if asks.kind in (SUMMARY, FIRST, LAST) and not times.is_long(duration):
         return None, asked
     if asks.kind == DURING:
         moment = moment_of(asks, times, asked.where, said())

@@ -30,7 +30,7 @@ from assistant.vqa.answer import Answer, answer_together
 from assistant.vqa.asked import Asked
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
-from assistant.vqa.by_timeline import Times, answer_by_timeline
+from assistant.vqa.by_timeline import Times, answer_by_timeline, at_moment
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
@@ -272,6 +272,9 @@ class Session:
         warnings = [NO_ADAPTER.format(task=prompt.name)] if wants else []
         loaded = self._assistant.adapter(stored)
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
+        if sees and loaded is None and prompt.name == "chat":
+            asked_now = at_moment(asked_now, self._times, self.look(*where).duration)
+            where = asked_now.where
         clip = self.look(*where) if sees else None
         self._last = answer_by_model(
             model,
@@ -295,7 +298,7 @@ class Session:
         answer, asked = answer_by_timeline(
             asked,
             self._times,
-            self.duration,
+            lambda: self.duration,
             lambda: self._said(find_task("chat"), asked.dialogue, asked.where),
             model=self._assistant.name,
             notes=self._clip.notes,
@@ -315,6 +318,8 @@ class Session:
         said = self._said(find_task("chat"), asked.dialogue, asked.where)
         llm.prepare()
         began = time.perf_counter()
+        if self.path is not None and (prompt is None or prompt.name == "chat"):
+            asked = at_moment(asked, self._times, self.look(*asked.where).duration)
         clip = self.look(*asked.where) if self.path is not None else None
         names = sources_noted(asked.question, self._without) if clip else []
         return answer_by(
