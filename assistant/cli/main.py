@@ -31,6 +31,7 @@ from assistant.cli import (
     search,
     tools,
     ui,
+    watch,
 )
 from assistant.cli.auto import settle_model
 from assistant.cli.demo import add_demo
@@ -160,6 +161,7 @@ def build_parser() -> Parser:
         ask.add_ask,
         look.add_look,
         events.add_events,
+        watch.add_watch,
         index.add_index,
         search.add_search,
         chat.add_chat,

@@ -82,7 +82,7 @@ class Results:
             record = _record(line)
             if record is None:
                 raise InputError(
-                    f"{self.path}: line {number} is no result of a batch; choose another file"
+                    f"{self.path}: line {number} is no result of this command; choose another file"
                 )
             if not (self._retry and "error" in record):
                 kept.append(line)
