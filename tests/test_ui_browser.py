@@ -70,6 +70,23 @@ def test_upload_ask_follow_up_and_the_evidence_moves_the_player(visit, files, se
     expect(page.locator("#va-loaded")).to_contain_text("scripted")
 
 
+def test_times_in_an_answer_move_the_player(visit, files, served, monkeypatch):
+    said = "From 0:02 to 0:04, and again at 3.50 pm or 1:99; see 0:03.5."
+    monkeypatch.setattr(served.model, "script", lambda asked: said)
+    page = visit()
+    open_clips(page, files / "street.mp4")
+    ask(page, "Where is the bike?")
+    answered(page, said)
+    times = page.locator(f"{CHAT} .bot .va-time")
+    expect(times).to_have_text(["0:02", "0:04", "0:03.5"])
+    expect(times.first).to_have_accessible_name("Go to 0:02")
+    times.nth(2).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "() => Math.abs(document.querySelector('video').currentTime - 3.5) < .05"
+    )
+
+
 def test_a_task_and_the_form_of_the_answer_are_chosen(visit, files):
     page = visit()
     open_clips(page, files / "street.mp4")

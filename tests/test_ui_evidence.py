@@ -11,6 +11,7 @@ from assistant.ui.export import as_markdown, read_conversation
 from assistant.ui.room import change
 from assistant.ui.settings import CHOICES, YES_NO
 from assistant.ui.timeline import as_svg, draw_routing, draw_weights, place_lines, timeline
+from assistant.ui.visitor import Told
 from clips import picture
 from PIL import Image
 from ui_page import last, opened, upload
@@ -39,6 +40,24 @@ def test_evidence_from_a_file_is_shown_only_where_it_is_sound(tmp_path):
     path.write_text(json.dumps({"format": "assistant conversation 1", "turns": rows}))
     (read,) = read_conversation(path)
     assert "dog (red) 90%" in cards.evidence(read) and "dog (red) 90%" in as_markdown([read])
+
+
+def test_moments_of_the_timeline_are_shown_and_read_only_where_they_are_sound(tmp_path):
+    path = tmp_path / "a.json"
+    found = {"frames": [], "warnings": [], "seconds": 1.0, "task": "timeline", "start": 0.0}
+    found |= {"range_source": "clip", "dialogue_source": "none", "end": 90.0, "adapter": None}
+    moment = {"start": 62.0, "end": 70.5, "score": 1.5}
+    row = {"clip": "a", "question": "b", "answer": "c", "correction": None, "choices": None}
+    for moments, shown in (([moment], 1), ([moment | {"end": "<b>"}], 0), (["x"], 0), ("x", 0)):
+        rows = [row | {"also": False, "found": found | {"moments": moments}}]
+        path.write_text(json.dumps({"format": "assistant conversation 1", "turns": rows}))
+        (read,) = read_conversation(path)
+        assert cards.evidence(read).count('data-seek="62.000"') == shown
+        assert as_markdown([read]).count("the clip's timeline") == shown
+    read.told = Told(found | {"moments": [moment]})
+    assert "1:02.0 to 1:10.5" in cards.evidence(read)
+    assert "base weights" not in cards.evidence(read)
+    assert "the clip&#x27;s timeline" in cards.inside(read)
 
 
 def test_what_people_call_things_is_never_markup(room, visitor, clip):
