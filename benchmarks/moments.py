@@ -1,7 +1,7 @@
 """Where a film's scenes begin, and when something said in words counts as seen: how the penalty of
 a border and the thresholds of ``moments.yaml`` were chosen.
 
-    python benchmarks/moments.py FLICKR8K [--films 24] [--split dev] [--seed 0]
+    python benchmarks/moments.py FLICKR8K [--films 24] [--split dev] [--seed 0] [--kinds CALTECH101]
 
 FLICKR8K holds the photos (a zip), captions.tsv and the lists of the splits. A film is 14 photos of
 the split, each panned and zoomed over for 3 to 9 frames of 1.25 s. Nothing is trained; no clip is
@@ -11,7 +11,9 @@ Printed: F1 of borders between the right frames, and of segments at an overlap o
 for sentences (captions of a photo of the film, or of another film) and for phrases of the lexicon
 (which three of a photo's five captions say, or none of the film's do): how many of those that are
 there are found at the threshold below which 80 and 87 % of the absent ones stay, how often the best
-frame is of the right photo, and by how much scores vary within it.
+frame is of the right photo, and by how much scores vary within it. With ``--kinds``, photos with a
+label each (a zip and labels.tsv): of 700 of them, the shares of their own kind and of others that
+reach a probability of the image encoder's classes.
 """
 
 from __future__ import annotations
@@ -38,10 +40,10 @@ from assistant.model.space.seeing import see
 from assistant.sources.lexicon import load_lexicon
 from assistant.timeline.borders import change_points
 from assistant.timeline.moments import Finder, smooth
-from assistant.timeline.wording import phrase_of
+from assistant.timeline.wording import classes_of, phrase_of
 from assistant.training.pretraining.captions import read_captions, read_split
 
-PHOTOS, SIDE, CHUNK = 14, 224, 24
+PHOTOS, SIDE, CHUNK, KINDS = 14, 224, 24, 700
 PENALTIES = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
 ABSENT = (0.80, 0.87)
 SAID, OF_ABSENT = 3, 0.05  # captions that say a phrase; share of the absent phrases that is tried
@@ -165,14 +167,40 @@ def tell_rules(films: Sequence[Film], finder: Finder, rng: random.Random) -> Non
             print(f"  {share:.0%} of the absent are below {least:.3f}: {found_there:.3f} found")
 
 
+def tell_kinds(folder: Path, sight: Sight) -> None:
+    rows = [line.split("\t") for line in (folder / "labels.tsv").read_text("utf-8").splitlines()]
+    random.Random(0).shuffle(rows)
+    names, labels = zip(*rows[:KINDS], strict=True)
+    with zipfile.ZipFile(next(folder.glob("*.zip"))) as archive:
+        members = {Path(member).name: member for member in archive.namelist()}
+        photos = [Image.open(io.BytesIO(archive.read(members[Path(n).name]))) for n in names]
+        pictures = [np.asarray(photo.convert("RGB").resize((SIDE, SIDE))) for photo in photos]
+    parts = [np.stack(pictures[at : at + CHUNK]) for at in range(0, len(pictures), CHUNK)]
+    classes = torch.cat([see(sight, part, range(len(part))).classes.float() for part in parts])
+    own, other = [], []
+    for label in sorted(set(labels)):
+        if places := classes_of(label, sight.class_names):
+            chances = classes[:, places].sum(1).numpy()
+            is_own = np.array([one == label for one in labels])
+            own.append(chances[is_own])
+            other.append(chances[~is_own])
+    print(f"\n{len(own)} kinds that are classes, {len(labels)} photos: share of own, of others")
+    for least in (0.1, 0.2, 0.3, 0.5):
+        shares = [np.mean(np.concatenate(one) >= least) for one in (own, other)]
+        print(f"  from {least}: {shares[0]:.3f}, {shares[1]:.4f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FLICKR8K")
     parser.add_argument("--films", type=int, default=24)
     parser.add_argument("--split", default="dev")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", type=Path, metavar="CALTECH101")
     args = parser.parse_args()
     sight = load_sight("mini")
+    if args.kinds is not None:
+        tell_kinds(args.kinds, sight)
     films = make_films(args.folder, args.split, args.films, args.seed, sight)
     tell_borders(films)
     tell_rules(films, Finder(sight.space), random.Random(args.seed))

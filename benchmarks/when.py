@@ -35,7 +35,7 @@ def main() -> None:
     known = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
     questions, drawn = known["questions"], random.Random(args.seed)
     assistant = load(args.model, now=False)
-    begun = over = told = right = absent = 0
+    begun = over = told = right = absent = placed = 0
     rows = []
     for film in read_segments(args.data):
         session = assistant.open(film.video)
@@ -51,17 +51,15 @@ def main() -> None:
             near = best and any(abs(one.start - best.start) <= NEAR for one in there)
             met = best and any(one.start < best.end and best.start < one.end for one in there)
             if there:
+                likeliest = session.timeline([answer.basis.sought]).queries[0].best
+                placed += any(abs(one.start - likeliest.start) <= NEAR for one in there)
                 begun, over, told = begun + bool(near), over + bool(met), told + len(moments)
                 right += sum(
                     any(t.start < m.end and m.start < t.end for t in there) for m in moments
                 )
             else:
                 absent += not moments
-            verdict = (
-                ("near" if near else "met" if met else "-")
-                if there
-                else ("absent" if not moments else "SAID")
-            )
+            verdict = "hit" if near else "met" if met else "wrong" if moments else "not found"
             rows.append(f"| {film.video.name} | {questions[label]} | {answer.text} | {verdict} |")
     films = len(rows) // (args.present + args.absent)
     print("| film | question | answer | |\n|---|---|---|---|")
@@ -70,6 +68,7 @@ def main() -> None:
         f"\nof {films * args.present} that are there: likeliest moment begins within {NEAR:g} s "
         f"{begun}, overlaps {over}; of {told} moments told {right} overlap"
     )
+    print(f"threshold aside, the likeliest place begins within {NEAR:g} s in {placed}")
     print(f"of {films * args.absent} that are not: {absent} are said not to appear")
 
 
