@@ -22,10 +22,10 @@ import psutil
 import torch
 
 from assistant import load
+from assistant.media.files import CLIPS, PICTURES
 from assistant.media.reader import Reader
 from assistant.media.video import read_clip
 from assistant.retrieval.embedding import Embedder, Item
-from assistant.retrieval.files import CLIPS, PICTURES
 from assistant.retrieval.windows import FRAMES, WINDOW
 from assistant.sources import Look
 from assistant.sources.bank import bank_of

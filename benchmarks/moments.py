@@ -38,9 +38,9 @@ from assistant.model.sight import Sight
 from assistant.model.sight_loading import load_sight
 from assistant.model.space.seeing import see
 from assistant.sources.lexicon import load_lexicon
+from assistant.sources.wording import classes_of, phrase_of
 from assistant.timeline.borders import change_points
 from assistant.timeline.moments import Finder, smooth
-from assistant.timeline.wording import classes_of, phrase_of
 from assistant.training.pretraining.captions import read_captions, read_split
 
 PHOTOS, SIDE, CHUNK, KINDS = 14, 224, 24, 700

@@ -18,6 +18,7 @@ from assistant.errors import ConfigError, InputError, VideoError
 from assistant.model.features import FeatureStore
 from assistant.sources.bank import Bank, bank_of
 from assistant.sources.lexicon import load_lexicon
+from assistant.sources.wording import phrase_of
 from assistant.timeline import Knowledge, timeline_of, track
 from assistant.timeline.borders import change_points, clearest_cut, exact_border, merged
 from assistant.timeline.events import check_labels, few_shot, lexicon_head, zero_shot
@@ -34,7 +35,6 @@ from assistant.timeline.saliency import (
     video_vector,
 )
 from assistant.timeline.types import Moment
-from assistant.timeline.wording import phrase_of
 
 
 class Eyes:

@@ -67,7 +67,7 @@ def test_a_line_for_each_moment_and_a_record_for_each_query(sight, folder, tmp_p
     one = str(folder / "yard" / "one.mp4")
     assert code == 0 and told.startswith(f"{one}  0:00-0:06  red  ") and told.count("\n") == 1
     red, green = lines(out)
-    assert (red["query"], red["appears"], red["answer"]) == ("red", True, "0:00-0:06")
+    assert (red["query"], red["appears"], red["answer"]) == ("red", True, "0.0-6.0 s")
     assert red["moments"][0]["end"] == pytest.approx(6, abs=0.3)
     assert (green["appears"], green["moments"], green["answer"]) == (False, [], "does not appear")
     assert green["likeliest"]["score"] < green["threshold"] and red["video"] == one

@@ -13,7 +13,7 @@ from test_index import color_clip
 from assistant.cli.main import main
 from assistant.model.features import FeatureStore
 from assistant.sources.lexicon import load_lexicon
-from assistant.timeline.wording import caption_of, classes_of, gerund, phrases_of
+from assistant.sources.wording import caption_of, classes_of, gerund, phrases_of
 from assistant.vqa.assistants import Assistant
 from assistant.vqa.by_timeline import NO_SPACE, NO_WORDS
 from assistant.vqa.when import asked_of_timeline

@@ -24,7 +24,7 @@ class Lent:
         Raises:
             OSError: it is not there, or neither a clip nor a picture, whatever an index says.
         """
-        from assistant.retrieval.files import CLIPS, PICTURES  # not for the page's start
+        from assistant.media.files import CLIPS, PICTURES  # not for the page's start
 
         own = Path(file).resolve(strict=True)
         if own.suffix.lower() not in CLIPS | PICTURES:

@@ -14,7 +14,7 @@ from assistant.errors import InputError
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
-    from assistant.retrieval.files import Failed
+    from assistant.media.files import Failed
     from assistant.timeline.watching import Record
 
 EPILOG = """\

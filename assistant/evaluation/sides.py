@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from assistant.data.events import Item
 from assistant.errors import InputError
+from assistant.media.files import File
 from assistant.model.sentences import SentenceEncoder
 from assistant.model.space.base import JointSpace
 from assistant.retrieval.adding import opened_ahead
 from assistant.retrieval.embedding import Embedder
 from assistant.retrieval.embedding import Item as Embedded
-from assistant.retrieval.files import File
 from assistant.retrieval.index import FRAMES
 from assistant.retrieval.reranking import compare_looks
 from assistant.retrieval.windows import is_still, rows_of

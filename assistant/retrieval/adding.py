@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.core.progress import report
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, DialogueError, InputError, VideoError
-from assistant.retrieval.files import File, find_files, under
+from assistant.media.files import File, find_files, under
 from assistant.retrieval.rows import Row
 from assistant.retrieval.store import Store
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_text
 from assistant.errors import InputError
+from assistant.media.files import check_paths, under
 from assistant.model.features import check_file
 from assistant.retrieval.adding import Added, Adding, Outcome
-from assistant.retrieval.files import check_paths, under
 from assistant.retrieval.ranking import (
     BY,
     CANDIDATES,

@@ -25,9 +25,9 @@ from assistant.dialogue.subtitles import (
     read_dialogue,
 )
 from assistant.errors import DialogueError
+from assistant.media.files import PICTURES, File
 from assistant.media.windows import FRAMES, STEP, WINDOW, centres, is_still, on_show, spans
 from assistant.retrieval.embedding import Embedder, Item
-from assistant.retrieval.files import PICTURES, File
 from assistant.retrieval.rows import Row
 
 if TYPE_CHECKING:

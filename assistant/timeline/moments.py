@@ -25,9 +25,9 @@ from assistant.core.config import from_yaml
 from assistant.errors import InputError
 from assistant.model.space.usual import read_usual
 from assistant.sources.bank import bank_of
+from assistant.sources.wording import caption_of, classes_of, phrases_of
 from assistant.timeline.saliency import saliency
 from assistant.timeline.types import Moment, Query
-from assistant.timeline.wording import caption_of, classes_of, phrases_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,10 +13,9 @@ from typing import Any
 
 from assistant.core.results import Results
 from assistant.errors import AssistantError
-from assistant.retrieval.files import CLIPS, Failed, File, find_files
+from assistant.media.files import CLIPS, Failed, File, find_files
 from assistant.timeline.making import Looks, maker_of
 from assistant.timeline.types import Moment, Query
-from assistant.vqa.time_words import format_time
 
 Record = dict[str, Any]
 
@@ -88,4 +87,4 @@ def _id(file: File, query: str) -> str:
 
 
 def _range(one: Moment) -> str:
-    return f"{format_time(round(one.start, 1))}-{format_time(round(one.end, 1))}"
+    return f"{one.start:.1f}-{one.end:.1f} s"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from assistant.core.mentions import mentions
 from assistant.dialogue.spoken import Range
 from assistant.errors import InputError
 from assistant.vqa.conversation import TIMELINE
 from assistant.vqa.hearing import say
-from assistant.vqa.mentions import mentions
 from assistant.vqa.perception import STILL
 from assistant.vqa.time_words import format_time
 from assistant.vqa.when import (
@@ -124,7 +124,7 @@ class Times:
     def about(self, question: str) -> Moment | None:
         """Where the one thing of the lexicon that a question names is seen best; None: nowhere, or
         it names none."""
-        from assistant.timeline.wording import phrases_of
+        from assistant.sources.wording import phrases_of
 
         named = dict.fromkeys(one.words.lower() for one in mentions(question))
         found = [self.find(text) for text in named if phrases_of(text)]
@@ -196,7 +196,7 @@ def _told(
     asks: Asks, asked: Asked, times: Times, duration: float, said: Callable[[], Dialogue]
 ) -> tuple[Told | None, Asked]:
     """See :func:`answer_by_timeline`."""
-    from assistant.timeline.wording import phrases_of
+    from assistant.sources.wording import phrases_of
 
     if duration < STILL:
         return None, asked

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from assistant.core.mentions import NO_NOUN, WORD, Mention, bare, mentions
 from assistant.errors import InputError
 from assistant.vqa.conversation import Turn
-from assistant.vqa.mentions import NO_NOUN, WORD, Mention, bare, mentions
 from assistant.vqa.time_ranges import ANY_LENGTH, time_range, without_time
 from assistant.vqa.time_words import format_time
 from assistant.vqa.untold import is_untold

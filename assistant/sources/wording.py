@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from assistant.core.mentions import KNOWN, LIVING
 from assistant.sources.lexicon import load_lexicon
-from assistant.vqa.mentions import KNOWN, LIVING
 
 FILLERS = re.compile(r"^(?:(?:an?|the|some|any|is|are|there|someone|somebody|people) )+")
 DETERMINER = r"(?:the|an?|some|any|his|her|their|my|two|three)"
