@@ -18,8 +18,9 @@ from retrieval_sight import COLORS, ColorEncoder, tiny_sight
 from assistant.cli.main import main
 from assistant.dialogue.subtitles import Line
 from assistant.errors import InputError
+from assistant.media import files
 from assistant.media.writer import write_clip
-from assistant.retrieval import Index, adding, files, rows, store
+from assistant.retrieval import Index, adding, rows, store
 from assistant.retrieval.windows import passages, spans
 
 TESTS = Path(__file__).parent
