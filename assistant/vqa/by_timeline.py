@@ -123,10 +123,11 @@ class Times:
 
     def about(self, question: str) -> Moment | None:
         """Where the one thing of the lexicon that a question names is seen best; None: nowhere, or
-        it names none."""
+        it names none. "The man" may be in every scene, and names no moment."""
         from assistant.sources.wording import phrases_of
 
-        named = dict.fromkeys(one.words.lower() for one in mentions(question))
+        things = [one for one in mentions(question) if not one.is_somebody]
+        named = dict.fromkeys(one.words.lower() for one in things)
         found = [self.find(text) for text in named if phrases_of(text)]
         moments = [query.moments[0] for query in found if query.appears]
         return moments[0] if len(moments) == 1 else None
