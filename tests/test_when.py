@@ -217,6 +217,22 @@ class TestAnswers:
         assert [round(second) for second in answer.basis.window] == [6, 12]
         assert "Who is there?" in model.asked[-1].prompt
 
+    def test_a_question_about_a_long_clip_looks_where_the_thing_is(
+        self, watching, film, monkeypatch
+    ):
+        monkeypatch.setattr("assistant.sources.wording.phrases_of", lambda text: (0,))
+        session = watching.open(film)
+
+        def window(question: str, **options: float) -> list[int]:
+            answer = session.ask(question, **options)
+            answer.finish()
+            return [round(second) for second in answer.basis.window if second is not None]
+
+        assert window("What size is the blue?") == [6, 12]
+        assert window("What size is the green?") == []  # it is nowhere
+        assert window("What size is the blue?", start=1.0, end=20.0) == [1, 20]
+        assert window("What size is the man?") == []
+
     def test_a_short_clip_is_summed_up_by_the_model(self, watching, model, tmp_path):
         short = color_clip(tmp_path / "short.mp4", "red", "blue")
         answer = watching.open(short).ask("Summarize the video.")
