@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.cli.events import progress
 from assistant.cli.options import (
     add_clip_options,
     add_model_options,
@@ -102,7 +104,8 @@ def run_ask(args: argparse.Namespace) -> int:
         for answer in session.ask_many(args.questions, **options):
             tell(answer, args)
         return 0
-    answer = session.ask(next(iter(args.questions), None), **options)
+    with progress(args.quiet or not sys.stderr.isatty()):  # a whole film may be looked at
+        answer = session.ask(next(iter(args.questions), None), **options)
     timed = answer.basis.task == TIMELINE
     if args.evidence is not None and not timed:
         check_frames(answer)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.cli.ask import basis_line, item_text, stream
+from assistant.cli.events import progress
 from assistant.cli.options import (
     Ended,
     add_clip_options,
@@ -127,12 +128,13 @@ class Chat:
         """One question; Ctrl-C stops its answer only."""
         answer = None
         try:
-            answer = self.session.ask(
-                question,
-                task=self.args.task,
-                adapter=self.args.adapter,
-                max_new_tokens=self.args.max_tokens,
-            )
+            with progress(self.args.quiet or not sys.stderr.isatty()):
+                answer = self.session.ask(
+                    question,
+                    task=self.args.task,
+                    adapter=self.args.adapter,
+                    max_new_tokens=self.args.max_tokens,
+                )
             if answer.basis.task != TALK:
                 self.last = answer.basis
             chosen = answer.basis.task_score is not None and answer.basis.task != "chat"

@@ -187,7 +187,7 @@ def progress(quiet: bool) -> Iterator[None]:
             yield
     except KeyboardInterrupt as stop:
         told = str(stop) or "stopped"
-        raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop
+        raise type(stop)(f"{told}; the same command again goes on") from stop
     finally:
         if bar is not None:
             bar.close()
