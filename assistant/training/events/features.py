@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,42 +111,44 @@ def parted(
 def encode(clips: LabelledClips, assistant: Looks, out: Path) -> Data:
     """Looks at what ``out`` does not hold yet. Raises VideoError, InputError: a clip cannot be
     read, or a segment lies after its end."""
-    space = assistant.sight.space
-    ranges = Ranges(assistant.sight)
+    space, ranges, labels = assistant.sight.space, Ranges(assistant.sight), clips.labels
     apart = {segment.source for clip in clips.dev for segment in clip.segments} - {""}
-    rows = {}
-    for split, own in (("train", clips.train), ("dev", clips.dev)):
-        told = f"{VERSION} {space.fingerprint} {assistant.sight.encoder_fingerprint} {own}"
-        digest = hashlib.sha256(told.encode()).hexdigest()[:24]
-        path = out / f"{split}-{digest}.safetensors"
-        if not path.is_file():
-            out.mkdir(parents=True, exist_ok=True)
-            left_out = apart if split == "train" else set()
-            found = list(
-                _segments(tqdm(own, desc=f"looking at {split} clips"), assistant, ranges, left_out)
+    train = rows_of(clips.train, labels, assistant, ranges, out, left_out=apart)
+    dev = rows_of(clips.dev, labels, assistant, ranges, out)
+    dev = dev.some(dev.truth.any(1).nonzero()[:, 0])  # labels that train lacks are none
+    start, texts = zero_shot(space, labels), texts_of(space, labels)
+    return Data(train, dev, start, texts, clips.digest)
+
+
+def rows_of(
+    clips: Sequence[LabelledClip],
+    labels: Sequence[str],
+    assistant: Looks,
+    ranges: Ranges,
+    out: Path,
+    left_out: Set[str] = frozenset(),
+) -> Rows:
+    """All segments, but those cut from a source that is ``left_out``; kept in ``out``."""
+    eyes = f"{assistant.sight.space.fingerprint} {assistant.sight.encoder_fingerprint}"
+    told = f"{VERSION} {eyes} {clips} {labels} {sorted(left_out)}"
+    path = out / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}.safetensors"
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        watched = tqdm(clips, desc="looking at clips")
+        found = list(_segments(watched, assistant, ranges, left_out))
+        if not found:
+            raise InputError(
+                "every train segment is cut from a clip that dev has, too; name other splits"
             )
-            if not found:
-                raise InputError(
-                    "every train segment is cut from a clip that dev has, too; name other splits"
-                )
-            names = ("video", "event", "text")
-            state = {name: torch.stack([row[n] for row in found]) for n, name in enumerate(names)}
-            labels = clips.labels
-            truth = [[float(label in row[3]) for label in labels] for row in found]
-            save_weights(state | {"truth": torch.tensor(truth)}, path)
-        read = Rows(**{name: value.float() for name, value in load_file(path).items()})
-        rows[split] = read.some(read.truth.any(1).nonzero()[:, 0])  # labels of dev alone are none
-    return Data(
-        rows["train"],
-        rows["dev"],
-        zero_shot(space, clips.labels),
-        texts_of(space, clips.labels),
-        clips.digest,
-    )
+        *vectors, truths = zip(*found, strict=True)
+        state = dict(zip(("video", "event", "text"), map(torch.stack, vectors), strict=True))
+        truth = [[float(label in own) for label in labels] for own in truths]
+        save_weights(state | {"truth": torch.tensor(truth)}, path)
+    return Rows(**{name: value.float() for name, value in load_file(path).items()})
 
 
 def _segments(
-    clips: Sequence[LabelledClip], assistant: Looks, ranges: Ranges, left_out: set[str]
+    clips: Iterable[LabelledClip], assistant: Looks, ranges: Ranges, left_out: Set[str]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, frozenset[str]]]:
     """Vectors and labels of each segment that is not cut from what is ``left_out``."""
     for clip in clips:
