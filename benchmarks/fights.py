@@ -19,6 +19,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ from assistant.training.events.run import train
 
 FRAMES, RATE = 8, 4  # of a clip; a second
 FOLDS, DEV, SHOTS = 5, 0.2, 5
+SYSTEMS = ("mean pooling", "video branch", "5 examples", "trained", "trained without texts")
 
 
 def main() -> None:
@@ -52,8 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     rows, names, space = look(args.fights, args.out, args.space)
     truth = rows.truth.argmax(1).numpy()
-    print("| seed | mean pooling | video branch | 5 examples | trained | majority |")
-    print("|---|---|---|---|---|---|")
+    print(f"| seed | {' | '.join(SYSTEMS)} | majority |\n|{'---|' * (len(SYSTEMS) + 2)}")
     for seed in range(args.seeds):
         right = accuracies(rows, names, space, args.out / f"seed-{seed}", seed)
         cells = [told(hits, seed) for hits in right.values()]
@@ -100,20 +101,22 @@ def accuracies(
 ) -> dict[str, np.ndarray]:
     """Whether each clip is told rightly, by system."""
     start, truth = zero_shot(space, names), rows.truth.argmax(1)
-    systems = ("mean pooling", "video branch", "5 examples", "trained")
-    right = {name: np.zeros(len(truth), bool) for name in systems}
+    right = {name: np.zeros(len(truth), bool) for name in SYSTEMS}
     for fold, (learned, asked) in enumerate(folds(rows, seed)):
         rng = np.random.default_rng((seed, fold))
         examples = {
             name: rows.video[rng.choice(learned[truth[learned] == n], SHOTS, replace=False)]
             for n, name in enumerate(names)
         }
-        head = trained(rows, names, space, learned, out / f"fold-{fold}", EventsConfig(seed=seed))
-        for system, own, vectors in (
-            ("mean pooling", start, rows.video),
-            ("video branch", start, rows.event),
-            ("5 examples", few_shot(space, examples), rows.video),
-            ("trained", head, rows.event),
+        config = EventsConfig(seed=seed)
+        head = trained(rows, names, space, learned, out / f"fold-{fold}", config)
+        blank = replace(config, texts=False)
+        other = trained(rows, names, space, learned, out / f"blank-{fold}", blank)
+        for system, own, vectors in zip(
+            SYSTEMS,
+            (start, start, few_shot(space, examples), head, other),
+            (rows.video, rows.event, rows.video, rows.event, rows.event),
+            strict=True,
         ):
             right[system][asked] = (best(own, vectors[asked]) == truth[asked]).numpy()
     return right
@@ -131,14 +134,18 @@ def trained(
     start, texts = zero_shot(space, names), texts_of(space, names)
     kept = out / "head"
     if not (out / "curves.png").is_file():
-        truth = rows.truth.argmax(1).numpy()[learned]
-        own, dev = train_test_split(
-            learned, test_size=DEV, random_state=config.seed, stratify=truth
-        )
+        own, dev = apart(rows, learned, config.seed)
         out.mkdir(parents=True, exist_ok=True)
         parts = (rows.some(torch.from_numpy(np.sort(part))) for part in (own, dev))
         train(config, Data(*parts, start, texts, ""), space.fingerprint, space.scale, out)
     return load_head(kept, space) if kept.is_dir() else start
+
+
+def apart(rows: Rows, learned: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clips that weights are learned from, and those that choose the epoch."""
+    truth = rows.truth.argmax(1).numpy()[learned]
+    own, dev = train_test_split(learned, test_size=DEV, random_state=seed, stratify=truth)
+    return own, dev
 
 
 def best(head: EventHead, vectors: torch.Tensor) -> torch.Tensor:

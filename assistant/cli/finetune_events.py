@@ -26,7 +26,7 @@ def run_finetune_events(args: argparse.Namespace) -> int:
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     kept = tuple(loss for loss in config.losses if loss not in args.without)
-    config = replace(config, losses=kept)
+    config = replace(config, losses=kept, texts=config.texts and "texts" not in args.without)
     check_run(args.out, args.resume)
     clips = read_clips(args.data)  # mistakes show before the model loads
     assistant = load(args.model, now=False, **backend_options(args))

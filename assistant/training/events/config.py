@@ -13,6 +13,7 @@ class EventsConfig:
     """Everything that the weights depend on, beside the data and the joint space."""
 
     losses: tuple[str, ...] = LOSSES  # those that are added (Cross-modal Knowledge Mining, 3.8)
+    texts: bool = True  # W begins as the labels' texts; False: as zeros, where they tell nothing
     alpha: float = 0.5  # share of z_v in z_s (3.6)
     rank: int = 16  # of how far the space's vectors may turn; 0: they stay as they are
     epochs: int = 40

@@ -1,7 +1,8 @@
 """What the training of a head of events does in a step, and what is measured of it.
 
-L = L_align + L_scene + L_event (Cross-modal Knowledge Mining, 3.8). All classifiers begin as the
-labels' texts, and the map of the vectors as nothing, so that the first figures are zero-shot ones.
+L = L_align + L_scene + L_event (Cross-modal Knowledge Mining, 3.8). Both classifiers begin as the
+labels' texts, and the map of the vectors as nothing, so that the first figures are zero-shot ones;
+without texts the classifiers begin as zeros.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class EventsTrainer(Trainable[Rows]):
         self.scale = scale
         torch.manual_seed(config.seed)
         self.start = started(data)
-        self.network = EventNetwork(self.start, scale, config.rank).to(self.device)
+        first = self.start if config.texts else blank(self.start)
+        self.network = EventNetwork(first, scale, config.rank).to(self.device)
         self.texts = data.texts.to(self.device)
         self.trained = dict(self.network.named_parameters())
         self.main = "mAP" if self.start.several else "top-1"
@@ -134,6 +136,12 @@ def started(data: Data) -> EventHead:
     logits = data.train.event @ start.weights.T + start.bias
     shift = truth.mean().logit() - logits.mean()
     return EventHead(start.names, start.weights, start.bias + shift, several=True)
+
+
+def blank(head: EventHead) -> EventHead:
+    """The same labels, all as likely."""
+    zeros = torch.zeros_like(head.weights), torch.zeros_like(head.bias)
+    return EventHead(head.names, *zeros, several=head.several)
 
 
 def align_loss(video: Tensor, texts: Tensor, truth: Tensor, scale: float) -> Tensor:
