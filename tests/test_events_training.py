@@ -172,6 +172,16 @@ class TestLearning:
         made = yaml.safe_load((done.folder / CONFIG).read_text())
         assert made["labels"] == list(LABELS) and made["several"] is several
 
+    def test_without_texts_it_begins_as_zeros(self, tmp_path):
+        data = made_up()
+        config = replace(RECIPE, texts=False, epochs=30)
+        trainer = new_trainer(data, config)
+        assert not trainer.network.head().weights.any()
+        done = train(config, data, "space-1", SCALE, tmp_path)
+        assert done.bare == figures(data.start, data.dev)  # what it is compared with stays
+        assert done.figures["top-1"] > done.bare["top-1"] + 20
+        assert "begun without the labels' texts" in (done.folder / "CARD.md").read_text()
+
     def test_labels_that_are_true_at_once_are_each_told(self, tmp_path):
         """A softmax would share 1 among them."""
         data = made_up(several=True)
@@ -367,7 +377,10 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("options", "told"),
         [
-            (["--without", "dar"], "--without dar is not for events; choose some of align, scene"),
+            (
+                ["--without", "dar"],
+                "--without dar is not for events; choose some of align, scene, texts",
+            ),
             (["--prompt", "a.yaml"], "--prompt is not for events; leave it out"),
             (["--config", "none.yaml"], "none.yaml: cannot be read"),
             (["--resume"], "holds no run to resume"),

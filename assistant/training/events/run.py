@@ -103,6 +103,7 @@ def card(made: EventHeadConfig, config: EventsConfig) -> str:
         f"| {name} | {made.bare[name]:.2f} | {value:.2f} |" for name, value in made.figures.items()
     )
     began = "" if config.texts else ", begun without the labels' texts"
+    recipe = f"{' + '.join(config.losses)}{began}; kept: epoch {made.epoch} of {config.epochs}"
     kind = "several at once" if made.several else "one at a time"
     return f"""# A head of events
 
@@ -113,7 +114,7 @@ the joint space `{made.space}`.
 |---|---|
 | file | `{WEIGHTS}`, fp16 |
 | data | {made.segments} training segments, sha256 {made.data[:16]} |
-| recipe | `{RECIPE}`: {" + ".join(config.losses)}{began}; kept: epoch {made.epoch} of {config.epochs} |
+| recipe | `{RECIPE}`: {recipe} |
 | made | {made.date}, seed {made.seed} |
 | terms | those of the joint space, and those of the data |
 
