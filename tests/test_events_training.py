@@ -281,6 +281,17 @@ class TestData:
         assert len(dev) == 3 and len(train) == 12 and not {*train} & {*dev}
         assert parted(every[::-1])[1] and {*parted(every[::-1])[1]} == {*dev}
 
+    def test_test_clips_are_never_learned(self, clips, tmp_path):
+        """Where only train and test are named, a part of train is for dev."""
+        lines = [json.loads(line) for line in (clips / "data.jsonl").read_text().splitlines()]
+        for line in lines:
+            line["video"] = str(clips / line["video"])
+            line["split"] = "test" if line["split"] == "test" else "train"
+        found = read_clips(write_data(tmp_path, lines))
+        assert (len(found.train), len(found.dev)) == (10, 2)
+        tested = {line["video"] for line in lines if line["split"] == "test"}
+        assert not tested & {clip.id for clip in (*found.train, *found.dev)}
+
     def test_what_dev_was_cut_from_is_not_learned(self, tmp_path):
         lines = []
         for number, split in enumerate(("train", "train", "dev")):
@@ -302,7 +313,8 @@ class TestData:
     @pytest.mark.parametrize(
         ("splits", "labels", "told"),
         [
-            (("train", "train"), "ab", "holds no clip of the split dev; name one, or leave all"),
+            (("train",), "a", "holds 1 clips of the split train and 0 of dev; give two of train"),
+            (("test", "dev"), "ab", "holds 0 clips of the split train and 1 of dev"),
             (("train", "dev"), "ab", r"\(its train clips\): holds 1 labels; give 2 to 2000"),
             (("train", "train", "dev"), "abc", "no label of its dev clips is one of its train"),
         ],

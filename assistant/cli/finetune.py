@@ -62,7 +62,7 @@ the best epoch's, where one is better on dev than the joint space alone.
 events: a head on the joint space, that tells your events apart (docs/events.md). A line of DATA is
 {"video": "a.mp4", "segments": [{"start": 0, "end": 6.4, "label": "goal"}]}, as for evaluate events;
 segments that overlap teach several labels at once. RUN/head is the best epoch's, where one is
-better on dev than the labels' texts alone. Where these tell next to nothing, try --without texts.
+better on dev than the labels' texts alone.
 
   assistant finetune events --data labelled --out run
   assistant events match.mp4 --head run/head

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assistant.timeline.events import EventHead
     from assistant.timeline.making import Looks
 
-DEV_PART = 5  # one clip in so many, where the data name no split
+DEV_PART = 5  # one clip in so many, where the data have no dev split
 VERSION = 1  # of what is kept
 
 
@@ -72,17 +72,18 @@ def read_clips(path: Path) -> LabelledClips:
             learn from or to measure.
     """
     clips = read_segments(path)
-    if any(clip.split for clip in clips):
-        train, dev = (
-            tuple(clip for clip in clips if clip.split == split) for split in ("train", "dev")
+    named = any(clip.split for clip in clips)
+    train, dev = (
+        tuple(clip for clip in clips if clip.split == split or not (named or split == "dev"))
+        for split in ("train", "dev")
+    )
+    if not dev and len(train) > 1:
+        train, dev = parted(train)
+    if not (train and dev):
+        raise InputError(
+            f"{path}: holds {len(train)} clips of the split train and {len(dev)} of dev; give two "
+            "of train at least, or one of each"
         )
-    else:
-        train, dev = parted(clips)
-    for split, own in (("train", train), ("dev", dev)):
-        if not own:
-            raise InputError(
-                f"{path}: holds no clip of the split {split}; name one, or leave all splits out"
-            )
     labels = check_labels(labels_of(train), f"{path} (its train clips)")
     new = sorted(set(labels_of(dev)) - set(labels))
     if new and not set(labels_of(dev)) & set(labels):
@@ -98,7 +99,7 @@ def read_clips(path: Path) -> LabelledClips:
 def parted(
     clips: Sequence[LabelledClip],
 ) -> tuple[tuple[LabelledClip, ...], tuple[LabelledClip, ...]]:
-    """Train and dev: one clip in `DEV_PART`, by name; at least one, if there are two."""
+    """Train and dev: one clip in `DEV_PART`, by name; at least one."""
     order = sorted(clips, key=lambda clip: (zlib.crc32(clip.video.name.encode()), clip.id))
     count = max(1, len(clips) // DEV_PART)
     chosen = {clip.id for clip in order[:count]}

@@ -134,7 +134,7 @@ def started(data: Data) -> EventHead:
     if not (truth.sum(1) > 1).any():
         return start
     logits = data.train.event @ start.weights.T + start.bias
-    shift = truth.mean().logit() - logits.mean()
+    shift = truth.mean().clamp(0.01, 0.99).logit() - logits.mean()
     return EventHead(start.names, start.weights, start.bias + shift, several=True)
 
 
