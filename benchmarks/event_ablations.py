@@ -3,9 +3,10 @@
     python benchmarks/event_ablations.py --fights FIGHT300 --dev FILMS --joined FILMS ... --out RUNS
 
 FILMS are joined clips with known segments (`assistant data join`), one folder for each seed; each
-segment is asked about among all labels. On --dev the weight of late fusions is chosen, and nothing
-else; --joined are only reported on, the mean of all folders and each. Of FIGHT300 (`fights.py`) all
-clips are asked about: what is frozen once, what is trained in five folds, for each of --seeds.
+segment is asked about among all labels. On --dev the weight of late fusions is chosen, and it is
+what other choices may be made by; --joined are only reported on, the mean of all folders and each.
+Of FIGHT300 (`fights.py`) all clips are asked about: what is frozen once, what is trained in five
+folds, for each of --seeds.
 
 Printed, as Markdown: top-1 in per cent.
 """
@@ -110,7 +111,7 @@ def frozen(dev: Part, fights: Part, joined: Sequence[Part], sight: Sight) -> Non
         """Of one system, or of a fusion that is chosen on dev."""
         if attributes is None:
             values = [part.top1(own[video]) for part, own in zip(parts, scores, strict=True)]
-            return line(name, spread(values[2:]), f"{values[1]:.1f}")
+            return line(name, f"{values[0]:.1f}", spread(values[2:]), f"{values[1]:.1f}")
         branches = Branches(sight, dev.labels)
         truth = [{dev.labels[n]} for n in dev.truth]
         both = {VIDEO: scores[0][video], ATTRIBUTES: scores[0][attributes]}
@@ -121,9 +122,9 @@ def frozen(dev: Part, fights: Part, joined: Sequence[Part], sight: Sight) -> Non
             steep = (chosen.steepness * logits).softmax(1).numpy()
             values.append(part.top1(late_fusion(own[video], steep, chosen.weight)))
         told = f"{name} (video {chosen.weight:g})"
-        return line(told, spread(values[2:]), f"{values[1]:.1f}")
+        return line(told, f"{values[0]:.1f}", spread(values[2:]), f"{values[1]:.1f}")
 
-    head = line("", "joined clips", "fights"), "|---|---|---|"
+    head = line("", "dev films", "joined clips", "fights"), "|---|---|---|---|"
     show("Table 8: saliency", *head)
     print(row("mean pooling, z_v", "mean"))
     print(row("saliency of what is told, z_e", "words"))
