@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fights import FOLDS, apart, folds, look, trained
+from fights import FOLDS, Folds, cross, fused, look
 from torch import Tensor
 
 from assistant import load
@@ -30,7 +30,6 @@ from assistant.evaluation.branches import (
     ATTRIBUTES,
     STEEPNESS,
     VIDEO,
-    WEIGHTS,
     Branches,
     choose_fusion,
 )
@@ -92,14 +91,6 @@ class Part:
 
     def top1(self, scores: np.ndarray) -> float:
         return 100 * float((scores.argmax(1) == self.truth).mean())
-
-
-@dataclass(frozen=True, eq=False)
-class Folds:
-    """Probabilities of fights, fold by fold."""
-
-    asked: np.ndarray  # (N, L) of each clip, by the head of the fold that asks about it
-    dev: list[np.ndarray]  # (N, L) of each fold, of the clips that chose its epoch
 
 
 def frozen(dev: Part, fights: Part, joined: Sequence[Part], sight: Sight) -> None:
@@ -264,40 +255,6 @@ def tuned(
     pairs = zip(video, text, strict=True)
     both = [fused(*pair, rows, seed) for seed, pair in enumerate(pairs)]
     print(line("trained", *cells, spread([fights.top1(scores) for scores in both])))
-
-
-def cross(
-    rows: Rows,
-    names: list[str],
-    space: JointSpace,
-    out: Path,
-    seed: int,
-    config: EventsConfig,
-) -> Folds:
-    """By the heads of one seed."""
-    config = replace(config, seed=seed)
-    asked_of = np.zeros((len(rows.truth), len(names)))
-    dev_of = [np.zeros_like(asked_of) for _ in range(FOLDS)]
-    for fold, (learned, asked) in enumerate(folds(rows, seed)):
-        place = out / f"seed-{seed}" / f"fold-{fold}"
-        head = trained(rows, names, space, learned, place, config)
-        dev = apart(rows, learned, seed)[1]
-        asked_of[asked] = head.probabilities(rows.event[asked]).numpy()
-        dev_of[fold][dev] = head.probabilities(rows.event[dev]).numpy()
-    return Folds(asked_of, dev_of)
-
-
-def fused(video: Folds, attributes: Folds, rows: Rows, seed: int) -> np.ndarray:
-    """Late fusion; its weight is chosen, fold by fold, on the clips that choose the epoch."""
-    truth, found = rows.truth.argmax(1).numpy(), np.zeros_like(video.asked)
-    for fold, (learned, asked) in enumerate(folds(rows, seed)):
-        dev = apart(rows, learned, seed)[1]
-        known = video.dev[fold][dev], attributes.dev[fold][dev]
-        worth = [(late_fusion(*known, w).argmax(1) == truth[dev]).sum() for w in WEIGHTS]
-        chosen = [w for w, own in zip(WEIGHTS, worth, strict=True) if own == max(worth)]
-        weight = chosen[len(chosen) // 2]
-        found[asked] = late_fusion(video.asked[asked], attributes.asked[asked], weight)
-    return found
 
 
 def folder(kind: str) -> str:

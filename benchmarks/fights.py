@@ -19,7 +19,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,14 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from assistant import load
 from assistant.data.items import DATA
 from assistant.data.segments import labels_of, read_segments
+from assistant.evaluation.branches import WEIGHTS
 from assistant.evaluation.segments import figure_with_interval
 from assistant.media.writer import write_clip
 from assistant.model.space.base import JointSpace
 from assistant.timeline.events import EventHead, few_shot, texts_of, zero_shot
 from assistant.timeline.head_folder import load_head
 from assistant.timeline.ranges import Ranges
+from assistant.timeline.saliency import late_fusion
 from assistant.training.events.config import EventsConfig
 from assistant.training.events.features import Data, Rows, rows_of
 from assistant.training.events.run import train
@@ -146,6 +148,48 @@ def apart(rows: Rows, learned: np.ndarray, seed: int) -> tuple[np.ndarray, np.nd
     truth = rows.truth.argmax(1).numpy()[learned]
     own, dev = train_test_split(learned, test_size=DEV, random_state=seed, stratify=truth)
     return own, dev
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Probabilities of fights, fold by fold."""
+
+    asked: np.ndarray  # (N, L) of each clip, by the head of the fold that asks about it
+    dev: list[np.ndarray]  # (N, L) of each fold, of the clips that chose its epoch
+
+
+def cross(
+    rows: Rows,
+    names: list[str],
+    space: JointSpace,
+    out: Path,
+    seed: int,
+    config: EventsConfig,
+) -> Folds:
+    """By the heads of one seed."""
+    config = replace(config, seed=seed)
+    asked_of = np.zeros((len(rows.truth), len(names)))
+    dev_of = [np.zeros_like(asked_of) for _ in range(FOLDS)]
+    for fold, (learned, asked) in enumerate(folds(rows, seed)):
+        place = out / f"seed-{seed}" / f"fold-{fold}"
+        head = trained(rows, names, space, learned, place, config)
+        dev = apart(rows, learned, seed)[1]
+        asked_of[asked] = head.probabilities(rows.event[asked]).numpy()
+        dev_of[fold][dev] = head.probabilities(rows.event[dev]).numpy()
+    return Folds(asked_of, dev_of)
+
+
+def fused(video: Folds, attributes: Folds, rows: Rows, seed: int) -> np.ndarray:
+    """Late fusion; its weight is chosen, fold by fold, on the clips that choose the epoch."""
+    truth, found = rows.truth.argmax(1).numpy(), np.zeros_like(video.asked)
+    for fold, (learned, asked) in enumerate(folds(rows, seed)):
+        dev = apart(rows, learned, seed)[1]
+        known = video.dev[fold][dev], attributes.dev[fold][dev]
+        worth = [(late_fusion(*known, w).argmax(1) == truth[dev]).sum() for w in WEIGHTS]
+        chosen = [w for w, own in zip(WEIGHTS, worth, strict=True) if own == max(worth)]
+        weight = chosen[len(chosen) // 2]
+        found[asked] = late_fusion(video.asked[asked], attributes.asked[asked], weight)
+    return found
 
 
 def best(head: EventHead, vectors: torch.Tensor) -> torch.Tensor:

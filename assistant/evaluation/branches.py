@@ -21,7 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from assistant.data.segments import labels_of, read_segments
+from assistant.evaluation.event_clips import look_at
 from assistant.evaluation.segments import membership, top_hits
 from assistant.media.windows import FRAMES, centres, shown_at
 from assistant.model.sentences import sentence_encoder
@@ -35,6 +38,7 @@ from assistant.timeline.types import Knowledge
 if TYPE_CHECKING:
     from assistant.model.sight import Sight
     from assistant.timeline.events import EventHead
+    from assistant.timeline.making import Looks
 
 MEAN, VIDEO, OWN = "mean pooling", "video branch", "video branch by label"
 ATTRIBUTES, FUSION, TRAINED = "attribute branch", "late fusion", "trained head"
@@ -151,6 +155,17 @@ def choose_fusion(
     found = [worth(weight) for weight in WEIGHTS]
     best = [w for w, own in zip(WEIGHTS, found, strict=True) if own == max(found)]
     return Fusion(steepness, best[len(best) // 2])
+
+
+def fusion_on(assistant: Looks, dev: Path) -> Fusion:
+    """See :func:`choose_fusion`; ``dev``: labelled clips. Raises InputError, VideoError."""
+    clips = read_segments(dev, "dev")
+    looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at dev clips")]
+    branches = Branches(assistant.sight, labels_of(clips))
+    rows = [branches([one.seen(span)]) for one in looked for span in one.spans]
+    truth = [own for one in looked for own in one.truth]
+    scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return choose_fusion(scores, truth, branches)
 
 
 def many_views(path: Path, start: float, end: float, sight: Sight) -> list[Seen]:

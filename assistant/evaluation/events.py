@@ -31,8 +31,8 @@ from assistant.evaluation.branches import (
     VIEWS,
     Branches,
     Fusion,
-    choose_fusion,
     fused,
+    fusion_on,
     many_views,
 )
 from assistant.evaluation.classification import check_extra
@@ -101,7 +101,7 @@ def evaluate_events(
         raise InputError(f"{data}: has {lacking[0]!r}, which is none of the {len(names)} {whose}")
     if len(names) < 2:
         raise InputError(f"{data}: has one label alone, {names[0]!r}; give --labels to tell apart")
-    fusion = None if dev is None else _fusion(assistant, dev)
+    fusion = None if dev is None else fusion_on(assistant, dev)
     looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at clips")]
     steepness = STEEPNESS if fusion is None else fusion.steepness
     branches = Branches(assistant.sight, names, steepness, trained)
@@ -138,16 +138,6 @@ def evaluate_events(
         _strip(one, spans, own, names) for one, spans, own in zip(looked, found, kept, strict=True)
     )
     return EventsReport(name, manifest, parted, named, chance, drawn, tuple(notes), strips)
-
-
-def _fusion(assistant: Looks, dev: Path) -> Fusion:
-    clips = read_segments(dev, "dev")
-    looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at dev clips")]
-    branches = Branches(assistant.sight, labels_of(clips))
-    rows = [branches([one.seen(span)]) for one in looked for span in one.spans]
-    truth = [own for one in looked for own in one.truth]
-    scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return choose_fusion(scores, truth, branches)
 
 
 def _found(assistant: Looks, looked: Sequence[LookedAt], branches: Branches) -> list[list[Span]]:
