@@ -36,8 +36,12 @@ def run_events(args: argparse.Namespace) -> int:
     from assistant.data.items import data_file
     from assistant.data.segments import read_segments
     from assistant.timeline.events import read_labels
+    from assistant.timeline.head_folder import read_head_config
 
     labels = read_labels(args.labels) if args.labels else ()
+    head = None if args.head is None else Path(args.head)
+    if head is not None:
+        read_head_config(head)
     read_segments(data, args.split)
     dev = None if args.dev is None else Path(args.dev)
     if dev is not None:
@@ -55,6 +59,7 @@ def run_events(args: argparse.Namespace) -> int:
         split=args.split,
         labels=labels,
         dev=dev,
+        head=head,
         views=list(dict.fromkeys(args.views)),
         seed=args.seed,
     )

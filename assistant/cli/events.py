@@ -39,6 +39,7 @@ examples:
   assistant events film.mp4 --labels scenes             a list of ours: activities, scenes, things,
                                                         weather, sky or who
   assistant events film.mp4 --few-shot examples         examples/goal/1.mp4, examples/foul/1.mp4 ...
+  assistant events film.mp4 --head run/head             what assistant finetune events learned
   assistant events film.mp4 --vtt > film.chapters.vtt   chapters for a player
   assistant events a.mp4 b.mp4 --csv > events.csv
   assistant events film.mp4 --query "snow" --plot film.png
@@ -70,6 +71,12 @@ def add_events(commands: argparse._SubParsersAction) -> None:
         help="learn the events from examples: a folder for each label, with clips in it",
     )
     parser.add_argument(
+        "--head",
+        type=Path,
+        metavar="DIR",
+        help="the events that assistant finetune events learned, in RUN/head",
+    )
+    parser.add_argument(
         "--describe", action="store_true", help="the model describes each scene: seconds for each"
     )
     form = parser.add_mutually_exclusive_group()
@@ -99,6 +106,15 @@ def run_events(args: argparse.Namespace) -> int:
         from assistant.vqa.evidence import check_picture_path
 
         check_picture_path(args.plot)
+    if args.head is not None:
+        from assistant.timeline.head_folder import read_head_config
+
+        for option in ("labels", "few_shot"):
+            if getattr(args, option) is not None:
+                raise InputError(
+                    f"--head knows its own labels; leave out --{option.replace('_', '-')}"
+                )
+        read_head_config(args.head)  # mistakes show before the model loads
     queries = [check_query(query) for query in args.query]
     paths = [clip_path(name) for name in args.videos]
     for path in paths:
@@ -143,6 +159,10 @@ def head_of(args: argparse.Namespace, assistant: Assistant | Looks) -> EventHead
     from assistant.sources.lexicon import load_lexicon
     from assistant.timeline.events import few_shot, lexicon_head, read_labels, zero_shot
 
+    if args.head is not None:
+        from assistant.timeline.head_folder import load_head
+
+        return load_head(args.head, assistant.sight.space)
     labels = () if args.labels is None else read_labels(args.labels)
     if args.few_shot is not None:
         from assistant.timeline.examples import embed_examples, find_examples

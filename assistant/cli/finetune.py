@@ -17,14 +17,15 @@ from assistant.cli.options import (
 )
 from assistant.core.resources import first_process
 from assistant.sources import SOURCES
-from assistant.tasks.recipes import ABLATIONS, RETRIEVAL_ABLATIONS
+from assistant.tasks.recipes import ABLATIONS, EVENT_ABLATIONS, RETRIEVAL_ABLATIONS
 
 if TYPE_CHECKING:
     from assistant.tasks.prompts import TaskPrompt
     from assistant.tasks.recipes import Recipe
     from assistant.training.finetune import Examples
 
-RETRIEVAL = "retrieval"  # no adapter: a head on the joint space
+RETRIEVAL, EVENTS = "retrieval", "events"  # no adapters: heads on the joint space
+HEAD_PARTS = dict.fromkeys((*RETRIEVAL_ABLATIONS, *EVENT_ABLATIONS))  # that can be left out
 FINETUNE_EPILOG = """\
 Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
 JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the
@@ -57,6 +58,15 @@ the best epoch's, where one is better on dev than the joint space alone.
   assistant finetune retrieval --data events.jsonl --out run
   assistant index add ~/Videos --head run/head
   assistant search "a storm" --head run/head
+
+events: a head on the joint space, that tells your events apart (docs/events.md). A line of DATA is
+{"video": "a.mp4", "segments": [{"start": 0, "end": 6.4, "label": "goal"}]}, as for evaluate events;
+segments that overlap teach several labels at once. RUN/head is the best epoch's, where one is
+better on dev than the labels' texts alone.
+
+  assistant finetune events --data labelled --out run
+  assistant events match.mp4 --head run/head
+  assistant evaluate events --data labelled --head run/head --out report
 """
 
 
@@ -98,14 +108,15 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--without",
         nargs="+",
-        choices=(*ABLATIONS, *(part for part in RETRIEVAL_ABLATIONS if part not in ABLATIONS)),
+        choices=(*ABLATIONS, *(part for part in HEAD_PARTS if part not in ABLATIONS)),
         default=(),
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
         "(routing), contrast (what changes between frames), lora, "
         + ", ".join(SOURCES)
         + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
-        "pooling (event concepts), temporal (what frames say of each other)",
+        "pooling (event concepts), temporal (what frames say of each other); events without: "
+        "align, scene (losses), texts (of the labels, as what to begin with)",
     )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
@@ -127,8 +138,13 @@ def run_finetune(args: argparse.Namespace) -> int:
         from assistant.cli.finetune_retrieval import run_finetune_retrieval
 
         return run_finetune_retrieval(args)
+    if args.task == EVENTS:
+        from assistant.cli.finetune_events import run_finetune_events
+
+        return run_finetune_events(args)
     if others := [part for part in args.without if part not in ABLATIONS]:
-        raise InputError(f"--without {others[0]} is for {RETRIEVAL} alone; leave it out")
+        owner = EVENTS if others[0] in EVENT_ABLATIONS else RETRIEVAL
+        raise InputError(f"--without {others[0]} is for {owner} alone; leave it out")
     model = check_model(args, [] if args.start is None else [args.start])
     if args.prompt is not None:
         prompt = load_prompt(args.prompt)

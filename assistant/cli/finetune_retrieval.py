@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from assistant.cli.finetune_heads import check_options
 from assistant.cli.options import backend_options, check_model
-from assistant.errors import InputError
 from assistant.tasks.recipes import RETRIEVAL_ABLATIONS
 
 
@@ -19,7 +19,7 @@ def run_finetune_retrieval(args: argparse.Namespace) -> int:
     from assistant.training.retrieval.run import CURVES, finetune_retrieval
     from assistant.training.run_folder import check_run
 
-    _check(args)
+    check_options(args, RETRIEVAL_ABLATIONS)
     check_model(args)
     config = RetrievalConfig() if args.config is None else from_yaml(RetrievalConfig, args.config)
     if args.seed is not None:
@@ -45,20 +45,3 @@ def run_finetune_retrieval(args: argparse.Namespace) -> int:
     print(f"head: {done.folder} {curve}")
     print(f"try: assistant index add FOLDER --head {done.folder}")
     return 0
-
-
-def _check(args: argparse.Namespace) -> None:
-    """Raises InputError: an option that is for adapters."""
-    for given, option in (
-        (args.generate is not None, "--generate"),
-        (args.start is not None, "--from"),
-        (args.prompt is not None, "--prompt"),
-        (args.no_install, "--no-install"),
-    ):
-        if given:
-            raise InputError(f"{option} is not for retrieval; leave it out")
-    if others := [part for part in args.without if part not in RETRIEVAL_ABLATIONS]:
-        raise InputError(
-            f"--without {others[0]} is not for retrieval; choose some of "
-            f"{', '.join(RETRIEVAL_ABLATIONS)}"
-        )

@@ -79,7 +79,8 @@ def add_head(parser: argparse._ActionsContainer) -> None:
         "--head",
         metavar="FOLDER",
         type=Path,
-        help="a head of assistant finetune retrieval (default: the joint space as it is)",
+        help="a head of assistant finetune retrieval, or for evaluate events of finetune events "
+        "(default: the joint space as it is)",
     )
 
 

@@ -4,6 +4,7 @@
 - video: z_e, frames weighed by their saliency, of the words that are told of the range (3.5), as a
   timeline has it; or of each label's own words, label by label (as in BIKE, Wu et al., CVPR 2023);
 - attributes: what is told of the range, as sentences, matched with the labels as text by MiniLM;
+- trained: z_e by a head that ``assistant finetune events`` wrote, where one is given;
 - fusion: probabilities of video and attributes, added; their weight, and how steep those of the
   attributes are, are chosen on dev.
 
@@ -14,30 +15,33 @@ time and three square crops.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from assistant.data.segments import labels_of, read_segments
+from assistant.evaluation.event_clips import look_at
 from assistant.evaluation.segments import membership, top_hits
 from assistant.media.windows import FRAMES, centres, shown_at
 from assistant.model.sentences import sentence_encoder
 from assistant.model.space.seeing import Seen, see, side_of
-from assistant.sources.bank import bank_of
 from assistant.timeline.events import zero_shot
-from assistant.timeline.knowledge import knowledge_of, sentences_of
+from assistant.timeline.knowledge import sentences_of
+from assistant.timeline.ranges import Ranges
 from assistant.timeline.saliency import event_vector, late_fusion, saliency, video_vector
 from assistant.timeline.types import Knowledge
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from assistant.model.sight import Sight
+    from assistant.timeline.events import EventHead
+    from assistant.timeline.making import Looks
 
 MEAN, VIDEO, OWN = "mean pooling", "video branch", "video branch by label"
-ATTRIBUTES, FUSION = "attribute branch", "late fusion"
+ATTRIBUTES, FUSION, TRAINED = "attribute branch", "late fusion", "trained head"
 VIEWS = ("1x1", "4x3")
 PARTS, CROPS = 4, 3  # of 4x3
 STEEPNESS = 20.0  # of MiniLM's cosines, as it was trained (sentence-transformers' scale)
@@ -48,17 +52,23 @@ WEIGHTS = tuple(round(0.05 * n, 2) for n in range(21))  # of the video branch, t
 class Branches:
     """One set of labels in one joint space."""
 
-    def __init__(self, sight: Sight, labels: Sequence[str], steepness: float = STEEPNESS) -> None:
-        self.steepness, self.labels, self._sight = steepness, list(labels), sight
+    def __init__(
+        self,
+        sight: Sight,
+        labels: Sequence[str],
+        steepness: float = STEEPNESS,
+        trained: EventHead | None = None,
+    ) -> None:
+        self.steepness, self.labels = steepness, list(labels)
         self.space = space = sight.space
         self.head = zero_shot(space, labels)
+        self.trained = None if trained is None else _ordered(trained, self.labels)
         self._tau = 1 / space.scale
         with torch.inference_mode():
             words, self._there = space.embed_words(labels)
-        self._words, self._bank = words.float(), bank_of(space)
+        self._words, self._ranges = words.float(), Ranges(sight)
         self._sentences = sentence_encoder()
         self._texts = self._sentences(self.labels)  # (L, D)
-        self._told: dict[str, Tensor] = {}  # (E,) of each word that was told
 
     def __call__(self, views: Sequence[Seen]) -> dict[str, np.ndarray]:
         """Probabilities ``(L,)`` by branch, in the mean over the views."""
@@ -67,24 +77,22 @@ class Branches:
 
     def _branches(self, view: Seen) -> dict[str, np.ndarray]:
         told = self.told(view)
-        return {
+        found = {
             MEAN: self.pooled(view),
             VIDEO: self.salient(view, told.words),
             OWN: self.salient_by_label(view),
             ATTRIBUTES: self.attributes(told),
         }
+        if self.trained is not None:
+            event = self._ranges.event(view, told.words)
+            found[TRAINED] = self.trained.probabilities(event).numpy()
+        return found
 
     def pooled(self, view: Seen) -> np.ndarray:
         return self.head.probabilities(video_vector(view.frames)).numpy()
 
     def salient(self, view: Seen, told: Sequence[str]) -> np.ndarray:
-        if new := [word for word in told if word not in self._told]:
-            with torch.inference_mode():
-                self._told |= dict(zip(new, self.space.embed_texts(new).float(), strict=True))
-        words = [self._told[word] for word in told]
-        vectors = torch.stack(words) if words else torch.zeros(0, self.space.width)
-        shares = saliency(view.frames, vectors, tau=self._tau)
-        return self.head.probabilities(event_vector(view.frames, shares)).numpy()
+        return self.head.probabilities(self._ranges.event(view, told)).numpy()
 
     def salient_by_label(self, view: Seen) -> np.ndarray:
         """Each label is judged by its own z_e."""
@@ -106,7 +114,12 @@ class Branches:
 
     def told(self, view: Seen) -> Knowledge:
         """What is told of a range, as words."""
-        return knowledge_of(self._bank, view.once, view.classes, self._sight.class_names)
+        return self._ranges.told(view)
+
+
+def _ordered(head: EventHead, labels: Sequence[str]) -> EventHead:
+    places = [head.names.index(label) for label in labels]
+    return replace(head, names=tuple(labels), weights=head.weights[places], bias=head.bias[places])
 
 
 def fused(scores: Mapping[str, np.ndarray], weight: float) -> np.ndarray:
@@ -142,6 +155,17 @@ def choose_fusion(
     found = [worth(weight) for weight in WEIGHTS]
     best = [w for w, own in zip(WEIGHTS, found, strict=True) if own == max(found)]
     return Fusion(steepness, best[len(best) // 2])
+
+
+def fusion_on(assistant: Looks, dev: Path) -> Fusion:
+    """See :func:`choose_fusion`; ``dev``: labelled clips. Raises InputError, VideoError."""
+    clips = read_segments(dev, "dev")
+    looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at dev clips")]
+    branches = Branches(assistant.sight, labels_of(clips))
+    rows = [branches([one.seen(span)]) for one in looked for span in one.spans]
+    truth = [own for one in looked for own in one.truth]
+    scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    return choose_fusion(scores, truth, branches)
 
 
 def many_views(path: Path, start: float, end: float, sight: Sight) -> list[Seen]:

@@ -25,12 +25,14 @@ from assistant.data.segments import labels_of, read_segments
 from assistant.errors import InputError
 from assistant.evaluation.branches import (
     FUSION,
+    STEEPNESS,
+    TRAINED,
     VIDEO,
     VIEWS,
     Branches,
     Fusion,
-    choose_fusion,
     fused,
+    fusion_on,
     many_views,
 )
 from assistant.evaluation.classification import check_extra
@@ -54,6 +56,7 @@ from assistant.evaluation.segments import (
 )
 from assistant.model.space.seeing import Seen
 from assistant.timeline import timeline_of
+from assistant.timeline.head_folder import load_head, read_head_config
 
 if TYPE_CHECKING:
     from assistant.timeline.making import Looks
@@ -68,6 +71,7 @@ def evaluate_events(
     split: str = "test",
     labels: Sequence[str] = (),
     dev: Path | None = None,
+    head: Path | None = None,
     views: Sequence[str] = VIEWS,
     shots: Sequence[int] = SHOTS,
     seed: int = 11,
@@ -76,24 +80,31 @@ def evaluate_events(
     Args:
         assistant: what looks, and its store. data: JSONL of `assistant.data.segments`, or its
             folder. labels: told apart; none: those of the data. dev: such a file, on which the
-            fusion is chosen; None: there is no fusion. shots: examples of a class.
+            fusion is chosen; None: there is no fusion. head: a folder that ``assistant finetune
+            events`` wrote, whose labels are told apart. shots: examples of a class.
             seed: of draws and bootstrap.
     Raises:
         InputError: a line is wrong, a segment lies after its clip, or its label is not among
-            ``labels``. VideoError: a clip cannot be read.
+            ``labels``; the head is of another joint space, or of other labels. VideoError: a clip
+            cannot be read.
     """
     check_extra()
     clips = read_segments(data, split)
     every = read_segments(data)
-    names = list(labels) or labels_of(every)
+    trained = None if head is None else load_head(head, assistant.sight.space)
+    names = list(labels) or (labels_of(every) if trained is None else list(trained.names))
+    if trained is not None and set(names) != set(trained.names):
+        raise InputError(f"--labels: head {head} knows other labels; leave --labels out")
     lacking = sorted(set(labels_of(clips)) - set(names))
     if lacking:
-        raise InputError(f"{data}: has {lacking[0]!r}, which is none of the {len(names)} labels")
+        whose = "labels" if head is None else f"labels of head {head}"
+        raise InputError(f"{data}: has {lacking[0]!r}, which is none of the {len(names)} {whose}")
     if len(names) < 2:
         raise InputError(f"{data}: has one label alone, {names[0]!r}; give --labels to tell apart")
-    fusion = None if dev is None else _fusion(assistant, dev)
+    fusion = None if dev is None else fusion_on(assistant, dev)
     looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at clips")]
-    branches = Branches(assistant.sight, names, *([fusion.steepness] if fusion else []))
+    steepness = STEEPNESS if fusion is None else fusion.steepness
+    branches = Branches(assistant.sight, names, steepness, trained)
     found = _found(assistant, looked, branches)
     drawn, notes = draw_protocols(assistant, looked, every, branches, shots, seed)
     if fusion is None:
@@ -103,8 +114,11 @@ def evaluate_events(
     if not parted:
         notes.append("no clip has a border; how well they are parted is not told")
     path = data_file(data)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if head is not None and read_head_config(head).data == digest and split != "test":
+        notes.append("the head learned from this file: what it learned is asked about, too")
     manifest = {
-        "data": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "data": digest,
         "split": split,
         "clips": len(clips),
         "minutes": round(sum(one.track.duration for one in looked) / 60, 1),
@@ -113,6 +127,7 @@ def evaluate_events(
         "space": assistant.sight.space.fingerprint,
         "weight of the video branch": fusion and fusion.weight,
         "steepness of the attributes": fusion and fusion.steepness,
+        "head": head and str(head),
         "seed": seed,
         "date": time.strftime("%Y-%m-%d"),
         "versions": {name: version(name) for name in VERSIONS},
@@ -123,16 +138,6 @@ def evaluate_events(
         _strip(one, spans, own, names) for one, spans, own in zip(looked, found, kept, strict=True)
     )
     return EventsReport(name, manifest, parted, named, chance, drawn, tuple(notes), strips)
-
-
-def _fusion(assistant: Looks, dev: Path) -> Fusion:
-    clips = read_segments(dev, "dev")
-    looked = [look_at(assistant, clip) for clip in tqdm(clips, desc="looking at dev clips")]
-    branches = Branches(assistant.sight, labels_of(clips))
-    rows = [branches([one.seen(span)]) for one in looked for span in one.spans]
-    truth = [own for one in looked for own in one.truth]
-    scores = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return choose_fusion(scores, truth, branches)
 
 
 def _found(assistant: Looks, looked: Sequence[LookedAt], branches: Branches) -> list[list[Span]]:
@@ -154,7 +159,7 @@ def _named(
     seed: int,
 ) -> tuple[tuple[Named, ...], list[np.ndarray]]:
     """Figures, and scores ``(F, L)`` of each clip's found segments by the best branch that there is
-    without choosing on the test: the fusion, or the video branch."""
+    without choosing on the test: the trained head, the fusion, or the video branch."""
     # What was cut from one clip is drawn together: joined clips may show it more than once.
     groups = [segment.source or one.clip.id for one in looked for segment in one.clip.segments]
     truth = [own for one in looked for own in one.truth]
@@ -194,7 +199,7 @@ def _named(
         for row in overlap(spans, some).T
     ]
     told += figures({name: rows[nearest] for name, rows in scores.items()}, FOUND, VIEWS[0])
-    best = scores[VIDEO if fusion is None else FUSION]
+    best = next(scores[name] for name in (TRAINED, FUSION, VIDEO) if name in scores)
     return tuple(told), np.split(best, first[1:-1])
 
 

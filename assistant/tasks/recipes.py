@@ -25,6 +25,7 @@ RECIPE = "recipe.yaml"
 # Parts that one can train without.
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
 RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
+EVENT_ABLATIONS = ("align", "scene", "texts")  # of a head of events
 # Weights of losses, unless a recipe says other: the answer, spelled and through the LLM.
 LOSSES = {"slots": 1.0, "llm": 1.0}
 

@@ -1,7 +1,8 @@
 """Which events are told apart, P(y|V) = softmax(W z_e + b) (Cross-modal Knowledge Mining, 3.7).
 
 W comes from label texts (zero-shot), also from examples of some labels (few-shot), from the
-lexicon's phrases where these are trained with the space, or from a file that was trained.
+lexicon's phrases where these are trained with the space, or from a folder that
+``assistant finetune events`` wrote.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from assistant.model.space.base import JointSpace
 
 MOST_LABELS, MOST_LETTERS = 2000, 200
-EXAMPLES_HALF = 1.0  # examples of a label that weigh as much as its text
+EXAMPLES_HALF = 6.0  # examples of a label that weigh as much as its text; chosen on dev photos
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +39,12 @@ class EventHead:
     weights: Tensor  # (K, E)
     bias: Tensor  # (K,)
     once: bool = False  # whether it knows frames as they are seen first, not twice
+    several: bool = False  # whether labels may be true at once: a probability of each by itself
 
     def probabilities(self, events: Tensor) -> Tensor:
         """``(..., E)`` -> ``(..., K)``."""
+        if self.several:
+            return (events @ self.weights.T + self.bias).sigmoid()
         return event_probabilities(events, self.weights, self.bias)
 
     def best(self, event: Tensor, count: int = 5) -> tuple[tuple[str, float], ...]:

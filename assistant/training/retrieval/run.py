@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
 from assistant.core.config import from_yaml
-from assistant.core.files import put_folder
 from assistant.model.sight import Sight
-from assistant.model.weight_files import save_weights
 from assistant.retrieval.embedding import Embedder
 from assistant.retrieval.fusion import FusionNetwork
 from assistant.retrieval.head import HeadConfig
 from assistant.training.curves import draw_curves
-from assistant.training.loop import LOG, Loop, new_accelerator
+from assistant.training.heads import CARD, CURVES, HEAD, RECIPE, put_head, rounded, run_loop
+from assistant.training.loop import LOG, new_accelerator
 from assistant.training.retrieval.config import RetrievalConfig
 from assistant.training.retrieval.events import Events
 from assistant.training.retrieval.features import Encoding
 from assistant.training.retrieval.trainer import Data, RetrievalTrainer
 from assistant.training.run_folder import check_run, run_folder
 from assistant.weights.spaces import HEAD_CONFIG, HEAD_WEIGHTS
-
-HEAD, RECIPE, CARD, CURVES = "head", "recipe.yaml", "CARD.md", "curves.png"
 
 
 @dataclass(frozen=True)
@@ -75,17 +68,8 @@ def train(
     trainer = RetrievalTrainer(config, network, data, accelerator, space)
     bare = trainer.dev_figures(0)  # the network adds nothing yet
     keeper = _Keeper(trainer, space, bare, out / HEAD)
-    loop = Loop(trainer, out, accelerator, keeper)
-    loop.progress.best = trainer.score(0, bare)
-    if resume:
-        loop.load()
-    else:
-        loop.save()
-    try:
-        loop.run()
-    finally:
-        loop.end()
-    draw_curves(out / LOG, out / CURVES)
+    best = trainer.score(0, bare)
+    run_loop(trainer, out, accelerator, keeper, best=best, resume=resume)
     parameters = sum(p.numel() for p in trainer.trained.values())
     if not (out / HEAD / HEAD_CONFIG).is_file():
         return Finished(None, bare, {}, 0, parameters)
@@ -105,10 +89,6 @@ class _Keeper:
 
     def __call__(self, epoch: int, figures: dict[str, float]) -> None:
         trainer, config = self.trainer, self.trainer.config
-        fresh = self.folder.with_name(f".{self.folder.name}.part")
-        shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
-        fresh.mkdir()
-        save_weights({**trainer.network.state_dict(), **trainer.averages}, fresh / HEAD_WEIGHTS)
         made = HeadConfig(
             space=self.space,
             temperature=config.temperature,
@@ -121,18 +101,9 @@ class _Keeper:
             figures=rounded(figures),
             bare=rounded(self.bare),
         )
-        for name, told in ((HEAD_CONFIG, made), (RECIPE, config)):
-            (fresh / name).write_text(yaml.safe_dump(_plain(asdict(told)), sort_keys=False))
-        put_folder(fresh, self.folder)
-
-
-def rounded(figures: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 2) for name, value in figures.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists: YAML of other programs reads these."""
-    return json.loads(json.dumps(value))
+        state = {**trainer.network.state_dict(), **trainer.averages}
+        told = {HEAD_CONFIG: made, RECIPE: config}
+        put_head(self.folder, (HEAD_WEIGHTS, state), told)
 
 
 def card(made: HeadConfig, config: RetrievalConfig, parameters: int) -> str:

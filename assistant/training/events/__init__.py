@@ -1,0 +1,1 @@
+"""Training of a head of events on labelled segments of clips."""
