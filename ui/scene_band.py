@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from assistant.timeline import Query, Segment, Timeline
 
 MOST_WIDE = 400  # scenes of the shortest one's width, beyond which it is no longer told apart
+SLIM = 0.14  # share of the width below which a label stands upright
 HIGH = 3.0  # times the mean saliency: a curve that stays below it does not reach the top
 WIDE, TALL = 1000, 100  # of the curve's own coordinates
 
@@ -28,13 +30,14 @@ def band(timeline: Timeline, found: Sequence[Query] = (), asked: Query | None = 
     scenes = "".join(
         _scene(number, one, timeline.duration) for number, one in enumerate(timeline.segments, 1)
     )
+    tall = " va-tall" if shortest < SLIM * timeline.duration else ""
     curve = "" if asked is None else _curve(timeline, asked)
     finds = "".join(_moments(query, timeline.duration) for query in found)
     end = clock(timeline.duration)
     return (
         f'<section class="va-times" aria-label="Timeline" data-seconds="{timeline.duration:.3f}">'
         f'<div class="va-scroll" tabindex="-1"><div class="va-track" style="--fit:{fit:.1f}">'
-        f'<div class="va-band" role="group" aria-label="Scenes">{scenes}</div>{curve}{finds}'
+        f'<div class="va-band{tall}" role="group" aria-label="Scenes">{scenes}</div>{curve}{finds}'
         f'<div class="va-axis"><span>{clock(0.0)}</span><span>{end}</span></div>'
         '<i class="va-now" aria-hidden="true"></i></div></div>'
         f'<p class="va-told-scene">{_told(timeline.segments[0])}</p></section>'
@@ -43,8 +46,10 @@ def band(timeline: Timeline, found: Sequence[Query] = (), asked: Query | None = 
 
 def _scene(number: int, one: Segment, duration: float) -> str:
     told = _told(one)
+    slim = " va-slim" if one.end - one.start < SLIM * duration else ""
     return (
-        f'<button type="button" class="va-scene" data-seek="{one.start:.3f}" data-told="{told}" '
+        f'<button type="button" class="va-scene{slim}" data-seek="{_seek(one.start)}" '
+        f'data-told="{told}" '
         f'style="{_place(one.start, one.end, duration)}" aria-label="Scene {number}, {told}">'
         f"<b>{escape(one.label)}</b><span>{clock(one.start)}</span></button>"
     )
@@ -67,7 +72,7 @@ def _moments(query: Query, duration: float) -> str:
         told = "1 moment" if count == 1 else f"{count} moments"
     unsure = "" if query.calibrated else ", not calibrated for this joint space"
     marks = "".join(
-        f'<button type="button" class="va-mark" data-seek="{one.start:.3f}" '
+        f'<button type="button" class="va-mark" data-seek="{_seek(one.start)}" '
         f'data-told="{(place := f"{clock(one.start)} to {clock(one.end)}, {text}")}" '
         f'style="{_place(one.start, one.end, duration)}" aria-label="{place}"></button>'
         for one in sorted(query.moments, key=lambda one: one.start)
@@ -96,6 +101,11 @@ def _curve(timeline: Timeline, asked: Query) -> str:
         f'<polygon points="0,{TALL} {line} {WIDE},{TALL}"/><polyline points="{line}"/>'
         f'<line x1="0" x2="{WIDE}" y1="{mean:.1f}" y2="{mean:.1f}"/></svg>'
     )
+
+
+def _seek(start: float) -> str:
+    """Rounded up: before a border the player shows the scene that ends there."""
+    return f"{math.ceil(start * 1000 - 1e-6) / 1000:.3f}"
 
 
 def _place(start: float, end: float, duration: float) -> str:
