@@ -54,9 +54,10 @@ class Scenes:
 def begin(room: Room, visitor: Visitor) -> Iterator[Parts]:
     """A short clip's timeline, once it is open."""
     clip = played(visitor)
-    if clip is None or clip.known is None or clip.known.seconds > SHORT or clip.sceneless:
-        yield shown_scenes(visitor)
-    else:
+    # Else what is on the page stays as it is: a button may have been clicked meanwhile.
+    if clip is None or clip.known is None or clip.sceneless or clip.is_timed:
+        return
+    if clip.known.seconds <= SHORT:
         yield from make(room, visitor, asked=False)
 
 
@@ -67,25 +68,24 @@ def make(room: Room, visitor: Visitor, *, asked: bool = True) -> Iterator[Parts]
         asked: somebody did ask for it, and wants to know loudly why there is none.
     """
     clip = played(visitor)
-    if clip is None or clip.offer.is_picture or clip.scenes or clip.timing:
+    if clip is None or clip.offer.is_picture or clip.scenes or clip.is_timed:
         yield shown_scenes(visitor)
         return
     clip.sceneless = ""
     job = clip.timing = _start(room.engine, visitor, clip)
-    try:
-        yield shown_scenes(visitor)
-        for update in job:
-            if isinstance(update, Failed):
-                told = visitor.without_paths(update.message)
-                clip.sceneless = failed(visitor, update) if asked else cards.quiet(told)
-            elif played(visitor) is not clip:
-                continue  # it is looked at all the same
-            elif isinstance(update, Waiting):
-                yield {"scenes status": cards.thinking("Your turn now", update.ahead)}
-            elif isinstance(update, Stage):
-                yield {"scenes status": cards.progress(update.doing, update.share)}
-    finally:
-        clip.timing = None
+    yield shown_scenes(visitor)
+    for update in job:
+        if isinstance(update, Failed):
+            told = visitor.without_paths(update.message)
+            clip.sceneless = failed(visitor, update) if asked else cards.quiet(told)
+        elif played(visitor) is not clip or not clip.is_timed:
+            continue  # it is looked at all the same
+        elif isinstance(update, Waiting):
+            waits = cards.thinking("Your turn now", update.ahead)
+            yield {**shown_scenes(visitor), "scenes status": waits}
+        elif isinstance(update, Stage):
+            done = cards.progress(update.doing, update.share)
+            yield {**shown_scenes(visitor), "scenes status": done}
     yield shown_scenes(visitor)
 
 
@@ -117,7 +117,7 @@ def stop(room: Room, visitor: Visitor) -> Parts:
     clip = played(visitor)
     if clip is not None and clip.timing is not None:
         clip.timing.stop.set()
-    return {}
+    return shown_scenes(visitor)
 
 
 def find(room: Room, visitor: Visitor, text: str) -> Iterator[Parts]:

@@ -85,7 +85,7 @@ def shown_scenes(visitor: Visitor) -> Parts:
     drawn = status = ""
     scenes, wanting, making = None, False, False
     if clip is not None and clip.known is not None and not is_still((0.0, clip.known.seconds)):
-        scenes, making = clip.scenes, clip.timing is not None
+        scenes, making = clip.scenes, clip.is_timed
         wanting = scenes is None and not making
         status = cards.thinking("Finding the scenes") if making else clip.sceneless
     if clip is not None and scenes is not None:

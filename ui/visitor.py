@@ -101,6 +101,12 @@ class OpenClip:
     timing: Job | None = None  # that which makes it
     sceneless: str = ""  # HTML: why it could not be made
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether its timeline is being made."""
+        job = self.timing
+        return job is not None and not (job.stop.is_set() or job.ended.is_set())
+
 
 class Visitor:
     """One open page. ``folder`` is theirs alone and goes with them."""
