@@ -151,7 +151,7 @@ def test_moments_are_marks_and_what_is_not_there_is_said(room, visitor, shown):
     (mark,) = re.findall(r'class="va-mark" data-seek="([\d.]+)".*?style="(.*?)"', page["scenes"])
     assert float(mark[0]) == pytest.approx(6, abs=0.21)
     assert mark[1] == "left:33.333%;width:33.333%"
-    assert "<b>something blue</b>: 1 moment</p>" in page["scenes"]
+    assert "<b>something blue</b>: 1 moment, at 0:06.0</p>" in page["scenes"]
     page = last(scenes.find(room, visitor, "<green> grass"))
     assert "<b>&lt;green&gt; grass</b>: does not appear; likeliest at 0:" in page["scenes"]
     assert page["scenes"].count("va-mark") == 2  # the row and its mark, of the first alone

@@ -167,6 +167,9 @@ def test_on_a_phone(visit, film, mode):
     page.locator(SCENE).nth(1).tap()
     page.wait_for_function(AT, arg=6.0)
     expect(page.locator(TOLD)).to_contain_text("0:06.0 to 0:12.0")
+    page.evaluate("document.querySelector('.va-track').style.minWidth = '3000px'")
+    page.evaluate("document.querySelector('video').currentTime = 15")
+    expect(page.locator(SCENE).nth(2)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert page.evaluate(SMALL) == [] and page.evaluate(INSIDE)
     assert problems(page) == []

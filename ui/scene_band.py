@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MOST_WIDE = 400  # scenes of the shortest one's width, beyond which it is no longer told apart
 SLIM = 0.14  # share of the width below which a label stands upright
+MOST_TIMES = 6  # of moments, told in words
 HIGH = 3.0  # times the mean saliency: a curve that stays below it does not reach the top
 WIDE, TALL = 1000, 100  # of the curve's own coordinates
 
@@ -64,18 +65,21 @@ def _told(one: Segment) -> str:
 def _moments(query: Query, duration: float) -> str:
     """The marks of what was looked for, below its words."""
     text = escape(query.text)
-    count = len(query.moments)
+    moments = sorted(query.moments, key=lambda one: one.start)
+    count = len(moments)
     if not count:
         best = query.best
         told = f"does not appear; likeliest at {clock(best.start)} to {clock(best.end)}"
     else:
-        told = "1 moment" if count == 1 else f"{count} moments"
-    unsure = "" if query.calibrated else ", not calibrated for this joint space"
+        times = ", ".join(clock(one.start) for one in moments[:MOST_TIMES])
+        more = ", …" if count > MOST_TIMES else ""
+        told = f"{'1 moment' if count == 1 else f'{count} moments'}, at {times}{more}"
+    unsure = "" if query.calibrated else "; not calibrated for this joint space"
     marks = "".join(
         f'<button type="button" class="va-mark" data-seek="{_seek(one.start)}" '
         f'data-told="{(place := f"{clock(one.start)} to {clock(one.end)}, {text}")}" '
         f'style="{_place(one.start, one.end, duration)}" aria-label="{place}"></button>'
-        for one in sorted(query.moments, key=lambda one: one.start)
+        for one in moments
     )
     marks = f'<div class="va-marks" role="group" aria-label="Moments of {text}">{marks}</div>'
     return f'<p class="va-seen va-named"><b>{text}</b>: {told}{unsure}</p>{marks if count else ""}'
