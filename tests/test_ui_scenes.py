@@ -103,11 +103,15 @@ def test_a_short_clip_gets_its_scenes_unasked(room, visitor, film, model):
     assert model.looked == looked
 
 
-def test_a_long_clip_waits_for_the_button(room, visitor, film, model, monkeypatch):
-    monkeypatch.setattr(scenes, "SHORT", 17.0)
+def test_a_clip_that_is_too_long_or_too_short_waits_for_the_button(
+    room, visitor, film, model, monkeypatch
+):
     opened(room, visitor, film)
     looked = model.looked
-    assert list(scenes.begin(room, visitor)) == []
+    for bound, seconds in (("LONG", 19.0), ("SHORT", 17.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(scenes, bound, seconds)
+            assert list(scenes.begin(room, visitor)) == []
     page = shown_scenes(visitor)
     assert page["scenes"] == "" and page["find scenes"]["visible"]
     assert not page["scenes form"]["visible"] and model.looked == looked

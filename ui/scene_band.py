@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from assistant.ui.timeline import clock
 
+from assistant.sources.seen import SURE
+
 if TYPE_CHECKING:
     from assistant.timeline import Query, Segment, Timeline
 
@@ -47,12 +49,13 @@ def band(timeline: Timeline, found: Sequence[Query] = (), asked: Query | None = 
 
 def _scene(number: int, one: Segment, duration: float) -> str:
     told = _told(one)
+    unsure = "" if one.score >= SURE else "?"
     slim = " va-slim" if one.end - one.start < SLIM * duration else ""
     return (
         f'<button type="button" class="va-scene{slim}" data-seek="{_seek(one.start)}" '
         f'data-told="{told}" '
         f'style="{_place(one.start, one.end, duration)}" aria-label="Scene {number}, {told}">'
-        f"<b>{escape(one.label)}</b><span>{clock(one.start)}</span></button>"
+        f"<b>{escape(one.label)}{unsure}</b><span>{clock(one.start)}</span></button>"
     )
 
 

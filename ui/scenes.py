@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assistant.ui import cards
 from assistant.ui.line import Failed, Job, Waiting
 from assistant.ui.room import Room, failed
+from assistant.ui.suggesting import LONG
 from assistant.ui.talk import Done, Stage
 from assistant.ui.view import Parts, played, shown_scenes
 from assistant.ui.visitor import OpenClip, Visitor
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from assistant.timeline import Query, Timeline
     from assistant.timeline.making import Maker
 
-SHORT = 120.0  # seconds: a clip of up to this length has its timeline without being asked
+SHORT = 120.0  # seconds: a clip of `LONG` up to this length has its timeline without being asked
 FINDS = 4  # that are shown, the last ones
 KINDS = {"chapters": "chapters.vtt", "csv": "events.csv", "events": "events.json"}
 
@@ -52,12 +53,12 @@ class Scenes:
 
 
 def begin(room: Room, visitor: Visitor) -> Iterator[Parts]:
-    """A short clip's timeline, once it is open."""
+    """A short clip's timeline, once it is open; one that is shorter still is hardly ever parted."""
     clip = played(visitor)
     # Else what is on the page stays as it is: a button may have been clicked meanwhile.
     if clip is None or clip.known is None or clip.sceneless or clip.is_timed:
         return
-    if clip.known.seconds <= SHORT:
+    if LONG <= clip.known.seconds <= SHORT:
         yield from make(room, visitor, asked=False)
 
 
