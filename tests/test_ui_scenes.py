@@ -198,6 +198,19 @@ def test_a_curve_that_says_nothing_does_not_rise(shown):
     assert heights(0.9, 0.1, 0, 0) == pytest.approx([100, 11.1, 0, 0], abs=0.1)
 
 
+def test_a_scene_is_called_by_its_label_where_that_is_sure(shown):
+    def names(score: float, description: str) -> list[str]:
+        one = replace(shown.scenes.timeline.segments[0], label="<golf>", end=18.0)
+        scene = replace(one, score=score, description=description)
+        drawn = scene_band.band(replace(shown.scenes.timeline, segments=(scene,)))
+        assert f'data-told="0:00.0 to 0:18.0, &lt;golf&gt; {score:.0%}' in drawn
+        return re.findall(r"<b>(.*?)</b>", drawn)
+
+    assert names(0.7, "a lawn") == ["&lt;golf&gt;"]
+    assert names(0.3, "a lawn") == ["a lawn"]
+    assert names(0.3, "") == ["&lt;golf&gt;"]
+
+
 def test_the_timeline_is_saved(room, visitor, shown):
     last(scenes.find(room, visitor, "something blue"))
     files = {kind: scenes.save(room, visitor, kind) for kind in scenes.KINDS}

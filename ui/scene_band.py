@@ -49,19 +49,19 @@ def band(timeline: Timeline, found: Sequence[Query] = (), asked: Query | None = 
 
 def _scene(number: int, one: Segment, duration: float) -> str:
     told = _told(one)
-    unsure = "" if one.score >= SURE else "?"
+    name = one.label if one.score >= SURE or not one.description else one.description
     slim = " va-slim" if one.end - one.start < SLIM * duration else ""
     return (
         f'<button type="button" class="va-scene{slim}" data-seek="{_seek(one.start)}" '
         f'data-told="{told}" '
         f'style="{_place(one.start, one.end, duration)}" aria-label="Scene {number}, {told}">'
-        f"<b>{escape(one.label)}{unsure}</b><span>{clock(one.start)}</span></button>"
+        f"<b>{escape(name)}</b><span>{clock(one.start)}</span></button>"
     )
 
 
 def _told(one: Segment) -> str:
     """Times, label and description."""
-    said = f"{one.label} {one.score:.0%}: {one.description}" if one.description else one.label
+    said = f"{one.label} {one.score:.0%}" + (f": {one.description}" if one.description else "")
     return escape(f"{clock(one.start)} to {clock(one.end)}, {said}")
 
 
