@@ -77,6 +77,12 @@ def said(street: Path) -> Path:
     return path
 
 
+def timed(page) -> None:
+    """Its timeline is there; a later picture has no half of it."""
+    expect(page.locator(".va-scene").first).to_be_visible()
+    expect(page.locator("#va-scenes-status .va-bar")).to_have_count(0)
+
+
 PICTURED = """count => [...document.querySelectorAll(".va-still")].filter((still) =>
   getComputedStyle(still).backgroundImage.startsWith('url("data:image')).length === count"""
 
@@ -96,6 +102,8 @@ def test_the_page_says_what_a_session_says(page, street, shoot):
     for question in ("Is there a bike?", "What is in the video?"):
         assert told(page, question).startswith(session.ask(question).text)
     expect(page.locator(f"{EVIDENCE} svg").first).to_be_visible()  # what each moment weighs
+    timed(page)
+    expect(page.locator(".va-curve")).to_be_visible()
     shoot(page, "chat")
 
 
@@ -115,6 +123,7 @@ def test_the_page_shows_what_is_written(page, tmp_path):
 def test_subtitles_and_an_answer_that_is_corrected(page, street, said, shoot):
     session = load("mini").open(street, dialogue=said)
     open_clips(page, street, said)
+    timed(page)
     for question, picture in (("Is there a bike?", "subtitles"), ("What is said?", "")):
         assert told(page, question).startswith(session.ask(question).text)
         expect(page.locator(f"{EVIDENCE} .va-said")).to_have_count(2)
@@ -155,6 +164,7 @@ def test_a_wrong_upload_and_a_place_in_line(page, street, served, files, shoot):
     give(page, files / "notes.mp4", street)
     opened(page)
     expect(page.locator("#va-status .va-note")).to_have_count(1)
+    timed(page)
     shoot(page, "upload")
     free = threading.Event()
 
@@ -175,6 +185,7 @@ def test_a_phone_in_the_dark(visit, street, said, shoot):
     page = visit(PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
     open_clips(page, street, said)
     assert told(page, "Is there a bike?").startswith("yes")
+    timed(page)
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
     shoot(page, "phone")
 

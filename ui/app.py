@@ -9,6 +9,7 @@ from assistant.ui import asking, cards, keeping, opening, samples, search_tab, s
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
+from assistant.ui.scenes_part import scenes_column, wire_scenes
 from assistant.ui.serving import DOOR, THREADS, Page, gr, text_of
 from assistant.ui.settings import (
     CHOICES,
@@ -23,7 +24,6 @@ from assistant.ui.settings import (
     missing_sources,
 )
 from assistant.ui.view import TRIES, Parts, Props
-from assistant.ui.visitor import Visitor
 
 from assistant.sources import SOURCES
 
@@ -61,6 +61,7 @@ def build(room: Room) -> gr.Blocks:
 
 def _clip_column(parts: dict[str, Any]) -> None:
     parts["player"] = gr.HTML(cards.player(None), elem_id="va-player")
+    scenes_column(parts)
     parts["thumbnails"] = gr.HTML("", elem_id="va-thumbnails")  # a style, so that clips play on
     with gr.Row(elem_id="va-clips", visible=True):
         parts["clips"] = gr.Radio(
@@ -230,6 +231,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     arrived = page.load(arrive, parts["token"], [*parts.values()], js="() => vaToken()", **quiet)
     page.unload(leave)
     tries = [parts[f"example {number}"] for number in range(TRIES)]
+    opens, asks = [], [act(chat.clear, asking.clear), act(parts["clear"].click, asking.clear)]
     for changed in (
         act(parts["drop"].upload, opening.take, parts["drop"]),
         *(
@@ -244,7 +246,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         *([act(arrived.then, showing.begin)] if room.options.begin else []),
     ):
         suggested = act(changed.then, rooms.suggest, shows=[*tries, parts["hint"]])
-        act(suggested.then, seeing.see, shows=seen)
+        opens.append(act(suggested.then, seeing.see, shows=seen))
     search_tab.wire(parts, parts["search tab"], act)
     for asked in (
         act(question.submit, asking.ask, question, *how, shows=answers),
@@ -255,26 +257,22 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
         ),
         act_on(chat.select, lambda room, who, event: asking.select(room, who, event.index)),
     ):
+        asks.append(asked)
         explained = act(asked.then, asking.explain, shows=answers)
         act(explained.then, seeing.see, shows=seen)
+    wire_scenes(parts, act, opens, asks, SAVE)
     act(parts["see all"].click, seeing.see_all, shows=seen)
     act(question.stop, asking.stop)
-    act(chat.clear, asking.clear)
-    act(parts["clear"].click, asking.clear)
     act(parts["undo"].click, asking.restore)
     act(parts["form"].input, rooms.choose_form, parts["form"])
     for name in SETTINGS:
-        act(parts[name].input, partial(_change, name), parts[name])
+        act(parts[name].input, rooms.changing(name), parts[name])
     act(parts["measure"].click, rooms.measure)
     act(parts["doctor"].click, rooms.check_machine)
     act(parts["load"].upload, keeping.load, parts["load"])
     for kind in keeping.KINDS:
         saved = act(parts[f"save {kind}"].click, partial(keeping.save, kind=kind))
         saved.then(None, [parts["file"], parts["file name"]], None, js=SAVE)
-
-
-def _change(name: str, room: Room, visitor: Visitor, value: Any) -> Parts:
-    return rooms.change(room, visitor, name, value)
 
 
 def _update(value: Any) -> Any:

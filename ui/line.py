@@ -1,7 +1,8 @@
 """One thread that computes, and the line before it: a question waits and can tell its place.
 
 Only a visitor's question, or clip, is urgent. Other work is an iterator: between two of its steps
-it goes back into the line while somebody waits for something urgent.
+it goes back into the line while somebody waits for something urgent. What takes minutes is long: it
+comes last of all, and in the middle of it everybody else is served (`Job.breathe`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ LOOK = 0.25  # seconds between two looks at the place in line
 OUR_FAULT = "Something went wrong on our side. Please try again; the log says what it was."
 
 
+class Left(Exception):
+    """Long work was asked to stop in the middle."""
+
+
 class Waiting:
     """An update: how many people are served first; 0: it is this one's turn."""
 
@@ -41,8 +46,8 @@ class Failed:
 class Job:
     """Work in the line. Iterate for its updates; leaving early asks it to stop."""
 
-    def __init__(self, line: Line, work: Work, owner: object, urgent: bool) -> None:
-        self.urgent, self.owner = urgent, owner
+    def __init__(self, line: Line, work: Work, owner: object, urgent: bool, long: bool) -> None:
+        self.urgent, self.owner, self.long = urgent, owner, long
         self.stop = threading.Event()  # set it to have the work left
         self.ended = threading.Event()
         self.updates: SimpleQueue[Any] = SimpleQueue()
@@ -52,6 +57,17 @@ class Job:
     def put(self, update: Any) -> None:
         """Tell the reader something."""
         self.updates.put(update)
+
+    def breathe(self) -> None:
+        """In the middle of long work: whoever waits for anything shorter is served first.
+
+        Raises:
+            Left: it was asked to stop.
+        """
+        if not self.stop.is_set():
+            self._line.serve_others()
+        if self.stop.is_set():
+            raise Left
 
     def __iter__(self) -> Iterator[Any]:
         """``Waiting`` while others are served, then what the work puts, ``Failed`` last."""
@@ -85,6 +101,8 @@ class Job:
                         break
                     if gives_way():
                         return False
+        except Left:
+            pass
         except AssistantError as error:
             self.put(Failed(str(error), isinstance(error, ResourceError)))
         except Exception as error:
@@ -110,22 +128,25 @@ class Line:
     def __init__(self, most: int = 200) -> None:
         self.most = most
         self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._running: list[Job] = []  # the last one, amid those that breathe
         self._closed = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def join(self, work: Work, owner: object = None, *, urgent: bool = True) -> Job:
+    def join(
+        self, work: Work, owner: object = None, *, urgent: bool = True, long: bool = False
+    ) -> Job:
         """Put ``work`` at the end of the line.
 
         Args:
             owner: the person it is for; None: nobody who is here already.
+            long: it is not urgent, and breathes.
         Raises:
             InputError: too many are waiting.
         """
-        job = Job(self, work, owner or object(), urgent)
+        job = Job(self, work, owner or object(), urgent and not long, long)
         with self._changed:
-            if urgent and len(_people(self._waiting)) >= self.most:
+            if job.urgent and len(_people(self._waiting)) >= self.most:
                 raise InputError("Too many people are waiting; try again in a minute.")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
@@ -138,7 +159,7 @@ class Line:
         """Serve nobody any more; the job that runs is asked to stop and waited for a while."""
         with self._changed:
             self._closed = True
-            for job in (*self._waiting, *filter(None, [self._running])):
+            for job in (*self._waiting, *self._running):
                 job.stop.set()
             self._waiting.clear()
             self._changed.notify()
@@ -151,27 +172,42 @@ class Line:
             if job not in self._waiting:
                 return 0
             before = takewhile(lambda other: other is not job, self._waiting)
-            first = [*(before if job.urgent else self._waiting), *filter(None, [self._running])]
+            first = [*(before if job.urgent else self._waiting), *self._running]
             return len(_people(first) - {job.owner})
 
     def _gives_way(self, job: Job) -> bool:
         with self._changed:
             return not job.urgent and bool(_people(self._waiting))
 
+    def serve_others(self) -> None:
+        """Whoever waits for something that is not long; for the line's own thread."""
+        while self._serve_next(long=False):
+            pass
+
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._running = None
                 while not self._waiting:
                     if self._closed:
                         return
                     self._changed.wait()
-                job = next((job for job in self._waiting if job.urgent), self._waiting[0])
-                self._waiting.remove(job)
-                self._running = job
-            if not job.run(partial(self._gives_way, job)):
-                with self._changed:
-                    self._waiting.appendleft(job)
+            self._serve_next(long=True)
+
+    def _serve_next(self, *, long: bool) -> bool:
+        """Run the job that is first, also a ``long`` one; whether there was any."""
+        with self._changed:
+            served = [job for job in self._waiting if long or not job.long]
+            if not served:
+                return False
+            job = min(served, key=lambda job: (job.long, not job.urgent))  # the first of its kind
+            self._waiting.remove(job)
+            self._running.append(job)
+        ended = job.run(partial(self._gives_way, job))
+        with self._changed:
+            self._running.remove(job)
+            if not ended:
+                self._waiting.appendleft(job)
+        return True
 
 
 def _people(jobs: Iterable[Job]) -> set[object]:

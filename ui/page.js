@@ -5,7 +5,8 @@ document.addEventListener("click", (event) => {
   if (!moment || !stage) return;
   const player = stage.querySelector(".va-player");
   // Its own frame, or the one that is nearest in time.
-  const frames = [...(moment.closest(".va-card")?.querySelectorAll(".va-frame") ?? [])];
+  const card = moment.closest(".va-card") ?? document.querySelector("#va-what");
+  const frames = [...(card?.querySelectorAll(".va-frame") ?? [])];
   const away = (one) => Math.abs(one.dataset.seek - moment.dataset.seek);
   const frame = frames.sort((one, other) => away(one) - away(other))[0]?.querySelector("img");
   if (player.matches("video:not([hidden])")) {

@@ -3,7 +3,7 @@
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def arrive(room: Room, visitor: Visitor) -> Parts:
     """A page was opened, or loaded again: what there was is there."""
     known = list(picking.models(room.options))
     asked, visitor.unanswered = visitor.unanswered, ""
-    visitor.stop()
+    visitor.go()
     left = "The page was left before this question was answered." if asked else ""
     return {
         **shown(visitor),
@@ -123,6 +123,11 @@ def change(room: Room, visitor: Visitor, name: str, value: Any) -> Parts:
         value = [*value, *(one for one in missing_sources() if one not in value)]
     visitor.settings = replace(visitor.settings, **{name: value})
     return _of_model(room, visitor) if name in ("model", "task") else {}
+
+
+def changing(name: str) -> Callable[[Room, Visitor, Any], Parts]:
+    """The action of :func:`change` for one setting."""
+    return lambda room, visitor, value: change(room, visitor, name, value)
 
 
 def choose_form(room: Room, visitor: Visitor, form: str) -> Parts:

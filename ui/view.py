@@ -6,11 +6,12 @@ than its value changes. Nothing here knows Gradio.
 
 from typing import Any
 
-from assistant.ui import cards, picking, seen
+from assistant.ui import cards, picking, scene_band, seen
 from assistant.ui.chat import messages
 from assistant.ui.visitor import OpenClip, Visitor
 
 from assistant.sources import SOURCES
+from assistant.vqa.perception import is_still
 
 TRIES = 4  # buttons with questions to try
 Parts = dict[str, Any]
@@ -54,6 +55,7 @@ def shown_clips(visitor: Visitor) -> Parts:
         "moment": cards.moment(clip),
         "whole": Props(visible=clip is not None and clip.moment is not None),
         **shown_seen(visitor),
+        **shown_scenes(visitor),
     }
 
 
@@ -75,6 +77,31 @@ def shown_seen(visitor: Visitor) -> Parts:
     left = " and ".join(SOURCES[name].thing for name in seen.unseen(clip, visitor.settings.sources))
     more = Props(value=f"Also look for {left}", visible=bool(left))
     return {"seen": seen.panel(clip.seen, pictures), "seeing": "", "see all": more}
+
+
+def shown_scenes(visitor: Visitor) -> Parts:
+    """The timeline of the clip on show, or the way to it."""
+    clip = played(visitor)
+    drawn = status = ""
+    scenes, wanting, making = None, False, False
+    if clip is not None and clip.known is not None and not is_still((0.0, clip.known.seconds)):
+        scenes, making = clip.scenes, clip.is_timed
+        wanting = scenes is None and not making
+        status = cards.thinking("Finding the scenes") if making else clip.sceneless
+    if clip is not None and scenes is not None:
+        about, curve = scenes.asked or ("", None)
+        curve = curve if about == visitor.question_to(clip) else None
+        drawn = scene_band.band(scenes.timeline, [*scenes.found.values()], curve)
+        status = "".join(
+            cards.quiet(visitor.without_paths(told)) for told in scenes.timeline.warnings
+        )
+    return {
+        "scenes": drawn,
+        "scenes status": status,
+        "find scenes": Props(visible=wanting),
+        "stop scenes": Props(visible=making),
+        "scenes form": Props(visible=scenes is not None),
+    }
 
 
 def shown_evidence(visitor: Visitor) -> Parts:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from assistant.ui.engine import Engine
     from assistant.ui.found import Found, Wanted
     from assistant.ui.line import Job
+    from assistant.ui.scenes import Scenes
     from assistant.ui.suggesting import Known
 
     from assistant.dialogue.subtitles import Dialogue, Line
@@ -96,6 +97,15 @@ class OpenClip:
     thumbnail: str = ""  # as a data URI
     pictures: dict[tuple, tuple[str, ...]] = field(default_factory=dict)  # thumbnails, by window
     seen: Perception | None = None  # what is perceived of all of it, so far
+    scenes: Scenes | None = None  # its timeline
+    timing: Job | None = None  # that which makes it
+    sceneless: str = ""  # HTML: why it could not be made
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its timeline is being made."""
+        job = self.timing
+        return job is not None and not (job.stop.is_set() or job.ended.is_set())
 
 
 class Visitor:
@@ -145,6 +155,8 @@ class Visitor:
     def remove(self, name: str) -> None:
         """Close a clip; its file and what was asked about it go, too."""
         clip = self.clips.pop(name)
+        if clip.timing is not None:
+            clip.timing.stop.set()
         for path in (clip.path, subtitles_of(clip)):
             path.unlink(missing_ok=True)
         self.lent.take_back(clip.path)
@@ -198,6 +210,20 @@ class Visitor:
             if job is not None:
                 job.stop.set()
 
+    def go(self) -> None:
+        """The page was left: stop, and look for no scenes."""
+        self.stop()
+        for clip in [*self.clips.values()]:
+            if clip.timing is not None:
+                clip.timing.stop.set()
+
+    def question_to(self, clip: OpenClip) -> str:
+        """The one whose answer is shown, as a whole question; "": it is none to this clip."""
+        turn = self.shown
+        if turn is None or turn.clip != clip.name or (turn.told and turn.told.is_talk):
+            return ""
+        return (turn.told.found.get("asked_as") if turn.told else "") or turn.question
+
     def without_paths(self, message: str) -> str:
         """The message with clips as the person calls them."""
         for clip in self.clips.values():
@@ -212,6 +238,7 @@ class Visitor:
 
     def close(self) -> None:
         """Stop, and leave nothing behind."""
+        self.go()
         self.clips.clear()
         self.forget()
         shutil.rmtree(self.folder, ignore_errors=True)

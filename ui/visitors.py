@@ -60,7 +60,7 @@ class Visitors:
             key = self._keys.get(page or "")
             if key in self._here and not any(self._keys[other] == key for other in self._open):
                 self._here[key].left = time.monotonic()
-                self._here[key].stop()
+                self._here[key].go()
 
     def lent(self) -> list[str]:
         """The files on the host that visitors may fetch just now: what they found."""
@@ -109,6 +109,8 @@ class Visitors:
         for clip in clips:
             if clip.model is model:
                 clip.session = clip.model = None
+            if clip.scenes is not None and clip.scenes.model is model:
+                clip.scenes.maker = clip.scenes.model = None
         for turn in turns:
             turn.live = None
 

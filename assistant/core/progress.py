@@ -26,13 +26,13 @@ def report_bytes(doing: str, done: float, total: float) -> None:
 
 
 @contextmanager
-def watched(watcher: Watcher) -> Iterator[None]:
-    """Let ``watcher`` get what is reported inside, one report each time a hundredth is done."""
+def watched(watcher: Watcher, parts: int = 100) -> Iterator[None]:
+    """Let ``watcher`` get what is reported inside, one report each time one of ``parts`` is done."""
     last: tuple[str, int] | None = None
 
     def tell(doing: str, share: float) -> None:
         nonlocal last
-        if (now := (doing.partition(":")[0], round(100 * share))) != last:
+        if (now := (doing.partition(":")[0], round(parts * share))) != last:
             last = now
             watcher(doing, share)
 
