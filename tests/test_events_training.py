@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from assistant.data.segments import LabelledClip, Segment, read_segments
 from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.evaluation.branches import Branches
 from assistant.evaluation.event_clips import look_at
+from assistant.evaluation.events import evaluate_events
 from assistant.model.features import FeatureStore
 from assistant.model.space.hub_loading import load_hub_space
 from assistant.model.weight_files import save_weights
@@ -375,9 +377,41 @@ class TestCommand:
         assert named["manifest"]["head"] == str(head) and not any(
             "learned from this file" in note for note in named["notes"]
         )
-        code, told, _ = run(capsys, *report, "--views", "1x1", "--split", "all")
+        code, told, _ = run(capsys, *report, "--views", "1x1", "--split", "dev")
         assert code == 0 and "| trained head | 1x1 |" in told
         assert "Note: the head learned from this file" in told
+
+    def test_segments_that_overlap_teach_several_labels(self, mini, recipe, tmp_path, capsys):
+        """As Charades has it: what is red is both, what is blue one of them."""
+        lines = []
+        for number, split in enumerate(("train", "train", "dev")):
+            for color, labels in (("red", ("alarm", "night")), ("blue", ("night",))):
+                name = f"{color}-{number}.mp4"
+                color_clip(tmp_path / name, color, seconds=2)
+                segments = [{"label": label, "start": 0, "end": 2} for label in labels]
+                lines.append({"video": name, "split": split, "segments": segments})
+            name = f"green-{number}.mp4"
+            color_clip(tmp_path / name, "green", seconds=2)
+            lines.append({"video": name, "split": split, "segments": [{"label": "calm"}]})
+        words = ("--data", write_data(tmp_path, lines), "--out", tmp_path / "run")
+        code, told, err = run(capsys, "finetune", "events", *words, "--config", recipe)
+        assert code == 0, err
+        assert " mAP " in told and f"head: {tmp_path / 'run/head'}" in told
+        head = ("--head", tmp_path / "run/head", "--json")
+        for color, true in (("red", {"alarm", "night"}), ("blue", {"night"}), ("green", {"calm"})):
+            code, told, _ = run(capsys, "events", tmp_path / f"{color}-2.mp4", *head)
+            (segment,) = json.loads(told)["segments"]
+            assert {label for label, chance in segment["labels"] if chance > 0.5} == true
+
+    def test_a_clip_that_cannot_be_read_is_one_line(self, clips, mini, tmp_path, capsys):
+        (tmp_path / "bad.mp4").write_text("no clip")
+        good = str(clips / "red-0.mp4")
+        lines = [{"video": name, "segments": [{"label": name[-6:]}]} for name in ("bad.mp4", good)]
+        lines += [{"video": good, "segments": [{"label": "bad.mp4"[-6:]}]}]
+        words = ("--data", write_data(tmp_path, lines), "--out", tmp_path / "run")
+        code, _, err = run(capsys, "finetune", "events", *words)
+        last = err.strip().splitlines()[-1]
+        assert code == 2 and "bad.mp4" in last and "Traceback" not in err
 
     def test_a_head_that_is_no_better_says_so(self, clips, mini, tmp_path, capsys):
         """Nothing moves at a learning rate of 0."""
@@ -431,13 +465,27 @@ class TestCommand:
         assert code == 2 and "--without scene is for events alone" in err
 
 
-def kept_head(folder: Path, space: str = "colors-1", names=("red", "blue"), width=8) -> Path:
+def kept_head(folder: Path, space: str = "colors-1", data: str = "") -> Path:
+    names = ("red", "blue")
     put_head(
         folder,
-        (WEIGHTS, {"weights": torch.eye(len(names), width), "bias": torch.zeros(len(names))}),
-        {CONFIG: EventHeadConfig(space=space, labels=tuple(names))},
+        (WEIGHTS, {"weights": torch.eye(2, 8), "bias": torch.zeros(2)}),
+        {CONFIG: EventHeadConfig(space=space, labels=names, data=data)},
     )
     return folder
+
+
+def test_a_head_asked_about_what_it_learned_is_told(mini, tmp_path):
+    """Without splits all clips are asked about, and were learned."""
+    color_clip(tmp_path / "a.mp4", "red", "blue", seconds=2)
+    segments = [{"label": "red", "start": 0, "end": 2}, {"label": "blue", "start": 2, "end": 4}]
+    folder = write_data(tmp_path, [{"video": "a.mp4", "segments": segments}])
+    digest = hashlib.sha256((folder / "data.jsonl").read_bytes()).hexdigest()
+    for data, wanted in ((digest, True), ("another", False)):
+        head = kept_head(tmp_path / data, data=data)
+        looking = Looking(tmp_path / "store")
+        notes = evaluate_events(looking, folder, head=head, views=["1x1"]).notes
+        assert any("learned from this file" in note for note in notes) is wanted
 
 
 class TestHead:

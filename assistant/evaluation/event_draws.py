@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,9 +85,8 @@ class _Pool:
         for clip in clips:
             for place, segment in enumerate(clip.segments):
                 source = _source(clip, segment.source)
-                found.setdefault(segment.label, {}).setdefault(
-                    source, partial(_vector_of, clip, place, look)
-                )
+                vector = cache(partial(_vector_of, clip, place, look))  # drawn again and again
+                found.setdefault(segment.label, {}).setdefault(source, vector)
         return cls(found)
 
 
