@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import pytest
 from assistant.ui import asking, opening, scene_band, scenes
-from assistant.ui.line import Line
 from assistant.ui.view import shown_scenes
 from fakes import install, leave_sources
 from PIL import Image
@@ -272,71 +271,24 @@ def test_a_model_without_a_joint_space_says_so(room, visitor, film, monkeypatch,
     assert capsys.readouterr().err == ""
 
 
-class TestLongWork:
-    """In the middle of it everybody else is served."""
+def test_a_question_is_answered_while_scenes_are_looked_for(
+    room, visitor, film, model, monkeypatch
+):
+    monkeypatch.setattr(track, "BLOCK", 4)
+    opened(room, visitor, film)
+    answered = []
 
-    def test_whatever_is_shorter_is_done_amid_it(self):
-        line, order, begun = Line(), [], threading.Event()
-        joined = threading.Event()
+    def ask():
+        answered.append(last(asking.ask(room, visitor, "What is it?")))
 
-        def long(job):
-            begun.set()
-            joined.wait(20)
-            order.append("begins")
-            job.breathe()
-            order.append("ends")
-
-        def short(name, urgent):
-            return line.join(lambda job: order.append(name), urgent=urgent)
-
-        first = line.join(long, long=True)
-        begun.wait(20)
-        later = line.join(lambda job: order.append("other"), long=True)
-        jobs = [short("evidence", False), short("question", True), first, later]
-        joined.set()
-        for job in jobs:
-            assert job.ended.wait(20)
-        assert order == ["begins", "question", "evidence", "ends", "other"]
-        line.close()
-
-    def test_it_leaves_when_it_is_stopped(self):
-        line, went_on = Line(), []
-
-        def long(job):
-            while True:
-                job.breathe()
-                went_on.append(1)
-
-        job = line.join(long, long=True)
-        while not went_on:
-            pass
-        job.stop.set()
-        assert job.ended.wait(20) and list(job) == []
-        again = line.join(long, long=True)
-        went_on.clear()
-        while not went_on:
-            pass
-        line.close()
-        assert again.ended.wait(20)
-
-    def test_a_question_is_answered_while_scenes_are_looked_for(
-        self, room, visitor, film, model, monkeypatch
-    ):
-        monkeypatch.setattr(track, "BLOCK", 4)
-        opened(room, visitor, film)
-        answered = []
-
-        def ask():
-            answered.append(last(asking.ask(room, visitor, "What is it?")))
-
-        asker = threading.Thread(target=ask)
-        model.gate.clear()
-        making = scenes.make(room, visitor)
-        next(making)
-        asker.start()
-        while not room.engine.line._waiting:
-            pass
-        model.gate.set()
-        asker.join(30)
-        assert visitor.turns and visitor.clips["film.mp4"].scenes is None
-        assert "va-scene" in last(making)["scenes"]
+    asker = threading.Thread(target=ask)
+    model.gate.clear()
+    making = scenes.make(room, visitor)
+    next(making)
+    asker.start()
+    while not room.engine.line._waiting:
+        pass
+    model.gate.set()
+    asker.join(30)
+    assert visitor.turns and visitor.clips["film.mp4"].scenes is None
+    assert "va-scene" in last(making)["scenes"]
