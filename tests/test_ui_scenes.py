@@ -15,9 +15,8 @@ from assistant.ui import asking, opening, scene_band, scenes
 from assistant.ui.view import shown_scenes
 from fakes import install, leave_sources
 from PIL import Image
-from retrieval_sight import TinySight, tiny_sight
+from retrieval_sight import RULES, TinySight, tiny_sight
 from test_index import color_clip
-from test_timeline import RULES
 from ui_page import PageModel, last, opened, talkative, upload
 
 from assistant.errors import InputError
@@ -183,6 +182,14 @@ def test_the_curve_is_that_of_the_question_on_the_page(room, visitor, shown):
     assert "va-curve" not in last(scenes.follow(room, visitor))["scenes"]
     asking.clear(room, visitor)
     assert "va-curve" not in last(scenes.follow(room, visitor))["scenes"]
+
+
+def test_an_answer_with_times_marks_its_moments(room, visitor, shown):
+    page = last(asking.ask(room, visitor, "When is the blue visible?"))
+    assert page["chat"][-1]["content"] == "From 0:06 to 0:12." and "va-moments" in page["evidence"]
+    drawn = last(scenes.follow(room, visitor))["scenes"]
+    assert "<b>the blue</b>: 1 moment" in drawn and list(shown.scenes.found) == ["the blue"]
+    assert "Answered from the clip&#x27;s timeline" in page["inside"]
 
 
 def test_a_curve_that_says_nothing_does_not_rise(shown):

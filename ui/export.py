@@ -195,6 +195,7 @@ def _is_sound(found: Any) -> bool:
         and all(isinstance(warning, str) for warning in found["warnings"])
         and all(_are_items(found.get(name, [])) for name in SOURCES)
         and _are_moments(found.get("moments", []))
+        and isinstance(found.get("sought", ""), str)
         and isinstance(shares, dict)
         and all(isinstance(share, int | float) for share in shares.values())
         and ("probabilities" not in found or found.get("choice") in shares)

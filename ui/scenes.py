@@ -51,6 +51,13 @@ class Scenes:
         groups = [self.maker.track.within(*span) for span in ranges]
         return self.maker.find(text, groups, ranges)
 
+    def keep(self, query: Query) -> None:
+        """Show its moments, and those of the last ones before it."""
+        self.found.pop(query.text, None)
+        self.found[query.text] = query
+        while len(self.found) > FINDS:
+            del self.found[next(iter(self.found))]
+
 
 def begin(room: Room, visitor: Visitor) -> Iterator[Parts]:
     """A short clip's timeline, once it is open; one that is shorter still is hardly ever parted."""
@@ -163,11 +170,10 @@ def _search(
         query = scenes.find(text, clip, engine, visitor)
         if asked:
             scenes.asked = text, query
+            if sought := visitor.sought_by(clip):  # by the timeline itself: "when does it snow?"
+                scenes.keep(scenes.find(sought, clip, engine, visitor))
         else:
-            scenes.found.pop(text, None)
-            scenes.found[text] = query
-            while len(scenes.found) > FINDS:
-                del scenes.found[next(iter(scenes.found))]
+            scenes.keep(query)
         job.put(Done())
 
     return engine.line.join(work, visitor, urgent=not asked)

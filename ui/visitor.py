@@ -224,6 +224,13 @@ class Visitor:
             return ""
         return (turn.told.found.get("asked_as") if turn.told else "") or turn.question
 
+    def sought_by(self, clip: OpenClip) -> str:
+        """What the shown answer looked for in the clip's timeline; "": nothing."""
+        turn = self.shown
+        if turn is None or turn.clip != clip.name or turn.told is None:
+            return ""
+        return str(turn.told.found.get("sought", ""))
+
     def without_paths(self, message: str) -> str:
         """The message with clips as the person calls them."""
         for clip in self.clips.values():
