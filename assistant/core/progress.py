@@ -27,7 +27,7 @@ def report_bytes(doing: str, done: float, total: float) -> None:
 
 @contextmanager
 def watched(watcher: Watcher, parts: int = 100) -> Iterator[None]:
-    """Let ``watcher`` get what is reported inside, a report for each of ``parts`` that is done."""
+    """Let ``watcher`` get what is reported inside, a report for each of ``parts`` done."""
     last: tuple[str, int] | None = None
 
     def tell(doing: str, share: float) -> None:
