@@ -45,7 +45,7 @@ from assistant.training.pretraining.captions import read_captions, read_split
 
 PHOTOS, SIDE, CHUNK, KINDS = 14, 224, 24, 700
 PENALTIES = (0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
-ABSENT = (0.80, 0.87)
+ABSENT = (0.80, 0.87, 0.95)
 SAID, OF_ABSENT = 3, 0.05  # captions that say a phrase; share of the absent phrases that is tried
 GROUPS = ("activities", "scenes", "things")
 

@@ -18,9 +18,9 @@ COLORS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220)}
 WIDTH = 8
 RULES = """\
 space: colors-1
-phrase: {threshold: 8.5, spread: 0.5}
-text: {threshold: 0.7, spread: 0.1}
-kind: {threshold: 0.3, spread: 0.2}
+phrase: {threshold: 8.5, spread: 0.5, sure: 9.0}
+text: {threshold: 0.7, spread: 0.1, sure: 0.8}
+kind: {threshold: 0.3, spread: 0.2, sure: 0.5}
 """  # of when something appears, beside the space's weights
 
 

@@ -78,7 +78,7 @@ class TestCommand:
         assert lines[0].split() == ["from", "to", "score", "event", "shows"]
         assert lines[1].split()[:2] == ["0:00", "0:06"] and "red" in lines[1].split()
         assert lines[2].split()[:2] == ["0:06", "0:12"] and "blue" in lines[2].split()
-        assert lines[4].startswith("something red  (cosine over usual, from 0.7 on)")
+        assert lines[4].startswith("something red  (cosine over usual, from 0.7 on, sure from 0.8)")
         assert lines[5].split()[0] == "0:00-0:06"
         assert lines[7].startswith("green grass")
         assert lines[8].strip().startswith("does not appear (likeliest 0:")
@@ -258,7 +258,15 @@ class TestFormats:
 
     def test_csv_reads_back(self):
         query = Query(
-            'a "dog"', (Moment(1, 2, 0.5),), Moment(1, 2, 0.5), 0.2, True, "cosine", (1.0,), (0.5,)
+            'a "dog"',
+            (Moment(1, 2, 0.5),),
+            Moment(1, 2, 0.5),
+            0.2,
+            0.3,
+            True,
+            "cosine",
+            (1.0,),
+            (0.5,),
         )
         rows = list(csv.DictReader(io.StringIO(as_csv([replace(self.told, queries=(query,))]))))
         assert tuple(rows[0]) == COLUMNS and len(rows) == 3
@@ -274,7 +282,7 @@ class TestFormats:
         assert json.loads(json.dumps(broken.as_dict(), allow_nan=False))["duration"] is None
 
     def test_a_plot_has_a_band_marks_and_curves(self):
-        query = Query("$a$", (), Moment(1, 2, 0.1), 0.2, True, "cosine", (1.0,), (0.1,))
+        query = Query("$a$", (), Moment(1, 2, 0.1), 0.2, 0.3, True, "cosine", (1.0,), (0.1,))
         figure = draw_timeline(replace(self.told, queries=(query, query)))
         band, marks, curves = figure.axes
         assert len(band.patches) == 2 and len(curves.lines) == 2

@@ -195,7 +195,7 @@ def test_an_answer_with_times_marks_its_moments(room, visitor, shown):
 def test_a_curve_that_says_nothing_does_not_rise(shown):
     def heights(*shares: float) -> list[float]:
         where = Moment(0.0, 1.0, 0.0)
-        query = Query("it", (), where, 1.0, True, "", shares, ())
+        query = Query("it", (), where, 1.0, 1.0, True, "", shares, ())
         drawn = scene_band.band(replace(shown.scenes.timeline, seconds=(2, 6, 10, 14)), (), query)
         points = re.search(r'<polyline points="(.*?)"', drawn)[1].split()
         return [100 - float(point.split(",")[1]) for point in points[1:-1]]

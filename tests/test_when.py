@@ -11,6 +11,7 @@ from retrieval_sight import RULES, TinySight, tiny_sight
 from test_index import color_clip
 
 from assistant.cli.main import main
+from assistant.core.mentions import mentions
 from assistant.model.features import FeatureStore
 from assistant.sources.lexicon import load_lexicon
 from assistant.sources.wording import caption_of, classes_of, gerund, phrases_of
@@ -81,6 +82,19 @@ class TestQuestions:
 
 
 class TestWording:
+    @pytest.mark.parametrize(
+        ("question", "names"),
+        [
+            ("When does the elephant come?", ["elephant"]),
+            ("Does the fire truck appear in the video?", ["fire truck"]),
+            ("When does the elephant chase the dog?", ["elephant", "dog"]),
+            ("Does the big dog have a ball?", ["big dog", "ball"]),
+            ("Where is the fire truck?", ["fire truck"]),
+        ],
+    )
+    def test_what_follows_does_ends_in_a_verb(self, question, names):
+        assert [one.words for one in mentions(question)] == names
+
     @pytest.mark.parametrize(
         ("text", "names"),
         [
@@ -174,6 +188,16 @@ class TestAnswers:
         answer = watching.open(film).ask("When is the green visible?")
         assert 'nothing like "the green"' in answer.text and "does not appear" in answer.text
         assert answer.basis.moments == () and "moments" not in answer.as_dict()
+
+    def test_what_is_not_sure_is_told_as_a_guess(self, watching, sight, film):
+        rules = sight.space.folder / "moments.yaml"
+        rules.write_text(RULES.replace("sure: 0.5", "sure: 1.1"))
+        session = watching.open(film)
+        answer = session.ask("When does the blue appear?")
+        told = "I am not sure; perhaps from 0:06 to 0:12 and from 0:18 to 0:24."
+        assert answer.text == told and "is told for sure from 1.1 on" in (answer.reason or "")
+        assert spans(answer) == [(6, 12), (18, 24)] and answer.as_dict()["unsure"]
+        assert session.ask("How often does it appear?").text.startswith("I am not sure; perhaps tw")
 
     def test_what_comes_after_before_first_and_in_all(self, watching, film):
         session = watching.open(film)

@@ -234,7 +234,7 @@ def answers(timeline: Timeline) -> list[str]:
     told = []
     for query in timeline.queries:
         unsure = "" if query.calibrated else "; not calibrated for this joint space"
-        kind = f"{query.score_kind}, from {query.threshold:g} on{unsure}"
+        kind = f"{query.score_kind}, from {query.threshold:g} on, sure from {query.sure:g}{unsure}"
         told += ["", f"{query.text}  ({kind})"]
         for one in query.moments:
             begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))

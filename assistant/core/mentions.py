@@ -30,6 +30,10 @@ WORDS = {
     "also too instead later inside outside else next first last seen shown wear wears "
     "hold holds look looks stand stands sit sits run runs walk walks play plays ride "
     "rides jump jumps eat eats talk talks say says move moves go goes happen happens",
+    # After a verb, and before or after no other.
+    "placed": "in on at of to for from with without by near beside behind under over above below "
+    "into onto through across between before after during around against along toward towards like "
+    "as and or here there up down out off away back now again first last next",
     # Of the clip itself and its parts: nobody means them by "it".
     "clip": "video clip film movie picture scene image background foreground middle time color "
     "colour kind beginning end moment second seconds minute side weather photo camera group "
@@ -40,6 +44,8 @@ MALE, FEMALE, PERSON, ANIMAL = (KNOWN[kind] for kind in ("male", "female", "pers
 MANY, SINGLE, NO_NOUN, NOTHING = (KNOWN[kind] for kind in ("people", "one", "no noun", "clip"))
 LEADS = SINGLE | KNOWN["several"] | KNOWN["lead"]
 LIVING = MALE | FEMALE | PERSON | ANIMAL | MANY
+DO = ("do", "does", "did")
+PLACED = KNOWN["placed"]
 MOST_WORDS = 4
 WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
@@ -128,6 +134,8 @@ def _mentions(text: str) -> Iterator[Mention]:
                 start, end = tokens[first - 1].start(), token.end() - 2
                 words = text[tokens[first].start() : end]
                 yield Mention(words, lead, start, end)
+        if first > 1 and tokens[first - 2][0].lower() in DO and _ends_in_verb(taken, tokens[at:]):
+            taken.pop()
         if taken and taken[-1][0].lower() not in NOTHING:
             counted = lead == "many"
             start = tokens[first if counted else first - 1].start()
@@ -137,6 +145,13 @@ def _mentions(text: str) -> Iterator[Mention]:
 
 def _is_no_noun(word: str) -> bool:
     return word.lower() in NO_NOUN or word.lower() in LEADS or word.lower().endswith("ing")
+
+
+def _ends_in_verb(taken: list[re.Match[str]], after: list[re.Match[str]]) -> bool:
+    """ "(does the elephant) swim (in the lake)", but not "(does the big) dog (have a ball)"."""
+    follows = after[0][0].lower() if after else ""
+    verb = follows in NO_NOUN and follows not in PLACED
+    return len(taken) > 1 and not verb and taken[-1][0].lower() not in LIVING
 
 
 def _is_verb(word: str, lead: str, before: list[re.Match[str]]) -> bool:

@@ -52,6 +52,7 @@ class Rule:
 
     threshold: float
     spread: float  # by how much the score of one thing varies while it is to be seen
+    sure: float  # from where on only one in twenty that is not there is taken for it
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ class Finder:
         """``frames``, ``once``: ``(T, E)``, ``classes``: ``(T, C)``, see
         `assistant.timeline.track`."""
         if self._config is None:
-            return Judged(self.by_deviations(text, frames), "deviations", Rule(DEVIATIONS, 1.0))
+            return Judged(
+                self.by_deviations(text, frames), "deviations", Rule(DEVIATIONS, 1.0, DEVIATIONS)
+            )
         ways = []
         if phrases := phrases_of(text):
             each = np.stack([self.by_phrase(place, once) for place in phrases])
@@ -173,6 +176,7 @@ class Finder:
             moments=tuple(sorted(kept, key=lambda one: -one.score)),
             best=best,
             threshold=judged.rule.threshold,
+            sure=judged.rule.sure,
             calibrated=self.calibrated,
             score_kind=KINDS[judged.kind],
             saliency=tuple(shares.tolist()),

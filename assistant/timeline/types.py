@@ -78,6 +78,7 @@ class Query:
     moments: tuple[Moment, ...]  # best first; none: it does not appear
     best: Moment  # the likeliest place, even if it does not appear
     threshold: float  # least score of a moment
+    sure: float  # least score of one that is told without "perhaps"
     calibrated: bool  # whether the threshold is the joint space's own
     score_kind: str  # of `assistant.timeline.moments.KINDS`
     saliency: tuple[float, ...] = field(repr=False)  # (T,) s_t over the frames; sums to 1

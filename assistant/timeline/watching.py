@@ -77,6 +77,7 @@ def _told(query: Query) -> Record:
         "moments": [one.as_dict() for one in query.moments],
         "likeliest": query.best.as_dict(),
         "threshold": query.threshold,
+        "sure": query.sure,
         "score_kind": query.score_kind,
         "calibrated": query.calibrated,
     }

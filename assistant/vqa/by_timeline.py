@@ -14,6 +14,7 @@ from assistant.vqa.conversation import TIMELINE
 from assistant.vqa.hearing import say
 from assistant.vqa.perception import STILL
 from assistant.vqa.time_words import format_time
+from assistant.vqa.untold import NOT_SURE
 from assistant.vqa.when import (
     AFTER,
     BEFORE,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 PER_FRAME = 2.5  # seconds of a clip that one frame can stand for
 UNASKED = 300.0  # seconds of the longest clip that is looked at whole though nobody asks for times
 MOST = 6  # moments that are told
-SCENES = 12  # of a summary
+SCENES = 15  # of a summary
 COUNTS = ("Never", "Once", "Twice", "Three times", "Four times", "Five times", "Six times")
 NO_WORDS = (
     "I do not know what is said in this clip: have it transcribed, or give a file of subtitles."
@@ -58,6 +59,7 @@ class Told:
     text: str
     moments: tuple[Moment, ...] = ()  # in order: what the answer names
     sought: str = ""  # what was looked for in the frames
+    doubt: str = ""  # why it is not sure
     calibrated: bool = True  # whether the threshold of what appears is the joint space's own
 
     @property
@@ -172,6 +174,7 @@ def answer_by_timeline(
         dialogue_source=dialogue.source,
         warnings=(*notes, *times.warnings, *dialogue.warnings, *told.warnings),
         asked_as=asked.question if asked.question != asked.typed else "",
+        doubt=told.doubt,
         moments=told.moments,
         sought=told.sought,
     )
@@ -237,23 +240,50 @@ def tell(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
     if asks.kind == WHICH_FIRST and asks.other is not None:
         return _which_first(asks, asks.other, times, where)
     if asks.said:
-        found = tuple(_spoken(asks.said, said))
-        if not said:
-            return Told(NO_WORDS)
-        missing = f'Nobody says "{asks.said}" in what is known of the dialogue.'
-        calibrated = True
-    else:
-        query = times.find(asks.text)
-        found, calibrated = moments_in(query, where), query.calibrated
-        missing = _missing(asks, query)
+        return _told_of_words(asks, times, where, said)
+    query = times.find(asks.text)
+    found = moments_in(query, where)
     if not found:
-        return Told(missing, sought=asks.text, calibrated=calibrated)
+        return Told(_missing(asks, query), sought=asks.text, calibrated=query.calibrated)
+    sure = tuple(one for one in found if one.score >= query.sure)
+    told = _answered(asks, sure or found, () if not sure else _less(found, sure), times, where)
+    doubt = ""
+    if not sure:
+        best = max(one.score for one in found)
+        doubt = (
+            f'where "{asks.thing}" is likeliest it has {best:.2f} ({query.score_kind}), and it is '
+            f"told for sure from {query.sure:g} on"
+        )
+        told = replace(told, text=f"{NOT_SURE} {told.text[:1].lower()}{told.text[1:]}")
+    return replace(told, sought=asks.text, calibrated=query.calibrated, doubt=doubt)
+
+
+def _told_of_words(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
+    """When words are said."""
+    found = tuple(_spoken(asks.said, said))
+    if not said:
+        return Told(NO_WORDS)
+    if not found:
+        return Told(f'Nobody says "{asks.said}" in what is known of the dialogue.')
+    return _answered(asks, found, (), times, where)
+
+
+def _answered(
+    asks: Asks, found: tuple[Moment, ...], also: tuple[Moment, ...], times: Times, where: Range
+) -> Told:
+    """The answer by what was found; ``also``: what may be some more, in order as they are."""
     if asks.kind in (AFTER, BEFORE):
-        told = _beside(asks, found, times, where)
-        return replace(told, sought=asks.text, calibrated=calibrated)
+        return _beside(asks, found, times, where)
     if asks.pick:
-        found = found[:1] if asks.pick == FIRST else found[-1:]
-    return Told(_named(asks, found), found, asks.text, calibrated)
+        found, also = (found[:1] if asks.pick == FIRST else found[-1:]), ()
+    more = f"; perhaps also {_listed(also)}" if also else ""
+    told = _named(asks, found).removesuffix(".")
+    moments = tuple(sorted((*found, *also), key=lambda one: one.start))
+    return Told(f"{told}{more}.", moments)
+
+
+def _less(found: Sequence[Moment], taken: Sequence[Moment]) -> tuple[Moment, ...]:
+    return tuple(one for one in found if one not in taken)
 
 
 def moment_of(asks: Asks, times: Times, where: Range, said: Dialogue) -> Moment | None:

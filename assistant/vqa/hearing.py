@@ -87,9 +87,12 @@ def say(
     question: str,
     model: str,
     on_end: Callable[[str, dict[str, Any], str], None],
+    *,
+    doubt: str = "",
     **rests_on: Any,
 ) -> Answer:
-    """An answer that is no model's; ``rests_on``: of `Basis`, nothing unless given."""
+    """An answer that is no model's; ``doubt``: why it is unsure; ``rests_on``: of `Basis`, nothing
+    unless given."""
     nothing: dict[str, Any] = {
         "task": TALK,
         "adapter": None,
@@ -110,7 +113,7 @@ def say(
 
     return Answer(
         basis,
-        Query(None, request, None, spoken),
+        Query(None, request, None, spoken, doubt=lambda _: doubt or None),
         calibration=Calibration(),
         prior=0.0,
         began=time.perf_counter(),
