@@ -55,7 +55,7 @@ def measure(chromium: Any, address: str, film: Path, rounds: int) -> None:
             page = visit(chromium, address)
             open_clip(page, film)
             page.evaluate(WATCH, QUESTIONS[0])  # warms up
-            page.wait_for_selector("#va-evidence .va-plot svg")
+            page.wait_for_selector("#va-evidence :is(.va-plot svg, .va-moments)")
             began = time.perf_counter()
             if amid:
                 page.click(FIND)
@@ -91,7 +91,7 @@ def picture(page: Any, film: Path, find: list[str], question: str, path: Path) -
         page.wait_for_selector(f".va-named:has-text({text!r})")
     page.evaluate(WATCH, question)
     page.wait_for_selector(".va-curve")
-    page.wait_for_selector("#va-evidence .va-plot svg")
+    page.wait_for_selector("#va-evidence :is(.va-plot svg, .va-moments)")
     page.locator(SCENE).nth(2).click()
     page.wait_for_timeout(1000)  # the player draws
     page.screenshot(path=path)

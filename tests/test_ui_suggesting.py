@@ -47,6 +47,11 @@ def test_a_long_clip_is_asked_about_its_end(room, visitor, tmp_path):
     assert "What is in the last 5 seconds?" in tried(room, visitor)
 
 
+def test_a_longer_one_is_asked_when_and_what_in_all(room, visitor, tmp_path):
+    opened(room, visitor, make_clip(tmp_path / "film.mp4", 35, fps=1))
+    assert tried(room, visitor)[:2] == ["Summarize the video.", "When does the street sign appear?"]
+
+
 @pytest.mark.parametrize("label", [samples.MOVING, samples.STILL])
 def test_generated_shapes_have_questions_of_their_own(room, visitor, label):
     last(opening.take_sample(room, visitor, label))

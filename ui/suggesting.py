@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 4
 LONG = 10.0  # seconds, from which on a part of a clip is worth a question
+TIMED = 30.0  # from which on one may want to know what happens when in it
 CLOCK = re.compile(r"\d:\d\d")  # a time that the clip at hand may not have
 SCENE = re.compile(r"\b(?:cube|sphere|cylinder|cone|pyramid|ball)s?\b")  # what is generated
 BASE_TASKS = ("auto", "chat", "describe")
@@ -70,8 +71,10 @@ def _of_clips(clips: Sequence[OpenClip]) -> list[str]:
         return []
     still = any(clip.offer.is_picture for clip in clips)
     things = clips[0].known.things if len(clips) == 1 and clips[0].known else ()
-    found = ["What is in the picture?" if still else "What is happening?"]
-    found += [_whether(thing.name) for thing in things[:1]]
+    timed = not still and all(clip.known and clip.known.seconds >= TIMED for clip in clips)
+    first = "Summarize the video." if timed else "What is happening?"
+    found = ["What is in the picture?" if still else first]
+    found += [_when(thing.name) if timed else _whether(thing.name) for thing in things[:1]]
     if all(clip.said for clip in clips):
         found.append("What is said?")
     elif not still and all(clip.known and clip.known.seconds >= LONG for clip in clips):
@@ -106,6 +109,12 @@ def _examples(task: str, model: str) -> list[str]:
         return [text for text in find_task(task, model).examples if not CLOCK.search(text)]
     except AssistantError:
         return []
+
+
+def _when(thing: str) -> str:
+    """``When does the bike appear?``"""
+    several = thing.endswith("s") and not thing.endswith("ss")
+    return f"When {'do' if several else 'does'} the {thing} appear?"
 
 
 def _whether(thing: str) -> str:
