@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes import ScriptedModel, install
+from fakes import ScriptedModel, install, leave_sources
 from retrieval_sight import RULES, TinySight, tiny_sight
 from test_index import color_clip
+from test_llm_answers import ScriptedChat
 
 from assistant.cli.main import main
 from assistant.core.mentions import mentions
@@ -256,6 +257,20 @@ class TestAnswers:
         assert window("What size is the green?") == []  # it is nowhere
         assert window("What size is the blue?", start=1.0, end=20.0) == [1, 20]
         assert window("What size is the man?") == []
+
+    def test_a_language_model_of_ones_own_reads_the_scenes(self, watching, film, monkeypatch):
+        watching.llm = chat = ScriptedChat(["A wall."])
+        leave_sources(monkeypatch)
+        session = watching.open(film)
+        session.ask("What is this about?").finish()
+        notes = chat.read[-1][-1][1]
+        assert "Scenes:\n0:00-0:06 " in notes and "\n0:18-0:24 " in notes
+        session.ask("What is this about?", start=0.0, end=6.0).finish()
+        assert "Scenes:" not in chat.read[-1][-1][1]
+        chat.room = sum(len(text) for _, text in chat.read[-1]) + 60
+        session.clear()
+        session.ask("What is this about?").finish()  # without room for them, it is asked without
+        assert "Scenes:" not in chat.read[-1][-1][1]
 
     def test_a_short_clip_is_summed_up_by_the_model(self, watching, model, tmp_path):
         short = color_clip(tmp_path / "short.mp4", "red", "blue")

@@ -112,12 +112,14 @@ def asking(
     asked: str,
     choices: Sequence[str] | None,
     max_new_tokens: int | None,
+    scenes: Sequence[str] = (),
 ) -> Asking:
     """Put it into words; where there is no room, the oldest lines of the dialogue go first.
 
     Args:
         question: less the time that chose the range. asked: as it was asked.
         span: the range looked at, seconds. choices: checked.
+        scenes: of a long clip, a line each; they go before earlier turns do.
     Raises:
         InputError: there is no room for the question itself.
     """
@@ -132,8 +134,10 @@ def asking(
         label = "number" if NUMBERED.match(labels[0]) else "letter"
         wanted += "\n" + told.choices.format(choices="\n".join(listed), label=label).strip()
 
-    def composed(dropped_lines: int, dropped_turns: int) -> tuple[str, tuple[Message, ...]]:
-        notes = notes_of(sources, lines[dropped_lines:], question=asked, span=span)
+    def composed(
+        dropped_lines: int, dropped_turns: int, scenes: Sequence[str]
+    ) -> tuple[str, tuple[Message, ...]]:
+        notes = notes_of(sources, lines[dropped_lines:], question=asked, span=span, scenes=scenes)
         last = told.notes.format(notes=notes or told.nothing, question=wanted)
         past = turns[-MAX_TURNS:][dropped_turns:]
         spoken = [
@@ -145,10 +149,10 @@ def asking(
         return notes, (system, *spoken, Message("user", last.strip()))
 
     lines_left, turns_left = len(lines), min(len(turns), MAX_TURNS)
-    ways = [(step, 0) for step in _steps(lines_left)]
-    ways += [(lines_left, step) for step in range(1, turns_left + 1)]
-    for dropped_lines, dropped_turns in ways:
-        notes, messages = composed(dropped_lines, dropped_turns)
+    ways = [(step, 0, scenes) for step in _steps(lines_left)]
+    ways += [(lines_left, step, ()) for step in range(turns_left + 1)]
+    for dropped_lines, dropped_turns, kept in ways:
+        notes, messages = composed(dropped_lines, dropped_turns, kept)
         if llm.fits(messages, most):
             break
     else:
@@ -184,6 +188,7 @@ def answer_by(
     clip: ClipFeatures | None,
     sources: Sequence[Source],
     notes: Sequence[str],
+    scenes: Sequence[str] = (),
     began: float,
     on_end: Callable[[dict[str, Any], str], None],
 ) -> Answer:
@@ -191,7 +196,8 @@ def answer_by(
 
     Args:
         said: in the range that is asked about. sources: what is perceived in it.
-        notes: for the person. began: of `Answer`. on_end: gets what it rests on, and its text.
+        scenes: see `asking`. notes: for the person.
+        began: of `Answer`. on_end: gets what it rests on, and its text.
     Raises:
         InputError: there is no room for the question.
     """
@@ -206,6 +212,7 @@ def answer_by(
         asked=asked.question,
         choices=asked.choices or prompt.choices,
         max_new_tokens=asked.max_new_tokens,
+        scenes=scenes,
     )
     basis = asked.basis(
         prompt,

@@ -368,10 +368,27 @@ def _which_first(asks: Asks, other: Asks, times: Times, where: Range) -> Told:
     return Told(f"{told[:1].upper()}{told[1:]}", (first, later))
 
 
+def scenes_noted(asked: Asked, times: Times, duration: float) -> list[str]:
+    """For a language model that reads notes: the scenes of a whole clip that is too long for its
+    frames, a line each; of many the longest.
+
+    Raises:
+        VideoError: nothing could be decoded.
+    """
+    if asked.range_source != "clip" or not times.is_worth_it(duration) or not times.can_look:
+        return []
+    return [f"{_span(one)} {what(one)}" for one in _longest(times.timeline.segments)]
+
+
+def _longest(segments: Sequence[Segment]) -> list[Segment]:
+    """Not more than are told, in their order."""
+    longest = sorted(segments, key=lambda one: one.start - one.end)[:SCENES]
+    return sorted(longest, key=lambda one: one.start)
+
+
 def _summary(segments: Sequence[Segment]) -> Told:
     """The scenes, a line each; of many the longest."""
-    longest = sorted(segments, key=lambda one: one.start - one.end)[:SCENES]
-    kept = sorted(longest, key=lambda one: one.start)
+    kept = _longest(segments)
     count = len(segments)
     head = f"{count} scenes" if count > 1 else "One scene"
     if count > len(kept):

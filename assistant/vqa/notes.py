@@ -2,6 +2,8 @@
 
     Objects: 0:02-0:05 dog (brown, moving left), 2 persons (in red)
     Looks like: beach, surfing?
+    Scenes:
+    0:00-0:12 a man surfing
     Said:
     0:03 ANN: Come here!
 
@@ -33,6 +35,7 @@ def notes_of(
     *,
     question: str = "",
     span: tuple[float, float] | None = None,
+    scenes: Sequence[str] = (),
 ) -> str:
     """The notes of a range of a clip; empty where nothing was perceived or said.
 
@@ -41,6 +44,7 @@ def notes_of(
         question: times stand before everything that has some if it asks for times or an order, else
             before what is there for a part of the range only.
         span: the range, seconds; None: it is not known.
+        scenes: of a clip that the frames cannot cover, each with its times.
     """
     timed = TIMED.search(question) is not None
     notes = [
@@ -49,7 +53,8 @@ def notes_of(
         if (words := _words(source, None if timed else span))
     ]
     spoken = [_spoken(line, timed) for line in lines]
-    return "\n".join([*notes, *(["Said:", *spoken] if spoken else [])])
+    shown = ["Scenes:", *scenes] if scenes else []
+    return "\n".join([*notes, *shown, *(["Said:", *spoken] if spoken else [])])
 
 
 def _words(source: Source, span: tuple[float, float] | None) -> list[str]:

@@ -30,7 +30,7 @@ from assistant.vqa.answer import Answer, answer_together
 from assistant.vqa.asked import Asked
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
-from assistant.vqa.by_timeline import Times, answer_by_timeline, at_moment
+from assistant.vqa.by_timeline import Times, answer_by_timeline, at_moment, scenes_noted
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
@@ -321,6 +321,7 @@ class Session:
         if self.path is not None and (prompt is None or prompt.name == "chat"):
             asked = at_moment(asked, self._times, self.look(*asked.where).duration)
         clip = self.look(*asked.where) if self.path is not None else None
+        scenes = scenes_noted(asked, self._times, clip.duration) if clip else []
         names = sources_noted(asked.question, self._without) if clip else []
         return answer_by(
             llm,
@@ -330,6 +331,7 @@ class Session:
             clip=clip,
             sources=self._clip.perceive(asked.where, names) if clip else (),
             notes=self._clip.notes,
+            scenes=scenes,
             began=began,
             on_end=partial(self._remember, asked.typed),
         )
