@@ -35,7 +35,7 @@ def main() -> None:
     known = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text("utf-8"))
     questions, drawn = known["questions"], random.Random(args.seed)
     assistant = load(args.model, now=False)
-    begun = over = told = right = absent = placed = 0
+    begun = over = told = right = absent = placed = sure = surely = 0
     rows = []
     for film in read_segments(args.data):
         session = assistant.open(film.video)
@@ -50,6 +50,8 @@ def main() -> None:
             there = [one for one in film.segments if one.label == label]
             near = best and any(abs(one.start - best.start) <= NEAR for one in there)
             met = best and any(one.start < best.end and best.start < one.end for one in there)
+            if moments and answer.reason is None:  # told without "perhaps"
+                sure, surely = sure + 1, surely + bool(met)
             if there:
                 likeliest = session.timeline([answer.basis.sought]).queries[0].best
                 placed += any(abs(one.start - likeliest.start) <= NEAR for one in there)
@@ -70,6 +72,7 @@ def main() -> None:
     )
     print(f"threshold aside, the likeliest place begins within {NEAR:g} s in {placed}")
     print(f"of {films * args.absent} that are not: {absent} are said not to appear")
+    print(f"of {sure} that are told for sure the likeliest moment shows it in {surely}")
 
 
 if __name__ == "__main__":
