@@ -1,0 +1,211 @@
+"""Description banks: what a frame of each action shows, in sentences.
+
+    actions:
+      archery:
+        words: [bow, arrow, target]
+        sentences: [An archer draws the string of a bow back to the cheek., ...]
+        long: In an open field ...
+
+A shipped bank has a name, and lies in ``banks/``; another one is a file of the same form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from assistant.core.config import from_mapping, read_yaml
+from assistant.errors import ConfigError, InputError
+
+WORDS, SENTENCES = (2, 8), (2, 16)  # of an action, the least and the most
+LENGTH, LONG = (5, 25), (12, 60)  # words of a sentence; 60 are about the 77 tokens that CLIP reads
+MOST_LETTERS = 200  # of a label
+ENDING = re.compile(r"(?:ing|ed|es|s|e|y)$")  # "dribbling" and "dribbles" name "dribble"
+
+
+@dataclass(frozen=True)
+class Described:
+    """An action."""
+
+    label: str
+    words: tuple[str, ...] = ()  # that distinguish it
+    sentences: tuple[str, ...] = ()
+    long: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its name first, M in all."""
+        return (self.label, *self.sentences, *([self.long] if self.long else []))
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Descriptions of C actions."""
+
+    name: str
+    actions: tuple[Described, ...]
+
+    def __post_init__(self) -> None:
+        seen: dict[str, str] = {}
+        for label in self.labels:
+            if not key(label) or len(label) > MOST_LETTERS:
+                raise InputError(
+                    f"{self.name}: {label!r:.40} is no label; give a word or two, of "
+                    f"{MOST_LETTERS} letters at most"
+                )
+            if (other := seen.setdefault(key(label), label)) is not label:
+                raise InputError(
+                    f"{self.name}: {other!r} and {label!r} are one label; leave one out"
+                )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(action.label for action in self.actions)
+
+    def of(self, labels: Sequence[str], bare: bool = False) -> Bank:
+        """The actions of ``labels``, in their order, by this bank's spelling; ``bare``: one that is not here has its name
+        alone.
+
+        Raises:
+            InputError: a label is not here, or is there twice.
+        """
+        known = {key(action.label): action for action in self.actions}
+        lacking = [label for label in labels if key(label) not in known]
+        if lacking and not bare:
+            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+            raise InputError(
+                f"{self.name} does not describe {', '.join(map(repr, lacking[:3]))}{more}; add "
+                "them, or leave the bank out"
+            )
+        found = (known.get(key(label), Described(readable(label))) for label in labels)
+        return Bank(self.name, tuple(found))
+
+
+def key(label: str) -> str:
+    """What two spellings of a label share: ``ApplyEyeMakeup``, ``apply_eye_makeup``."""
+    return re.sub(r"[\W_]", "", label).casefold()
+
+
+def readable(label: str) -> str:
+    """``ApplyEyeMakeup`` and ``apply_eye_makeup`` as words."""
+    spaced = " ".join(label.replace("_", " ").split())
+    if " " not in spaced:
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", spaced)
+    return spaced.lower()
+
+
+def shipped_banks() -> tuple[str, ...]:
+    """Names of those in the wheel."""
+    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+
+
+def bare_bank(labels: Sequence[str]) -> Bank:
+    """Names alone. Raises InputError: a label is none, or is there twice."""
+    return Bank("names", tuple(Described(readable(label)) for label in labels))
+
+
+def read_bank(named: str | Path) -> Bank:
+    """A shipped bank by its name, or a file.
+
+    Raises:
+        InputError: there is none. ConfigError: it breaks a rule; the first one is named.
+    """
+    bank = parse_bank(named)
+    wrong = list(problems(bank))
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ConfigError(
+            f"{named}: {wrong[0]}{more}; mend it: assistant data bank {named} --check names all"
+        )
+    return bank
+
+
+def parse_bank(named: str | Path) -> Bank:
+    """As `read_bank`, of whatever its sentences are."""
+    path = Path(named)
+    if str(named) in shipped_banks():
+        path = _folder() / f"{named}.yaml"
+    elif not path.is_file():
+        known = ", ".join(shipped_banks())
+        raise InputError(f"{named} is no bank and no file; give a file, or one of {known}")
+    data = read_yaml(path)
+    if not isinstance(data, dict) or list(data) != ["actions"] or not data["actions"]:
+        raise ConfigError(f"{path}: holds no actions; wanted `actions:` and below it each label")
+    if not isinstance(data["actions"], dict):
+        raise ConfigError(
+            f"{path}: actions is no mapping; wanted each label with what describes it"
+        )
+    return Bank(path.stem, tuple(_action(path, *one) for one in data["actions"].items()))
+
+
+def _action(path: Path, label: object, told: object) -> Described:
+    """Raises ConfigError: it is not as wanted."""
+    where = f"{path}: {label}"
+    if not isinstance(label, str):  # YAML reads `yes:` and `no:` as truth
+        raise ConfigError(f"{where}: the label is a {type(label).__name__}; put it in quotes")
+    if not isinstance(told, dict) or "label" in told:
+        raise ConfigError(f"{where}: wanted words, sentences and long below it, and nothing else")
+    return from_mapping(Described, {"label": label, **told}, where)
+
+
+def problems(bank: Bank) -> Iterator[str]:
+    """Every rule that an action breaks, a line each."""
+    names = {words_of(label): label for label in bank.labels}
+    longest = max(map(len, names), default=0)
+    told: dict[str, str] = {}
+    for action in bank.actions:
+        for wrong in _of_counts(action):
+            yield f"{action.label}: {wrong}"
+        for text in action.texts[1:]:
+            words = words_of(text)
+            shown = f"{action.label}: {text!r:.60}"
+            least, most = LONG if text is action.long else LENGTH
+            if not least <= len(words) <= most:
+                yield f"{shown} has {len(words)} words; give {least} to {most}"
+            if other := told.get(" ".join(words)):
+                yield f"{shown} is said of {other} too; say another thing"
+            told[" ".join(words)] = action.label
+            if not names_one(text, action.words):
+                yield f"{shown} has none of its key words; use one of {', '.join(action.words)}"
+            inside = {words[i : i + n] for n in range(1, longest + 1) for i in range(len(words))}
+            own = words_of(action.label)
+            for name in sorted(inside & names.keys()):
+                if not _part(name, own):
+                    yield f"{shown} names another action, {names[name]!r}; say it otherwise"
+
+
+def _of_counts(action: Described) -> Iterator[str]:
+    for kind, bounds in (("words", WORDS), ("sentences", SENTENCES)):
+        count = len(getattr(action, kind))
+        if not bounds[0] <= count <= bounds[1]:
+            yield f"has {count} {kind}; give {bounds[0]} to {bounds[1]}"
+    if not action.long:
+        yield "has no long description; add `long`"
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """In lower case, without punctuation."""
+    return tuple(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()))
+
+
+def names_one(text: str, words: Sequence[str]) -> bool:
+    """Whether a text has one of the key words, inflected or not."""
+    return any(re.search(rf"\b{_stem(word)}", text, re.I) for word in words)
+
+
+def _stem(word: str) -> str:
+    """Of what it begins with, all but an ending; a regular expression."""
+    word = word.strip().lower()
+    short = ENDING.sub("", word)
+    return re.escape(short if len(short) >= 3 else word)
+
+
+def _part(name: tuple[str, ...], of: tuple[str, ...]) -> bool:
+    return any(of[i : i + len(name)] == name for i in range(len(of)))
+
+
+def _folder() -> Path:
+    return Path(str(files("assistant.actions"))) / "banks"
