@@ -66,8 +66,10 @@ class Bank:
         return tuple(action.label for action in self.actions)
 
     def of(self, labels: Sequence[str], bare: bool = False) -> Bank:
-        """The actions of ``labels``, in their order, by this bank's spelling; ``bare``: one that is not here has its name
-        alone.
+        """The actions of ``labels``, in their order, spelt as here.
+
+        Args:
+            bare: one that is not here has its name alone.
 
         Raises:
             InputError: a label is not here, or is there twice.
@@ -188,7 +190,7 @@ def _of_counts(action: Described) -> Iterator[str]:
 
 def words_of(text: str) -> tuple[str, ...]:
     """In lower case, without punctuation."""
-    return tuple(re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower()))
+    return tuple(re.findall(r"[^\W_]+(?:'[^\W_]+)*", text.lower()))
 
 
 def names_one(text: str, words: Sequence[str]) -> bool:
