@@ -148,6 +148,9 @@ class TestReading:
             ("actions: {archery: {words: [bow]}}\nmore: 1", "holds no actions"),
             ("actions: {archery: {words: [bow]}}", "has 1 words; give 2 to 8 .and 2 more.; mend"),
             ("actions: {", "is not YAML"),
+            ("actions:\n  a: {words: [x]}\n  a: {words: [y]}", "key 'a' is there twice"),
+            ("actions: &all {a: *all}", "unknown key 'a'"),
+            ("actions:\n  a: {words: [x], words: [y]}", "key 'words' is there twice"),
         ],
     )
     def test_one_line_says_what_is_wrong(self, text, told, tmp_path):
@@ -181,6 +184,7 @@ class TestRules:
         [
             ({"sentences": ARCHERY.sentences[:1]}, "has 1 sentences; give 2 to 16"),
             ({"words": ("bow",)}, "has 1 words; give 2 to 8"),
+            ({"words": ("bow", "")}, "has an empty key word"),
             ({"long": ""}, "no long description"),
             ({"sentences": ("A bow.", ARCHERY.sentences[1])}, "has 2 words; give 5 to 25"),
             ({"long": "A bow and an arrow."}, "has 5 words; give 12 to 60"),
@@ -316,6 +320,12 @@ class TestWriting:
         assert "twice described 'archery' against the rules (archery: has 1 sentences" in told
         assert "1 actions are in" in told
         assert parse_bank(tmp_path / "new.yaml").labels == ("rowing",)
+
+    def test_a_file_that_cannot_be_written(self, tmp_path, capsys):
+        (tmp_path / ".new.yaml.part").mkdir()
+        with serving(*replies(ARCHERY)) as server:
+            assert self.command(tmp_path, server.address) == 2
+        assert "new.yaml: cannot be written" in capsys.readouterr().err
 
     def test_what_is_there_is_no_bank(self, tmp_path, capsys):
         (tmp_path / "new.yaml").write_text(yaml.safe_dump({"other": 1}))
