@@ -1,0 +1,1 @@
+"""What is being done: actions named by learned classes, or by descriptions of any."""
