@@ -9,7 +9,7 @@ from torch import nn
 
 from assistant.actions.gates import SelfGate, as_shares, keyword_mask
 from assistant.actions.losses import class_loss, image_loss, resized, text_loss
-from assistant.actions.recogniser import Recogniser, RecogniserConfig
+from assistant.actions.recogniser import Recogniser, RecogniserConfig, pooled
 from assistant.errors import ConfigError
 
 RNG = np.random.default_rng(0)
@@ -170,3 +170,12 @@ class TestRecogniser:
     def test_a_shape_that_cannot_be_is_named(self):
         with pytest.raises(ConfigError, match="width is 10 and heads 4"):
             RecogniserConfig(width=10, heads=4)
+
+
+@pytest.mark.parametrize("sides", [(7, 4), (4, 2), (3, 3)])
+def test_patches_are_pooled_as_pictures_are(sides):
+    own, side = sides
+    patches = torch.randn(2, 3, own * own, 5)
+    maps = patches.flatten(0, 1).transpose(1, 2).unflatten(2, (own, own))
+    wanted = torch.nn.functional.adaptive_avg_pool2d(maps, side).flatten(2).transpose(1, 2)
+    assert torch.allclose(pooled(patches, side).flatten(0, 1), wanted, atol=1e-6)

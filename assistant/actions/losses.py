@@ -47,7 +47,7 @@ def image_loss(
     frames = apart.mean(-1)  # (N, T)
     if there is None:
         return frames.mean()
-    return (frames * there).sum() / there.sum()
+    return (frames * there).sum() / there.sum().clamp(min=1)
 
 
 def resized(patches: Tensor, count: int) -> Tensor:
