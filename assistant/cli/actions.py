@@ -1,0 +1,87 @@
+"""``assistant actions``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from assistant.cli.events import progress
+from assistant.cli.options import add_backend_options, count, load_assistant, say
+from assistant.errors import InputError
+
+EPILOG = """\
+The likeliest actions of each clip, with their probability among all labels. Eight frames of the
+whole clip are looked at once and kept: a second question costs nothing, and after an interruption
+the same command goes on. No language model is loaded.
+
+Without --head the labels are those of --labels or --bank, and are told apart by the similarity of
+the clip to what describes them; with it, by what the recogniser learned of descriptions.
+
+examples:
+  assistant actions clip.mp4 --head run/head            what assistant finetune actions learned
+  assistant actions *.mp4 --labels labels.txt           a label in each line
+  assistant actions clip.mp4 --bank bank.yaml           labels with sentences that describe them
+  assistant actions clip.mp4 --head run/head --labels others.txt
+  assistant actions clip.mp4 --head run/head --json
+"""
+
+
+def add_actions(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "actions",
+        help="name what is being done, of your own actions or of any labels",
+        description="Name what is being done in clips: actions that were trained, or any labels.",
+        epilog=EPILOG,
+    )
+    parser.add_argument("videos", metavar="CLIP", nargs="+")
+    parser.add_argument(
+        "--head",
+        type=Path,
+        metavar="DIR",
+        help="the actions that assistant finetune actions learned, in RUN/head",
+    )
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="other labels, one in each line"
+    )
+    parser.add_argument(
+        "--bank", metavar="FILE|NAME", help="labels described in sentences, or those of --labels"
+    )
+    parser.add_argument("--top", type=count, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each clip")
+    add_backend_options(parser.add_argument_group("model"))
+    parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+    parser.set_defaults(run=run_actions, adapter="none", task="")
+
+
+def run_actions(args: argparse.Namespace) -> int:
+    from assistant.actions.head import read_head_config
+    from assistant.actions.naming import Namer, bank_for
+    from assistant.core.clip_names import clip_path
+    from assistant.model.features import check_file
+    from assistant.timeline.events import read_labels
+
+    if args.head is None and args.labels is None and args.bank is None:
+        raise InputError("nothing to choose among; give --head, --labels or --bank")
+    if args.head is not None:
+        read_head_config(args.head)  # mistakes show before the model loads
+    labels = None if args.labels is None else read_labels(str(args.labels))
+    bank = bank_for(labels, args.bank)
+    paths = [clip_path(name) for name in args.videos]
+    for path in paths:
+        check_file(path)
+    assistant = load_assistant(args, now=False)
+    with progress(args.quiet):
+        namer = Namer(assistant.sight, assistant.store, args.head, bank)
+        for number, path in enumerate(paths):
+            named = namer.name(path, args.top)
+            for warning in named.warnings:
+                say(f"warning: {path}: {warning}", args.quiet)
+            if args.json:
+                print(json.dumps(named.as_dict(), ensure_ascii=False), flush=True)
+                continue
+            if len(paths) > 1:
+                print(f"{'' if number == 0 else chr(10)}{path}")
+            for label, share in named.actions:
+                print(f"{share:4.0%}  {label}", flush=True)
+    return 0
