@@ -12,7 +12,7 @@ A shipped bank has a name, and lies in ``banks/``; another one is a file of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -153,30 +153,73 @@ def _action(path: Path, label: object, told: object) -> Described:
     return from_mapping(Described, {"label": label, **told}, where)
 
 
+def read_label_file(path: Path) -> tuple[str, ...]:
+    """A label a line, as words; UCF-101's class list has its number before each.
+
+    Raises:
+        InputError: it cannot be read, or holds no label.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise InputError(f"{path}: cannot be read ({why}); give a label in each line") from error
+    lines = [line.strip() for line in lines if line.strip()]
+    if all(line.startswith(f"{number} ") for number, line in enumerate(lines, 1)):
+        lines = [line.partition(" ")[2] for line in lines]
+    labels = tuple(map(readable, lines))
+    if not labels:
+        raise InputError(f"{path}: holds no label; give one in each line")
+    return Bank(path.name, tuple(map(Described, labels))).labels
+
+
 def problems(bank: Bank) -> Iterator[str]:
     """Every rule that an action breaks, a line each."""
-    names = {words_of(label): label for label in bank.labels}
-    longest = max(map(len, names), default=0)
-    told: dict[str, str] = {}
+    said: dict[str, str] = {}
+    names = names_of(bank.labels)
     for action in bank.actions:
-        for wrong in _of_counts(action):
-            yield f"{action.label}: {wrong}"
-        for text in action.texts[1:]:
-            words = words_of(text)
-            shown = f"{action.label}: {text!r:.60}"
-            least, most = LONG if text is action.long else LENGTH
-            if not least <= len(words) <= most:
-                yield f"{shown} has {len(words)} words; give {least} to {most}"
-            if other := told.get(" ".join(words)):
-                yield f"{shown} is said of {other} too; say another thing"
-            told[" ".join(words)] = action.label
-            if not names_one(text, action.words):
-                yield f"{shown} has none of its key words; use one of {', '.join(action.words)}"
-            inside = {words[i : i + n] for n in range(1, longest + 1) for i in range(len(words))}
-            own = words_of(action.label)
-            for name in sorted(inside & names.keys()):
-                if not _part(name, own):
-                    yield f"{shown} names another action, {names[name]!r}; say it otherwise"
+        yield from problems_of(action, names, said)
+        said |= dict.fromkeys(_said(action), action.label)
+
+
+def problems_of(
+    action: Described, names: Mapping[tuple[str, ...], str], said: Mapping[str, str]
+) -> Iterator[str]:
+    """The same of one action, beside ``names`` (`names_of`) and what is ``said`` of others
+    (`said_in`)."""
+    for wrong in _of_counts(action):
+        yield f"{action.label}: {wrong}"
+    longest = max(map(len, names), default=0)
+    own, before = words_of(action.label), dict(said)
+    for text in action.texts[1:]:
+        words = words_of(text)
+        shown = f"{action.label}: {text!r:.60}"
+        least, most = LONG if text is action.long else LENGTH
+        if not least <= len(words) <= most:
+            yield f"{shown} has {len(words)} words; give {least} to {most}"
+        if other := before.get(" ".join(words)):
+            yield f"{shown} is said of {other!r} already; say another thing"
+        before[" ".join(words)] = action.label
+        if not names_one(text, action.words):
+            yield f"{shown} has none of its key words; use one of {', '.join(action.words)}"
+        inside = {words[i : i + n] for n in range(1, longest + 1) for i in range(len(words))}
+        for name in sorted(inside & names.keys()):
+            if not any(own[i : i + len(name)] == name for i in range(len(own))):
+                yield f"{shown} names another action, {names[name]!r}; say it otherwise"
+
+
+def names_of(labels: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """Labels by their words."""
+    return {words_of(label): label for label in labels}
+
+
+def said_in(bank: Bank) -> dict[str, str]:
+    """Sentences as words, each with its action's label."""
+    return {text: action.label for action in bank.actions for text in _said(action)}
+
+
+def _said(action: Described) -> list[str]:
+    return [" ".join(words_of(text)) for text in action.texts[1:]]
 
 
 def _of_counts(action: Described) -> Iterator[str]:
@@ -203,10 +246,6 @@ def _stem(word: str) -> str:
     word = word.strip().lower()
     short = ENDING.sub("", word)
     return re.escape(short if len(short) >= 3 else word)
-
-
-def _part(name: tuple[str, ...], of: tuple[str, ...]) -> bool:
-    return any(of[i : i + len(name)] == name for i in range(len(of)))
 
 
 def _folder() -> Path:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assistant.cli.data_bank import add_bank
 from assistant.cli.data_segments import add_segments
 from assistant.cli.options import check_out, seed
 
@@ -63,6 +64,7 @@ def add_data(commands: argparse._SubParsersAction) -> None:
     add_convert(actions)
     add_events(actions)
     add_segments(actions)
+    add_bank(actions)
 
 
 def add_events(actions: argparse._SubParsersAction) -> None:
