@@ -42,7 +42,9 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
         help="the actions that assistant finetune actions learned, in RUN/head",
     )
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="other labels, one in each line"
+        "--labels",
+        metavar="FILE|NAME",
+        help="other labels: a file with one in each line, or a list of the lexicon",
     )
     parser.add_argument(
         "--bank", metavar="FILE|NAME", help="labels described in sentences, or those of --labels"
@@ -65,7 +67,7 @@ def run_actions(args: argparse.Namespace) -> int:
         raise InputError("nothing to choose among; give --head, --labels or --bank")
     if args.head is not None:
         read_head_config(args.head)  # mistakes show before the model loads
-    labels = None if args.labels is None else read_labels(str(args.labels))
+    labels = None if args.labels is None else read_labels(args.labels)
     bank = bank_for(labels, args.bank)
     paths = [clip_path(name) for name in args.videos]
     for path in paths:

@@ -41,9 +41,7 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     bank = bare_bank(clips.labels) if args.bank is None else read_bank(args.bank).of(clips.labels)
     assistant = load(args.model, now=False, **backend_options(args))
     try:
-        done = finetune_actions(
-            config, assistant.sight, clips, bank, args.out, resume=args.resume
-        )
+        done = finetune_actions(config, assistant.sight, clips, bank, args.out, resume=args.resume)
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
     train, dev = done.clips
