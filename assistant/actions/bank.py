@@ -237,8 +237,10 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def names_one(text: str, words: Sequence[str]) -> bool:
-    """Whether a text has one of the key words, inflected or not."""
-    return any(re.search(rf"\b{_stem(word)}", text, re.I) for word in words)
+    """Whether a text has all parts of one of the key words, inflected or not."""
+    return any(
+        all(re.search(rf"\b{_stem(part)}", text, re.I) for part in word.split()) for word in words
+    )
 
 
 def _stem(word: str) -> str:
