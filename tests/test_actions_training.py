@@ -72,6 +72,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is seen of the clips, for tests that look at them in the same way."""
+    return tmp_path_factory.mktemp("features")
+
+
 @pytest.fixture
 def bank(tmp_path: Path) -> Path:
     path = tmp_path / "bank.yaml"
@@ -157,27 +163,27 @@ class TestData:
         again = looked(clips, tmp_path)
         assert torch.equal(first.taught.frames, again.taught.frames)
 
-    def test_keywords_hide_what_is_not_theirs(self, clips, tmp_path):
+    def test_keywords_hide_what_is_not_theirs(self, clips, features):
         """Each frame is of one color, so that no patch is more like a word than another."""
         config = replace(RECIPE, gate="cross")
-        assert looked(clips, tmp_path, config).taught.mask.sum() == 0
-        every = looked(clips, tmp_path, replace(config, keyword_covers=0.0))
+        assert looked(clips, features, config).taught.mask.sum() == 0
+        every = looked(clips, features, replace(config, keyword_covers=0.0))
         assert every.taught.mask.shape == (12, 4, 4) and every.taught.mask.min() == 1
-        none = looked(clips, tmp_path, replace(config, keyword_covers=0.0, keyword_shown=0.99))
+        none = looked(clips, features, replace(config, keyword_covers=0.0, keyword_shown=0.99))
         assert none.taught.mask.sum() == 0
 
-    def test_a_space_without_patches_cannot_teach_them(self, clips, tmp_path):
-        with pytest.raises(InputError, match="colors-1 tells nothing of single patches"):
-            looked(clips, tmp_path, space=ColorSpace())
+    def test_a_space_without_patches_cannot_teach_them(self, clips, features):
+        with pytest.raises(InputError, match="colors-2 tells nothing of single patches"):
+            looked(clips, features, space=ColorSpace("colors-2"))
         without = replace(RECIPE, losses=("ce", "text"))
-        assert looked(clips, tmp_path, without, ColorSpace()).taught.cells is None
+        assert looked(clips, features, without, ColorSpace("colors-2")).taught.cells is None
 
 
 class TestTraining:
     @pytest.mark.parametrize("gate", ["identity", "self", "cross"])
-    def test_every_loss_and_gate_moves_the_recogniser_alone(self, clips, tmp_path, gate):
+    def test_every_loss_and_gate_moves_the_recogniser_alone(self, clips, features, tmp_path, gate):
         config = replace(RECIPE, gate=gate, losses=("text", "image"), keyword_covers=0.0)
-        data = looked(clips, tmp_path, config)
+        data = looked(clips, features, config)
         before = data.texts.clone(), data.taught.cells[:].copy()
         loop = Loop(new_trainer(clips, data, config), tmp_path, Accelerator(cpu=True))
         start = {name: value.detach().clone() for name, value in loop.trainable.trained.items()}
@@ -188,8 +194,8 @@ class TestTraining:
         assert "classifier.weight" not in moved
         assert torch.equal(data.texts, before[0]) and (data.taught.cells == before[1]).all()
 
-    def test_a_resumed_run_ends_with_the_same_weights(self, clips, tmp_path):
-        data, ends = looked(clips, tmp_path / "features"), []
+    def test_a_resumed_run_ends_with_the_same_weights(self, clips, features, tmp_path):
+        data, ends = looked(clips, features), []
         for stop in (None, 2, 4):  # within an epoch, and in another
             out = tmp_path / str(stop)
             out.mkdir()
@@ -214,10 +220,10 @@ class TestTraining:
         for other in ends[1:]:
             assert all(torch.equal(ends[0][name], other[name]) for name in other)
 
-    def test_the_head_has_the_weights_that_were_measured(self, clips, tmp_path):
+    def test_the_head_has_the_weights_that_were_measured(self, clips, features, tmp_path):
         """Of a recogniser by texts alone; the probabilities are those of the fitted temperature."""
         config = replace(RECIPE, losses=("text",))
-        data = looked(clips, tmp_path / "features", config)
+        data = looked(clips, features, config)
         sight = TinySight(CellSpace())
         done = train(config, data, begun(config, read_clips(clips), sight), tmp_path)
         head = load_head(done.folder, sight)
@@ -289,6 +295,22 @@ class TestCommand:
         code, told, _ = run(capsys, *words, "--json", "--top", "1")
         assert [len(json.loads(line)["actions"]) for line in told.splitlines()] == [1, 1]
         assert json.loads(told.splitlines()[0])["by"] == "zero-shot"
+
+    def test_windows_of_a_long_clip(self, mini, tmp_path, capsys):
+        film = color_clip(tmp_path / "a.mp4", "red", "green", "red", seconds=2)
+        (tmp_path / "labels.txt").write_text("green\nred\n")
+        words = ("actions", film, "--labels", tmp_path / "labels.txt", "--top", "1")
+        code, told, err = run(capsys, *words, "--every", "1.9", "--json")
+        assert code == 0, err
+        found = [json.loads(line) for line in told.splitlines()]
+        assert [one["actions"][0]["label"] for one in found] == ["red", "green", "red"]
+        assert [(one["start"], one["end"]) for one in found] == [(0, 2), (2, 4), (4, 6)]
+        code, told, _ = run(capsys, *words, "--every", "3")
+        assert code == 0 and [told.splitlines()[n] for n in (0, 2)] == ["0:00-0:03", "0:03-0:06"]
+        code, told, _ = run(capsys, *words, "--every", "60")
+        assert code == 0 and told.splitlines()[0] == "0:00-0:06"
+        code, _, err = run(capsys, *words, "--every", "0.1")
+        assert code == 2 and "--every is 0.1; give 0.5 seconds or more" in err
 
     def test_a_clip_is_looked_at_once(self, mini, tmp_path, capsys, monkeypatch):
         film = color_clip(tmp_path / "a.mp4", "red", seconds=1)

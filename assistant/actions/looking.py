@@ -1,4 +1,4 @@
-"""Clips as an action recogniser sees them: a few frames of the whole, encoded once and kept."""
+"""Clips as an action recogniser sees them: a few frames of a range, encoded once and kept."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 FRAMES = 8  # of a clip, where no recogniser says how many
 
 
-def features_of(path: Path, sight: Sight, store: FeatureStore, frames: int) -> ClipFeatures:
-    """``frames`` of the whole clip, from the store or from the clip itself.
+def features_of(
+    path: Path,
+    sight: Sight,
+    store: FeatureStore,
+    frames: int,
+    start: float | None = None,
+    end: float | None = None,
+) -> ClipFeatures:
+    """``frames`` of a range, from the store or from the clip itself; None: of the whole clip.
 
     Raises:
         VideoError: no such file, or nothing could be decoded.
     """
     eyes, digest = sight.encoder_fingerprint, content_digest(path)
-    key = FeatureKey(digest, None, None, frames, "auto", eyes, own_language())
+    key = FeatureKey(digest, start, end, frames, "auto", eyes, own_language())
     with suppress(OSError):  # keeping it meets the same and says so
         if (found := store.get(key)) is not None:
             return found

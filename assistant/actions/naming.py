@@ -10,16 +10,17 @@ from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
 from assistant.actions.looking import FRAMES, features_of, look_of
 from assistant.actions.zero_shot import descriptions_of
+from assistant.core.progress import report
 from assistant.errors import InputError
 from assistant.model.space.base import mean_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
     from assistant.actions.bank import Bank
-    from assistant.model.features import FeatureStore
+    from assistant.model.features import ClipFeatures, FeatureStore
     from assistant.model.sight import Sight
 
 TRAINED, DESCRIBED = "trained", "zero-shot"
@@ -27,19 +28,21 @@ TRAINED, DESCRIBED = "trained", "zero-shot"
 
 @dataclass(frozen=True)
 class Named:
-    """A clip, and its likeliest actions, likeliest first."""
+    """A range of a clip, and its likeliest actions, likeliest first."""
 
     path: Path
     actions: tuple[tuple[str, float], ...]  # label, probability among all labels
     by: str  # TRAINED or DESCRIBED
-    duration: float  # seconds
+    start: float  # seconds
+    end: float
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "video": str(self.path),
-            "duration": round(self.duration, 3),
+            "start": round(self.start, 3),
+            "end": round(self.end, 3),
             "by": self.by,
             "actions": [{"label": name, "probability": round(p, 4)} for name, p in self.actions],
             "warnings": list(self.warnings),
@@ -69,28 +72,46 @@ class Namer:
         self.described = None if bank is None else descriptions_of(sight.space, bank)
         self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
 
-    def name(self, path: Path, top: int = 5) -> Named:
-        """Raises VideoError: the clip cannot be read."""
-        seen = features_of(path, self.sight, self.store, self.frames)
-        labels, shares = self._shares(seen.patches, seen.classes, path)
+    def name(
+        self, path: Path, top: int = 5, start: float | None = None, end: float | None = None
+    ) -> Named:
+        """Of a range in seconds; None: of the whole clip. Raises VideoError: it cannot be read."""
+        seen = features_of(path, self.sight, self.store, self.frames, start, end)
+        labels, shares = self._shares(seen, path)
         best = shares.topk(min(top, len(labels)))
         found = tuple(
             (labels[place], float(share))
             for share, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
         by = TRAINED if self.described is None else DESCRIBED
-        return Named(path, found, by, seen.duration, seen.warnings)
+        return Named(path, found, by, seen.start, seen.end, seen.warnings)
 
-    def _shares(self, patches: Tensor, classes: Tensor, path: Path) -> tuple[Sequence[str], Tensor]:
+    def name_windows(self, path: Path, every: float, top: int = 5) -> Iterator[Named]:
+        """Of equal windows of about ``every`` seconds, one after the other; what was looked at is
+        kept. Raises VideoError: as `name`."""
+        from assistant.media.video import probe
+
+        duration = probe(path).duration
+        count = max(1, round(duration / every))
+        if count == 1:
+            yield self.name(path, top)
+            return
+        for number in range(count):
+            report("Naming actions", number, count)
+            yield self.name(path, top, duration * number / count, duration * (number + 1) / count)
+        report("Naming actions", 1)
+
+    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
         """Labels, and the probability of each."""
+        patches = seen.patches
         if self.described is None:
             assert self.head is not None
             return self.head.config.labels, self.head.probabilities(patches)
         if self.head is not None:
             return self.described.labels, self.head.similar(patches, self.described.vectors)
-        look = look_of(patches, classes, self.sight, path)
-        seen = mean_of(self.sight.space.embed_frames(look))
-        return self.described.labels, self.described.logits(seen[None])[0].softmax(-1)
+        look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
+        vector = mean_of(self.sight.space.embed_frames(look))
+        return self.described.labels, self.described.logits(vector[None])[0].softmax(-1)
 
 
 def bank_for(labels: Sequence[str] | None, named: str | None) -> Bank | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from assistant.cli.events import progress
-from assistant.cli.options import add_backend_options, count, load_assistant, say
+from assistant.cli.options import add_backend_options, count, load_assistant, say, seconds
 from assistant.errors import InputError
+from assistant.vqa.time_words import format_time
 
+SHORTEST = 0.5  # seconds of a window
 EPILOG = """\
 The likeliest actions of each clip, with their probability among all labels. Eight frames of the
 whole clip are looked at once and kept: a second question costs nothing, and after an interruption
@@ -24,6 +27,7 @@ examples:
   assistant actions clip.mp4 --bank bank.yaml           labels with sentences that describe them
   assistant actions clip.mp4 --head run/head --labels others.txt
   assistant actions clip.mp4 --head run/head --json
+  assistant actions film.mp4 --head run/head --every 4  each 4 s of it
 """
 
 
@@ -49,6 +53,12 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bank", metavar="FILE|NAME", help="labels described in sentences, or those of --labels"
     )
+    parser.add_argument(
+        "--every",
+        type=seconds,
+        metavar="SECONDS",
+        help="name each window of about so long, instead of the whole clip at once",
+    )
     parser.add_argument("--top", type=count, default=5, metavar="N", help="default: 5")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each clip")
     add_backend_options(parser.add_argument_group("model"))
@@ -65,6 +75,8 @@ def run_actions(args: argparse.Namespace) -> int:
 
     if args.head is None and args.labels is None and args.bank is None:
         raise InputError("nothing to choose among; give --head, --labels or --bank")
+    if args.every is not None and args.every < SHORTEST:
+        raise InputError(f"--every is {args.every:g}; give {SHORTEST:g} seconds or more")
     if args.head is not None:
         read_head_config(args.head)  # mistakes show before the model loads
     labels = None if args.labels is None else read_labels(args.labels)
@@ -76,14 +88,19 @@ def run_actions(args: argparse.Namespace) -> int:
     with progress(args.quiet):
         namer = Namer(assistant.sight, assistant.store, args.head, bank)
         for number, path in enumerate(paths):
-            named = namer.name(path, args.top)
-            for warning in named.warnings:
-                say(f"warning: {path}: {warning}", args.quiet)
-            if args.json:
-                print(json.dumps(named.as_dict(), ensure_ascii=False), flush=True)
-                continue
-            if len(paths) > 1:
+            if len(paths) > 1 and not args.json:
                 print(f"{'' if number == 0 else chr(10)}{path}")
-            for label, share in named.actions:
-                print(f"{share:4.0%}  {label}", flush=True)
+            warned: set[str] = set()
+            every = args.every or math.inf
+            for named in namer.name_windows(path, every, args.top):
+                for warning in {*named.warnings} - warned:
+                    say(f"warning: {path}: {warning}", args.quiet)
+                warned |= {*named.warnings}
+                if args.json:
+                    print(json.dumps(named.as_dict(), ensure_ascii=False), flush=True)
+                    continue
+                if args.every is not None:
+                    print(f"{format_time(named.start)}-{format_time(named.end)}")
+                for label, share in named.actions:
+                    print(f"{share:4.0%}  {label}", flush=True)
     return 0
