@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from assistant.actions.evidence import rests_on
 from assistant.actions.gates import SelfGate, as_shares, keyword_mask
+from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
 from assistant.actions.losses import class_loss, image_loss, resized, text_loss
 from assistant.actions.recogniser import Recogniser, RecogniserConfig, pooled
 from assistant.errors import ConfigError
@@ -42,6 +44,10 @@ def bilinear(grid: np.ndarray, wanted: int) -> np.ndarray:
             lower = (1 - dx) * grid[y1, x0] + dx * grid[y1, x1]
             found[row, column] = (1 - dy) * upper + dy * lower
     return found
+
+
+def unit_rows(count: int, width: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(count, width), dim=1)
 
 
 class TestLosses:
@@ -166,6 +172,26 @@ class TestRecogniser:
             for own in (patches, patches.flip(1))
         ]
         assert not torch.allclose(*found, atol=1e-4)
+
+    @pytest.mark.parametrize("texts", [False, True])
+    def test_what_an_action_rests_on(self, texts):
+        """Grad-CAM: channels by their mean slope, what speaks for the label alone, 1 at most."""
+        network = self.network()
+        config = ActionHeadConfig("s", "e", ("a", "b", "c"), 6, 5, TINY)
+        head = ActionHead(config, network, unit_rows(3, 5))
+        patches, there = torch.randn(3, 9, 6), torch.ones(1, 3, dtype=torch.long)
+        other = unit_rows(2, 5) if texts else None
+        found = rests_on(head, patches, 1, other)
+        states = network.states(patches[None], there).detach()
+        base = score_states(head, states, there, other)[0, 1]
+        slopes = torch.zeros(8)
+        for channel in range(8):  # each alone, in all cells
+            moved = states.clone()
+            moved[..., channel] += 1e-2
+            slopes[channel] = (score_states(head, moved, there, other)[0, 1] - base).detach() / 1e-2
+        wanted = (states[0] @ slopes).relu()
+        assert found.shape == (3, 2, 2) and found.max() == 1 and found.min() == 0
+        assert torch.allclose(found.flatten(1), wanted / wanted.max(), atol=0.02)
 
     def test_a_shape_that_cannot_be_is_named(self):
         with pytest.raises(ConfigError, match="width is 10 and heads 4"):

@@ -278,6 +278,10 @@ class TestCommand:
         for one in found:
             shares = [action["probability"] for action in one["actions"]]
             assert sum(shares) == pytest.approx(1, abs=1e-3) and shares[0] > 0.5
+        picture = tmp_path / "why.png"
+        words = ("actions", films[0], "--head", head, "--evidence", picture)
+        code, _, err = run(capsys, *words)
+        assert code == 0 and "[evidence: " in err and picture.read_bytes()[1:4] == b"PNG"
         (tmp_path / "labels.txt").write_text("red first\nblue first\n")
         words = ("--labels", tmp_path / "labels.txt", "--bank", bank, "--top", "1")
         code, told, err = run(capsys, "actions", *films, "--head", head, *words)
@@ -346,6 +350,11 @@ class TestCommand:
         labels = ("--labels", tmp_path / "labels.txt")
         for options, told in (
             ((), "nothing to choose among; give --head, --labels or --bank"),
+            (
+                (*labels, "--evidence", tmp_path / "a.png"),
+                "a trained recogniser looks; give --head",
+            ),
+            (("--head", out / "head", "--evidence", tmp_path / "a.txt"), "is no picture's name"),
             (("--head", tmp_path), "holds no actions.yaml; give a folder that"),
             (("--head", out / "head", *labels), "was trained without text and names its own"),
             ((*labels, "--bank", "fight300"), "fight300 does not describe 'red', 'green'"),

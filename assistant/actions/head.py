@@ -63,29 +63,24 @@ class ActionHead:
         self.config, self.network, self.texts = config, network.eval(), texts
 
     @torch.inference_mode()
-    def probabilities(self, patches: Tensor) -> Tensor:
-        """``(T, K, Dv)`` of one clip -> ``(C,)``."""
+    def probabilities(self, patches: Tensor, texts: Tensor | None = None) -> Tensor:
+        """``(T, K, Dv)`` of one clip -> ``(C,)``; ``texts`` ``(C', E)``: of other labels, ``(C',)``
+        of these, which are not calibrated."""
         there = torch.ones(1, len(patches), dtype=torch.long)
-        found = scores(self.network, patches[None], there, self.texts, self.config)
-        return (found[0] / self.config.temperature).softmax(-1)
-
-    @torch.inference_mode()
-    def similar(self, patches: Tensor, texts: Tensor) -> Tensor:
-        """``(T, K, Dv)`` of one clip and ``(C', E)`` of other labels -> ``(C',)`` probabilities."""
-        there = torch.ones(1, len(patches), dtype=torch.long)
-        network = self.network
-        vector = network.embed(network.summary(network.states(patches[None], there), there))[0]
-        return (texts @ vector / self.config.tau).softmax(-1)
+        states = self.network.states(patches[None], there)
+        found = score_states(self, states, there, texts)[0]
+        return (found if texts is not None else found / self.config.temperature).softmax(-1)
 
 
-def scores(
-    network: Recogniser, patches: Tensor, there: Tensor, texts: Tensor, config: ActionHeadConfig
+def score_states(
+    head: ActionHead, states: Tensor, there: Tensor, texts: Tensor | None = None
 ) -> Tensor:
-    """``(N, T, K, Dv)`` -> ``(N, C)`` log-scores of the labels."""
-    summary = network.summary(network.states(patches, there), there)
-    if config.by == "texts":
-        return network.embed(summary) @ texts.T / config.tau
-    return network.logits(summary)
+    """Z_v ``(N, T, g g, D)`` -> ``(N, C)`` log-scores of its labels, or of those of ``texts``."""
+    network, config = head.network, head.config
+    summary = network.summary(states, there)
+    if texts is None and config.by == BY[0]:
+        return network.logits(summary)
+    return network.embed(summary) @ (head.texts if texts is None else texts).T / config.tau
 
 
 def read_head_config(folder: Path) -> ActionHeadConfig:

@@ -17,6 +17,7 @@ from assistant.model.space.base import mean_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from assistant.actions.bank import Bank
@@ -35,6 +36,7 @@ class Named:
     by: str  # TRAINED or DESCRIBED
     start: float  # seconds
     end: float
+    asked: tuple[float | None, float | None] = (None, None)  # the range, as it was asked for
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Namer:
             for share, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
         by = TRAINED if self.described is None else DESCRIBED
-        return Named(path, found, by, seen.start, seen.end, seen.warnings)
+        return Named(path, found, by, seen.start, seen.end, (start, end), seen.warnings)
 
     def name_windows(self, path: Path, every: float, top: int = 5) -> Iterator[Named]:
         """Of equal windows of about ``every`` seconds, one after the other; what was looked at is
@@ -101,6 +103,27 @@ class Namer:
             yield self.name(path, top, duration * number / count, duration * (number + 1) / count)
         report("Naming actions", 1)
 
+    def evidence(self, named: Named) -> Figure:
+        """A picture of where a trained recogniser's likeliest action rests.
+
+        Raises:
+            InputError: no recogniser named it. VideoError: the clip cannot be read.
+        """
+        from assistant.actions.evidence import draw_evidence, rests_on
+        from assistant.media.video import read_clip
+
+        if self.head is None:
+            raise InputError("what has no head rests on no patches; give --head with --evidence")
+        seen = features_of(named.path, self.sight, self.store, self.frames, *named.asked)
+        texts = None if self.described is None else self.described.vectors
+        labels = self.head.config.labels if self.described is None else self.described.labels
+        label, share = named.actions[0]
+        heat = rests_on(self.head, seen.patches, labels.index(label), texts)
+        start, end = named.asked
+        clip = read_clip(named.path, frames=self.frames, start=start, end=end)
+        title = f"{label} ({share:.0%})"
+        return draw_evidence(clip.frames, clip.seconds, heat, title)
+
     def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
         """Labels, and the probability of each."""
         patches = seen.patches
@@ -108,7 +131,7 @@ class Namer:
             assert self.head is not None
             return self.head.config.labels, self.head.probabilities(patches)
         if self.head is not None:
-            return self.described.labels, self.head.similar(patches, self.described.vectors)
+            return self.described.labels, self.head.probabilities(patches, self.described.vectors)
         look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
         vector = mean_of(self.sight.space.embed_frames(look))
         return self.described.labels, self.described.logits(vector[None])[0].softmax(-1)

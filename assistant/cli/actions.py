@@ -27,6 +27,7 @@ examples:
   assistant actions clip.mp4 --bank bank.yaml           labels with sentences that describe them
   assistant actions clip.mp4 --head run/head --labels others.txt
   assistant actions clip.mp4 --head run/head --json
+  assistant actions clip.mp4 --head run/head --evidence why.png
   assistant actions film.mp4 --head run/head --every 4  each 4 s of it
 """
 
@@ -60,6 +61,12 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
         help="name each window of about so long, instead of the whole clip at once",
     )
     parser.add_argument("--top", type=count, default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="FILE.png",
+        help="draw where the likeliest action of one clip rests (.png, .svg, .pdf); with --head",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object for each clip")
     add_backend_options(parser.add_argument_group("model"))
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
@@ -72,11 +79,14 @@ def run_actions(args: argparse.Namespace) -> int:
     from assistant.core.clip_names import clip_path
     from assistant.model.features import check_file
     from assistant.timeline.events import read_labels
+    from assistant.vqa.evidence import save_figure
 
     if args.head is None and args.labels is None and args.bank is None:
         raise InputError("nothing to choose among; give --head, --labels or --bank")
     if args.every is not None and args.every < SHORTEST:
         raise InputError(f"--every is {args.every:g}; give {SHORTEST:g} seconds or more")
+    if args.evidence is not None:
+        check_evidence(args)
     if args.head is not None:
         read_head_config(args.head)  # mistakes show before the model loads
     labels = None if args.labels is None else read_labels(args.labels)
@@ -96,6 +106,9 @@ def run_actions(args: argparse.Namespace) -> int:
                 for warning in {*named.warnings} - warned:
                     say(f"warning: {path}: {warning}", args.quiet)
                 warned |= {*named.warnings}
+                if args.evidence is not None:
+                    save_figure(namer.evidence(named), args.evidence)
+                    say(f"[evidence: {args.evidence}]", args.quiet)
                 if args.json:
                     print(json.dumps(named.as_dict(), ensure_ascii=False), flush=True)
                     continue
@@ -104,3 +117,14 @@ def run_actions(args: argparse.Namespace) -> int:
                 for label, share in named.actions:
                     print(f"{share:4.0%}  {label}", flush=True)
     return 0
+
+
+def check_evidence(args: argparse.Namespace) -> None:
+    """Raises InputError: there is nothing to draw, or no place for it."""
+    from assistant.vqa.evidence import check_picture_path
+
+    check_picture_path(args.evidence)
+    if args.head is None:
+        raise InputError("--evidence draws where a trained recogniser looks; give --head")
+    if len(args.videos) > 1 or args.every is not None:
+        raise InputError("--evidence is for one whole clip; leave out --every and other clips")

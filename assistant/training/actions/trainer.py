@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from assistant.actions.gates import SelfGate
-from assistant.actions.head import ActionHeadConfig, scores
+from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
 from assistant.actions.losses import class_loss, image_loss, text_loss
 from assistant.actions.recogniser import Recogniser
 from assistant.training.actions.config import ActionsConfig
@@ -121,12 +121,11 @@ class ActionsTrainer(Trainable[Batch]):
     @torch.no_grad()
     def scores(self, rows: Tensor) -> Tensor:
         """``(N, C)`` log-scores of clips."""
-        self.network.eval()
-        found = []
+        head, found = ActionHead(self.made, self.network, self.class_texts), []
         for some in rows.split(self.config.batch):
             batch = self.batch(some)
-            own = scores(self.network, batch.patches, batch.there, self.class_texts, self.made)
-            found.append(own.cpu())
+            states = self.network.states(batch.patches, batch.there)
+            found.append(score_states(head, states, batch.there).cpu())
         return torch.cat(found)
 
     @property
