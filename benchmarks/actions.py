@@ -1,19 +1,20 @@
 """What each loss of an action recogniser is worth: fights in surveillance clips, five folds.
 
-    python benchmarks/actions.py FIGHT300 --out RUNS [--seeds 1] [--only NAME ...]
+    python benchmarks/actions.py FIGHT300 --out RUNS [--shots N] [--seeds 1] [--only NAME ...]
 
 The clips and the folds are those of fights.py: for each seed, five folds, as many fights in each. A
 recogniser is trained on four, a fifth of which chooses the epoch, and asked about the clips of the
 other one. "joint space" is the teacher alone, by the same descriptions, which learns nothing.
 
+With --shots, N clips of each label are learned and N choose the epoch, in as many steps.
+
 Printed, as Markdown, for each seed: accuracy over all clips, its 95 % interval (bootstrap over
-clips), and the seconds that the training of a fold took.
+clips).
 """
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("fights", metavar="FIGHT300", type=Path)
     parser.add_argument("--out", metavar="RUNS", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--shots", type=int)
     parser.add_argument("--bank", default=BANK)
     parser.add_argument("--only", nargs="+", choices=SYSTEMS, default=list(SYSTEMS)[:4])
     args = parser.parse_args()
@@ -67,26 +69,38 @@ def main() -> None:
         cells = []
         for name in args.only:
             config = replace(SYSTEMS[name], seed=seed)
-            right, bare, seconds = crossed(config, sight, clips, bank, args.out, name)
-            cells.append(f"{told(right, seed)}, {seconds:.0f} s")
+            if args.shots:
+                name = f"{name}-{args.shots}"
+            right, bare = crossed(config, sight, clips, bank, args.out, name, args.shots)
+            cells.append(told(right, seed))
         print(f"| {seed} | {told(bare, seed)} | {' | '.join(cells)} |", flush=True)
 
 
 def crossed(
-    config: ActionsConfig, sight: Sight, clips: ActionClips, bank: Bank, out: Path, name: str
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Whether each clip is told rightly, by the recogniser and by the joint space; seconds of a
-    fold."""
+    config: ActionsConfig,
+    sight: Sight,
+    clips: ActionClips,
+    bank: Bank,
+    out: Path,
+    name: str,
+    shots: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each clip is told rightly, by the recogniser and by the joint space."""
     whole = encode(clips, bank, config, sight, out / "features")
     texts, real = embed_bank(sight.space, bank)
     truth = whole.truth.numpy()
     bare = whole.described.logits(whole.taught.frames).argmax(1).numpy() == truth
-    right, begin = np.zeros(len(truth), bool), time.monotonic()
+    right = np.zeros(len(truth), bool)
     splits = StratifiedKFold(FOLDS, shuffle=True, random_state=config.seed).split(truth, truth)
     for fold, (learned, asked) in enumerate(splits):
         own, dev = train_test_split(
             learned, test_size=DEV, random_state=config.seed, stratify=truth[learned]
         )
+        if shots:
+            own, dev = (
+                np.concatenate([part[truth[part] == n][:shots] for n in np.unique(truth)])
+                for part in (own, dev)
+            )
         folder = out / f"{name.replace(' ', '-')}-{config.seed}-{fold}"
         if not (folder / "curves.png").is_file():
             folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +114,7 @@ def crossed(
         for row in asked:
             patches = whole.table.clip(whole.keys[row])
             right[row] = int(head.probabilities(patches).argmax()) == truth[row]
-    return right, bare, (time.monotonic() - begin) / FOLDS
+    return right, bare
 
 
 def some(whole: Data, own: np.ndarray, dev: np.ndarray) -> Data:

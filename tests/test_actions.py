@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from assistant.actions.evidence import rests_on
+from assistant.actions.evidence import draw_evidence, rests_on
 from assistant.actions.gates import SelfGate, as_shares, keyword_mask
 from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
 from assistant.actions.losses import class_loss, image_loss, resized, text_loss
@@ -192,6 +194,21 @@ class TestRecogniser:
         wanted = (states[0] @ slopes).relu()
         assert found.shape == (3, 2, 2) and found.max() == 1 and found.min() == 0
         assert torch.allclose(found.flatten(1), wanted / wanted.max(), atol=0.02)
+
+    def test_every_frame_is_drawn_with_what_speaks_for_it(self):
+        pictures = RNG.integers(0, 255, (5, 12, 16, 3)).astype(np.uint8)
+        heat = torch.zeros(5, 2, 2)
+        heat[4, 0, 1] = 1
+        figure = draw_evidence(pictures, [0.0, 0.5, 1.0, 1.5, 2.0], heat, "costs $5")
+        drawn = [axes for axes in figure.axes if axes.images]
+        assert [axes.get_title() for axes in drawn] == ["0.0 s", "0.5 s", "1.0 s", "1.5 s", "2.0 s"]
+        assert all(
+            (axes.images[0].get_array() == p).all() for axes, p in zip(drawn, pictures, strict=True)
+        )
+        smooth = drawn[4].images[1].get_array()
+        assert smooth.shape == (12, 16) and smooth[0, 15] == smooth.max() == 1 > smooth[11, 0] == 0
+        assert not drawn[0].images[1].get_array().any()
+        figure.savefig(io.BytesIO())  # a lone dollar begins no formula
 
     def test_a_shape_that_cannot_be_is_named(self):
         with pytest.raises(ConfigError, match="width is 10 and heads 4"):

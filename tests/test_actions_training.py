@@ -26,7 +26,7 @@ from assistant.training.actions.trainer import ActionsTrainer, figures
 from assistant.training.loop import CHECKPOINT, Loop
 
 SHAPE = RecogniserConfig(frames=4, grid=2, width=16, heads=2, layers=1, contrast=8, dropout=0.0)
-RECIPE = ActionsConfig(SHAPE, negatives=4, epochs=2, batch=4, lr=0.01)
+RECIPE = ActionsConfig(SHAPE, negatives=4, epochs=2, least_steps=0, batch=4, lr=0.01)
 ORDERS = {"blue first": ("blue", "red"), "red first": ("red", "blue")}  # nothing else tells them
 BANK = {
     "actions": {
@@ -89,7 +89,7 @@ def bank(tmp_path: Path) -> Path:
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(
-        yaml.safe_dump({"recogniser": dict(vars(SHAPE)), "epochs": 25, "batch": 5, "lr": 0.01})
+        yaml.safe_dump({"recogniser": dict(vars(SHAPE)), "least_steps": 50, "batch": 5, "lr": 0.01})
     )
     return path
 
@@ -232,6 +232,11 @@ class TestTraining:
         right = (shares.argmax(1) == data.truth[-2:]).float().mean()
         assert done.made.figures["top-1"] == pytest.approx(100 * float(right))
         assert torch.allclose(shares.sum(1), torch.ones(2))
+
+    def test_few_clips_are_gone_through_more_often(self, clips, features):
+        data = looked(clips, features)
+        assert new_trainer(clips, data).phases == 2
+        assert new_trainer(clips, data, replace(RECIPE, least_steps=7)).phases == 3  # 3 steps each
 
     def test_figures(self):
         logits = torch.tensor([[2.0, 1, 0], [2, 1, 0], [0, 1, 2], [0, 1, 2]])

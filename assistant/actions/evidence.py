@@ -49,8 +49,9 @@ def draw_evidence(
     from matplotlib.figure import Figure
 
     rows = -(-len(pictures) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS * SIDE, rows * SIDE + 0.6), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    high = SIDE * pictures.shape[1] / pictures.shape[2] + 0.3
+    figure = Figure(figsize=(COLUMNS * SIDE, rows * high + 0.5), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     size = pictures.shape[1:3]
     smooth = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     for axes in panels:

@@ -25,6 +25,7 @@ class ActionsConfig:
     keyword_shown: float = 0.0  # thr2: how similar a frame must be to it, more than this
     distilled: int = 1  # frames of a clip that a step compares with the teacher's
     epochs: int = 10
+    least_steps: int = 120  # of a run: few clips are gone through more often
     batch: int = 16  # clips
     lr: float = 1e-3
     seed: int = 7
@@ -35,7 +36,7 @@ class ActionsConfig:
         check_bounds(self, tau=(1e-3, 10), positives=(1, 10**4), negatives=(1, 10**6))
         check_bounds(self, alpha=(0, 10**4), keyword_covers=(0, 1), keyword_shown=(-1, 1))
         check_bounds(self, distilled=(1, 256), epochs=(1, 10**6), batch=(1, 65536), lr=(0, 10))
-        check_bounds(self, seed=(0, 2**32 - 1))
+        check_bounds(self, seed=(0, 2**32 - 1), least_steps=(0, 10**6))
         check_optimizer(self.betas, self.weight_decay)
         if not set(self.losses) <= set(LOSSES) or not {"ce", "text"} & set(self.losses):
             raise ConfigError(

@@ -111,7 +111,7 @@ def train(
 
     run_loop(trainer, out, accelerator, keep, best=NEVER, resume=resume)
     kept = from_yaml(ActionHeadConfig, out / HEAD / CONFIG)
-    (out / HEAD / CARD).write_text(card(kept, config))
+    (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
     draw_curves(out / LOG, out / HEAD / CURVES)
     recalls = recalls_of(out / HEAD, trainer)
     return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
@@ -133,14 +133,14 @@ def recalls_of(folder: Path, trainer: ActionsTrainer) -> dict[str, float]:
     }
 
 
-def card(made: ActionHeadConfig, config: ActionsConfig) -> str:
+def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int) -> str:
     """A first card; a person adds the data's terms and where the recogniser fails."""
     rows = "\n".join(
         f"| {name} | {made.bare[name]:.2f} | {value:.2f} |" for name, value in made.figures.items()
     )
     named = "its classifier" if made.by == BY[0] else "the nearest descriptions"
     gate = f" ({config.gate} gate)" if "image" in config.losses else ""
-    recipe = f"L_{' + L_'.join(config.losses)}{gate}; kept: epoch {made.epoch} of {config.epochs}"
+    recipe = f"L_{' + L_'.join(config.losses)}{gate}; kept: epoch {made.epoch} of {epochs}"
     return f"""# An action recogniser
 
 P(action | clip) of {len(made.labels)} labels, by {named}: a space-time transformer on the maps of

@@ -54,7 +54,8 @@ class ActionsTrainer(Trainable[Batch]):
             "encoder": made.encoder,
             "data": data.digest,
         }
-        self.device, self.phases = accelerator.device, config.epochs
+        self.device = accelerator.device
+        self.phases = max(config.epochs, -(-config.least_steps // self.steps(0)))
         torch.manual_seed(config.seed)
         classes = len(made.labels)
         self.network = Recogniser(config.recogniser, made.patch_width, classes, made.text_width)
