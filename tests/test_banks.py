@@ -38,7 +38,14 @@ ROWING = Described(
     ("Eight people in a boat bend forward.", "A long oar dips into a calm lake."),
     "A narrow boat with several people in a row glides over a lake, all oars at the same angle.",
 )
-SIZES = {"clips_named": 57, "fight300": 2, "hmdb51": 51, "sports22": 22, "ucf101": 101}
+SIZES = {
+    "clips_named": 57,
+    "fight300": 2,
+    "hmdb51": 51,
+    "kinetics400": 400,
+    "sports22": 22,
+    "ucf101": 101,
+}
 
 
 def bank_file(folder: Path, *actions: Described) -> Path:
