@@ -7,13 +7,16 @@ import io
 import numpy as np
 import pytest
 import torch
+from retrieval_sight import ColorSpace
 from torch import nn
 
+from assistant.actions.bank import Bank, Described
 from assistant.actions.evidence import draw_evidence, rests_on
 from assistant.actions.gates import SelfGate, as_shares, keyword_mask
 from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
 from assistant.actions.losses import class_loss, image_loss, resized, text_loss
 from assistant.actions.recogniser import Recogniser, RecogniserConfig, pooled
+from assistant.actions.zero_shot import descriptions_of
 from assistant.errors import ConfigError
 
 RNG = np.random.default_rng(0)
@@ -121,6 +124,17 @@ class TestGates:
 
     def test_similarities_become_shares(self):
         near(as_shares(*tensors(np.array([[-2.0, 0, 2], [3, 3, 3]]))), [[0, 0.5, 1], [0, 0, 0]])
+
+
+def test_a_name_counts_as_much_as_all_that_describes_it():
+    space = ColorSpace()
+    own = Described("red", ("green", "blue"), ("green", "green blue"), "blue")
+    found = descriptions_of(space, Bank("own", (own, Described("green"))))
+    name, *told = space.embed_texts(own.texts)
+    near(found.vectors[0], unit((name + sum(told) / 3).numpy()))
+    near(found.vectors[1], space.embed_texts(["green"])[0].numpy())
+    seen = space.embed_texts(["red", "green"])
+    assert found.logits(seen).argmax(1).tolist() == [0, 1]
 
 
 class TestRecogniser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from assistant.actions.bank import (
     Bank,
     Described,
     bare_bank,
+    key,
     parse_bank,
     problems,
     read_bank,
     read_label_file,
     readable,
     shipped_banks,
+    words_of,
 )
 from assistant.actions.bank_writing import action_in, bank_text, words_in
 from assistant.cli.main import main
@@ -54,6 +57,14 @@ def bank_file(folder: Path, *actions: Described) -> Path:
     return path
 
 
+# sha256 of the official class lists, as letters and digits alone, sorted
+OFFICIAL = {
+    "hmdb51": "0f26c4be54634b54",
+    "kinetics400": "107094c33ef4ec0a",
+    "ucf101": "ba5efe3c836f22f5",
+}
+
+
 class TestShipped:
     @pytest.mark.parametrize("name", shipped_banks())
     def test_every_rule_is_kept(self, name: str):
@@ -62,10 +73,16 @@ class TestShipped:
             assert 3 <= len(action.words) <= 5, action.label
             assert len(action.sentences) == 4, action.label
             assert len(action.texts) == 6
+            assert all(8 <= len(words_of(text)) <= 20 for text in action.sentences), action.label
             assert readable(action.label) == action.label
 
     def test_none_is_missing(self):
         assert {name: len(read_bank(name).actions) for name in SIZES} == SIZES
+
+    @pytest.mark.parametrize("name", OFFICIAL)
+    def test_labels_are_the_official_ones(self, name: str):
+        told = "\n".join(sorted(map(key, read_bank(name).labels)))
+        assert hashlib.sha256(told.encode()).hexdigest()[:16] == OFFICIAL[name]
 
     def test_official_names_are_found(self):
         wanted = ["YoYo", "HandstandPushups", "HandStandPushups", "ApplyEyeMakeup", "TaiChi"]
@@ -131,6 +148,9 @@ class TestReading:
             ("actions: {archery: {words: [bow]}}\nmore: 1", "holds no actions"),
             ("actions: {archery: {words: [bow]}}", "has 1 words; give 2 to 8 .and 2 more.; mend"),
             ("actions: {", "is not YAML"),
+            ("actions:\n  a: {words: [x]}\n  a: {words: [y]}", "key 'a' is there twice"),
+            ("actions: &all {a: *all}", "unknown key 'a'"),
+            ("actions:\n  a: {words: [x], words: [y]}", "key 'words' is there twice"),
         ],
     )
     def test_one_line_says_what_is_wrong(self, text, told, tmp_path):
@@ -164,6 +184,7 @@ class TestRules:
         [
             ({"sentences": ARCHERY.sentences[:1]}, "has 1 sentences; give 2 to 16"),
             ({"words": ("bow",)}, "has 1 words; give 2 to 8"),
+            ({"words": ("bow", "")}, "has an empty key word"),
             ({"long": ""}, "no long description"),
             ({"sentences": ("A bow.", ARCHERY.sentences[1])}, "has 2 words; give 5 to 25"),
             ({"long": "A bow and an arrow."}, "has 5 words; give 12 to 60"),
@@ -299,6 +320,12 @@ class TestWriting:
         assert "twice described 'archery' against the rules (archery: has 1 sentences" in told
         assert "1 actions are in" in told
         assert parse_bank(tmp_path / "new.yaml").labels == ("rowing",)
+
+    def test_a_file_that_cannot_be_written(self, tmp_path, capsys):
+        (tmp_path / ".new.yaml.part").mkdir()
+        with serving(*replies(ARCHERY)) as server:
+            assert self.command(tmp_path, server.address) == 2
+        assert "new.yaml: cannot be written" in capsys.readouterr().err
 
     def test_what_is_there_is_no_bank(self, tmp_path, capsys):
         (tmp_path / "new.yaml").write_text(yaml.safe_dump({"other": 1}))

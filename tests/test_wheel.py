@@ -112,6 +112,8 @@ def test_the_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path):
         "from assistant.core.resources import adapters_dir, prompts_dir\n"
         "from assistant.weights.lock import read_lock\n"
         "print(assistant.__file__, len(read_lock().weights), sep='|', end='|')\n"
+        "from assistant.actions.bank import read_bank\n"
+        "print(len(read_bank('fight300').actions), end='|')\n"
         "print((adapters_dir() / 'LICENSE').is_file(), prompts_dir().is_dir(), sep='|')\n"
     )
     result = subprocess.run(
@@ -124,4 +126,4 @@ def test_the_unpacked_wheel_finds_its_data(wheel: Path, tmp_path: Path):
     )
     where, *found = result.stdout.strip().split("|")
     assert Path(where) == tmp_path / "assistant" / "__init__.py"
-    assert found == ["7", "True", "True"]
+    assert found == ["7", "2", "True", "True"]

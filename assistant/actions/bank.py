@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+import yaml
+
 from assistant.core.config import from_mapping, read_yaml
 from assistant.errors import ConfigError, InputError
 
@@ -134,6 +136,8 @@ def parse_bank(named: str | Path) -> Bank:
         known = ", ".join(shipped_banks())
         raise InputError(f"{named} is no bank and no file; give a file, or one of {known}")
     data = read_yaml(path)
+    if path.parent != _folder() and (twice := _twice(path)):
+        raise ConfigError(f"{path}: the key {twice!r} is there twice; leave one out")
     if not isinstance(data, dict) or list(data) != ["actions"] or not data["actions"]:
         raise ConfigError(f"{path}: holds no actions; wanted `actions:` and below it each label")
     if not isinstance(data["actions"], dict):
@@ -141,6 +145,21 @@ def parse_bank(named: str | Path) -> Bank:
             f"{path}: actions is no mapping; wanted each label with what describes it"
         )
     return Bank(path.stem, tuple(_action(path, *one) for one in data["actions"].items()))
+
+
+def _twice(path: Path) -> str | None:
+    """A key that a mapping of the file has twice: YAML would keep the last one without a word."""
+    nodes = [yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
+    seen = set()  # an alias may lead back
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode) and id(node) not in seen:
+            seen.add(id(node))
+            keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            if len(set(keys)) < len(keys):
+                return next(key for key in keys if keys.count(key) > 1)
+            nodes += [value for _, value in node.value]
+    return None
 
 
 def _action(path: Path, label: object, told: object) -> Described:
@@ -227,6 +246,8 @@ def _of_counts(action: Described) -> Iterator[str]:
         count = len(getattr(action, kind))
         if not bounds[0] <= count <= bounds[1]:
             yield f"has {count} {kind}; give {bounds[0]} to {bounds[1]}"
+    if not all(map(words_of, action.words)):
+        yield "has an empty key word; leave it out"
     if not action.long:
         yield "has no long description; add `long`"
 

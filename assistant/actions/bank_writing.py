@@ -82,7 +82,10 @@ def write_bank(
             failed[label] = wrong[0]
             continue
         bank = Bank(bank.name, (*bank.actions, action))
-        write_whole(path, bank_text(bank))
+        try:
+            write_whole(path, bank_text(bank))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); free it") from error
     if failed:
         first, why = next(iter(failed.items()))
         more = f", and {len(failed) - 1} more," if len(failed) > 1 else ""

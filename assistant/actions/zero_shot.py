@@ -23,7 +23,7 @@ class Descriptions:
     """What C actions look like, as texts of a joint space."""
 
     labels: tuple[str, ...]
-    vectors: Tensor  # (C, E), each the mean direction of an action's texts
+    vectors: Tensor  # (C, E), each the direction of an action's texts
     usual: Tensor  # (C,) how near each is to most pictures
     scale: float
 
@@ -33,9 +33,10 @@ class Descriptions:
 
 
 def descriptions_of(space: JointSpace, bank: Bank) -> Descriptions:
-    """A bank's; its texts count as much as another, the name too."""
+    """A bank's: the name counts as much as all that describes it, as less was worse on clips."""
     texts, real = embed_bank(space, bank)  # (C, M, E), (C, M)
-    vectors = F.normalize((texts * real[..., None]).sum(1), dim=-1)
+    told = (texts * real[..., None])[:, 1:].sum(1)  # 0 where a name stands alone
+    vectors = F.normalize(texts[:, 0] + told / (real.sum(1, keepdim=True) - 1).clamp(min=1), dim=-1)
     usual = read_usual(space.folder, space.fingerprint, space.width)
     bias = torch.from_numpy(usual.of(vectors.numpy(), text=True))
     return Descriptions(bank.labels, vectors, bias, space.scale)
