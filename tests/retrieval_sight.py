@@ -27,6 +27,8 @@ kind: {threshold: 0.3, spread: 0.2, sure: 0.5}
 class ColorEncoder(EfficientNetEncoder):
     """Its patches tell the color: those of random weights are nearly alike."""
 
+    patch_count = 4
+
     def encode(self, pictures: Tensor) -> FrameFeatures:
         patches = torch.zeros(len(pictures), 4, WIDTH)
         patches[..., :3] = pictures.float().mean((2, 3))[:, None] / 255
@@ -69,6 +71,7 @@ class TinySight(Sight):
     def __init__(self, space: JointSpace) -> None:
         torch.manual_seed(0)
         self.encoder = ColorEncoder(EfficientNetLite().fuse(), EfficientNetConfig(size=32)).eval()
+        self.encoder.width = WIDTH
         self.encoder.names = (*COLORS, *(f"thing {n}" for n in range(self.encoder.class_count - 3)))
         self.space = space
 

@@ -355,3 +355,22 @@ def test_comparing_is_the_members_mean_of_whole_vectors_and_words(made):
         found = found + scale[0] * whole @ text[0] + scale[1] * (best * weights).sum(1)
         weight = weight + scale.sum()
     torch.testing.assert_close(scores[:, 0], found / weight, atol=1e-5, rtol=1e-4)
+
+
+def test_words_are_found_in_patches(made):
+    """The product of a patch and a word is the mean of the members' cosines."""
+    space, encoder = MiniSpace.load(made), tiny_assistant().encoder
+    seen = encoder(np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3)).astype(np.uint8))
+    look = Look(seen.patches, seen.classes, (), range(2), "", None, lambda: space)
+    cells, words = space.embed_cells(look), space.embed_keywords(["dog", "a red car"])
+    patches = seen.patches.shape[1]
+    assert cells.shape[:2] == (2, patches) and words.shape == (2, cells.shape[2])
+    found = torch.einsum("tkc,wc->twk", cells, words)
+    width = cells.shape[2] // 2
+    parts = [
+        torch.nn.functional.cosine_similarity(
+            cells[:, None, :, own], words[None, :, None, own], dim=-1
+        )
+        for own in (slice(0, width), slice(width, None))
+    ]
+    torch.testing.assert_close(found, sum(parts) / 2, atol=1e-5, rtol=0)

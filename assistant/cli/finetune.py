@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.cli.finetune_actions import ACTIONS_EPILOG
 from assistant.cli.options import (
     add_backend_options,
     backend_options,
@@ -17,15 +18,22 @@ from assistant.cli.options import (
 )
 from assistant.core.resources import first_process
 from assistant.sources import SOURCES
-from assistant.tasks.recipes import ABLATIONS, EVENT_ABLATIONS, RETRIEVAL_ABLATIONS
+from assistant.tasks.recipes import (
+    ABLATIONS,
+    ACTION_ABLATIONS,
+    EVENT_ABLATIONS,
+    RETRIEVAL_ABLATIONS,
+)
 
 if TYPE_CHECKING:
     from assistant.tasks.prompts import TaskPrompt
     from assistant.tasks.recipes import Recipe
     from assistant.training.finetune import Examples
 
-RETRIEVAL, EVENTS = "retrieval", "events"  # no adapters: heads on the joint space
-HEAD_PARTS = dict.fromkeys((*RETRIEVAL_ABLATIONS, *EVENT_ABLATIONS))  # that can be left out
+RETRIEVAL, EVENTS, ACTIONS = "retrieval", "events", "actions"  # no adapters: heads
+HEAD_PARTS = dict.fromkeys(
+    (*RETRIEVAL_ABLATIONS, *EVENT_ABLATIONS, *ACTION_ABLATIONS)
+)  # that can be left out
 FINETUNE_EPILOG = """\
 Teaches the model one task: an adapter of about a megabyte, everything else stays frozen. DATA is
 JSONL (assistant data check --help) or a folder with data.jsonl. RUN holds the encoded clips, the
@@ -75,7 +83,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         "finetune",
         help="teach the model a task from examples",
         description="Teach the model a task from examples.",
-        epilog=FINETUNE_EPILOG,
+        epilog=f"{FINETUNE_EPILOG}\n{ACTIONS_EPILOG}",
     )
     parser.add_argument("task", metavar="TASK", help="the adapter's name: a shipped task or yours")
     data = parser.add_mutually_exclusive_group(required=True)
@@ -116,7 +124,11 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         + ", ".join(SOURCES)
         + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
         "pooling (event concepts), temporal (what frames say of each other); events without: "
-        "align, scene (losses), texts (of the labels, as what to begin with)",
+        "align, scene (losses), texts (of the labels, as what to begin with); actions without: ce, "
+        "text, image (losses)",
+    )
+    parser.add_argument(
+        "--bank", metavar="FILE|NAME", help="of actions: what describes the labels in sentences"
     )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
@@ -134,6 +146,12 @@ def run_finetune(args: argparse.Namespace) -> int:
     if args.task == "base" or not args.task.isidentifier():
         raise InputError(f"a task cannot be called {args.task!r}; use letters, digits and _")
     check_out(args.out)
+    if args.task == ACTIONS:
+        from assistant.cli.finetune_actions import run_finetune_actions
+
+        return run_finetune_actions(args)
+    if args.bank is not None:
+        raise InputError(f"--bank is for {ACTIONS} alone; leave it out")
     if args.task == RETRIEVAL:
         from assistant.cli.finetune_retrieval import run_finetune_retrieval
 
@@ -143,7 +161,8 @@ def run_finetune(args: argparse.Namespace) -> int:
 
         return run_finetune_events(args)
     if others := [part for part in args.without if part not in ABLATIONS]:
-        owner = EVENTS if others[0] in EVENT_ABLATIONS else RETRIEVAL
+        owners = {EVENTS: EVENT_ABLATIONS, ACTIONS: ACTION_ABLATIONS}
+        owner = next((task for task, own in owners.items() if others[0] in own), RETRIEVAL)
         raise InputError(f"--without {others[0]} is for {owner} alone; leave it out")
     model = check_model(args, [] if args.start is None else [args.start])
     if args.prompt is not None:

@@ -18,6 +18,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 from assistant.cli import (
+    actions,
     adapters,
     ask,
     batch,
@@ -49,6 +50,7 @@ examples:
   assistant ask clip.mp4 "What is the man doing?"
   assistant look clip.mp4
   assistant events film.mp4 --query "a dog"
+  assistant actions clip.mp4 --labels labels.txt
   assistant index add ~/Videos, then assistant search "a man playing drums"
   assistant chat clip.mp4
   assistant ui
@@ -161,6 +163,7 @@ def build_parser() -> Parser:
         ask.add_ask,
         look.add_look,
         events.add_events,
+        actions.add_actions,
         watch.add_watch,
         index.add_index,
         search.add_search,

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from assistant.errors import InputError
+
 if TYPE_CHECKING:
     from assistant.sources import Look
 
@@ -40,6 +42,21 @@ class JointSpace(ABC):
     @abstractmethod
     def embed_words(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Each token of each text, ``(N, M, E)``, and ``(N, M)``: True where there is one."""
+
+    def embed_cells(self, look: Look) -> Tensor:
+        """``(T, K, Ec)`` of each patch of each frame, comparable with `embed_keywords`.
+
+        Raises:
+            InputError: the space knows whole pictures alone.
+        """
+        raise InputError(
+            f"the joint space {self.fingerprint} tells nothing of single patches; take mini's own, "
+            "or leave out what asks for them"
+        )
+
+    def embed_keywords(self, texts: Sequence[str]) -> Tensor:
+        """``(N, Ec)`` of words, to find patches with. Raises InputError: as `embed_cells`."""
+        raise InputError(f"the joint space {self.fingerprint} finds no words in patches")
 
     def compare(self, look: Look, texts: Sequence[str]) -> Tensor:
         """``(T, N)``: the similarity of each frame to each text, as exactly as the space has it."""

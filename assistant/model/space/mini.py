@@ -15,7 +15,7 @@ from torch import Tensor
 from assistant.core.config import EfficientNetConfig, SpaceConfig, from_mapping, read_yaml
 from assistant.errors import WeightsError
 from assistant.model.space.base import JointSpace
-from assistant.model.space.network import SpaceNetwork
+from assistant.model.space.network import SpaceNetwork, unit
 from assistant.model.weight_files import read_weights
 from assistant.weights import store as weights_store
 from assistant.weights.spaces import OWN_CONFIG, OWN_WEIGHTS
@@ -110,6 +110,21 @@ class MiniSpace(JointSpace):
         """``(T, K, Dv)``, ``(T, C)`` or ``(1, C)`` of the encoder -> ``(T, E)``."""
         classes = classes.float().expand(len(patches), -1)
         return self.network.embed_pictures(patches.float(), classes)
+
+    @torch.inference_mode()
+    def embed_cells(self, look: Look) -> Tensor:
+        classes = look.classes.float().expand(len(look.patches), -1)
+        seen = self.network.see(look.patches.float(), classes)
+        return unit(torch.cat([patches for _, patches in seen], -1))
+
+    @torch.inference_mode()
+    def embed_keywords(self, texts: Sequence[str]) -> Tensor:
+        states, there = self.sentences.tokens(texts)
+        found = []
+        for one in self.network.members:
+            _, words, weights = one.embed_text(states, there)  # (N, M, Ew), (N, M)
+            found.append(unit((words * weights[..., None]).sum(1)))
+        return unit(torch.cat(found, -1))
 
     @torch.inference_mode()
     def compare(self, look: Look, texts: Sequence[str]) -> Tensor:

@@ -1,0 +1,64 @@
+"""Where a named action rests: Grad-CAM (Selvaraju et al. 2017) on the recogniser's patches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from assistant.actions.head import score_states
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from assistant.actions.head import ActionHead
+
+COLUMNS, SIDE = 4, 3.0  # pictures in a row; inches of one
+HEAT, OPACITY = "inferno", 0.5
+
+
+def rests_on(head: ActionHead, patches: Tensor, label: int, texts: Tensor | None = None) -> Tensor:
+    """``(T, K, Dv)`` of one clip -> ``(T, g, g)``: how much each patch of each frame speaks for a
+    label, 1 at the most; all 0: none does.
+
+    Args:
+        texts: ``(C, E)``, labels that the head did not learn, which ``label`` is one of.
+    """
+    there = torch.ones(1, len(patches), dtype=torch.long)
+    with torch.no_grad():
+        states = head.network.states(patches[None], there)
+    with torch.enable_grad():
+        states.requires_grad_()
+        found = score_states(head, states, there, texts)[0, label]
+        (slopes,) = torch.autograd.grad(found, states)
+    weights = slopes.mean((1, 2), keepdim=True)  # of channels
+    cells = (weights * states.detach()).sum(-1)[0].relu()  # (T, g g)
+    grid = head.config.recogniser.grid
+    return (cells / cells.max().clamp(min=1e-12)).unflatten(1, (grid, grid))
+
+
+def draw_evidence(
+    pictures: np.ndarray, seconds: Sequence[float], heat: Tensor, title: str
+) -> Figure:
+    """``(T, H, W, 3)`` uint8 RGB frames with ``(T, g, g)`` over them."""
+    from matplotlib.figure import Figure
+
+    rows = -(-len(pictures) // COLUMNS)
+    high = SIDE * pictures.shape[1] / pictures.shape[2] + 0.3
+    figure = Figure(figsize=(COLUMNS * SIDE, rows * high + 0.5), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    size = pictures.shape[1:3]
+    smooth = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, picture, second, own in zip(panels, pictures, seconds, smooth.numpy(), strict=False):
+        axes.imshow(picture)
+        axes.imshow(own, cmap=HEAT, alpha=OPACITY, vmin=0, vmax=1)
+        axes.set_title(f"{second:.1f} s", fontsize=9)
+    figure.suptitle(title.replace("$", r"\$"))  # no formula
+    return figure

@@ -1,0 +1,137 @@
+"""The folder of a trained action recogniser, and the recogniser at work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from assistant.actions.recogniser import Recogniser, RecogniserConfig
+from assistant.core.bounds import check_bounds
+from assistant.core.config import from_yaml
+from assistant.errors import ConfigError, InputError, WeightsError
+from assistant.model.weight_files import read_weights
+
+if TYPE_CHECKING:
+    from assistant.model.sight import Sight
+
+CONFIG, WEIGHTS = "actions.yaml", "actions.safetensors"
+TEXTS = "texts"  # among the weights: (C, E), what the labels' descriptions are on average
+BY = ("logits", "texts")  # what names a clip: the classifier, or the nearest descriptions
+
+
+@dataclass(frozen=True)
+class ActionHeadConfig:
+    """What a recogniser is, and what it was made from."""
+
+    space: str  # fingerprint of the joint space that taught it
+    encoder: str  # fingerprint of the encoder whose maps it reads
+    labels: tuple[str, ...]
+    patch_width: int
+    text_width: int
+    recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
+    by: str = BY[0]
+    text_loss: bool = True  # whether it learned texts, so that it can name other labels
+    tau: float = 0.07  # of similarities to texts
+    temperature: float = 1.0  # of log-scores, fitted on dev
+    data: str = ""  # sha256 of the labelled clips
+    clips: int = 0  # that it learned from
+    epoch: int = 0
+    seed: int = 0
+    date: str = ""
+    figures: dict[str, float] = field(default_factory=dict)  # on dev
+    bare: dict[str, float] = field(default_factory=dict)  # of the joint space alone
+
+    def __post_init__(self) -> None:
+        check_bounds(self, patch_width=(1, 65536), text_width=(1, 65536), tau=(1e-4, 100))
+        check_bounds(self, temperature=(1e-6, 1e6))
+        if len(self.labels) < 2 or self.by not in BY:
+            raise ConfigError(
+                f"{len(self.labels)} labels, by {self.by!r}; wanted two labels or more, by "
+                + " or ".join(BY)
+            )
+
+
+class ActionHead:
+    """Clips in, probabilities of its labels out."""
+
+    def __init__(self, config: ActionHeadConfig, network: Recogniser, texts: Tensor) -> None:
+        """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions."""
+        self.config, self.network, self.texts = config, network.eval(), texts
+
+    @torch.inference_mode()
+    def probabilities(self, patches: Tensor, texts: Tensor | None = None) -> Tensor:
+        """``(T, K, Dv)`` of one clip -> ``(C,)``; ``texts`` ``(C', E)``: of other labels, ``(C',)``
+        of these, which are not calibrated."""
+        there = torch.ones(1, len(patches), dtype=torch.long)
+        states = self.network.states(patches[None], there)
+        found = score_states(self, states, there, texts)[0]
+        return (found if texts is not None else found / self.config.temperature).softmax(-1)
+
+
+def score_states(
+    head: ActionHead, states: Tensor, there: Tensor, texts: Tensor | None = None
+) -> Tensor:
+    """Z_v ``(N, T, g g, D)`` -> ``(N, C)`` log-scores of its labels, or of those of ``texts``."""
+    network, config = head.network, head.config
+    summary = network.summary(states, there)
+    if texts is None and config.by == BY[0]:
+        return network.logits(summary)
+    return network.embed(summary) @ (head.texts if texts is None else texts).T / config.tau
+
+
+def read_head_config(folder: Path) -> ActionHeadConfig:
+    """
+    Raises:
+        InputError: ``folder`` holds no recogniser. ConfigError: its config cannot be used.
+    """
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"head {folder}: holds no {name}; give a folder that assistant finetune actions "
+                "wrote"
+            )
+    return from_yaml(ActionHeadConfig, folder / CONFIG)
+
+
+def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
+    """
+    Args:
+        texts: it is to compare clips with texts of the joint space.
+
+    Raises:
+        InputError: there is no such recogniser, or it was trained on what another encoder sees, or
+            taught by another joint space, or no texts. ConfigError, WeightsError: its config or its
+            weights cannot be used.
+    """
+    config = read_head_config(folder)
+    if config.encoder != sight.encoder_fingerprint:
+        raise InputError(
+            f"head {folder} reads what the encoder {config.encoder} sees, and this one is "
+            f"{sight.encoder_fingerprint}; take that model with --model, or another head"
+        )
+    if texts and not config.text_loss:
+        raise InputError(
+            f"head {folder} was trained without text and names its own labels alone; leave out "
+            "--labels and --bank, or --head"
+        )
+    if texts and config.space != sight.space.fingerprint:
+        raise InputError(
+            f"head {folder} was taught by the joint space {config.space}, and this one is "
+            f"{sight.space.fingerprint}; name that space with --space, or another head with --head"
+        )
+    classes, width = len(config.labels), config.text_width
+    network = Recogniser(config.recogniser, config.patch_width, classes, width)
+    state = read_weights(folder / WEIGHTS)
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    wanted[TEXTS] = torch.Size((classes, width))
+    if {name: value.shape for name, value in state.items()} != wanted:
+        raise WeightsError(
+            f"{folder / WEIGHTS}: does not fit {CONFIG} beside it; give a whole folder"
+        )
+    known = state.pop(TEXTS).float()
+    network.load_state_dict({name: value.float() for name, value in state.items()})
+    return ActionHead(config, network, known)

@@ -1,0 +1,42 @@
+"""Actions that nobody trained: by the similarity of clips to their descriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from assistant.actions.assignment import embed_bank
+from assistant.model.space.usual import read_usual
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from assistant.actions.bank import Bank
+    from assistant.model.space.base import JointSpace
+
+
+@dataclass(frozen=True, eq=False)
+class Descriptions:
+    """What C actions look like, as texts of a joint space."""
+
+    labels: tuple[str, ...]
+    vectors: Tensor  # (C, E), each the direction of an action's texts
+    usual: Tensor  # (C,) how near each is to most pictures
+    scale: float
+
+    def logits(self, seen: Tensor) -> Tensor:
+        """``(N, E)`` of the joint space's pictures -> ``(N, C)``, less what is usual of a text."""
+        return self.scale * (F.normalize(seen, dim=-1) @ self.vectors.T - self.usual)
+
+
+def descriptions_of(space: JointSpace, bank: Bank) -> Descriptions:
+    """A bank's: the name counts as much as all that describes it, as less was worse on clips."""
+    texts, real = embed_bank(space, bank)  # (C, M, E), (C, M)
+    told = (texts * real[..., None])[:, 1:].sum(1)  # 0 where a name stands alone
+    vectors = F.normalize(texts[:, 0] + told / (real.sum(1, keepdim=True) - 1).clamp(min=1), dim=-1)
+    usual = read_usual(space.folder, space.fingerprint, space.width)
+    bias = torch.from_numpy(usual.of(vectors.numpy(), text=True))
+    return Descriptions(bank.labels, vectors, bias, space.scale)

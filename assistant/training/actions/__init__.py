@@ -1,0 +1,1 @@
+"""Training of an action recogniser with a vision-language teacher."""

@@ -1,0 +1,221 @@
+"""Labelled clips as a recogniser learns them: encoder maps and the teacher's view, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+from assistant.actions.assignment import Assigned, assign, embed_bank
+from assistant.actions.gates import as_shares, keyword_mask
+from assistant.actions.looking import look_of
+from assistant.actions.zero_shot import Descriptions, descriptions_of
+from assistant.data.items import DATA, data_file
+from assistant.data.segments import read_segments
+from assistant.errors import InputError
+from assistant.model.weight_files import save_weights
+from assistant.timeline.events import check_labels
+from assistant.timeline.examples import find_examples
+from assistant.training.actions.config import ActionsConfig
+from assistant.training.clips import ClipRef, clip_table
+from assistant.training.features import FeatureTable
+
+if TYPE_CHECKING:
+    from assistant.actions.bank import Bank
+    from assistant.model.sight import Sight
+
+DEV_PART = 5  # one clip in so many of a label, where the data have no dev split
+VERSION = 1  # of what is kept of the teacher
+
+
+@dataclass(frozen=True)
+class Example:
+    """A clip, or a part of one, and what is done in it."""
+
+    clip: ClipRef
+    label: str
+
+
+@dataclass(frozen=True)
+class ActionClips:
+    """Of each split, and the labels that there are to learn."""
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    labels: tuple[str, ...]
+    digest: str  # sha256 of the file, or of the names in the folders
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """What the teacher, which never moves, makes of N clips."""
+
+    frames: Tensor  # (N, E) the frames' mean, a unit vector
+    cells: np.ndarray | None = None  # (N, T, K, Ec) fp16 of patches, Z_m; 0 where there is no frame
+    mask: Tensor | None = None  # (N, T, K), Eq. 8
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a recogniser learns from: rows of train, then of dev."""
+
+    table: FeatureTable
+    keys: tuple[str, ...]  # N
+    truth: Tensor  # (N,) places of labels
+    learned: int  # the first so many are train
+    taught: Taught
+    assigned: Assigned | None  # of train
+    texts: Tensor  # (C M, E)
+    described: Descriptions
+    digest: str
+
+
+def read_clips(path: Path) -> ActionClips:
+    """A JSONL file as `assistant.data.segments` has it, or a folder for each label.
+
+    Raises:
+        InputError: it cannot be read, lines are wrong (all are named), or there is nothing to
+            learn from or to measure.
+    """
+    rows: list[tuple[str | None, Example]]
+    if path.is_dir() and not (path / DATA).is_file() and any(p.is_dir() for p in path.iterdir()):
+        found = find_examples(path)
+        rows = [(None, Example(ClipRef(p), label)) for label, own in found.items() for p in own]
+        files = [(e.label, e.clip.path) for _, e in rows]
+        names = [f"{label}/{p.name} {p.stat().st_size}" for label, p in files]
+        digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    else:
+        rows = [
+            (clip.split, Example(ClipRef(clip.video, one.start, one.end), one.label))
+            for clip in read_segments(path)
+            for one in clip.segments
+        ]
+        digest = hashlib.sha256(data_file(path).read_bytes()).hexdigest()
+    if any(split for split, _ in rows):
+        train, dev = (tuple(e for split, e in rows if split == own) for own in ("train", "dev"))
+        if not dev:
+            train, dev = parted(train)
+    else:
+        train, dev = parted([example for _, example in rows])
+    labels = check_labels(sorted({example.label for example in train}), f"{path} (its train clips)")
+    dev = tuple(example for example in dev if example.label in labels)
+    if not dev:
+        raise InputError(
+            f"{path}: no clip is left to choose the epoch by; give two clips of a label, or lines "
+            "of the split dev"
+        )
+    return ActionClips(train, dev, labels, digest)
+
+
+def parted(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Train and dev: of each label one file in `DEV_PART`, by name, and one at least where there
+    are two; a file is on one side, whatever else it shows."""
+    files: dict[str, set[Path]] = {}
+    for example in examples:
+        files.setdefault(example.label, set()).add(example.clip.path)
+    chosen: set[Path] = set()
+    for label in sorted(files):
+        order = sorted(files[label], key=lambda p: (zlib.crc32(p.name.encode()), p))
+        wanted = min(len(order) - 1, max(1, len(order) // DEV_PART))
+        chosen |= set(order[: max(0, wanted - len(chosen & set(order)))])
+    return (
+        tuple(example for example in examples if example.clip.path not in chosen),
+        tuple(example for example in examples if example.clip.path in chosen),
+    )
+
+
+def encode(clips: ActionClips, bank: Bank, config: ActionsConfig, sight: Sight, out: Path) -> Data:
+    """Looks at what ``out`` does not hold yet; ``bank`` describes the labels, in their order.
+
+    Raises:
+        InputError: clips cannot be read: all are named; or the space cannot teach what is asked.
+    """
+    examples = (*clips.train, *clips.dev)
+    refs = {example.clip: example.clip.key for example in examples}
+    table = clip_table(out, sight.encoder, refs, config.recogniser.frames)
+    taught = teach([example.clip for example in examples], table, bank, config, sight, out)
+    truth = torch.tensor([clips.labels.index(example.label) for example in examples])
+    if config.gate == "cross" and "image" in config.losses:
+        taught = _masked(taught, truth, bank, config, sight)
+    learned = len(clips.train)
+    texts, real = embed_bank(sight.space, bank)
+    assigned = None
+    if "text" in config.losses:
+        counts = config.positives, config.negatives
+        assigned = assign(taught.frames[:learned], texts, truth[:learned], *counts, real=real)
+    told = f"{clips.digest} {bank!r}"
+    return Data(
+        table=table,
+        keys=tuple(refs[example.clip] for example in examples),
+        truth=truth,
+        learned=learned,
+        taught=taught,
+        assigned=assigned,
+        texts=texts.flatten(0, 1),
+        described=descriptions_of(sight.space, bank),
+        digest=hashlib.sha256(told.encode()).hexdigest(),
+    )
+
+
+def teach(
+    clips: Sequence[ClipRef],
+    table: FeatureTable,
+    bank: Bank,
+    config: ActionsConfig,
+    sight: Sight,
+    out: Path,
+) -> Taught:
+    """The teacher's view of each clip; that of patches where a loss asks for it."""
+    space, image = sight.space, "image" in config.losses
+    frames, names = config.recogniser.frames, [clip.key for clip in clips]
+    told = json.dumps([VERSION, space.fingerprint, sight.encoder_fingerprint, frames, names])
+    stem = hashlib.sha256(told.encode()).hexdigest()[:24]
+    kept, cells = out / f"frames-{stem}.safetensors", out / f"cells-{stem}.npy"
+    if not kept.is_file() or (image and not cells.is_file()):
+        vectors, rows, part = [], None, cells.with_suffix(".part")
+        for place, clip in enumerate(tqdm(clips, desc="asking the teacher")):
+            name = clip.key
+            look = look_of(
+                table.clip(name), table.classes(name), sight, clip.path, clip.start, clip.end
+            )
+            vectors.append(torch.nn.functional.normalize(space.embed_frames(look).mean(0), dim=0))
+            if image:
+                own = space.embed_cells(look).half().numpy()  # (T, K, Ec)
+                if rows is None:
+                    shape = (len(clips), frames, *own.shape[1:])
+                    rows = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+                rows[place, : len(own)] = own
+        if rows is not None:
+            rows.flush()
+            part.replace(cells)
+        save_weights({"frames": torch.stack(vectors)}, kept)
+    seen = load_file(kept)["frames"].float()
+    return Taught(seen, np.load(cells, mmap_mode="r") if image else None)
+
+
+def _masked(
+    taught: Taught, truth: Tensor, bank: Bank, config: ActionsConfig, sight: Sight
+) -> Taught:
+    """With the foreground of each clip's own keywords; where an action has none, its name is."""
+    space, cells = sight.space, taught.cells
+    assert cells is not None
+    masks = []
+    words = [action.words or (action.label,) for action in bank.actions]
+    known = [(space.embed_keywords(own), space.embed_texts(own)) for own in words]
+    for row, (label, frame) in enumerate(zip(truth.tolist(), taught.frames, strict=True)):
+        keys, whole = known[label]
+        own = torch.from_numpy(cells[row].astype(np.float32))  # (T, K, Ec)
+        dense = as_shares(torch.einsum("tkc,wc->twk", own, keys))
+        relevance = (whole @ frame).expand(len(own), -1)  # of the clip: a frame alone is noisy
+        masks.append(keyword_mask(dense, relevance, config.keyword_covers, config.keyword_shown))
+    return Taught(taught.frames, cells, torch.stack(masks))

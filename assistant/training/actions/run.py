@@ -1,0 +1,163 @@
+"""``assistant finetune actions``: a recogniser from clips with a label each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assistant.actions.assignment import report
+from assistant.actions.head import BY, CONFIG, TEXTS, WEIGHTS, ActionHeadConfig
+from assistant.core.config import from_yaml
+from assistant.training.actions.config import ActionsConfig
+from assistant.training.actions.features import ActionClips, Data, encode
+from assistant.training.actions.trainer import ActionsTrainer, figures
+from assistant.training.calibration import fit_temperature
+from assistant.training.curves import draw_curves
+from assistant.training.heads import CARD, CURVES, HEAD, RECIPE, put_head, rounded, run_loop
+from assistant.training.loop import LOG, new_accelerator
+from assistant.training.run_folder import check_run, run_folder
+
+if TYPE_CHECKING:
+    from assistant.actions.bank import Bank
+    from assistant.model.sight import Sight
+
+FEATURES = "features"
+NEVER = -1e9  # below any score: the first epoch is kept
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to."""
+
+    folder: Path  # of the head
+    made: ActionHeadConfig
+    chosen: Mapping[str, Mapping[str, int]]  # how many clips of a label chose which description
+    recalls: Mapping[str, float]  # on dev, of each label, in per cent
+    clips: tuple[int, int]  # of train and dev
+
+
+def finetune_actions(
+    config: ActionsConfig,
+    sight: Sight,
+    clips: ActionClips,
+    bank: Bank,
+    out: Path,
+    *,
+    resume: bool = False,
+) -> Finished:
+    """Train a recogniser on ``clips``, taught by the joint space; ``bank`` describes their labels.
+
+    ``out`` holds what was seen of the clips, checkpoint, ``log.jsonl`` and the curves; ``out/head``
+    is the best epoch's, whole at any moment.
+
+    Raises:
+        InputError: a clip is wrong, or ``out`` holds another run.
+        ModelError: the loss is not finite any more.
+    """
+    if resume:
+        check_run(out, resume)
+    with run_folder(out, resume):
+        data = encode(clips, bank, config, sight, out / FEATURES)
+        made = begun(config, clips, sight)
+        finished = train(config, data, made, out, resume=resume)
+    if data.assigned is None:
+        return finished
+    labels = data.truth[: data.learned].tolist()
+    return replace(finished, chosen=report(bank, labels, data.assigned.positive))
+
+
+def begun(config: ActionsConfig, clips: ActionClips, sight: Sight) -> ActionHeadConfig:
+    """What is known of a recogniser before it has learned."""
+    return ActionHeadConfig(
+        space=sight.space.fingerprint,
+        encoder=sight.encoder_fingerprint,
+        labels=clips.labels,
+        patch_width=sight.encoder.width,
+        text_width=sight.space.width,
+        recogniser=config.recogniser,
+        by=BY["ce" not in config.losses],
+        text_loss="text" in config.losses,
+        tau=config.tau,
+        data=clips.digest,
+        clips=len(clips.train),
+        seed=config.seed,
+    )
+
+
+def train(
+    config: ActionsConfig, data: Data, made: ActionHeadConfig, out: Path, *, resume: bool = False
+) -> Finished:
+    """Train on clips that are encoded."""
+    accelerator = new_accelerator(out)
+    trainer = ActionsTrainer(config, data, made, accelerator)
+    dev, truth = trainer.dev, data.truth[trainer.dev]
+    bare = figures(data.described.logits(data.taught.frames[dev]), truth)
+
+    def keep(epoch: int, found: dict[str, float]) -> None:
+        temperature = fit_temperature(trainer.scores(dev).tolist(), truth.tolist())
+        kept = replace(
+            made,
+            temperature=float(f"{temperature:.4g}"),
+            epoch=epoch + 1,
+            date=time.strftime("%Y-%m-%d"),
+            figures=rounded(found),
+            bare=rounded(bare),
+        )
+        state = {**trainer.network.state_dict(), TEXTS: trainer.class_texts}
+        put_head(out / HEAD, (WEIGHTS, state), {CONFIG: kept, RECIPE: config})
+
+    run_loop(trainer, out, accelerator, keep, best=NEVER, resume=resume)
+    kept = from_yaml(ActionHeadConfig, out / HEAD / CONFIG)
+    (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
+    draw_curves(out / LOG, out / HEAD / CURVES)
+    recalls = recalls_of(out / HEAD, trainer)
+    return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
+
+
+def recalls_of(folder: Path, trainer: ActionsTrainer) -> dict[str, float]:
+    """Of each label on dev, by the head that was kept."""
+    from assistant.model.weight_files import read_weights
+
+    state = read_weights(folder / WEIGHTS)
+    state.pop(TEXTS)
+    trainer.network.load_state_dict({name: value.float() for name, value in state.items()})
+    truth = trainer.data.truth[trainer.dev]
+    right = (trainer.scores(trainer.dev).argmax(1) == truth).float()
+    return {
+        label: 100 * float(right[truth == place].mean())
+        for place, label in enumerate(trainer.made.labels)
+        if (truth == place).any()
+    }
+
+
+def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int) -> str:
+    """A first card; a person adds the data's terms and where the recogniser fails."""
+    rows = "\n".join(
+        f"| {name} | {made.bare[name]:.2f} | {value:.2f} |" for name, value in made.figures.items()
+    )
+    named = "its classifier" if made.by == BY[0] else "the nearest descriptions"
+    gate = f" ({config.gate} gate)" if "image" in config.losses else ""
+    recipe = f"L_{' + L_'.join(config.losses)}{gate}; kept: epoch {made.epoch} of {epochs}"
+    return f"""# An action recogniser
+
+P(action | clip) of {len(made.labels)} labels, by {named}: a space-time transformer on the maps of
+`{made.encoder}`, taught by the joint space `{made.space}`.
+
+| | |
+|---|---|
+| file | `{WEIGHTS}`, fp16 |
+| data | {made.clips} training clips, sha256 {made.data[:16]} |
+| recipe | `{RECIPE}`: {recipe} |
+| temperature | {made.temperature:g}, fitted on dev |
+| made | {made.date}, seed {made.seed} |
+| terms | those of the joint space, and those of the data |
+
+On the clips for dev, which chose the epoch and the temperature; shares in per cent:
+
+| | joint space alone, by descriptions | trained |
+|---|---|---|
+{rows}
+"""
