@@ -188,6 +188,9 @@ def test_what_cannot_be_told_names_what_was_seen():
     assert cannot_tell(form_of("How big is it?"), ()) == "I cannot tell."
     two = Source("objects", (Perceived("person", 0.9, count=2), Perceived("dog", 0.8, color="red")))
     assert cannot_tell(form_of("Why?"), (two,)) == "I cannot tell; I see two people, a dog (red)."
+    one = Source("objects", (Perceived("person", 0.9), Perceived("dog", 0.8)))
+    man = Source("phrases", (Perceived("man", 0.9),))
+    assert cannot_tell(form_of("Why?"), (one, man)) == "I cannot tell; I see a dog, man."
 
 
 def test_what_may_be_is_told_as_a_guess():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from assistant.core.mentions import FEMALE, MALE, PERSON
 from assistant.sources import Perceived, Source
 from assistant.sources.lexicon import ACTIVITIES, SCENES, load_lexicon
 from assistant.sources.objects import WORDS
@@ -17,6 +18,7 @@ CANNOT_TELL, NOT_SURE = "I cannot tell.", "I am not sure; perhaps"
 MOST = 5  # things that are named
 GUESSES = 3
 NAMED = 0.25  # chance from which a thing that the image encoder's classifier names is a guess
+SOMEBODY, PEOPLE = "a person", MALE | FEMALE | (PERSON - {"person"})
 ASKED = re.compile(
     r"^(what|where|who|how many) (is|are|was|were) ((?:the |a |an )?\w+) (\w+ing\b.*)$"
 )
@@ -42,7 +44,10 @@ def cannot_tell(form: Form, sources: Sequence[Source], likeliest: str = "") -> s
             guesses.append(one)
     guesses = guesses[:GUESSES]
     named = " ".join(guesses)
-    seen = [one for one in dict.fromkeys(_sure(sources)) if one not in named][:MOST]
+    seen = [one for one in dict.fromkeys(_sure(sources)) if one not in named]
+    if SOMEBODY in seen and any(one.split()[-1] in PEOPLE for one in seen):
+        seen.remove(SOMEBODY)  # "a person, man" is one
+    seen = seen[:MOST]
     told = f"I see {', '.join(seen)}." if seen else ""
     if guesses:
         *others, last = guesses
