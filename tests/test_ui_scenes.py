@@ -204,6 +204,16 @@ def test_a_curve_that_says_nothing_does_not_rise(shown):
     assert heights(0.9, 0.1, 0, 0) == pytest.approx([100, 11.1, 0, 0], abs=0.1)
 
 
+def test_a_moment_that_is_not_sure_says_perhaps(shown):
+    sure, unsure = Moment(1.0, 2.0, 0.9), Moment(4.0, 5.0, 0.6)
+    query = Query("it", (sure, unsure), sure, 0.5, 0.8, True, "", (1.0,), (0.9,))
+    drawn = scene_band.band(shown.scenes.timeline, [query])
+    assert 'aria-label="0:01.0 to 0:02.0, it"' in drawn
+    assert (
+        drawn.count("va-perhaps") == drawn.count('aria-label="0:04.0 to 0:05.0, perhaps it"') == 1
+    )
+
+
 def test_a_scene_is_called_by_its_label_where_that_is_sure(shown):
     def names(score: float, description: str) -> list[str]:
         one = replace(shown.scenes.timeline.segments[0], label="<golf>", end=18.0)

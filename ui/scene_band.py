@@ -12,7 +12,7 @@ from assistant.ui.timeline import clock
 from assistant.sources.seen import SURE
 
 if TYPE_CHECKING:
-    from assistant.timeline import Query, Segment, Timeline
+    from assistant.timeline import Moment, Query, Segment, Timeline
 
 MOST_WIDE = 400  # scenes of the shortest one's width, beyond which it is no longer told apart
 SLIM = 0.14  # share of the width below which a label stands upright
@@ -78,14 +78,20 @@ def _moments(query: Query, duration: float) -> str:
         more = ", …" if count > MOST_TIMES else ""
         told = f"{'1 moment' if count == 1 else f'{count} moments'}, at {times}{more}"
     unsure = "" if query.calibrated else "; not calibrated for this joint space"
-    marks = "".join(
-        f'<button type="button" class="va-mark" data-seek="{_seek(one.start)}" '
-        f'data-told="{(place := f"{clock(one.start)} to {clock(one.end)}, {text}")}" '
-        f'style="{_place(one.start, one.end, duration)}" aria-label="{place}"></button>'
-        for one in moments
-    )
+    marks = "".join(_mark(one, text, one.score >= query.sure, duration) for one in moments)
     marks = f'<div class="va-marks" role="group" aria-label="Moments of {text}">{marks}</div>'
     return f'<p class="va-seen va-named"><b>{text}</b>: {told}{unsure}</p>{marks if count else ""}'
+
+
+def _mark(one: Moment, text: str, sure: bool, duration: float) -> str:
+    """``text``: escaped. What is not sure is hatched, and says "perhaps"."""
+    told = f"{clock(one.start)} to {clock(one.end)}, {'' if sure else 'perhaps '}{text}"
+    unsure = "" if sure else " va-perhaps"
+    return (
+        f'<button type="button" class="va-mark{unsure}" data-seek="{_seek(one.start)}" '
+        f'data-told="{told}" style="{_place(one.start, one.end, duration)}" '
+        f'aria-label="{told}"></button>'
+    )
 
 
 def _curve(timeline: Timeline, asked: Query) -> str:
