@@ -244,7 +244,7 @@ class TestCommand:
         [
             (["--check"], "which bank is not said"),
             (["new.yaml", "--endpoint", "http://localhost:1/v1"], "give --labels FILE"),
-            (["new.yaml", "--labels", "labels.txt", "--model", "x"], "give --llm, too"),
+            (["new.yaml", "--labels", "labels.txt", "--llm-name", "x"], "give --llm, too"),
             (["new.txt", "--labels", "labels.txt", "--llm", "http://x/v1"], "ends in .yaml"),
             (["ucf101", "--labels", "labels.txt", "--llm", "http://x/v1"], "ends in .yaml"),
             (["a/new.yaml", "--labels", "labels.txt", "--llm", "http://x/v1"], "folder is not"),

@@ -49,9 +49,7 @@ def add_bank(actions: argparse._SubParsersAction) -> None:
         help="write FILE with an OpenAI-compatible server or another language model of yours "
         "(docs/models.md)",
     )
-    bank.add_argument(
-        "--model", "--llm-name", dest="llm_name", metavar="NAME", help="the model on that server"
-    )
+    bank.add_argument("--llm-name", metavar="NAME", help="the model on that server")
     bank.set_defaults(run=run_bank)
 
 
