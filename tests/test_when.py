@@ -64,6 +64,10 @@ class TestQuestions:
             "Is the man old?",
             "When is it?",
             "When?",
+            "What time does the clock show?",
+            "What time is it on the wall?",
+            "Tell me where the dog is.",  # a place
+            "When does the movie end?",
             "",
         ],
     )
@@ -200,6 +204,12 @@ class TestAnswers:
         assert spans(answer) == [(6, 12), (18, 24)] and answer.as_dict()["unsure"]
         assert session.ask("How often does it appear?").text.startswith("I am not sure; perhaps tw")
 
+    def test_of_two_what_is_not_sure_is_a_guess(self, watching, sight, film):
+        rules = sight.space.folder / "moments.yaml"
+        rules.write_text(RULES.replace("sure: 0.5", "sure: 1.1"))
+        answer = watching.open(film).ask("What comes first, the blue or the red?")
+        assert answer.text.startswith("I am not sure; perhaps the red: from 0:00") and answer.reason
+
     def test_what_comes_after_before_first_and_in_all(self, watching, film):
         session = watching.open(film)
         after, before = (session.ask(f"What happens {s} the blue?") for s in ("after", "before"))
@@ -232,6 +242,8 @@ class TestAnswers:
     def test_what_is_said(self, watching, film, tmp_path):
         answer = watching.open(film).ask('When does she say "green day"?')
         assert spans(answer) == [(7, 8)] and answer.basis.dialogue_source == "sidecar:film.srt"
+        where = watching.open(film).ask('What is seen when she says "goodbye"?')
+        assert where.text.startswith('Nobody says "goodbye"')
         mute = color_clip(tmp_path / "mute.mp4", "red", "blue")
         assert watching.open(mute).ask("When do they talk about money?").text == NO_WORDS
 
@@ -291,6 +303,14 @@ class TestAnswers:
         answer = Assistant(model, FeatureStore(tmp_path / "f")).open(film).ask("When is red seen?")
         answer.finish()
         assert answer.basis.task == "chat" and NO_SPACE in answer.warnings
+        said = Assistant(model, FeatureStore(tmp_path / "f")).open(film)
+        assert spans(said.ask('When does she say "green day"?')) == [(7, 8)]  # needs no sight
+        short = color_clip(tmp_path / "short.mp4", "red")
+        told = (
+            Assistant(model, FeatureStore(tmp_path / "f")).open(short).ask("Summarize the video.")
+        )
+        told.finish()
+        assert NO_SPACE not in told.warnings
 
     def test_choices_are_chosen_by_the_model(self, watching, model, film):
         model.scores = {"yes": -1.0, "no": -2.0}

@@ -79,8 +79,8 @@ def _plain(text: str) -> str:
 
 
 def classes_of(text: str, names: Sequence[str]) -> list[int]:
-    """Numbers of the image encoder's classes that a bare noun is, or the kinds of: "the frogs" are
-    "tree frog" and "bullfrog" is none of them; also of what is played."""
+    """Numbers of the image encoder's classes that a bare noun is, else of its kinds: "tree frog" is
+    one of "the frogs", "bullfrog" is not. Also of what is played."""
     bare = PLAYING.sub("", FILLERS.sub("", _plain(text)))
     lower = [name.lower() for name in names]
     for form in _singular(bare):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from assistant.core.mentions import mentions
 from assistant.dialogue.spoken import Range
-from assistant.errors import InputError
 from assistant.vqa.conversation import TIMELINE
 from assistant.vqa.hearing import say
 from assistant.vqa.perception import STILL
 from assistant.vqa.time_words import format_time
+from assistant.vqa.times import Times
 from assistant.vqa.untold import NOT_SURE
 from assistant.vqa.when import (
     AFTER,
@@ -23,6 +21,7 @@ from assistant.vqa.when import (
     LAST,
     OFTEN,
     SUMMARY,
+    WHEN,
     WHETHER,
     WHICH_FIRST,
     Asks,
@@ -30,16 +29,11 @@ from assistant.vqa.when import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from assistant.dialogue.subtitles import Dialogue
-    from assistant.timeline import Moment, Query, Segment, Timeline
-    from assistant.timeline.making import Looks, Maker
+    from assistant.timeline import Moment, Query, Segment
     from assistant.vqa.answer import Answer
     from assistant.vqa.asked import Asked
 
-PER_FRAME = 2.5  # seconds of a clip that one frame can stand for
-UNASKED = 300.0  # seconds of the longest clip that is looked at whole though nobody asks for times
 MOST = 6  # moments that are told
 SCENES = 15  # of a summary
 COUNTS = ("Never", "Once", "Twice", "Three times", "Four times", "Five times", "Six times")
@@ -65,74 +59,6 @@ class Told:
     @property
     def warnings(self) -> tuple[str, ...]:
         return () if self.calibrated else (UNCALIBRATED,)
-
-
-class Times:
-    """The timeline of a session's clip, made when it is first needed."""
-
-    def __init__(self, path: Path, assistant: Looks, frames: int) -> None:
-        """``frames``: how many a question looks at."""
-        self._path, self._assistant, self._frames = path, assistant, frames
-        self._found: dict[str, Query] = {}
-
-    @cached_property
-    def can_look(self) -> bool:
-        """Whether the model has a joint space."""
-        try:
-            return self._assistant.sight.space is not None
-        except InputError:
-            return False
-
-    @cached_property
-    def _maker(self) -> Maker:
-        from assistant.timeline.making import maker_of
-
-        return maker_of(self._path, self._assistant)
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """Raises InputError: it is a picture. VideoError: nothing could be decoded."""
-        return self._maker.timeline(())
-
-    def with_queries(self, queries: Sequence[str]) -> Timeline:
-        """The timeline with the moments of these; raises as it."""
-        return replace(self.timeline, queries=tuple(map(self.find, queries)))
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the person should know of how the clip was looked at."""
-        return self._maker.track.warnings
-
-    @cached_property
-    def _groups(self) -> tuple[list[slice], list[tuple[float, float]]]:
-        groups = self._maker.groups()
-        return groups, self._maker.ranges(groups)
-
-    def find(self, text: str) -> Query:
-        """Its moments in the whole clip."""
-        if text not in self._found:
-            self._found[text] = self._maker.find(text, *self._groups)
-        return self._found[text]
-
-    def is_long(self, duration: float) -> bool:
-        """Whether the frames of a question cannot cover the clip."""
-        return duration > PER_FRAME * self._frames
-
-    def is_worth_it(self, duration: float) -> bool:
-        """Whether the timeline of such a long clip may be made though nobody asks for times."""
-        made = "_maker" in self.__dict__
-        return self.is_long(duration) and (made or duration <= UNASKED)
-
-    def about(self, question: str) -> Moment | None:
-        """Where the one thing of the lexicon that a question names is seen best; None: nowhere, or
-        it names none. "The man" may be in every scene, and names no moment."""
-        from assistant.sources.wording import phrases_of
-
-        things = [one for one in mentions(question) if not one.is_somebody]
-        named = dict.fromkeys(one.words.lower() for one in things)
-        found = [self.find(text) for text in named if phrases_of(text)]
-        moments = [query.moments[0] for query in found if query.appears]
-        return moments[0] if len(moments) == 1 else None
 
 
 def answer_by_timeline(
@@ -204,17 +130,17 @@ def _told(
 
     if duration < STILL:
         return None, asked
-    if not times.can_look:
-        timed = asks.kind != WHETHER
-        return None, replace(asked, warnings=(NO_SPACE,)) if timed else asked
-    if asks.kind == WHETHER and not (phrases_of(asks.text) and times.is_worth_it(duration)):
+    if asks.kind == WHETHER and not (phrases_of(asks.thing) and times.is_worth_it(duration)):
         return None, asked
     if asks.kind in (SUMMARY, FIRST, LAST) and not times.is_long(duration):
         return None, asked
+    looks = not asks.said or asks.kind in (AFTER, BEFORE)  # else the dialogue tells
+    if looks and not times.can_look:
+        return None, asked if asks.kind == WHETHER else replace(asked, warnings=(NO_SPACE,))
     if asks.kind == DURING:
         moment = moment_of(asks, times, asked.where, said())
         if moment is None:
-            return Told(missing(asks, times)), asked
+            return tell(replace(asks, kind=WHEN), times, asked.where, said()), asked
         return None, _moved(asked, moment, f"{asks.rest[:1].upper()}{asks.rest[1:]}?")
     return tell(asks, times, asked.where, said()), asked
 
@@ -241,10 +167,10 @@ def tell(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
         return _which_first(asks, asks.other, times, where)
     if asks.said:
         return _told_of_words(asks, times, where, said)
-    query = times.find(asks.text)
+    query = times.find(asks.thing)
     found = moments_in(query, where)
     if not found:
-        return Told(_missing(asks, query), sought=asks.text, calibrated=query.calibrated)
+        return Told(_missing(asks, query), sought=asks.thing, calibrated=query.calibrated)
     sure = tuple(one for one in found if one.score >= query.sure)
     told = _answered(asks, sure or found, () if not sure else _less(found, sure), times, where)
     doubt = ""
@@ -255,7 +181,7 @@ def tell(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
             f"told for sure from {query.sure:g} on"
         )
         told = replace(told, text=f"{NOT_SURE} {told.text[:1].lower()}{told.text[1:]}")
-    return replace(told, sought=asks.text, calibrated=query.calibrated, doubt=doubt)
+    return replace(told, sought=asks.thing, calibrated=query.calibrated, doubt=doubt)
 
 
 def _told_of_words(asks: Asks, times: Times, where: Range, said: Dialogue) -> Told:
@@ -290,7 +216,7 @@ def moment_of(asks: Asks, times: Times, where: Range, said: Dialogue) -> Moment 
     """Where something is best to be seen, or said; None: nowhere."""
     if asks.said:
         return next(iter(_spoken(asks.said, said)), None)
-    found = [one for one in times.find(asks.text).moments if _overlaps(one, where)]
+    found = [one for one in times.find(asks.thing).moments if _overlaps(one, where)]
     return found[0] if found else None
 
 
@@ -298,11 +224,6 @@ def moments_in(query: Query, where: Range) -> tuple[Moment, ...]:
     """Those in a range, in order."""
     kept = [one for one in query.moments if _overlaps(one, where)]
     return tuple(sorted(kept, key=lambda one: one.start))
-
-
-def missing(asks: Asks, times: Times) -> str:
-    """The sentence where there is no moment."""
-    return NO_WORDS if asks.said else _missing(asks, times.find(asks.text))
 
 
 def what(segment: Segment) -> str:
@@ -355,7 +276,7 @@ def _beside(asks: Asks, found: Sequence[Moment], times: Times, where: Range) -> 
 
 def _which_first(asks: Asks, other: Asks, times: Times, where: Range) -> Told:
     """Which of two things comes first, or last."""
-    pairs = [(one, times.find(one.text)) for one in (asks, other)]
+    pairs = [(one, times.find(one.thing)) for one in (asks, other)]
     found = [(one, moments_in(query, where)) for one, query in pairs]
     absent = [pair for pair, (_, there) in zip(pairs, found, strict=True) if not there]
     if absent:
@@ -365,7 +286,13 @@ def _which_first(asks: Asks, other: Asks, times: Times, where: Range) -> Told:
     chosen.sort(key=lambda pair: pair[0].start, reverse=asks.pick == LAST)
     (first, one), (later, rest) = chosen
     told = f"{one.thing}: {_range(first).lower()}; {rest.thing}: {_range(later).lower()}."
-    return Told(f"{told[:1].upper()}{told[1:]}", (first, later))
+    moments = tuple(sorted((first, later), key=lambda moment: moment.start))
+    calibrated = pairs[0][1].calibrated
+    for (_, query), (_, there) in zip(pairs, found, strict=True):
+        if there[place].score < query.sure:
+            doubt = f'"{query.text}" is told for sure from {query.sure:g} on'
+            return Told(f"{NOT_SURE} {told}", moments, doubt=doubt, calibrated=calibrated)
+    return Told(f"{told[:1].upper()}{told[1:]}", moments, calibrated=calibrated)
 
 
 def scenes_noted(asked: Asked, times: Times, duration: float) -> list[str]:

@@ -30,7 +30,7 @@ from assistant.vqa.answer import Answer, answer_together
 from assistant.vqa.asked import Asked
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
-from assistant.vqa.by_timeline import Times, answer_by_timeline, at_moment, scenes_noted
+from assistant.vqa.by_timeline import answer_by_timeline, at_moment, scenes_noted
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.evidence import check_frames
@@ -38,6 +38,7 @@ from assistant.vqa.hearing import Heard, hear, say
 from assistant.vqa.perception import Perception
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
+from assistant.vqa.times import Times
 
 if TYPE_CHECKING:
     import numpy as np

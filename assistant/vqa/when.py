@@ -33,20 +33,21 @@ WHEN_IS = re.compile(
     rf"^(?:when(?: exactly)?|(?:at|from|in|on|since) (?:what|which) {TIMES}"
     rf"(?: (?:in|of) {CLIP})?|from when|what {TIMES}(?: (?:in|of) {CLIP})?|where in {CLIP}|"
     rf"(?:in|at|during) (?:what|which) (?:part|scene|place)s?(?: (?:in|of) {CLIP})?) "
-    rf"(?P<aux>{AUX}) (?P<rest>.+)$"
+    rf"{AUX} (?P<rest>.+)$"
 )
 WHEN_CLAUSE = re.compile(
     rf"^(?:when|at (?:what|which) {TIMES}) (?P<rest>(?:the|a|an|some\w*|any\w*|he|she|it|they|"
     r"people|there|his|her|two|three)\b.+)$"  # "tell me when the dog appears"
 )
 SHOW = re.compile(
-    r"^(?:show|find|give|tell|jump to|go to|take me to|skip to|search(?: for)?|locate|list)"
+    r"^(?!(?:give|tell|list)(?: me)? where\b)"  # which asks for a place
+    r"(?:show|find|give|tell|jump to|go to|take me to|skip to|search(?: for)?|locate|list)"
     r"(?: me)? (?:(?:when|where)|(?:the |all (?:the )?|every |each |any )?"
     r"(?:moment|part|scene|time|place|bit|point|second|section|shot)s? "
     r"(?:when|where|in which|at which|with|of|that (?:shows?|has|have|contains?)|showing|"
     r"containing)) (?P<rest>.+)$"
 )
-HOW_OFTEN = re.compile(rf"^how (?:often|frequently|many times)(?: (?P<aux>{AUX}))? (?P<rest>.+)$")
+HOW_OFTEN = re.compile(rf"^how (?:often|frequently|many times)(?: {AUX})? (?P<rest>.+)$")
 COMES_FIRST = re.compile(
     r"^(?:what|which|who)(?: of the two| one| thing)? (?:comes|happens|is|appears|occurs|was|came|"
     r"appeared|starts)(?: shown| seen| there)? (?P<order>first|earlier|last|later)[ ,:-]+"
@@ -94,6 +95,9 @@ WORLD = re.compile(
     rf"^(?:it|this|that|{CLIP}|the (?:photo|picture|scene|show|episode|song|story)) "
     r"(?:film|record|shot|made|taken|upload|post|produc|releas|publish|happen|take place|play|set)"
 )
+WHOLE = re.compile(rf"^{CLIP}(?: (?:start|begin|end|stop|finish)\w*)?$")
+# "what time does the clock show?"
+CLOCKS = re.compile(r"^what time\b.* (?:it|clocks?|watch|watches|sign|shown?)\b")
 NOBODYS = re.compile(r"\b(?:i|me|my|we|you|your|born|birthday|easter|christmas|century)\b")
 SAID = re.compile(
     r"^(?P<who>.*?)\b(?:say|says|said|saying|mention\w*|talk\w* about|speak\w* (?:about|of)|"
@@ -127,8 +131,7 @@ class Asks:
     """What is asked of a timeline."""
 
     kind: str
-    text: str = ""  # what is looked for, as a caption says it
-    thing: str = ""  # the same as the person said it
+    thing: str = ""  # what is looked for, as the person said it
     pick: str = ""  # FIRST or LAST of its moments; "": all
     edge: str = ""  # "end": when it is over
     said: str = ""  # words that are spoken, where these are asked for
@@ -145,7 +148,7 @@ def asked_of_timeline(question: str) -> Asks | None:
         one, other = (_sought(WHICH_FIRST, match[name]) for name in ("one", "other"))
         late = match["order"] in ("last", "later")
         pick = LAST if late else FIRST
-        return one and other and Asks(WHICH_FIRST, one.text, one.thing, pick, other=other)
+        return one and other and Asks(WHICH_FIRST, one.thing, pick, other=other)
     if SUM_UP.match(text):
         return Asks(SUMMARY)
     if match := EDGE.match(text):
@@ -154,7 +157,8 @@ def asked_of_timeline(question: str) -> Asks | None:
         return Asks(LAST if late else FIRST)
     for pattern, kind in ((HOW_OFTEN, OFTEN), (WHEN_IS, WHEN), (SHOW, WHEN), (WHEN_CLAUSE, WHEN)):
         if match := pattern.match(text):
-            if NOBODYS.search(INTRO.sub("", match["rest"])) or WORLD.match(match["rest"]):
+            rest = match["rest"]
+            if NOBODYS.search(INTRO.sub("", rest)) or WORLD.match(rest) or CLOCKS.match(text):
                 return None
             return _spoken(kind, match["rest"], quoted) or _sought(kind, match["rest"])
     if match := BESIDE.match(text):
@@ -175,7 +179,7 @@ def _spoken(kind: str, rest: str, quoted: list[str]) -> Asks | None:
         return None
     words = quoted[0] if quoted else match["what"].strip(" .,'")
     words = re.sub(r"^(?:that|about|of|the words?) ", "", words)
-    return Asks(kind, "", words, said=words)
+    return Asks(kind, words, said=words)
 
 
 def _sought(kind: str, rest: str) -> Asks | None:
@@ -189,6 +193,6 @@ def _sought(kind: str, rest: str) -> Asks | None:
         text = text[: bare.start()]
     text = " ".join(BEGINNING.sub("", text).split()).strip(" ,")
     text = re.sub(r" (?:is|are|was|were|be|being|do|does|did|to)$", "", text)
-    if not re.search(r"[a-z]{2}", text) or text in NOTHING:
+    if not re.search(r"[a-z]{2}", text) or text in NOTHING or WHOLE.match(text):
         return None
-    return Asks(kind, text, text, (order[1] if order else "") or "", edge)
+    return Asks(kind, text, order[1] if order else "", edge)
