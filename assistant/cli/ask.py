@@ -82,7 +82,6 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
 
 
 def run_ask(args: argparse.Namespace) -> int:
-    from assistant.timeline.plot import draw_timeline
     from assistant.vqa.evidence import check_frames, save_evidence, save_figure
 
     part_choices(args)
@@ -112,6 +111,8 @@ def run_ask(args: argparse.Namespace) -> int:
         answer.evidence()  # it goes into the JSON object, and may make the answer unsure
     tell(answer, args)
     if args.evidence is not None and timed:
+        from assistant.timeline.plot import draw_timeline
+
         sought = [answer.basis.sought] if answer.basis.sought else []
         save_figure(draw_timeline(session.timeline(sought)), args.evidence)
         say(f"[timeline: {args.evidence}]", args.quiet)
