@@ -32,6 +32,7 @@ THINGS = (
 )
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytestmark = needs_browser
+LOOKS = ((DESK, "dark"), (PHONE, "light"))  # each size and each mode once
 BAD = ("serious", "critical")
 FINGER = 44  # pixels
 MOST_STOPS = 120  # of the keyboard
@@ -91,8 +92,7 @@ def states(page, files):
     yield "settings"
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(("size", "mode"), LOOKS, ids=["desk", "phone"])
 def test_nothing_on_the_page_keeps_anybody_out(visit, files, size, mode):
     phone = size == PHONE
     page = visit(size, color_scheme=mode, has_touch=phone, is_mobile=phone)

@@ -37,7 +37,7 @@ from ui_browser import (  # noqa: F401, some are fixtures
 )
 from ui_page import Served, page_model
 
-from assistant import load
+from assistant import Assistant, load
 from assistant.data.scenes import example
 from assistant.data.scenes.clips import clip_example
 from assistant.media.writer import write_clip
@@ -47,15 +47,22 @@ from assistant.weights import store as weights_store
 pytestmark = needs_browser
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The page as it is shipped, with uploads of up to 2 MB."""
-    options = Options(index=str(tmp_path / "index"), limits=Limits(bytes=2 * 2**20))
-    room = Room(options, tmp_path / "room")
+    folder = tmp_path_factory.mktemp("served")
+    options = Options(index=str(folder / "index"), limits=Limits(bytes=2 * 2**20))
+    room = Room(options, folder / "room")
     page = build(room)
     yield Served(launch(page, room), room, page_model(), room.visitors.root)
     page.close(verbose=False)
     room.close()
+
+
+@pytest.fixture(scope="module")
+def mini() -> Assistant:
+    """What the page is compared with."""
+    return load("mini")
 
 
 @pytest.fixture
@@ -95,9 +102,9 @@ def told(page, question: str) -> str:
     return page.locator(f"{CHAT} .bot").last.inner_text().strip()
 
 
-def test_the_page_says_what_a_session_says(page, street, shoot):
+def test_the_page_says_what_a_session_says(page, mini, street, shoot):
     shoot(page, "start")
-    session = load("mini").open(street)
+    session = mini.open(street)
     open_clips(page, street)
     for question in ("Is there a bike?", "What is in the video?"):
         assert told(page, question).startswith(session.ask(question).text)
@@ -120,8 +127,8 @@ def test_the_page_shows_what_is_written(page, tmp_path):
     expect(page.locator(EVIDENCE)).to_contain_text("Written: BAKERY")
 
 
-def test_subtitles_and_an_answer_that_is_corrected(page, street, said, shoot):
-    session = load("mini").open(street, dialogue=said)
+def test_subtitles_and_an_answer_that_is_corrected(page, mini, street, said, shoot):
+    session = mini.open(street, dialogue=said)
     open_clips(page, street, said)
     timed(page)
     for question, picture in (("Is there a bike?", "subtitles"), ("What is said?", "")):
@@ -138,7 +145,7 @@ def test_subtitles_and_an_answer_that_is_corrected(page, street, said, shoot):
     shoot(page, "corrected")
 
 
-def test_choices_and_what_is_inside(page, shoot, tmp_path):
+def test_choices_and_what_is_inside(page, mini, shoot, tmp_path):
     page.get_by_role("button", name=samples.MOVING).click()
     opened(page)
     page.get_by_label("Task").click()
@@ -147,7 +154,7 @@ def test_choices_and_what_is_inside(page, shoot, tmp_path):
     page.get_by_label("Choices").fill("left, right")
     question = samples.questions(samples.MOVING)[0]
     clip = samples.make_sample("shapes.mp4", tmp_path)
-    answer = load("mini").open(clip).ask(question, task="motion", choices=["left", "right"])
+    answer = mini.open(clip).ask(question, task="motion", choices=["left", "right"])
     assert told(page, question).startswith(answer.text)
     expect(page.locator(f"{EVIDENCE} .va-shares li")).to_have_count(2)
     expect(page.locator(f"{EVIDENCE} .va-plot svg")).to_be_visible()
@@ -190,7 +197,7 @@ def test_a_phone_in_the_dark(visit, street, said, shoot):
     shoot(page, "phone")
 
 
-def test_the_page_finds_the_moment(page, served, street, shoot, tmp_path):
+def test_the_page_finds_the_moment(page, served, mini, street, shoot, tmp_path):
     """Among a street, generated scenes and a text; what opens is asked about at its moment."""
     files = tmp_path / "files"
     files.mkdir()
@@ -200,7 +207,6 @@ def test_the_page_finds_the_moment(page, served, street, shoot, tmp_path):
         write_clip(files / f"shapes {number}.mp4", frames, 8)
         Image.fromarray(example(number, 5, "dev", 256).image).save(files / f"still {number}.png")
     (files / "note.txt").write_text("The old tram passes the street market, where bicycles stand.")
-    mini = load("mini")
     index = Index(uri=served.room.options.index, assistant=mini)
     assert index.add([files]).failed == ()
     query = "bicycles in a street"

@@ -481,8 +481,7 @@ class TestBrowser:
         page.set_input_files("#va-like input[type=file]", str(files / "film.srt"))
         expect(page.locator("#va-search-status")).to_contain_text("has no video in it")
 
-    @pytest.mark.parametrize("mode", ["light", "dark"])
-    @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+    @pytest.mark.parametrize(("size", "mode"), [(DESK, "light"), (PHONE, "dark")])
     def test_nothing_on_it_keeps_anybody_out(self, visit, size, mode):
         from test_ui_access import SMALL, problems  # skipped without axe
 
