@@ -27,7 +27,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from assistant import load
 from assistant.actions.assignment import assign, embed_bank
 from assistant.actions.bank import Bank, read_bank
-from assistant.actions.head import load_head
+from assistant.actions.head import ActionHead, load_head
 from assistant.model.sight import Sight
 from assistant.training.actions.config import ActionsConfig
 from assistant.training.actions.features import (
@@ -87,7 +87,6 @@ def crossed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether each clip is told rightly, by the recogniser and by the joint space."""
     whole = encode(clips, bank, config, sight, out / "features")
-    texts, real = embed_bank(sight.space, bank)
     truth = whole.truth.numpy()
     bare = whole.described.logits(whole.taught.frames).argmax(1).numpy() == truth
     right = np.zeros(len(truth), bool)
@@ -102,19 +101,34 @@ def crossed(
                 for part in (own, dev)
             )
         folder = out / f"{name.replace(' ', '-')}-{config.seed}-{fold}"
-        if not (folder / "curves.png").is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            data = some(whole, own, dev)
-            if "text" in config.losses:
-                counts = config.positives, config.negatives
-                frames, labels = data.taught.frames[: len(own)], data.truth[: len(own)]
-                data = replace(data, assigned=assign(frames, texts, labels, *counts, real=real))
-            train(config, data, begun(config, clips, sight), folder)
-        head = load_head(folder / "head", sight)
+        head = learned_head(config, sight, clips, whole, bank, own, dev, folder)
         for row in asked:
             patches = whole.table.clip(whole.keys[row])
             right[row] = int(head.probabilities(patches).argmax()) == truth[row]
     return right, bare
+
+
+def learned_head(
+    config: ActionsConfig,
+    sight: Sight,
+    clips: ActionClips,
+    whole: Data,
+    bank: Bank,
+    own: np.ndarray,
+    dev: np.ndarray,
+    folder: Path,
+) -> ActionHead:
+    """Of some rows of ``whole``; trained where ``folder`` holds no finished run."""
+    if not (folder / "curves.png").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        data = some(whole, own, dev)
+        if "text" in config.losses:
+            texts, real = embed_bank(sight.space, bank)
+            counts = config.positives, config.negatives
+            frames, labels = data.taught.frames[: len(own)], data.truth[: len(own)]
+            data = replace(data, assigned=assign(frames, texts, labels, *counts, real=real))
+        train(config, data, begun(config, clips, sight), folder)
+    return load_head(folder / "head", sight)
 
 
 def some(whole: Data, own: np.ndarray, dev: np.ndarray) -> Data:
