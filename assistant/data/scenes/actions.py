@@ -77,7 +77,7 @@ def write_actions(
                 for label in pair
             }
             if not all((out / name).is_file() for name in names.values()):
-                for label, frames in draw_pair(pair, index, seed, split).items():
+                for label, frames in draw_pair(pair, index, seed, split, SIZE).items():
                     _write(out / names[label], frames)
             lines += [
                 {"video": name, "split": split, "segments": [{"label": label}]}
