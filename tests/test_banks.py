@@ -46,6 +46,7 @@ SIZES = {
     "fight300": 2,
     "hmdb51": 51,
     "kinetics400": 400,
+    "motion": 16,
     "sports22": 22,
     "ucf101": 101,
 }

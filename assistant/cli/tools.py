@@ -37,12 +37,16 @@ clips   4 seconds in which some of them move: which way, how many, in which orde
 ego     8 seconds in the first person: a walk past tables, shelves, boxes and rugs, on which a
         hand moves some objects; what was where, last and first, and what was picked up. Orders
         of the surfaces differ from split to split too.
+actions 2.5 seconds of one of 16 actions in which only motion tells, as finetune actions reads
+        them: N clips of each to learn from, a quarter as many to choose by, and half as many to
+        test, on backgrounds of other hues and with other colors on shapes. A stopped run goes on.
 
 examples:
   assistant scenes scenes --count 1000
   assistant scenes held-out --split test --count 200 --seed 1
   assistant scenes clips --kind clips --count 200
   assistant scenes walks --kind ego --count 200
+  assistant scenes actions --kind actions --count 40
 """
 
 PRETRAIN_EPILOG = """\
@@ -163,18 +167,30 @@ def add_scenes(commands: argparse._SubParsersAction) -> None:
         epilog=SCENES_EPILOG,
     )
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
-    parser.add_argument("--kind", choices=("images", "clips", "ego"), default="images")
-    parser.add_argument("--count", type=count, default=1000, metavar="N", help="default 1000")
+    kinds = ("images", "clips", "ego", "actions")
+    parser.add_argument("--kind", choices=kinds, default="images")
+    parser.add_argument("--count", type=count, metavar="N", help="default 1000; 40 actions")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default 0")
-    parser.add_argument("--split", choices=("train", "dev", "test"), default="train")
+    splits = ("train", "dev", "test")
+    parser.add_argument("--split", choices=splits, help="default train; actions: all three")
     parser.set_defaults(run=run_scenes)
 
 
 def run_scenes(args: argparse.Namespace) -> int:
-    from assistant.data.scenes import write_dataset
+    from assistant.data.scenes import ACTIONS, write_actions, write_dataset
 
     check_out(args.out)
-    made = write_dataset(args.out, args.kind, args.count, args.seed, args.split)
+    if args.kind == "actions":
+        if args.split is not None:
+            raise InputError("actions are written in all three splits; leave --split out")
+        try:
+            made = write_actions(args.out, args.count or 40, args.seed)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("stopped; the same command goes on") from stop
+        print(f"{made.media} clips of {len(ACTIONS)} actions: {made.path}")
+        print(f"try: assistant finetune actions --data {args.out} --bank motion --out RUN")
+        return 0
+    made = write_dataset(args.out, args.kind, args.count or 1000, args.seed, args.split or "train")
     media = "images" if args.kind == "images" else "clips"
     print(f"{made.media} {media}, {made.questions} questions: {made.path}")
     return 0
