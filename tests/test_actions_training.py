@@ -258,8 +258,9 @@ class TestTraining:
 
 
 class TestCommand:
-    def test_from_clips_to_names(self, clips, mini, bank, recipe, tmp_path, capsys):
+    def test_from_clips_to_names(self, clips, mini, bank, recipe, tmp_path, capsys, monkeypatch):
         """The order of colors, which the teacher's mean of frames cannot tell."""
+        monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
         out = tmp_path / "run"
         command = ("finetune", "actions", "--data", clips, "--out", out, "--config", recipe)
         code, told, err = run(capsys, *command, "--bank", bank)
@@ -270,12 +271,16 @@ class TestCommand:
         assert (head / "CARD.md").is_file() and (head / "curves.png").is_file()
         code, _, err = run(capsys, *command)
         assert code == 2 and "holds a run already" in err
-        code, told, err = run(capsys, *command, "--bank", bank, "--resume")
+        code, told, err = run(capsys, *command, "--bank", bank, "--resume", "--name", "orders")
         assert code == 0 and f"head: {head}" in told
+        assert f"kept as orders: {tmp_path / 'home' / 'actions' / 'orders'}\n" in told
+        assert "try: assistant actions CLIP --head orders" in told
+        code, _, err = run(capsys, *command, "--bank", bank, "--resume", "--name", "orders")
+        assert code == 2 and "'orders' is there already; choose another --name, or remove" in err
         code, _, err = run(capsys, *command, "--resume")
         assert code == 2 and "was written with another data" in err  # it had descriptions
         films = [color_clip(tmp_path / f"{n}.mp4", *ORDERS[n], seconds=1.5) for n in ORDERS]
-        code, told, err = run(capsys, "actions", *films, "--head", head, "--json")
+        code, told, err = run(capsys, "actions", *films, "--head", "orders", "--json")
         assert code == 0, err
         found = [json.loads(line) for line in told.splitlines()]
         assert [one["actions"][0]["label"] for one in found] == [*ORDERS]
@@ -375,8 +380,9 @@ class TestCommand:
         words = ("finetune", "motion", "--data", clips, "--out", tmp_path / "run")
         code, _, err = run(capsys, *words, "--without", "ce")
         assert code == 2 and "--without ce is for actions alone" in err
-        code, _, err = run(capsys, *words, "--bank", "fight300")
-        assert code == 2 and "--bank is for actions alone" in err
+        for option in ("--bank", "--name"):
+            code, _, err = run(capsys, *words, option, "fight300")
+            assert code == 2 and f"{option} is for actions alone" in err
 
 
 def test_a_store_that_cannot_keep_says_so(mini, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
 from assistant.actions.looking import FRAMES, features_of, look_of
+from assistant.actions.store import find_recogniser
 from assistant.actions.zero_shot import descriptions_of
 from assistant.core.progress import report
 from assistant.errors import InputError
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assistant.actions.bank import Bank
+    from assistant.media.video import Clip
     from assistant.model.features import ClipFeatures, FeatureStore
     from assistant.model.sight import Sight
 
 TRAINED, DESCRIBED = "trained", "zero-shot"
+LARGEST = 448  # pixels of the longer side of a frame that is drawn
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Named:
     end: float
     asked: tuple[float | None, float | None] = (None, None)  # the range, as it was asked for
     warnings: tuple[str, ...] = ()
+    seconds: tuple[float, ...] = ()  # (T,) when it was looked at
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -58,10 +62,11 @@ class Namer:
         self,
         sight: Sight,
         store: FeatureStore,
-        head: Path | None = None,
+        head: str | Path | None = None,
         bank: Bank | None = None,
     ) -> None:
-        """``head``: a recogniser's folder; ``bank``: labels to choose among instead of its own.
+        """``head``: a recogniser's name or folder; ``bank``: labels to choose among instead of its
+        own.
 
         Raises:
             InputError: neither is given, or the head does not fit. ConfigError, WeightsError: it
@@ -70,7 +75,11 @@ class Namer:
         if head is None and bank is None:
             raise InputError("nothing to choose among; give --head, --labels or --bank")
         self.sight, self.store = sight, store
-        self.head = None if head is None else load_head(head, sight, texts=bank is not None)
+        self.head = (
+            None
+            if head is None
+            else load_head(find_recogniser(head), sight, texts=bank is not None)
+        )
         self.described = None if bank is None else descriptions_of(sight.space, bank)
         self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
 
@@ -86,7 +95,9 @@ class Namer:
             for share, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
         by = TRAINED if self.described is None else DESCRIBED
-        return Named(path, found, by, seen.start, seen.end, (start, end), seen.warnings)
+        return Named(
+            path, found, by, seen.start, seen.end, (start, end), seen.warnings, seen.seconds
+        )
 
     def name_windows(self, path: Path, every: float, top: int = 5) -> Iterator[Named]:
         """Of equal windows of about ``every`` seconds, one after the other; what was looked at is
@@ -109,7 +120,20 @@ class Namer:
         Raises:
             InputError: no recogniser named it. VideoError: the clip cannot be read.
         """
-        from assistant.actions.evidence import draw_evidence, rests_on
+        from assistant.actions.evidence import draw_evidence
+
+        clip, heat = self.rests(named)
+        label, share = named.actions[0]
+        return draw_evidence(clip.frames, clip.seconds, heat, f"{label} ({share:.0%})")
+
+    def rests(self, named: Named, max_side: int = LARGEST) -> tuple[Clip, Tensor]:
+        """The frames, of at most ``max_side`` pixels, and ``(T, g, g)``: where in them a trained
+        recogniser's likeliest action rests.
+
+        Raises:
+            InputError: no recogniser named it. VideoError: the clip cannot be read.
+        """
+        from assistant.actions.evidence import rests_on
         from assistant.media.video import read_clip
 
         if self.head is None:
@@ -117,12 +141,10 @@ class Namer:
         seen = features_of(named.path, self.sight, self.store, self.frames, *named.asked)
         texts = None if self.described is None else self.described.vectors
         labels = self.head.config.labels if self.described is None else self.described.labels
-        label, share = named.actions[0]
-        heat = rests_on(self.head, seen.patches, labels.index(label), texts)
+        heat = rests_on(self.head, seen.patches, labels.index(named.actions[0][0]), texts)
         start, end = named.asked
-        clip = read_clip(named.path, frames=self.frames, start=start, end=end)
-        title = f"{label} ({share:.0%})"
-        return draw_evidence(clip.frames, clip.seconds, heat, title)
+        clip = read_clip(named.path, frames=self.frames, start=start, end=end, max_side=max_side)
+        return clip, heat
 
     def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
         """Labels, and the probability of each."""

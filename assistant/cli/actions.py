@@ -23,6 +23,7 @@ the clip to what describes them; with it, by what the recogniser learned of desc
 
 examples:
   assistant actions clip.mp4 --head run/head            what assistant finetune actions learned
+  assistant actions clip.mp4 --head gestures            the same, where it was given that --name
   assistant actions *.mp4 --labels labels.txt           a label in each line
   assistant actions clip.mp4 --bank bank.yaml           labels with sentences that describe them
   assistant actions clip.mp4 --head run/head --labels others.txt
@@ -42,9 +43,8 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("videos", metavar="CLIP", nargs="+")
     parser.add_argument(
         "--head",
-        type=Path,
-        metavar="DIR",
-        help="the actions that assistant finetune actions learned, in RUN/head",
+        metavar="NAME|DIR",
+        help="the actions that assistant finetune actions learned: of --name, or in RUN/head",
     )
     parser.add_argument(
         "--labels",
@@ -76,6 +76,7 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
 def run_actions(args: argparse.Namespace) -> int:
     from assistant.actions.head import read_head_config
     from assistant.actions.naming import Namer, bank_for
+    from assistant.actions.store import find_recogniser
     from assistant.core.clip_names import clip_path
     from assistant.model.features import check_file
     from assistant.timeline.events import read_labels
@@ -88,6 +89,7 @@ def run_actions(args: argparse.Namespace) -> int:
     if args.evidence is not None:
         check_evidence(args)
     if args.head is not None:
+        args.head = find_recogniser(args.head)
         read_head_config(args.head)  # mistakes show before the model loads
     labels = None if args.labels is None else read_labels(args.labels)
     bank = bank_for(labels, args.bank)

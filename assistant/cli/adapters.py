@@ -63,7 +63,29 @@ def run_list(args: argparse.Namespace) -> int:
     if not folders:
         print("no adapters yet; assistant finetune --help shows how to make one")
     print(f"your own: {user_adapters(args.model)}")
+    list_recognisers()
     return 0
+
+
+def list_recognisers() -> None:
+    """The person's own recognisers of actions, which are no adapters."""
+    from assistant.actions.store import recogniser_names, user_recognisers
+    from assistant.errors import AssistantError
+
+    if not (names := recogniser_names()):
+        return
+    from assistant.actions.head import read_head_config
+
+    print("\nrecognisers of actions (--head NAME)")
+    for name in names:
+        try:
+            made = read_head_config(user_recognisers() / name)
+            figures = ", ".join(f"{key} {value:.1f} %" for key, value in made.figures.items())
+            told = f"{figures}; {len(made.labels)} labels: {', '.join(made.labels):.60}"
+        except AssistantError as error:
+            told = f"damaged: {error}"
+        print(f"{name:16}{told}")
+    print(f"your own: {user_recognisers()}")
 
 
 def headline(stored: StoredAdapter) -> str:
@@ -78,11 +100,27 @@ def headline(stored: StoredAdapter) -> str:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    from assistant.tasks.store import find_adapter
+    from assistant.actions.store import recogniser_names, user_recognisers
+    from assistant.tasks.store import adapter_folders, find_adapter
 
-    for line in shown(find_adapter(args.name, args.model)):
+    if args.name in recogniser_names() and args.name not in adapter_folders(args.model):
+        lines = shown_recogniser(user_recognisers() / args.name)
+    else:
+        lines = shown(find_adapter(args.name, args.model))
+    for line in lines:
         print(line)
     return 0
+
+
+def shown_recogniser(folder: Path) -> Iterator[str]:
+    """Where it lies, what it is, its card."""
+    from assistant.actions.head import CONFIG, read_head_config
+
+    read_head_config(folder)
+    yield f"{folder.name} (recogniser of actions): {folder}"
+    for name in (CONFIG, "CARD.md"):
+        if (folder / name).is_file():
+            yield (folder / name).read_text().rstrip()
 
 
 def shown(stored: StoredAdapter) -> Iterator[str]:
