@@ -184,6 +184,7 @@ class Visitor:
                 dialogue=clip.dialogue,
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
+                head=engine.options.head,
             )
             clip.opened_with, clip.model, clip.seen = key, assistant.answerer, None
         clip.session.conversation = Conversation(
