@@ -17,6 +17,7 @@ from test_index import color_clip
 from assistant.actions.bank import Bank, Described, bare_bank
 from assistant.actions.head import CONFIG, load_head
 from assistant.actions.recogniser import RecogniserConfig
+from assistant.actions.zero_shot import NONE
 from assistant.errors import ConfigError, InputError
 from assistant.model.features import FeatureStore
 from assistant.training.actions.config import ActionsConfig
@@ -309,6 +310,33 @@ class TestCommand:
         code, told, _ = run(capsys, *words, "--json", "--top", "1")
         assert [len(json.loads(line)["actions"]) for line in told.splitlines()] == [1, 1]
         assert json.loads(told.splitlines()[0])["by"] == "zero-shot"
+
+    def test_none_of_the_labels_is_said_so(self, mini, tmp_path, capsys):
+        """By a bound that is the space's own, and grows with the number of labels."""
+        film = color_clip(tmp_path / "a.mp4", "red", "green", seconds=2)
+        labels = tmp_path / "labels.txt"
+        words = ("actions", film, "--labels", labels, "--every", "2")
+        labels.write_text("red\nblue\n")
+        code, told, _ = run(capsys, *words, "--json")
+        assert code == 0 and "none_likely" not in told  # nobody calibrated it
+        mini.space.folder = tmp_path / "space"
+        mini.space.folder.mkdir()
+        rule = mini.space.folder / NONE
+        rule.write_text("space: colors-1\nstart: 0.5\nper_doubling: 0.1\n")
+        code, told, err = run(capsys, *words, "--json")
+        assert [json.loads(line)["none_likely"] for line in told.splitlines()] == [False, True], err
+        code, told, _ = run(capsys, *words, "--top", "1")
+        lines = told.splitlines()
+        assert len(lines) == 5 and lines[3].startswith("none of these is likely (best: ")
+        labels.write_text("red\nblue\nyellow\npink\ngray\nbrown\nblack\nwhite\n")
+        rule.write_text("space: colors-1\nstart: 0.5\nper_doubling: 0.3\n")
+        _, told, _ = run(capsys, *words, "--json")
+        assert [json.loads(line)["none_likely"] for line in told.splitlines()] == [True, True]
+        rule.write_text("space: another\nstart: 0.5\nper_doubling: 0.1\n")
+        assert "none_likely" not in run(capsys, *words, "--json")[1]
+        rule.write_text("start: 0.5\n")
+        code, _, err = run(capsys, *words)
+        assert code == 2 and NONE in err and "Traceback" not in err
 
     def test_windows_of_a_long_clip(self, mini, tmp_path, capsys):
         film = color_clip(tmp_path / "a.mp4", "red", "green", "red", seconds=2)

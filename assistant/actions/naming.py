@@ -10,7 +10,7 @@ from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
 from assistant.actions.looking import FRAMES, features_of, look_of
 from assistant.actions.store import find_recogniser
-from assistant.actions.zero_shot import descriptions_of
+from assistant.actions.zero_shot import descriptions_of, read_none_rule
 from assistant.core.progress import report
 from assistant.errors import InputError
 from assistant.model.space.base import mean_of
@@ -42,15 +42,24 @@ class Named:
     asked: tuple[float | None, float | None] = (None, None)  # the range, as it was asked for
     warnings: tuple[str, ...] = ()
     seconds: tuple[float, ...] = ()  # (T,) when it was looked at
+    none_likely: bool | None = None  # whether likely none of the labels is shown; None: not known
+
+    @property
+    def doubt(self) -> str:
+        """For the person, where likely none of the labels is shown; else ""."""
+        label, share = self.actions[0]
+        return f"none of these is likely (best: {label} {share:.0%})" if self.none_likely else ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
+        known = {} if self.none_likely is None else {"none_likely": self.none_likely}
         return {
             "video": str(self.path),
             "start": round(self.start, 3),
             "end": round(self.end, 3),
             "by": self.by,
             "actions": [{"label": name, "probability": round(p, 4)} for name, p in self.actions],
+            **known,
             "warnings": list(self.warnings),
         }
 
@@ -81,6 +90,7 @@ class Namer:
             else load_head(find_recogniser(head), sight, texts=bank is not None)
         )
         self.described = None if bank is None else descriptions_of(sight.space, bank)
+        self.none_rule = None if bank is None else read_none_rule(sight.space)
         self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
 
     def name(
@@ -88,7 +98,7 @@ class Namer:
     ) -> Named:
         """Of a range in seconds; None: of the whole clip. Raises VideoError: it cannot be read."""
         seen = features_of(path, self.sight, self.store, self.frames, start, end)
-        labels, shares = self._shares(seen, path)
+        labels, shares, none_likely = self._shares(seen, path)
         best = shares.topk(min(top, len(labels)))
         found = tuple(
             (labels[place], float(share))
@@ -96,7 +106,15 @@ class Namer:
         )
         by = TRAINED if self.described is None else DESCRIBED
         return Named(
-            path, found, by, seen.start, seen.end, (start, end), seen.warnings, seen.seconds
+            path,
+            found,
+            by,
+            seen.start,
+            seen.end,
+            (start, end),
+            seen.warnings,
+            seen.seconds,
+            none_likely,
         )
 
     def name_windows(self, path: Path, every: float, top: int = 5) -> Iterator[Named]:
@@ -146,17 +164,20 @@ class Namer:
         clip = read_clip(named.path, frames=self.frames, start=start, end=end, max_side=max_side)
         return clip, heat
 
-    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
-        """Labels, and the probability of each."""
+    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor, bool | None]:
+        """Labels, the probability of each, and whether likely none is shown."""
         patches = seen.patches
         if self.described is None:
             assert self.head is not None
-            return self.head.config.labels, self.head.probabilities(patches)
+            return self.head.config.labels, self.head.probabilities(patches), None
+        labels = self.described.labels
         if self.head is not None:
-            return self.described.labels, self.head.probabilities(patches, self.described.vectors)
+            return labels, self.head.probabilities(patches, self.described.vectors), None
         look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
-        vector = mean_of(self.sight.space.embed_frames(look))
-        return self.described.labels, self.described.logits(vector[None])[0].softmax(-1)
+        near = self.described.nearness(mean_of(self.sight.space.embed_frames(look))[None])[0]
+        rule = self.none_rule
+        none_likely = None if rule is None else float(near.max()) < rule.bound(len(labels))
+        return labels, (self.described.scale * near).softmax(-1), none_likely
 
 
 def bank_for(labels: Sequence[str] | None, named: str | None) -> Bank | None:

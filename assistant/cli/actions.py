@@ -19,7 +19,8 @@ whole clip are looked at once and kept: a second question costs nothing, and aft
 the same command goes on. No language model is loaded.
 
 Without --head the labels are those of --labels or --bank, and are told apart by the similarity of
-the clip to what describes them; with it, by what the recogniser learned of descriptions.
+the clip to what describes them; with it, by what the recogniser learned of descriptions. Without it
+"none of these is likely" stands first where the nearest label is too unlike the clip.
 
 examples:
   assistant actions clip.mp4 --head run/head            what assistant finetune actions learned
@@ -116,6 +117,8 @@ def run_actions(args: argparse.Namespace) -> int:
                     continue
                 if args.every is not None:
                     print(f"{format_time(named.start)}-{format_time(named.end)}")
+                if named.doubt:
+                    print(named.doubt)
                 for label, share in named.actions:
                     print(f"{share:4.0%}  {label}", flush=True)
     return 0

@@ -80,8 +80,9 @@ def list_recognisers() -> None:
     for name in names:
         try:
             made = read_head_config(user_recognisers() / name)
-            figures = ", ".join(f"{key} {value:.1f} %" for key, value in made.figures.items())
-            told = f"{figures}; {len(made.labels)} labels: {', '.join(made.labels):.60}"
+            right = made.figures.get("top-1")
+            figure = "" if right is None else f"top-1 {right:.1f} % on dev; "
+            told = f"{figure}{len(made.labels)} labels: {', '.join(made.labels):.60}"
         except AssistantError as error:
             told = f"damaged: {error}"
         print(f"{name:16}{told}")

@@ -223,9 +223,9 @@ def basis_line(basis: Basis) -> str:
     if basis.task == TIMELINE:
         parts = [FROM_TIMELINE]
     if basis.recognised is not None:
-        sure = "answered" if basis.task == ACTIONS else "is not sure"
-        by = f"recogniser {basis.recognised.by} {sure}"
-        parts.insert(0, f"{by}: {basis.recognised.told}")
+        thought = f"is not sure: {basis.recognised.told}"
+        answered = "answered" if basis.task == ACTIONS else thought
+        parts.insert(0, f"recogniser {basis.recognised.by} {answered}")
     if basis.notes is not None:
         parts.insert(0, f"{basis.model} answered from words alone")
     if basis.task_score is not None and basis.task != "chat":
