@@ -16,7 +16,7 @@ from test_llm_answers import ScriptedChat
 from test_when import Watching
 
 from assistant.actions.head import CONFIG
-from assistant.actions.store import find_recogniser, install_recogniser, recogniser_called
+from assistant.actions.store import WEIGHTS, find_recogniser, install_recogniser, recogniser_called
 from assistant.errors import ConfigError, InputError
 from assistant.model.features import FeatureStore
 from assistant.vqa.asked_actions import asks_for_action
@@ -282,6 +282,14 @@ class TestCommands:
         assert picture.read_bytes()[1:4] == b"PNG"
         code, out, _ = run(capsys, *words, "--json")
         assert json.loads(out)["recognised"]["by"] == "gestures"
+
+    def test_one_is_checked(self, gestures, sight, capsys):
+        code, out, err = run(capsys, "adapters", "check", "gestures")
+        assert code == 0 and out == f"gestures: whole, and made for {sight.encoder_fingerprint}\n"
+        weights = gestures / WEIGHTS
+        weights.write_bytes(weights.read_bytes()[:-9])
+        code, _, err = run(capsys, "adapters", "check", "gestures")
+        assert code == 2 and WEIGHTS in one_line(err)
 
     def test_batch_and_chat(self, gestures, film, tmp_path, capsys, monkeypatch):
         lines = [

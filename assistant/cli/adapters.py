@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.cli import recognisers
 from assistant.cli.options import add_backend_options, backend_options, check_model
 
 if TYPE_CHECKING:
@@ -63,30 +64,9 @@ def run_list(args: argparse.Namespace) -> int:
     if not folders:
         print("no adapters yet; assistant finetune --help shows how to make one")
     print(f"your own: {user_adapters(args.model)}")
-    list_recognisers()
+    for line in recognisers.listed():
+        print(line)
     return 0
-
-
-def list_recognisers() -> None:
-    """The person's own recognisers of actions, which are no adapters."""
-    from assistant.actions.store import recogniser_names, user_recognisers
-    from assistant.errors import AssistantError
-
-    if not (names := recogniser_names()):
-        return
-    from assistant.actions.head import read_head_config
-
-    print("\nrecognisers of actions (--head NAME)")
-    for name in names:
-        try:
-            made = read_head_config(user_recognisers() / name)
-            right = made.figures.get("top-1")
-            figure = "" if right is None else f"top-1 {right:.1f} % on dev; "
-            told = f"{figure}{len(made.labels)} labels: {', '.join(made.labels):.60}"
-        except AssistantError as error:
-            told = f"damaged: {error}"
-        print(f"{name:16}{told}")
-    print(f"your own: {user_recognisers()}")
 
 
 def headline(stored: StoredAdapter) -> str:
@@ -101,27 +81,13 @@ def headline(stored: StoredAdapter) -> str:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    from assistant.actions.store import recogniser_names, user_recognisers
-    from assistant.tasks.store import adapter_folders, find_adapter
+    from assistant.tasks.store import find_adapter
 
-    if args.name in recogniser_names() and args.name not in adapter_folders(args.model):
-        lines = shown_recogniser(user_recognisers() / args.name)
-    else:
-        lines = shown(find_adapter(args.name, args.model))
+    own = recognisers.own_recogniser(args)
+    lines = shown(find_adapter(args.name, args.model)) if own is None else recognisers.shown(own)
     for line in lines:
         print(line)
     return 0
-
-
-def shown_recogniser(folder: Path) -> Iterator[str]:
-    """Where it lies, what it is, its card."""
-    from assistant.actions.head import CONFIG, read_head_config
-
-    read_head_config(folder)
-    yield f"{folder.name} (recogniser of actions): {folder}"
-    for name in (CONFIG, "CARD.md"):
-        if (folder / name).is_file():
-            yield (folder / name).read_text().rstrip()
 
 
 def shown(stored: StoredAdapter) -> Iterator[str]:
@@ -139,6 +105,9 @@ def shown(stored: StoredAdapter) -> Iterator[str]:
 def run_check(args: argparse.Namespace) -> int:
     from assistant.tasks.store import find_adapter
 
+    if (own := recognisers.own_recogniser(args)) is not None:
+        print(recognisers.checked(own, args))
+        return 0
     stored = find_adapter(args.name, check_model(args, [args.name]))
     from assistant.model.loading import load_model
 
