@@ -112,6 +112,10 @@ def test_nothing_typed_asks_what_is_done_and_an_unsure_answer_says_so(
     assert visitor.turns[-1].question == "What is being done?"
     page = last(asking.ask(room, visitor, "Is it?", YES_NO))
     assert "one of its own labels" in page["hint"] and len(visitor.turns) == 2
+    config = gestures / CONFIG
+    config.write_text(config.read_text().replace("encoder: ", "encoder: x"))
+    page = last(asking.ask(room, visitor, "Is it?"))
+    assert "head gestures reads what the encoder x" in page["hint"] and len(visitor.turns) == 2
 
 
 def test_that_of_the_server_answers_what_asks_for_an_action(model, gestures, film, tmp_path):
