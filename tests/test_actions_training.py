@@ -17,6 +17,7 @@ from test_index import color_clip
 from assistant.actions.bank import Bank, Described, bare_bank
 from assistant.actions.head import CONFIG, load_head
 from assistant.actions.recogniser import RecogniserConfig
+from assistant.actions.zero_shot import NONE
 from assistant.errors import ConfigError, InputError
 from assistant.model.features import FeatureStore
 from assistant.training.actions.config import ActionsConfig
@@ -258,8 +259,9 @@ class TestTraining:
 
 
 class TestCommand:
-    def test_from_clips_to_names(self, clips, mini, bank, recipe, tmp_path, capsys):
+    def test_from_clips_to_names(self, clips, mini, bank, recipe, tmp_path, capsys, monkeypatch):
         """The order of colors, which the teacher's mean of frames cannot tell."""
+        monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
         out = tmp_path / "run"
         command = ("finetune", "actions", "--data", clips, "--out", out, "--config", recipe)
         code, told, err = run(capsys, *command, "--bank", bank)
@@ -270,12 +272,16 @@ class TestCommand:
         assert (head / "CARD.md").is_file() and (head / "curves.png").is_file()
         code, _, err = run(capsys, *command)
         assert code == 2 and "holds a run already" in err
-        code, told, err = run(capsys, *command, "--bank", bank, "--resume")
+        code, told, err = run(capsys, *command, "--bank", bank, "--resume", "--name", "orders")
         assert code == 0 and f"head: {head}" in told
+        assert f"kept as orders: {tmp_path / 'home' / 'actions' / 'orders'}\n" in told
+        assert "try: assistant actions CLIP --head orders" in told
+        code, _, err = run(capsys, *command, "--bank", bank, "--resume", "--name", "orders")
+        assert code == 2 and "'orders' is there already; choose another --name, or remove" in err
         code, _, err = run(capsys, *command, "--resume")
         assert code == 2 and "was written with another data" in err  # it had descriptions
         films = [color_clip(tmp_path / f"{n}.mp4", *ORDERS[n], seconds=1.5) for n in ORDERS]
-        code, told, err = run(capsys, "actions", *films, "--head", head, "--json")
+        code, told, err = run(capsys, "actions", *films, "--head", "orders", "--json")
         assert code == 0, err
         found = [json.loads(line) for line in told.splitlines()]
         assert [one["actions"][0]["label"] for one in found] == [*ORDERS]
@@ -304,6 +310,33 @@ class TestCommand:
         code, told, _ = run(capsys, *words, "--json", "--top", "1")
         assert [len(json.loads(line)["actions"]) for line in told.splitlines()] == [1, 1]
         assert json.loads(told.splitlines()[0])["by"] == "zero-shot"
+
+    def test_none_of_the_labels_is_said_so(self, mini, tmp_path, capsys):
+        """By a bound that is the space's own, and grows with the number of labels."""
+        film = color_clip(tmp_path / "a.mp4", "red", "green", seconds=2)
+        labels = tmp_path / "labels.txt"
+        words = ("actions", film, "--labels", labels, "--every", "2")
+        labels.write_text("red\nblue\n")
+        code, told, _ = run(capsys, *words, "--json")
+        assert code == 0 and "none_likely" not in told  # nobody calibrated it
+        mini.space.folder = tmp_path / "space"
+        mini.space.folder.mkdir()
+        rule = mini.space.folder / NONE
+        rule.write_text("space: colors-1\nstart: 0.5\nper_doubling: 0.1\n")
+        code, told, err = run(capsys, *words, "--json")
+        assert [json.loads(line)["none_likely"] for line in told.splitlines()] == [False, True], err
+        code, told, _ = run(capsys, *words, "--top", "1")
+        lines = told.splitlines()
+        assert len(lines) == 5 and lines[3].startswith("none of these is likely (best: ")
+        labels.write_text("red\nblue\nyellow\npink\ngray\nbrown\nblack\nwhite\n")
+        rule.write_text("space: colors-1\nstart: 0.5\nper_doubling: 0.3\n")
+        _, told, _ = run(capsys, *words, "--json")
+        assert [json.loads(line)["none_likely"] for line in told.splitlines()] == [True, True]
+        rule.write_text("space: another\nstart: 0.5\nper_doubling: 0.1\n")
+        assert "none_likely" not in run(capsys, *words, "--json")[1]
+        rule.write_text("start: 0.5\n")
+        code, _, err = run(capsys, *words)
+        assert code == 2 and NONE in err and "Traceback" not in err
 
     def test_windows_of_a_long_clip(self, mini, tmp_path, capsys):
         film = color_clip(tmp_path / "a.mp4", "red", "green", "red", seconds=2)
@@ -375,8 +408,9 @@ class TestCommand:
         words = ("finetune", "motion", "--data", clips, "--out", tmp_path / "run")
         code, _, err = run(capsys, *words, "--without", "ce")
         assert code == 2 and "--without ce is for actions alone" in err
-        code, _, err = run(capsys, *words, "--bank", "fight300")
-        assert code == 2 and "--bank is for actions alone" in err
+        for option in ("--bank", "--name"):
+            code, _, err = run(capsys, *words, option, "fight300")
+            assert code == 2 and f"{option} is for actions alone" in err
 
 
 def test_a_store_that_cannot_keep_says_so(mini, tmp_path, monkeypatch):

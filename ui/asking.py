@@ -25,7 +25,6 @@ from assistant.ui.visitor import MOST_TURNS, Asked, Visitor
 
 from assistant.core.checks import check_text
 from assistant.errors import AssistantError
-from assistant.tasks.store import find_task
 
 BUSY = "One question at a time: this one is still being answered."
 STOPPED = "Stopped. This question is not remembered."
@@ -35,8 +34,9 @@ def ask(
     room: Room, visitor: Visitor, question: str, form: str = FREE, choices: str = ""
 ) -> Iterator[Parts]:
     """Ask what is in the box; nothing in it asks the task's own question, where it has one."""
-    task = find_task(visitor.settings.task, picking.model_of(room.options, visitor.settings))
-    question = " ".join(check_text("the question", question).split()) or task.question or ""
+    model = picking.model_of(room.options, visitor.settings)
+    question = " ".join(check_text("the question", question).split())
+    question = question or picking.own_question(visitor.settings.task, model)
     yield from _ask_clips(room, visitor, question, choices_of(form, choices or ""))
 
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from assistant.ui import recognised
 from assistant.ui.chat import unsure_of
 from assistant.ui.seen import item_of, legend, named
 from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, timeline
@@ -151,7 +152,7 @@ def evidence(turn: Asked | None) -> str:
         parts.append(_probabilities(found))
     if reason := unsure_of(found):
         parts.append(note(f"Unsure: {reason}.", "info"))
-    parts += [note(warning, "info") for warning in found["warnings"]]
+    parts += [recognised.unsure(found), *(note(one, "info") for one in found["warnings"])]
     for name in SOURCES:
         span = (found["start"], found["end"]) if told.sees else None
         parts.append(named(name, [item_of(item) for item in found.get(name, ())], span))
@@ -162,7 +163,7 @@ def evidence(turn: Asked | None) -> str:
         strip = (told.pictures, frames, told.weights, span, told.lines)
         parts.append(timeline(*strip, boxes=boxes, waiting=waiting))
         parts.append(legend(told.items) if told.pictures else "")
-        parts.append(LEGEND if told.weights is not None else "")
+        parts.append(LEGEND if told.weights is not None else recognised.legend(told))
     else:
         parts.append(moments(found.get("moments", ())))
         parts.append(spoken_line(told.lines))
@@ -202,7 +203,7 @@ def _chips(turn: Asked) -> list[str]:
         f"{turn.clip}",
         *([] if timed else [f"task {found['task']}{chosen}"]),
         looked_at,
-        *([] if timed else [_answerer(found)]),
+        *([] if timed else [recognised.answerer(found) or _answerer(found)]),
         f"took {found['seconds']:.1f} s",
     ]
     if found.get("asked_as"):
@@ -239,10 +240,8 @@ def inside(turn: Asked | None) -> str:
     if turn is None or turn.told is None:
         return '<p class="va-seen">Ask something first.</p>'
     told = turn.told
-    if told.is_talk:
-        return '<p class="va-seen">Small talk: no frame was looked at, no model asked.</p>'
-    if told.found["task"] == TIMELINE:
-        return f'<p class="va-seen">Answered from {escape(FROM_TIMELINE)}.</p>'
+    if (task := told.found["task"]) in recognised.UNSENT:
+        return quiet(recognised.UNSENT[task])
     if not told.sent:
         return '<p class="va-seen">A saved conversation does not keep this; ask again.</p>'
     if turn.live is not None:

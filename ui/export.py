@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from assistant.ui import recognised
 from assistant.ui.seen import item_of
 from assistant.ui.timeline import clock
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
@@ -63,6 +64,8 @@ def as_markdown(turns: Sequence[Asked]) -> str:
             looked = f"frames at {times} s" if times else "text alone"
             looked = FROM_TIMELINE if found["task"] == TIMELINE else looked
             parts.append(f"*Task {found['task']}, {looked}*\n")
+            if "recognised" in found:
+                parts.append(f"*By the {recognised.thought_of(found)}*\n")
             parts += [
                 f"*{kind.label}: {', '.join(map(_named, found[name]))}*\n"
                 for name, kind in SOURCES.items()
@@ -196,6 +199,7 @@ def _is_sound(found: Any) -> bool:
         and all(_are_items(found.get(name, [])) for name in SOURCES)
         and _are_moments(found.get("moments", []))
         and isinstance(found.get("sought", ""), str)
+        and recognised.is_sound(found.get("recognised", {"by": "", "actions": []}))
         and isinstance(shares, dict)
         and all(isinstance(share, int | float) for share in shares.values())
         and ("probabilities" not in found or found.get("choice") in shares)

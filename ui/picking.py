@@ -6,11 +6,15 @@ from pathlib import Path
 
 from assistant.ui.settings import Options, Settings
 
+from assistant.actions.store import find_recogniser, recogniser_names, user_recognisers
 from assistant.errors import AssistantError
 from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
 
 ALL = "All clips"
+DONE = "What is being done?"
+MOST_LABELS = 12  # that are named in a line
+OWN_ACTIONS = "actions:"  # a task that is a recogniser of actions, before its name
 QUOTED = ('"{}"', "'{}'", "`{}`", "“{}”", "„{}“", "‘{}’", "«{}»")  # noqa: RUF001
 EVERY = re.compile(
     r"\b(?:all|both|each|every(?:one)?)(?: one)?(?: of)?(?: the| these| my)? (?:clips?|videos?)\b"
@@ -55,8 +59,22 @@ def model_of(options: Options, settings: Settings) -> str:
     return models(options).get(settings.model, options.model)
 
 
+def recogniser_of(task: str) -> str | None:
+    """The name of the recogniser of actions that a task is; None: it is another one."""
+    return task.removeprefix(OWN_ACTIONS) if task.startswith(OWN_ACTIONS) else None
+
+
+def own_question(task: str, model: str) -> str:
+    """What a task asks where nothing is typed; "": it has no question of its own."""
+    if recogniser_of(task) is not None:
+        return DONE
+    return find_task(task, model).question or ""
+
+
 def about(task: str, model: str) -> str:
     """One line about a task: what it is for, what it reads, and whether it was learnt."""
+    if (name := recogniser_of(task)) is not None:
+        return _about_recogniser(name)
     if task == "auto":
         return "Auto takes the task whose example questions are most like yours, and says which."
     try:
@@ -74,11 +92,26 @@ def about(task: str, model: str) -> str:
     return " ".join(parts)
 
 
+def _about_recogniser(name: str) -> str:
+    from assistant.actions.head import read_head_config
+
+    try:
+        labels = read_head_config(find_recogniser(name)).labels
+    except AssistantError as error:
+        return str(error).replace(f"{user_recognisers()}/", "")
+    some = f", and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
+    return (
+        f"Whatever you ask, it says which of these is done: {', '.join(labels[:MOST_LABELS])}{some}"
+        ". It knows nothing else; a time in the question is where it looks."
+    )
+
+
 def tasks(model: str) -> list[tuple[str, str]]:
     """``(label, name)`` of every task: shipped ones and the person's own."""
     own = [name for name in adapter_folders(model) if name not in list_prompts()]
     found = [("Auto", "auto"), *((name.replace("_", " "), name) for name in list_prompts())]
-    return found + [(f"{name} (yours)", name) for name in own]
+    recognisers = [(f"{name} (your actions)", OWN_ACTIONS + name) for name in recogniser_names()]
+    return found + [(f"{name} (yours)", name) for name in own] + recognisers
 
 
 def adapters(model: str) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assistant.ui import samples
+from assistant.ui import picking, samples
 
 from assistant.errors import AssistantError
 from assistant.sources.seen import SURE, likeliest
@@ -53,6 +53,9 @@ def known_of(clip: OpenClip, session: Session) -> Known:
 def questions(task: str, model: str, clips: Sequence[OpenClip] = ()) -> list[str]:
     """A few to try, to all ``clips``; to none: the task's own examples."""
     about = [clip for clip in clips if clip.known is not None]
+    if picking.recogniser_of(task) is not None:
+        long = about and all(clip.known and clip.known.seconds >= LONG for clip in about)
+        return [picking.DONE, *(["What is being done in the last 5 seconds?"] if long else [])]
     made = samples.questions(about[0].sample) if len(about) == 1 else []
     if task in BASE_TASKS[:2]:
         found = made or [*_of_clips(about), *_of_adapters(model, about)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from assistant.ui.engine import Engine
 from assistant.ui.line import Job
+from assistant.ui.picking import recogniser_of
 from assistant.ui.seen import unseen
 from assistant.ui.settings import DECODING, LONGEST_QUESTION
 from assistant.ui.suggesting import known_of
@@ -20,7 +21,7 @@ from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 from assistant.core.checks import check_choices, check_text
 from assistant.core.progress import report, watched
 from assistant.errors import InputError
-from assistant.vqa.conversation import TALK, TIMELINE
+from assistant.vqa.conversation import ACTIONS, TALK, TIMELINE
 from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
@@ -102,9 +103,11 @@ def ask(
         wanted = visitor.settings
         with watched(lambda doing, share: job.put(Stage(doing, share))):
             session = visitor.session(clip, engine)
+            recogniser = recogniser_of(wanted.task)
             answer = session.ask(
                 question,
-                task=wanted.task,
+                task=wanted.task if recogniser is None else "auto",
+                recogniser=recogniser,
                 adapter=wanted.adapter,
                 choices=choices,
                 max_new_tokens=wanted.longest or None,
@@ -177,7 +180,7 @@ def add_pictures(visitor: Visitor, turn: Asked) -> None:
     clip, answer = visitor.clips.get(turn.clip), turn.live
     if clip is None or clip.session is None or answer is None or turn.told is None:
         return
-    if not turn.told.sees:
+    if not turn.told.sees or answer.basis.task == ACTIONS:  # whose pictures `explain` draws
         return
     turn.told = replace(turn.told, pictures=_thumbnails_of(clip, answer))
 
@@ -191,6 +194,9 @@ def explain(engine: Engine, visitor: Visitor, turn: Asked) -> Job:
             return
         if clip is not None and clip.session is not None:
             turn.told = replace(turn.told, items=clip.session.perceived(answer))
+            if answer.basis.task == ACTIONS:
+                drawn = thumbnails(clip.session.pictures(answer, THUMBNAIL))
+                turn.told = replace(turn.told, pictures=drawn)
         yield from answer.weigh()
         weights, routing = answer.evidence(), answer.routing()
         known = weights if weights and all(map(math.isfinite, weights)) else None
@@ -233,7 +239,7 @@ def write_subtitles(dialogue: Dialogue, path: Path) -> None:
 
 def told_of(session: Session, answer: Answer) -> Told:
     """What is known about an answer once it is made, with the texts that were sent for it."""
-    if answer.basis.task in (TALK, TIMELINE):
+    if answer.basis.task in (TALK, TIMELINE, ACTIONS):
         return Told(answer.as_dict())
     request, messages = answer.request, answer.query.messages
     turns = [f"{question}\n{said}" for question, said in request.history]

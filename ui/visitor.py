@@ -14,6 +14,7 @@ from assistant.ui.lending import Lent
 from assistant.ui.settings import Settings
 from assistant.ui.uploads import Offer
 
+from assistant.actions.store import user_recognisers
 from assistant.model.features import FeatureStore
 from assistant.sources import SOURCES
 from assistant.vqa.conversation import TALK, Conversation, Turn
@@ -184,6 +185,7 @@ class Visitor:
                 dialogue=clip.dialogue,
                 transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
                 without=[name for name in SOURCES if name not in wanted.sources],
+                head=engine.options.head,
             )
             clip.opened_with, clip.model, clip.seen = key, assistant.answerer, None
         clip.session.conversation = Conversation(
@@ -232,10 +234,10 @@ class Visitor:
         return str(turn.told.found.get("sought", ""))
 
     def without_paths(self, message: str) -> str:
-        """The message with clips as the person calls them."""
+        """The message with clips and recognisers as the person calls them."""
         for clip in self.clips.values():
             message = message.replace(str(clip.path), clip.name).replace(clip.path.name, clip.name)
-        return message.replace(str(self.folder), "")
+        return message.replace(str(self.folder), "").replace(f"{user_recognisers()}/", "")
 
     def forget(self) -> None:
         """Stop, and forget the conversation; clips stay."""

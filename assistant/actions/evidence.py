@@ -42,6 +42,21 @@ def rests_on(head: ActionHead, patches: Tensor, label: int, texts: Tensor | None
     return (cells / cells.max().clamp(min=1e-12)).unflatten(1, (grid, grid))
 
 
+def heat_over(pictures: np.ndarray, heat: Tensor) -> np.ndarray:
+    """``(T, H, W, 3)`` uint8 RGB frames with ``(T, g, g)`` over them, as pictures again."""
+    from matplotlib import colormaps
+
+    smooth = _smooth(heat, pictures.shape[1:3])
+    colors = colormaps[HEAT](smooth)[..., :3] * 255
+    return ((1 - OPACITY) * pictures + OPACITY * colors).round().astype(pictures.dtype)
+
+
+def _smooth(heat: Tensor, size: tuple[int, ...]) -> np.ndarray:
+    """``(T, g, g)`` -> ``(T, H, W)``."""
+    grown = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)
+    return grown[:, 0].numpy()
+
+
 def draw_evidence(
     pictures: np.ndarray, seconds: Sequence[float], heat: Tensor, title: str
 ) -> Figure:
@@ -52,11 +67,10 @@ def draw_evidence(
     high = SIDE * pictures.shape[1] / pictures.shape[2] + 0.3
     figure = Figure(figsize=(COLUMNS * SIDE, rows * high + 0.5), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    size = pictures.shape[1:3]
-    smooth = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    smooth = _smooth(heat, pictures.shape[1:3])
     for axes in panels:
         axes.set_axis_off()
-    for axes, picture, second, own in zip(panels, pictures, seconds, smooth.numpy(), strict=False):
+    for axes, picture, second, own in zip(panels, pictures, seconds, smooth, strict=False):
         axes.imshow(picture)
         axes.imshow(own, cmap=HEAT, alpha=OPACITY, vmin=0, vmax=1)
         axes.set_title(f"{second:.1f} s", fontsize=9)

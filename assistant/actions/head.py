@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from assistant.actions.recogniser import Recogniser, RecogniserConfig
+from assistant.actions.store import CONFIG, WEIGHTS
 from assistant.core.bounds import check_bounds
 from assistant.core.config import from_yaml
 from assistant.errors import ConfigError, InputError, WeightsError
@@ -18,7 +19,6 @@ from assistant.model.weight_files import read_weights
 if TYPE_CHECKING:
     from assistant.model.sight import Sight
 
-CONFIG, WEIGHTS = "actions.yaml", "actions.safetensors"
 TEXTS = "texts"  # among the weights: (C, E), what the labels' descriptions are on average
 BY = ("logits", "texts")  # what names a clip: the classifier, or the nearest descriptions
 

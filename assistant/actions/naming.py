@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
 from assistant.actions.looking import FRAMES, features_of, look_of
-from assistant.actions.zero_shot import descriptions_of
+from assistant.actions.store import find_recogniser
+from assistant.actions.zero_shot import descriptions_of, read_none_rule
 from assistant.core.progress import report
 from assistant.errors import InputError
 from assistant.model.space.base import mean_of
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from assistant.actions.bank import Bank
+    from assistant.media.video import Clip
     from assistant.model.features import ClipFeatures, FeatureStore
     from assistant.model.sight import Sight
 
 TRAINED, DESCRIBED = "trained", "zero-shot"
+LARGEST = 448  # pixels of the longer side of a frame that is drawn
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,25 @@ class Named:
     end: float
     asked: tuple[float | None, float | None] = (None, None)  # the range, as it was asked for
     warnings: tuple[str, ...] = ()
+    seconds: tuple[float, ...] = ()  # (T,) when it was looked at
+    none_likely: bool | None = None  # whether likely none of the labels is shown; None: not known
+
+    @property
+    def doubt(self) -> str:
+        """For the person, where likely none of the labels is shown; else ""."""
+        label, share = self.actions[0]
+        return f"none of these is likely (best: {label} {share:.0%})" if self.none_likely else ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
+        known = {} if self.none_likely is None else {"none_likely": self.none_likely}
         return {
             "video": str(self.path),
             "start": round(self.start, 3),
             "end": round(self.end, 3),
             "by": self.by,
             "actions": [{"label": name, "probability": round(p, 4)} for name, p in self.actions],
+            **known,
             "warnings": list(self.warnings),
         }
 
@@ -58,10 +71,11 @@ class Namer:
         self,
         sight: Sight,
         store: FeatureStore,
-        head: Path | None = None,
+        head: str | Path | None = None,
         bank: Bank | None = None,
     ) -> None:
-        """``head``: a recogniser's folder; ``bank``: labels to choose among instead of its own.
+        """``head``: a recogniser's name or folder; ``bank``: labels to choose among instead of its
+        own.
 
         Raises:
             InputError: neither is given, or the head does not fit. ConfigError, WeightsError: it
@@ -70,8 +84,13 @@ class Namer:
         if head is None and bank is None:
             raise InputError("nothing to choose among; give --head, --labels or --bank")
         self.sight, self.store = sight, store
-        self.head = None if head is None else load_head(head, sight, texts=bank is not None)
+        self.head = (
+            None
+            if head is None
+            else load_head(find_recogniser(head), sight, texts=bank is not None)
+        )
         self.described = None if bank is None else descriptions_of(sight.space, bank)
+        self.none_rule = None if bank is None else read_none_rule(sight.space)
         self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
 
     def name(
@@ -79,14 +98,24 @@ class Namer:
     ) -> Named:
         """Of a range in seconds; None: of the whole clip. Raises VideoError: it cannot be read."""
         seen = features_of(path, self.sight, self.store, self.frames, start, end)
-        labels, shares = self._shares(seen, path)
+        labels, shares, none_likely = self._shares(seen, path)
         best = shares.topk(min(top, len(labels)))
         found = tuple(
             (labels[place], float(share))
             for share, place in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         )
         by = TRAINED if self.described is None else DESCRIBED
-        return Named(path, found, by, seen.start, seen.end, (start, end), seen.warnings)
+        return Named(
+            path,
+            found,
+            by,
+            seen.start,
+            seen.end,
+            (start, end),
+            seen.warnings,
+            seen.seconds,
+            none_likely,
+        )
 
     def name_windows(self, path: Path, every: float, top: int = 5) -> Iterator[Named]:
         """Of equal windows of about ``every`` seconds, one after the other; what was looked at is
@@ -109,7 +138,20 @@ class Namer:
         Raises:
             InputError: no recogniser named it. VideoError: the clip cannot be read.
         """
-        from assistant.actions.evidence import draw_evidence, rests_on
+        from assistant.actions.evidence import draw_evidence
+
+        clip, heat = self.rests(named)
+        label, share = named.actions[0]
+        return draw_evidence(clip.frames, clip.seconds, heat, f"{label} ({share:.0%})")
+
+    def rests(self, named: Named, max_side: int = LARGEST) -> tuple[Clip, Tensor]:
+        """The frames, of at most ``max_side`` pixels, and ``(T, g, g)``: where in them a trained
+        recogniser's likeliest action rests.
+
+        Raises:
+            InputError: no recogniser named it. VideoError: the clip cannot be read.
+        """
+        from assistant.actions.evidence import rests_on
         from assistant.media.video import read_clip
 
         if self.head is None:
@@ -117,24 +159,25 @@ class Namer:
         seen = features_of(named.path, self.sight, self.store, self.frames, *named.asked)
         texts = None if self.described is None else self.described.vectors
         labels = self.head.config.labels if self.described is None else self.described.labels
-        label, share = named.actions[0]
-        heat = rests_on(self.head, seen.patches, labels.index(label), texts)
+        heat = rests_on(self.head, seen.patches, labels.index(named.actions[0][0]), texts)
         start, end = named.asked
-        clip = read_clip(named.path, frames=self.frames, start=start, end=end)
-        title = f"{label} ({share:.0%})"
-        return draw_evidence(clip.frames, clip.seconds, heat, title)
+        clip = read_clip(named.path, frames=self.frames, start=start, end=end, max_side=max_side)
+        return clip, heat
 
-    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
-        """Labels, and the probability of each."""
+    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor, bool | None]:
+        """Labels, the probability of each, and whether likely none is shown."""
         patches = seen.patches
         if self.described is None:
             assert self.head is not None
-            return self.head.config.labels, self.head.probabilities(patches)
+            return self.head.config.labels, self.head.probabilities(patches), None
+        labels = self.described.labels
         if self.head is not None:
-            return self.described.labels, self.head.probabilities(patches, self.described.vectors)
+            return labels, self.head.probabilities(patches, self.described.vectors), None
         look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
-        vector = mean_of(self.sight.space.embed_frames(look))
-        return self.described.labels, self.described.logits(vector[None])[0].softmax(-1)
+        near = self.described.nearness(mean_of(self.sight.space.embed_frames(look))[None])[0]
+        rule = self.none_rule
+        none_likely = None if rule is None else float(near.max()) < rule.bound(len(labels))
+        return labels, (self.described.scale * near).softmax(-1), none_likely
 
 
 def bank_for(labels: Sequence[str] | None, named: str | None) -> Bank | None:

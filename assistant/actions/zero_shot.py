@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from assistant.actions.assignment import embed_bank
+from assistant.core.config import from_yaml
 from assistant.model.space.usual import read_usual
 
 if TYPE_CHECKING:
@@ -16,6 +18,31 @@ if TYPE_CHECKING:
 
     from assistant.actions.bank import Bank
     from assistant.model.space.base import JointSpace
+
+
+NONE = "none_of_these.yaml"  # beside the space's weights
+
+
+@dataclass(frozen=True)
+class NoneRule:
+    """When none of some labels is likely: the nearest is less near than the bound. Of more labels
+    the nearest is nearer, whatever is seen (benchmarks/none_of_these.py)."""
+
+    space: str  # fingerprint
+    start: float  # of one label
+    per_doubling: float  # of their number
+
+    def bound(self, labels: int) -> float:
+        return self.start + self.per_doubling * math.log2(labels)
+
+
+def read_none_rule(space: JointSpace) -> NoneRule | None:
+    """That of a space; None: it was not calibrated. Raises ConfigError: the file is damaged."""
+    path = None if space.folder is None else space.folder / NONE
+    if path is None or not path.is_file():
+        return None
+    rule = from_yaml(NoneRule, path)
+    return rule if rule.space == space.fingerprint else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +54,14 @@ class Descriptions:
     usual: Tensor  # (C,) how near each is to most pictures
     scale: float
 
+    def nearness(self, seen: Tensor) -> Tensor:
+        """``(N, E)`` of the joint space's pictures -> ``(N, C)``: cosines, less what is usual of a
+        text."""
+        return F.normalize(seen, dim=-1) @ self.vectors.T - self.usual
+
     def logits(self, seen: Tensor) -> Tensor:
-        """``(N, E)`` of the joint space's pictures -> ``(N, C)``, less what is usual of a text."""
-        return self.scale * (F.normalize(seen, dim=-1) @ self.vectors.T - self.usual)
+        """The same as log-scores."""
+        return self.scale * self.nearness(seen)
 
 
 def descriptions_of(space: JointSpace, bank: Bank) -> Descriptions:

@@ -19,10 +19,12 @@ whole clip are looked at once and kept: a second question costs nothing, and aft
 the same command goes on. No language model is loaded.
 
 Without --head the labels are those of --labels or --bank, and are told apart by the similarity of
-the clip to what describes them; with it, by what the recogniser learned of descriptions.
+the clip to what describes them; with it, by what the recogniser learned of descriptions. Without it
+"none of these is likely" stands first where the nearest label is too unlike the clip.
 
 examples:
   assistant actions clip.mp4 --head run/head            what assistant finetune actions learned
+  assistant actions clip.mp4 --head gestures            the same, where it was given that --name
   assistant actions *.mp4 --labels labels.txt           a label in each line
   assistant actions clip.mp4 --bank bank.yaml           labels with sentences that describe them
   assistant actions clip.mp4 --head run/head --labels others.txt
@@ -42,9 +44,8 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("videos", metavar="CLIP", nargs="+")
     parser.add_argument(
         "--head",
-        type=Path,
-        metavar="DIR",
-        help="the actions that assistant finetune actions learned, in RUN/head",
+        metavar="NAME|DIR",
+        help="the actions that assistant finetune actions learned: of --name, or in RUN/head",
     )
     parser.add_argument(
         "--labels",
@@ -76,6 +77,7 @@ def add_actions(commands: argparse._SubParsersAction) -> None:
 def run_actions(args: argparse.Namespace) -> int:
     from assistant.actions.head import read_head_config
     from assistant.actions.naming import Namer, bank_for
+    from assistant.actions.store import find_recogniser
     from assistant.core.clip_names import clip_path
     from assistant.model.features import check_file
     from assistant.timeline.events import read_labels
@@ -88,6 +90,7 @@ def run_actions(args: argparse.Namespace) -> int:
     if args.evidence is not None:
         check_evidence(args)
     if args.head is not None:
+        args.head = find_recogniser(args.head)
         read_head_config(args.head)  # mistakes show before the model loads
     labels = None if args.labels is None else read_labels(args.labels)
     bank = bank_for(labels, args.bank)
@@ -114,6 +117,8 @@ def run_actions(args: argparse.Namespace) -> int:
                     continue
                 if args.every is not None:
                     print(f"{format_time(named.start)}-{format_time(named.end)}")
+                if named.doubt:
+                    print(named.doubt)
                 for label, share in named.actions:
                     print(f"{share:4.0%}  {label}", flush=True)
     return 0

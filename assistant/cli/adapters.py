@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.cli import recognisers
 from assistant.cli.options import add_backend_options, backend_options, check_model
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def run_list(args: argparse.Namespace) -> int:
     if not folders:
         print("no adapters yet; assistant finetune --help shows how to make one")
     print(f"your own: {user_adapters(args.model)}")
+    for line in recognisers.listed():
+        print(line)
     return 0
 
 
@@ -80,7 +83,9 @@ def headline(stored: StoredAdapter) -> str:
 def run_show(args: argparse.Namespace) -> int:
     from assistant.tasks.store import find_adapter
 
-    for line in shown(find_adapter(args.name, args.model)):
+    own = recognisers.own_recogniser(args)
+    lines = shown(find_adapter(args.name, args.model)) if own is None else recognisers.shown(own)
+    for line in lines:
         print(line)
     return 0
 
@@ -100,6 +105,9 @@ def shown(stored: StoredAdapter) -> Iterator[str]:
 def run_check(args: argparse.Namespace) -> int:
     from assistant.tasks.store import find_adapter
 
+    if (own := recognisers.own_recogniser(args)) is not None:
+        print(recognisers.checked(own, args))
+        return 0
     stored = find_adapter(args.name, check_model(args, [args.name]))
     from assistant.model.loading import load_model
 

@@ -22,7 +22,7 @@ from assistant.cli.options import (
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 from assistant.vqa.basis import CHOSEN_BY, FROM_TIMELINE
-from assistant.vqa.conversation import TALK, TIMELINE
+from assistant.vqa.conversation import ACTIONS, TALK, TIMELINE
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ examples:
   assistant ask clip.mp4 "Is it day or night?" --choices day night
   assistant ask clip.mp4 "What are they talking about?" --subtitles clip.srt --json
   assistant ask clip.mp4 "Is there a dog?" --choices yes no --evidence why.png
+  assistant ask clip.mp4 "What is he doing?" --head gestures    a recogniser of yours, where sure
   assistant ask --dialogue talk.txt "Is it humorous?"           no clip, only what is said
 """
 
@@ -116,6 +117,11 @@ def run_ask(args: argparse.Namespace) -> int:
         sought = [answer.basis.sought] if answer.basis.sought else []
         save_figure(draw_timeline(session.timeline(sought)), args.evidence)
         say(f"[timeline: {args.evidence}]", args.quiet)
+    elif args.evidence is not None and answer.basis.task == ACTIONS:
+        from assistant.vqa.by_recogniser import rests_on
+
+        save_figure(rests_on(answer), args.evidence)
+        say(f"[evidence: {args.evidence}]", args.quiet)
     elif args.evidence is not None:
         pictures, items = session.pictures(answer), session.perceived(answer)
         save_evidence(answer, pictures, args.evidence, items)
@@ -216,6 +222,10 @@ def basis_line(basis: Basis) -> str:
     parts = [f"frames at {times} s" if times else "text alone"]
     if basis.task == TIMELINE:
         parts = [FROM_TIMELINE]
+    if basis.recognised is not None:
+        thought = f"is not sure: {basis.recognised.told}"
+        answered = "answered" if basis.task == ACTIONS else thought
+        parts.insert(0, f"recogniser {basis.recognised.by} {answered}")
     if basis.notes is not None:
         parts.insert(0, f"{basis.model} answered from words alone")
     if basis.task_score is not None and basis.task != "chat":

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_clip_options, add_model_options, load_assistant, say
+from assistant.cli.options import (
+    add_clip_options,
+    add_model_options,
+    check_head,
+    load_assistant,
+    say,
+)
 
 if TYPE_CHECKING:
     from assistant.core.results import Results
@@ -62,6 +68,7 @@ def run_batch(args: argparse.Namespace) -> int:
 
     if args.transcribe:
         check_extra()
+    check_head(args)
     assistant = load_assistant(args, now=False)
     questions = read_questions(args.input, assistant.name)
     options = Options(
@@ -72,6 +79,7 @@ def run_batch(args: argparse.Namespace) -> int:
         max_new_tokens=args.max_tokens,
         transcribe=args.transcribe,
         without=tuple(args.without),
+        head=args.head,
     )
     with Results(args.output, retry=args.retry) as results:
         left = [question for question in questions if question.id not in results.done]

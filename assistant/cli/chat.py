@@ -138,7 +138,8 @@ class Chat:
             if answer.basis.task != TALK:
                 self.last = answer.basis
             chosen = answer.basis.task_score is not None and answer.basis.task != "chat"
-            if chosen or answer.basis.range_source in CHOSEN_BY or answer.basis.asked_as:
+            told = chosen or answer.basis.asked_as or answer.basis.recognised
+            if told or answer.basis.range_source in CHOSEN_BY:
                 say(basis_line(answer.basis), self.args.quiet)
             for warning in answer.warnings:
                 if warning not in self.warned:

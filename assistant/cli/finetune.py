@@ -130,6 +130,9 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bank", metavar="FILE|NAME", help="of actions: what describes the labels in sentences"
     )
+    parser.add_argument(
+        "--name", help="of actions: keep the recogniser, too, where --head finds it by this name"
+    )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
     parser.add_argument(
@@ -150,8 +153,9 @@ def run_finetune(args: argparse.Namespace) -> int:
         from assistant.cli.finetune_actions import run_finetune_actions
 
         return run_finetune_actions(args)
-    if args.bank is not None:
-        raise InputError(f"--bank is for {ACTIONS} alone; leave it out")
+    for option in ("bank", "name"):
+        if getattr(args, option) is not None:
+            raise InputError(f"--{option} is for {ACTIONS} alone; leave it out")
     if args.task == RETRIEVAL:
         from assistant.cli.finetune_retrieval import run_finetune_retrieval
 

@@ -6,6 +6,7 @@ import argparse
 
 from assistant.cli.finetune_heads import check_options
 from assistant.cli.options import backend_options, check_model
+from assistant.core.resources import first_process
 from assistant.tasks.recipes import ACTION_ABLATIONS
 
 ACTIONS_EPILOG = """\
@@ -14,6 +15,8 @@ folder with LABEL/clip.mp4, or JSONL as for events; --bank describes the labels 
 
   assistant finetune actions --data clips --bank bank.yaml --out run
   assistant actions clip.mp4 --head run/head
+  assistant finetune actions --data clips --out run --name gestures
+  assistant ask clip.mp4 "What is he doing?" --head gestures
 """
 
 
@@ -22,6 +25,7 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
 
     from assistant import load
     from assistant.actions.bank import bare_bank, read_bank
+    from assistant.actions.store import check_free, install_recogniser
     from assistant.core.config import from_yaml
     from assistant.training.actions.config import ActionsConfig
     from assistant.training.actions.features import read_clips
@@ -36,6 +40,8 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
         config = replace(config, seed=args.seed)
     kept = tuple(loss for loss in config.losses if loss not in args.without)
     config = replace(config, losses=kept)
+    if args.name is not None:
+        check_free(args.name)
     check_run(args.out, args.resume)
     clips = read_clips(args.data)  # mistakes show before the model loads
     bank = bare_bank(clips.labels) if args.bank is None else read_bank(args.bank).of(clips.labels)
@@ -55,5 +61,9 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
         chosen = "" if most is None else f"  most like: {most[0]} ({most[1]} clips)"
         print(f"{label.ljust(width)}  {recall:5.1f} %{chosen}")
     print(f"kept: epoch {done.made.epoch}, head: {done.folder} (curve: {args.out / CURVES})")
-    print(f"try: assistant actions CLIP --head {done.folder}")
+    head = str(done.folder)
+    if args.name is not None and first_process():
+        print(f"kept as {args.name}: {install_recogniser(done.folder, args.name)}")
+        head = args.name
+    print(f"try: assistant actions CLIP --head {head}")
     return 0

@@ -190,11 +190,30 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|DIR",
         help="a task adapter, or none (default auto: the task's own, where it has one)",
     )
+    add_head(group)
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
     add_backend_options(group)
     add_llm_options(group)
     add_without(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
+
+
+def add_head(group: argparse._ActionsContainer) -> None:
+    """A recogniser of actions of the person's own."""
+    group.add_argument(
+        "--head",
+        metavar="NAME|DIR",
+        help='what assistant finetune actions learned answers "What is he doing?" where it is sure',
+    )
+
+
+def check_head(args: argparse.Namespace) -> None:
+    """Raises InputError, ConfigError: ``--head`` names no recogniser, or a damaged one."""
+    if getattr(args, "head", None) is not None:
+        from assistant.actions.head import read_head_config
+        from assistant.actions.store import find_recogniser
+
+        read_head_config(find_recogniser(args.head))
 
 
 def add_llm_options(group: argparse._ActionsContainer) -> None:
@@ -347,11 +366,17 @@ def check_out(folder: Path) -> None:
 
 
 def clip_options(args: argparse.Namespace) -> dict[str, Any]:
-    """How ``args`` say that a clip is looked at, as ``Assistant.open`` takes it."""
+    """How ``args`` say that a clip is looked at, as ``Assistant.open`` takes it.
+
+    Raises:
+        InputError, ConfigError: see `check_head`.
+    """
+    check_head(args)
     return {
         "frames": args.frames,
         "decoder": args.decoder,
         "dialogue": args.dialogue,
         "transcribe": args.transcribe,
         "without": args.without,
+        "head": getattr(args, "head", None),
     }

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.cli.options import (
     add_backend_options,
+    add_head,
     add_llm_options,
+    check_head,
     check_model,
     count,
     own_llm,
@@ -67,6 +69,7 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "this machine reaches the page, else none)",
     )
     parser.add_argument("--index", metavar="URI", help="where indexes lie, as assistant search has")
+    add_head(parser)
     add_backend_options(parser)
     add_llm_options(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
@@ -83,6 +86,7 @@ def run_ui(args: argparse.Namespace) -> int:
     if args.mcp and util.find_spec("mcp") is None:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
     check_model(args)
+    check_head(args)
 
     from assistant.ui.uploads import Limits
     from assistant.weights.presets import terms_once
@@ -135,6 +139,7 @@ def page_options(args: argparse.Namespace, **more: Any) -> Options:
         device=args.device,
         space=args.space,
         index=args.index,
+        head=getattr(args, "head", None),
         **more,
     )
 

@@ -238,6 +238,7 @@ class Answer:
     def _told(self, draft: Draft) -> Iterator[str]:
         """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""
         if self.query.spoken is not None:
+            self._probabilities = dict(self.query.shares) if self.query.shares else None
             return draft.pieces
         sees = self.query.patches is not None
         unread = f"no {' or '.join(self.basis.lacking)} is there for it to read"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assistant.dialogue.subtitles import Dialogue
     from assistant.model.features import ClipFeatures
     from assistant.tasks.prompts import TaskPrompt
+    from assistant.vqa.by_recogniser import Recognised
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Asked:
     max_new_tokens: int | None
     beams: int | None
     warnings: tuple[str, ...] = ()  # for the person
+    recognised: Recognised | None = None  # what a recogniser thinks, which is not sure
 
     def basis(
         self,
@@ -67,5 +69,6 @@ class Asked:
             dialogue_source=said.source,
             warnings=tuple(told),
             asked_as=self.question if self.question != self.typed else "",
+            recognised=self.recognised,
             **more,
         )

@@ -86,6 +86,7 @@ class Assistant:
         dialogue: DialogueLike | None = None,
         transcribe: bool = False,
         without: Collection[str] = (),
+        head: str | Path | None = None,
     ) -> Session:
         """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
 
@@ -99,6 +100,8 @@ class Assistant:
                 or inside the clip.
             transcribe: listen to the clip instead (needs the ``speech`` extra).
             without: sources to leave out, of ``assistant.sources.SOURCES``.
+            head: a recogniser of actions of yours, by name or folder, that answers where the
+                question asks for an action and it is sure.
         Raises:
             InputError: an argument out of its range, or neither a clip nor a dialogue.
             VideoError: no such file. DialogueError: unreadable dialogue.
@@ -113,6 +116,7 @@ class Assistant:
             dialogue=dialogue,
             transcribe=transcribe,
             without=without,
+            head=head,
         )
 
 

@@ -10,6 +10,7 @@ from assistant.sources import SOURCES, Source
 
 if TYPE_CHECKING:
     from assistant.timeline.types import Moment
+    from assistant.vqa.by_recogniser import Recognised
 
 CHOSEN_BY = {  # who chose the range that was looked at, for a person, by `Basis.range_source`
     "question": ", as the question says",
@@ -45,6 +46,7 @@ class Basis:
     asked_as: str = ""  # the question as the conversation makes it, where that differs
     moments: tuple[Moment, ...] = ()  # that the answer names, in order; of the timeline
     sought: str = ""  # what was looked for there
+    recognised: Recognised | None = None  # what a recogniser of actions thinks, where it was asked
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -64,6 +66,7 @@ class Basis:
             **({"asked_as": self.asked_as} if self.asked_as else {}),
             **({"moments": [one.as_dict() for one in self.moments]} if self.moments else {}),
             **({"sought": self.sought} if self.sought else {}),
+            **({"recognised": self.recognised.as_dict()} if self.recognised else {}),
         }
 
 

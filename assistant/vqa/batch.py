@@ -57,6 +57,7 @@ class Options:
     max_new_tokens: int | None = None
     transcribe: bool = False
     without: tuple[str, ...] = ()  # parts of the model
+    head: str | None = None  # a recogniser of actions
 
 
 def read_questions(path: Path, model: str = "mini") -> list[Question | WrongLine]:
@@ -159,6 +160,7 @@ class _Clip:
             dialogue=question.dialogue if alone else None,
             transcribe=self._options.transcribe and not alone,
             without=self._options.without,
+            head=self._options.head,
         )
 
     def _ask(self, session: Session, question: Question) -> Answer:

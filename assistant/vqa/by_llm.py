@@ -113,6 +113,7 @@ def asking(
     choices: Sequence[str] | None,
     max_new_tokens: int | None,
     scenes: Sequence[str] = (),
+    done: str = "",
 ) -> Asking:
     """Put it into words; where there is no room, the oldest lines of the dialogue go first.
 
@@ -120,6 +121,7 @@ def asking(
         question: less the time that chose the range. asked: as it was asked.
         span: the range looked at, seconds. choices: checked.
         scenes: of a long clip, a line each; they go before earlier turns do.
+        done: what a recogniser of actions thinks.
     Raises:
         InputError: there is no room for the question itself.
     """
@@ -137,7 +139,8 @@ def asking(
     def composed(
         dropped_lines: int, dropped_turns: int, scenes: Sequence[str]
     ) -> tuple[str, tuple[Message, ...]]:
-        notes = notes_of(sources, lines[dropped_lines:], question=asked, span=span, scenes=scenes)
+        told_lines = lines[dropped_lines:]
+        notes = notes_of(sources, told_lines, question=asked, span=span, scenes=scenes, done=done)
         last = told.notes.format(notes=notes or told.nothing, question=wanted)
         past = turns[-MAX_TURNS:][dropped_turns:]
         spoken = [
@@ -213,6 +216,7 @@ def answer_by(
         choices=asked.choices or prompt.choices,
         max_new_tokens=asked.max_new_tokens,
         scenes=scenes,
+        done=asked.recognised.told if asked.recognised else "",
     )
     basis = asked.basis(
         prompt,

@@ -118,10 +118,11 @@ def _weigher(
     if weighing is None:
         return None
     form = form_of(asked.plain)
+    recognised = asked.recognised.candidates(form) if asked.recognised else []
     return Weigher(
         form,
         weighing.of(form.kind),
-        tuple(candidates(form, sources)),
+        tuple(candidates(form, sources) + recognised),
         lambda texts: seen.likeness(asked.where, texts),
         lifts_of(sources),
         surely(form, sources),

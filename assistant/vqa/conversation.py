@@ -8,6 +8,7 @@ from typing import Any
 from assistant.dialogue.spoken import Range
 
 TALK = "talk"  # the task of an answer that is none about the clip
+ACTIONS = "actions"  # of one that a recogniser of actions gives
 TIMELINE = "timeline"  # of one that names moments; as `Basis.range_source`, of one about a moment
 # Of `Basis.range_source`: the turn chose where it looks.
 ASKED_RANGES = ("question", "given", TIMELINE)

@@ -5,7 +5,7 @@ There is one way for one question and for several; a single one is a batch of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ class Query:
     weigher: Weigher | None = None  # of free answers; None: the model's first one is said
     messages: tuple[Message, ...] = ()  # that another model got
     doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
+    shares: Mapping[str, float] | None = None  # probabilities, of what was chosen by such an answer
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
     Objects: 0:02-0:05 dog (brown, moving left), 2 persons (in red)
     Looks like: beach, surfing?
+    Perhaps done: waving 41%, clapping 30%
     Scenes:
     0:00-0:12 a man surfing
     Said:
@@ -36,6 +37,7 @@ def notes_of(
     question: str = "",
     span: tuple[float, float] | None = None,
     scenes: Sequence[str] = (),
+    done: str = "",
 ) -> str:
     """The notes of a range of a clip; empty where nothing was perceived or said.
 
@@ -45,6 +47,7 @@ def notes_of(
             before what is there for a part of the range only.
         span: the range, seconds; None: it is not known.
         scenes: of a clip that the frames cannot cover, each with its times.
+        done: what a recogniser of actions thinks, which is not sure of it.
     """
     timed = TIMED.search(question) is not None
     notes = [
@@ -54,6 +57,7 @@ def notes_of(
     ]
     spoken = [_spoken(line, timed) for line in lines]
     shown = ["Scenes:", *scenes] if scenes else []
+    notes += [f"Perhaps done: {done}"] if done else []
     return "\n".join([*notes, *shown, *(["Said:", *spoken] if spoken else [])])
 
 

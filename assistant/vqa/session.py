@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assistant.actions.store import find_recogniser
 from assistant.core.checks import check_choices, check_question, check_range
 from assistant.dialogue.spoken import DialogueLike, Range, Spoken, as_dialogue, cut
 from assistant.dialogue.subtitles import Dialogue
@@ -28,11 +30,13 @@ from assistant.tasks.store import (
 )
 from assistant.vqa.answer import Answer, answer_together
 from assistant.vqa.asked import Asked
+from assistant.vqa.asked_actions import asks_for_action
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
+from assistant.vqa.by_recogniser import answer_by_recogniser, heated, recognise
 from assistant.vqa.by_timeline import answer_by_timeline, at_moment, scenes_noted
 from assistant.vqa.clip import SessionClip
-from assistant.vqa.conversation import Conversation
+from assistant.vqa.conversation import ACTIONS, Conversation
 from assistant.vqa.evidence import check_frames
 from assistant.vqa.hearing import Heard, hear, say
 from assistant.vqa.perception import Perception
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
     from assistant.vqa.assistants import Assistant
 
 NO_PART = "start and end are a part of a clip, and there is no clip; leave them out"
+NOT_RECOGNISED = "a recogniser of actions names one of its own labels, of a clip; leave choices out"
 NO_ADAPTER = (
     "no adapter for {task} is there: the base weights answer, which never learned it "
     "(`assistant finetune {task}` makes one)"
@@ -70,6 +75,7 @@ class Session:
         dialogue: DialogueLike | None,
         transcribe: bool,
         without: Collection[str],
+        head: str | Path | None = None,
     ) -> None:
         for part in without:
             if part not in SOURCES:
@@ -84,6 +90,7 @@ class Session:
         self._clip = SessionClip(path, frames, decoder, assistant)
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
+        self._head = None if head is None else find_recogniser(head)
 
     @property
     def assistant(self) -> Assistant:
@@ -147,7 +154,7 @@ class Session:
         """What the sources that a question wants say of its frames, whether its prompt reads them
         or not; () where it looked at none. Raises VideoError: the clip cannot be read any more."""
         basis = answer.basis
-        if not answer.frames:
+        if not answer.frames or basis.task == ACTIONS:  # which looked with its own
             return ()
         asked = basis.asked_as or basis.question
         wanted = [name for name in SOURCES if perceiver(name).wanted(asked)]
@@ -166,13 +173,16 @@ class Session:
         return self._times.with_queries(queries)
 
     def pictures(self, answer: Answer | Perception, max_side: int = 192) -> np.ndarray:
-        """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more.
+        """The frames that ``answer`` looked at, ``(T, H, W, 3)`` uint8, decoded once more; of one
+        by a recogniser with what it rests on over them.
 
         Raises:
             InputError: it looked at none. VideoError: the clip cannot be read any more.
         """
         if isinstance(answer, Answer):
             check_frames(answer)
+            if answer.basis.task == ACTIONS:
+                return heated(answer, max_side)
             return self._clip.pictures(answer.basis.window, max_side)
         return self._clip.pictures(answer.window, max_side)
 
@@ -188,6 +198,7 @@ class Session:
         dialogue: DialogueLike | None = None,
         max_new_tokens: int | None = None,
         beams: int | None = None,
+        recogniser: str | Path | None = None,
     ) -> Answer:
         """Ask; iterate the answer for its pieces, or take ``.text``.
 
@@ -209,6 +220,8 @@ class Session:
             dialogue: instead of the session's, for this question.
             max_new_tokens: instead of the task's own. beams: of beam search, instead of the
                 model's; 1 streams.
+            recogniser: one of actions, by name or folder, that answers whatever is asked about the
+                clip; the session's own (``head``) only what asks for an action.
         Raises:
             InputError: an unusable question, range or choices, or nothing that the task takes is
                 there. VideoError: nothing to look at.
@@ -222,6 +235,8 @@ class Session:
             raise InputError(NO_PART)
         check_range(start, end)
         choices = check_choices(choices)
+        if recogniser is not None and (self.path is None or choices):
+            raise InputError(NOT_RECOGNISED)
         asked = check_question(question) if question else None
         prompt, stored = self._named(task, adapter)
         typed = asked or check_question((prompt or find_task("chat")).question or "")
@@ -252,12 +267,16 @@ class Session:
             max_new_tokens,
             beams,
         )
-        plainly = prompt is None or prompt.name == "chat"
+        plainly = recogniser is None and (prompt is None or prompt.name == "chat")
         if talks and plainly and stored is None and self.path is not None:
             answer, asked_now = self._by_timeline(asked_now)
             if answer is not None:
                 return answer
             where = asked_now.where
+        if self.path is not None and (recogniser or (self._head and talks and plainly)):
+            answer, asked_now = self._by_recogniser(asked_now, recogniser, stored)
+            if answer is not None:
+                return answer
         if self._assistant.llm is not None and not self._is_learnt(prompt, stored, adapter):
             return self._by_llm(self._assistant.llm, asked_now, prompt)
         model = self._assistant.model
@@ -307,6 +326,29 @@ class Session:
         )
         self._last = answer or self._last
         return answer, asked
+
+    def _by_recogniser(
+        self, asked: Asked, named: str | Path | None, stored: StoredAdapter | None
+    ) -> tuple[Answer | None, Asked]:
+        """The answer of the recogniser that is ``named``, whatever is asked, else of the session's
+        own to what asks for an action, where it is sure; None: another gives it, knowing what that
+        one thinks."""
+        folder = self._head if named is None else find_recogniser(named)
+        if folder is None or (named is None and (stored or not asks_for_action(asked.plain))):
+            return None, asked
+        began = time.perf_counter()
+        found = recognise(folder, asked, self._clip, self._assistant)
+        if named is None and not found.is_sure:
+            return None, replace(asked, recognised=found)
+        self._last = answer_by_recogniser(
+            asked,
+            found,
+            model=self._assistant.name,
+            notes=self._clip.notes,
+            began=began,
+            on_end=self._remember,
+        )
+        return self._last, asked
 
     @cached_property
     def _times(self) -> Times:
