@@ -126,6 +126,27 @@ def close(one: torch.Tensor, other: torch.Tensor, within: float = 1e-5) -> bool:
     return bool((one - other).abs().max() < within)
 
 
+def test_patches_of_clip_take_the_way_of_the_whole_picture(folders):
+    """As transformers' own network has the class token: cells, and what is sought among them."""
+    space, official = space_of(folders["clip"]), Official(folders["clip"], "clip")
+    frames = frames_of(2)
+    found = space.embed_cells(look_of(frames))
+    with torch.no_grad():
+        vision = official.model.vision_model
+        pixels = official.inputs(frames, None)["pixel_values"]
+        tokens = vision.post_layernorm(vision(pixels).last_hidden_state)
+        wanted = F.normalize(official.model.visual_projection(tokens), dim=-1)
+    assert close(wanted[:, 0], official.frames(frames))
+    assert found.shape == (2, 16, space.width) and close(found, wanted[:, 1:])
+    assert close(space.embed_keywords(TEXTS), official.texts(TEXTS))
+
+
+@pytest.mark.parametrize("kind", ["siglip", "siglip2", "blip-2"])
+def test_other_spaces_know_no_patches(folders, kind):
+    with pytest.raises(InputError, match="tells nothing of single patches; take mini's own or a"):
+        space_of(folders[kind]).embed_cells(look_of(frames_of()))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "blip-2"])
 @pytest.mark.parametrize("size", [(40, 70), (70, 40), (SIDE, SIDE)])
 def test_vectors_are_those_of_transformers(kind, folders, size):
