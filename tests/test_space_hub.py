@@ -27,8 +27,8 @@ from transformers import (
 
 from assistant import load
 from assistant.errors import AssistantError, InputError, ModelError, WeightsError
+from assistant.model import hub_files
 from assistant.model import loading as model_loading
-from assistant.model.space import hub_loading
 from assistant.model.space.loading import load_space
 from assistant.retrieval import Index
 from assistant.sources import Look
@@ -428,7 +428,7 @@ def test_a_hub_id_is_fetched_once_its_kind_is_known(folders, tmp_path, monkeypat
 
         return ensure
 
-    monkeypatch.setattr(hub_loading.weights_store, "ensure_hub", hub("clip"))
+    monkeypatch.setattr(hub_files.weights_store, "ensure_hub", hub("clip"))
     assert close(
         space_of(Path("openai/tiny")).embed_texts(TEXTS),
         space_of(folders["clip"]).embed_texts(TEXTS),
@@ -439,7 +439,7 @@ def test_a_hub_id_is_fetched_once_its_kind_is_known(folders, tmp_path, monkeypat
     with_config(model_type="llava")(other)
     folders = folders | {"llava": other}
     wanted.clear()
-    monkeypatch.setattr(hub_loading.weights_store, "ensure_hub", hub("llava"))
+    monkeypatch.setattr(hub_files.weights_store, "ensure_hub", hub("llava"))
     with pytest.raises(WeightsError, match="llava"):
         space_of(Path("openai/tiny"))
     assert len(wanted) == 1  # its weights were not asked for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
-from assistant.actions.looking import FRAMES, features_of, look_of
+from assistant.actions.looking import FRAMES, ClipPixels, features_of, look_of, pixels_of
 from assistant.actions.zero_shot import descriptions_of
 from assistant.core.progress import report
 from assistant.errors import InputError
@@ -72,13 +72,13 @@ class Namer:
         self.sight, self.store = sight, store
         self.head = None if head is None else load_head(head, sight, texts=bank is not None)
         self.described = None if bank is None else descriptions_of(sight.space, bank)
-        self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
+        self.frames = FRAMES if self.head is None else self.head.network.frames
 
     def name(
         self, path: Path, top: int = 5, start: float | None = None, end: float | None = None
     ) -> Named:
         """Of a range in seconds; None: of the whole clip. Raises VideoError: it cannot be read."""
-        seen = features_of(path, self.sight, self.store, self.frames, start, end)
+        seen = self._look(path, start, end)
         labels, shares = self._shares(seen, path)
         best = shares.topk(min(top, len(labels)))
         found = tuple(
@@ -114,27 +114,42 @@ class Namer:
 
         if self.head is None:
             raise InputError("what has no head rests on no patches; give --head with --evidence")
-        seen = features_of(named.path, self.sight, self.store, self.frames, *named.asked)
+        seen = self._look(named.path, *named.asked)
         texts = None if self.described is None else self.described.vectors
         labels = self.head.config.labels if self.described is None else self.described.labels
         label, share = named.actions[0]
-        heat = rests_on(self.head, seen.patches, labels.index(label), texts)
+        heat = rests_on(self.head, _of(seen), labels.index(label), texts)
+        title = f"{label} ({share:.0%})"
+        if self.head.video is not None and isinstance(seen, ClipPixels):
+            middle = self.head.video.middle
+            return draw_evidence(middle(seen.pictures.numpy()), middle(seen.seconds), heat, title)
         start, end = named.asked
         clip = read_clip(named.path, frames=self.frames, start=start, end=end)
-        title = f"{label} ({share:.0%})"
         return draw_evidence(clip.frames, clip.seconds, heat, title)
 
-    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor]:
+    def _look(
+        self, path: Path, start: float | None = None, end: float | None = None
+    ) -> ClipFeatures | ClipPixels:
+        if self.head is not None and self.head.video is not None:
+            return pixels_of(path, self.head.video, self.store, start, end)
+        return features_of(path, self.sight, self.store, self.frames, start, end)
+
+    def _shares(self, seen: ClipFeatures | ClipPixels, path: Path) -> tuple[Sequence[str], Tensor]:
         """Labels, and the probability of each."""
-        patches = seen.patches
-        if self.described is None:
-            assert self.head is not None
-            return self.head.config.labels, self.head.probabilities(patches)
         if self.head is not None:
-            return self.described.labels, self.head.probabilities(patches, self.described.vectors)
-        look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
+            if self.described is None:
+                return self.head.config.labels, self.head.probabilities(_of(seen))
+            texts = self.described.vectors
+            return self.described.labels, self.head.probabilities(_of(seen), texts)
+        assert self.described is not None and not isinstance(seen, ClipPixels)
+        look = look_of(seen.patches, seen.classes, self.sight, path, seen.start, seen.end)
         vector = mean_of(self.sight.space.embed_frames(look))
         return self.described.labels, self.described.logits(vector[None])[0].softmax(-1)
+
+
+def _of(seen: ClipFeatures | ClipPixels) -> Tensor:
+    """What a recogniser reads."""
+    return seen.pictures if isinstance(seen, ClipPixels) else seen.patches
 
 
 def bank_for(labels: Sequence[str] | None, named: str | None) -> Bank | None:

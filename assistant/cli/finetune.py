@@ -130,6 +130,11 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--bank", metavar="FILE|NAME", help="of actions: what describes the labels in sentences"
     )
+    parser.add_argument(
+        "--video-encoder",
+        metavar="ID|DIR",
+        help="of actions: VideoMAE, TimeSformer or ViViT by hub id or folder, fine-tuned whole",
+    )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
     parser.add_argument(
@@ -150,8 +155,9 @@ def run_finetune(args: argparse.Namespace) -> int:
         from assistant.cli.finetune_actions import run_finetune_actions
 
         return run_finetune_actions(args)
-    if args.bank is not None:
-        raise InputError(f"--bank is for {ACTIONS} alone; leave it out")
+    for given, option in ((args.bank, "--bank"), (args.video_encoder, "--video-encoder")):
+        if given is not None:
+            raise InputError(f"{option} is for {ACTIONS} alone; leave it out")
     if args.task == RETRIEVAL:
         from assistant.cli.finetune_retrieval import run_finetune_retrieval
 
