@@ -17,7 +17,7 @@ from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
 from assistant.actions.losses import class_loss, image_loss, resized, text_loss
 from assistant.actions.recogniser import Recogniser, RecogniserConfig, pooled
 from assistant.actions.zero_shot import descriptions_of
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, InputError
 
 RNG = np.random.default_rng(0)
 TINY = RecogniserConfig(frames=3, grid=2, width=8, heads=2, layers=1, contrast=4, dropout=0.0)
@@ -223,6 +223,10 @@ class TestRecogniser:
         assert smooth.shape == (12, 16) and smooth[0, 15] == smooth.max() == 1 > smooth[11, 0] == 0
         assert not drawn[0].images[1].get_array().any()
         figure.savefig(io.BytesIO())  # a lone dollar begins no formula
+
+    def test_checkpointing_is_for_a_video_encoder(self):
+        with pytest.raises(InputError, match="checkpointing is for a video encoder"):
+            self.network().checkpoint()
 
     def test_a_shape_that_cannot_be_is_named(self):
         with pytest.raises(ConfigError, match="width is 10 and heads 4"):

@@ -27,8 +27,8 @@ from transformers import (
 
 from assistant import load
 from assistant.errors import AssistantError, InputError, ModelError, WeightsError
+from assistant.model import hub_files
 from assistant.model import loading as model_loading
-from assistant.model.space import hub_loading
 from assistant.model.space.loading import load_space
 from assistant.retrieval import Index
 from assistant.sources import Look
@@ -124,6 +124,27 @@ def close(one: torch.Tensor, other: torch.Tensor, within: float = 1e-5) -> bool:
     assert one.shape == other.shape
     assert one.dtype == torch.float32 and one.device.type == "cpu"
     return bool((one - other).abs().max() < within)
+
+
+def test_patches_of_clip_take_the_way_of_the_whole_picture(folders):
+    """As transformers' own network has the class token: cells, and what is sought among them."""
+    space, official = space_of(folders["clip"]), Official(folders["clip"], "clip")
+    frames = frames_of(2)
+    found = space.embed_cells(look_of(frames))
+    with torch.no_grad():
+        vision = official.model.vision_model
+        pixels = official.inputs(frames, None)["pixel_values"]
+        tokens = vision.post_layernorm(vision(pixels).last_hidden_state)
+        wanted = F.normalize(official.model.visual_projection(tokens), dim=-1)
+    assert close(wanted[:, 0], official.frames(frames))
+    assert found.shape == (2, 16, space.width) and close(found, wanted[:, 1:])
+    assert close(space.embed_keywords(TEXTS), official.texts(TEXTS))
+
+
+@pytest.mark.parametrize("kind", ["siglip", "siglip2", "blip-2"])
+def test_other_spaces_know_no_patches(folders, kind):
+    with pytest.raises(InputError, match="tells nothing of single patches; take mini's own or a"):
+        space_of(folders[kind]).embed_cells(look_of(frames_of()))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "blip-2"])
@@ -407,7 +428,7 @@ def test_a_hub_id_is_fetched_once_its_kind_is_known(folders, tmp_path, monkeypat
 
         return ensure
 
-    monkeypatch.setattr(hub_loading.weights_store, "ensure_hub", hub("clip"))
+    monkeypatch.setattr(hub_files.weights_store, "ensure_hub", hub("clip"))
     assert close(
         space_of(Path("openai/tiny")).embed_texts(TEXTS),
         space_of(folders["clip"]).embed_texts(TEXTS),
@@ -418,7 +439,7 @@ def test_a_hub_id_is_fetched_once_its_kind_is_known(folders, tmp_path, monkeypat
     with_config(model_type="llava")(other)
     folders = folders | {"llava": other}
     wanted.clear()
-    monkeypatch.setattr(hub_loading.weights_store, "ensure_hub", hub("llava"))
+    monkeypatch.setattr(hub_files.weights_store, "ensure_hub", hub("llava"))
     with pytest.raises(WeightsError, match="llava"):
         space_of(Path("openai/tiny"))
     assert len(wanted) == 1  # its weights were not asked for

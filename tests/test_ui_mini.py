@@ -37,11 +37,12 @@ from ui_browser import (  # noqa: F401, some are fixtures
 )
 from ui_page import Served, page_model
 
-from assistant import Assistant, load
+from assistant import load
 from assistant.data.scenes import example
 from assistant.data.scenes.clips import clip_example
 from assistant.media.writer import write_clip
 from assistant.retrieval import Index
+from assistant.vqa.assistants import Assistant
 from assistant.weights import store as weights_store
 
 pytestmark = needs_browser

@@ -22,23 +22,23 @@ COLUMNS, SIDE = 4, 3.0  # pictures in a row; inches of one
 HEAT, OPACITY = "inferno", 0.5
 
 
-def rests_on(head: ActionHead, patches: Tensor, label: int, texts: Tensor | None = None) -> Tensor:
-    """``(T, K, Dv)`` of one clip -> ``(T, g, g)``: how much each patch of each frame speaks for a
+def rests_on(head: ActionHead, seen: Tensor, label: int, texts: Tensor | None = None) -> Tensor:
+    """What is seen of one clip -> ``(T', g, g)``: how much each patch of each time speaks for a
     label, 1 at the most; all 0: none does.
 
     Args:
         texts: ``(C, E)``, labels that the head did not learn, which ``label`` is one of.
     """
-    there = torch.ones(1, len(patches), dtype=torch.long)
+    there = head.there(seen)
     with torch.no_grad():
-        states = head.network.states(patches[None], there)
+        states = head.network.states(seen[None], there)
     with torch.enable_grad():
         states.requires_grad_()
         found = score_states(head, states, there, texts)[0, label]
         (slopes,) = torch.autograd.grad(found, states)
     weights = slopes.mean((1, 2), keepdim=True)  # of channels
-    cells = (weights * states.detach()).sum(-1)[0].relu()  # (T, g g)
-    grid = head.config.recogniser.grid
+    cells = (weights * states.detach()).sum(-1)[0].relu()  # (T', g g)
+    grid = head.network.grid
     return (cells / cells.max().clamp(min=1e-12)).unflatten(1, (grid, grid))
 
 

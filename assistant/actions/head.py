@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from assistant.actions.recogniser import Recogniser, RecogniserConfig
+from assistant.actions.recogniser import ActionNetwork, Recogniser, RecogniserConfig
 from assistant.actions.store import CONFIG, WEIGHTS
 from assistant.core.bounds import check_bounds
 from assistant.core.config import from_yaml
@@ -17,9 +17,11 @@ from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model.weight_files import read_weights
 
 if TYPE_CHECKING:
+    from assistant.actions.video import VideoEncoder
     from assistant.model.sight import Sight
 
 TEXTS = "texts"  # among the weights: (C, E), what the labels' descriptions are on average
+VIDEO = "video"  # a folder beside them: what a video encoder of its own is
 BY = ("logits", "texts")  # what names a clip: the classifier, or the nearest descriptions
 
 
@@ -28,11 +30,12 @@ class ActionHeadConfig:
     """What a recogniser is, and what it was made from."""
 
     space: str  # fingerprint of the joint space that taught it
-    encoder: str  # fingerprint of the encoder whose maps it reads
+    encoder: str  # fingerprint of the encoder whose maps it reads, or of its own as it began
     labels: tuple[str, ...]
     patch_width: int
     text_width: int
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
+    video: str = ""  # sha256 of the files in VIDEO; none: it reads maps
     by: str = BY[0]
     text_loss: bool = True  # whether it learned texts, so that it can name other labels
     tau: float = 0.07  # of similarities to texts
@@ -58,18 +61,29 @@ class ActionHeadConfig:
 class ActionHead:
     """Clips in, probabilities of its labels out."""
 
-    def __init__(self, config: ActionHeadConfig, network: Recogniser, texts: Tensor) -> None:
+    def __init__(self, config: ActionHeadConfig, network: ActionNetwork, texts: Tensor) -> None:
         """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions."""
         self.config, self.network, self.texts = config, network.eval(), texts
 
     @torch.inference_mode()
-    def probabilities(self, patches: Tensor, texts: Tensor | None = None) -> Tensor:
-        """``(T, K, Dv)`` of one clip -> ``(C,)``; ``texts`` ``(C', E)``: of other labels, ``(C',)``
-        of these, which are not calibrated."""
-        there = torch.ones(1, len(patches), dtype=torch.long)
-        states = self.network.states(patches[None], there)
+    def probabilities(self, seen: Tensor, texts: Tensor | None = None) -> Tensor:
+        """What is seen of one clip, ``(T, K, Dv)`` or with a video encoder ``(T, S, S, 3)``, ->
+        ``(C,)``; ``texts`` ``(C', E)``: of other labels, ``(C',)`` of these, which are not
+        calibrated."""
+        there = self.there(seen)
+        states = self.network.states(seen[None], there)
         found = score_states(self, states, there, texts)[0]
         return (found if texts is not None else found / self.config.temperature).softmax(-1)
+
+    @property
+    def video(self) -> VideoEncoder | None:
+        """Its own; None: it reads maps of a frozen encoder."""
+        return getattr(self.network, "video", None)
+
+    def there(self, seen: Tensor) -> Tensor:
+        """``(1, T')`` ones: the times of the patches that one clip has."""
+        times = len(seen) if self.video is None else self.network.times
+        return torch.ones(1, times, dtype=torch.long)
 
 
 def score_states(
@@ -97,6 +111,16 @@ def read_head_config(folder: Path) -> ActionHeadConfig:
     return from_yaml(ActionHeadConfig, folder / CONFIG)
 
 
+def new_network(config: ActionHeadConfig, video: VideoEncoder | None) -> ActionNetwork:
+    """As it is before it has learned; ``video``: its own video encoder."""
+    classes, width = len(config.labels), config.text_width
+    if video is None:
+        return Recogniser(config.recogniser, config.patch_width, classes, width)
+    from assistant.actions.video import VideoRecogniser
+
+    return VideoRecogniser(video, classes, width, config.recogniser.dropout)
+
+
 def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
     """
     Args:
@@ -108,7 +132,7 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
             weights cannot be used.
     """
     config = read_head_config(folder)
-    if config.encoder != sight.encoder_fingerprint:
+    if not config.video and config.encoder != sight.encoder_fingerprint:
         raise InputError(
             f"head {folder} reads what the encoder {config.encoder} sees, and this one is "
             f"{sight.encoder_fingerprint}; take that model with --model, or another head"
@@ -123,15 +147,27 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
             f"head {folder} was taught by the joint space {config.space}, and this one is "
             f"{sight.space.fingerprint}; name that space with --space, or another head with --head"
         )
-    classes, width = len(config.labels), config.text_width
-    network = Recogniser(config.recogniser, config.patch_width, classes, width)
     state = read_weights(folder / WEIGHTS)
+    network = new_network(config, _own_video(folder, config) if config.video else None)
     wanted = {name: value.shape for name, value in network.state_dict().items()}
-    wanted[TEXTS] = torch.Size((classes, width))
+    wanted[TEXTS] = torch.Size((len(config.labels), config.text_width))
     if {name: value.shape for name, value in state.items()} != wanted:
         raise WeightsError(
             f"{folder / WEIGHTS}: does not fit {CONFIG} beside it; give a whole folder"
         )
     known = state.pop(TEXTS).float()
-    network.load_state_dict({name: value.float() for name, value in state.items()})
+    network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return ActionHead(config, network, known)
+
+
+def _own_video(folder: Path, config: ActionHeadConfig) -> VideoEncoder:
+    """The head's own video encoder, without its weights. Raises WeightsError: it is another's."""
+    from assistant.actions.video import empty_video_encoder  # takes seconds to import
+
+    video = empty_video_encoder(folder / VIDEO, config.encoder)
+    if video.digest != config.video:
+        raise WeightsError(
+            f"{folder / VIDEO}: is not what {CONFIG} beside it was written with; give a whole "
+            "folder"
+        )
+    return video

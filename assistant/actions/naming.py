@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assistant.actions.bank import bare_bank, read_bank
 from assistant.actions.head import load_head
-from assistant.actions.looking import FRAMES, features_of, look_of
+from assistant.actions.looking import FRAMES, ClipPixels, features_of, look_of, pixels_of
 from assistant.actions.store import find_recogniser
 from assistant.actions.zero_shot import descriptions_of, read_none_rule
 from assistant.core.progress import report
@@ -91,13 +91,13 @@ class Namer:
         )
         self.described = None if bank is None else descriptions_of(sight.space, bank)
         self.none_rule = None if bank is None else read_none_rule(sight.space)
-        self.frames = FRAMES if self.head is None else self.head.config.recogniser.frames
+        self.frames = FRAMES if self.head is None else self.head.network.frames
 
     def name(
         self, path: Path, top: int = 5, start: float | None = None, end: float | None = None
     ) -> Named:
         """Of a range in seconds; None: of the whole clip. Raises VideoError: it cannot be read."""
-        seen = features_of(path, self.sight, self.store, self.frames, start, end)
+        seen = self._look(path, start, end)
         labels, shares, none_likely = self._shares(seen, path)
         best = shares.topk(min(top, len(labels)))
         found = tuple(
@@ -140,12 +140,13 @@ class Namer:
         """
         from assistant.actions.evidence import draw_evidence
 
-        clip, heat = self.rests(named)
+        frames, seconds, heat = self.rests(named)
         label, share = named.actions[0]
-        return draw_evidence(clip.frames, clip.seconds, heat, f"{label} ({share:.0%})")
+        return draw_evidence(frames, seconds, heat, f"{label} ({share:.0%})")
 
-    def rests(self, named: Named, max_side: int = LARGEST) -> tuple[Clip, Tensor]:
-        """The frames, of at most ``max_side`` pixels, and ``(T, g, g)``: where in them a trained
+    def rests(self, named: Named, max_side: int = LARGEST) -> tuple[np.ndarray, Sequence[float], Tensor]:
+        """The frames ``(T, H, W, 3)``, of at most ``max_side`` pixels or as a video encoder of its
+        own sees them, their times, and ``(T, g, g)``: where in them a trained
         recogniser's likeliest action rests.
 
         Raises:
@@ -156,28 +157,45 @@ class Namer:
 
         if self.head is None:
             raise InputError("what has no head rests on no patches; give --head with --evidence")
-        seen = features_of(named.path, self.sight, self.store, self.frames, *named.asked)
+        seen = self._look(named.path, *named.asked)
         texts = None if self.described is None else self.described.vectors
         labels = self.head.config.labels if self.described is None else self.described.labels
-        heat = rests_on(self.head, seen.patches, labels.index(named.actions[0][0]), texts)
+        heat = rests_on(self.head, _of(seen), labels.index(named.actions[0][0]), texts)
+        if self.head.video is not None and isinstance(seen, ClipPixels):
+            middle = self.head.video.middle
+            return middle(seen.pictures.numpy()), middle(seen.seconds), heat
         start, end = named.asked
         clip = read_clip(named.path, frames=self.frames, start=start, end=end, max_side=max_side)
-        return clip, heat
+        return clip.frames, clip.seconds, heat
 
-    def _shares(self, seen: ClipFeatures, path: Path) -> tuple[Sequence[str], Tensor, bool | None]:
+    def _look(
+        self, path: Path, start: float | None = None, end: float | None = None
+    ) -> ClipFeatures | ClipPixels:
+        if self.head is not None and self.head.video is not None:
+            return pixels_of(path, self.head.video, self.store, start, end)
+        return features_of(path, self.sight, self.store, self.frames, start, end)
+
+    def _shares(
+        self, seen: ClipFeatures | ClipPixels, path: Path
+    ) -> tuple[Sequence[str], Tensor, bool | None]:
         """Labels, the probability of each, and whether likely none is shown."""
-        patches = seen.patches
-        if self.described is None:
-            assert self.head is not None
-            return self.head.config.labels, self.head.probabilities(patches), None
-        labels = self.described.labels
         if self.head is not None:
-            return labels, self.head.probabilities(patches, self.described.vectors), None
-        look = look_of(patches, seen.classes, self.sight, path, seen.start, seen.end)
+            if self.described is None:
+                return self.head.config.labels, self.head.probabilities(_of(seen)), None
+            texts = self.described.vectors
+            return self.described.labels, self.head.probabilities(_of(seen), texts), None
+        assert self.described is not None and not isinstance(seen, ClipPixels)
+        labels = self.described.labels
+        look = look_of(seen.patches, seen.classes, self.sight, path, seen.start, seen.end)
         near = self.described.nearness(mean_of(self.sight.space.embed_frames(look))[None])[0]
         rule = self.none_rule
         none_likely = None if rule is None else float(near.max()) < rule.bound(len(labels))
         return labels, (self.described.scale * near).softmax(-1), none_likely
+
+
+def _of(seen: ClipFeatures | ClipPixels) -> Tensor:
+    """What a recogniser reads."""
+    return seen.pictures if isinstance(seen, ClipPixels) else seen.patches
 
 
 def bank_for(labels: Sequence[str] | None, named: str | None) -> Bank | None:

@@ -1,4 +1,5 @@
-"""mini's video encoder for actions: a small transformer in space and time on frozen encoder maps.
+"""What names an action, and mini's video encoder for it: a small transformer in space and time on
+frozen encoder maps. One of a model hub is in `assistant.actions.video`.
 
 Z_v is what it makes of the patches; Z_v^cls their mean, a linear classifier's input (Eq. 2) and, by
 way of Phi_m, a vector among texts (Eq. 11).
@@ -7,6 +8,7 @@ way of Phi_m, a vector among texts (Eq. 11).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from assistant.core.bounds import check_bounds
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, InputError
 from assistant.model.temporal import FrameContrast, mean_over_frames
 
 
@@ -64,32 +66,34 @@ class SpaceTimeBlock(nn.Module):
         return self.contrast(x, frames)
 
 
-class Recogniser(nn.Module):
-    """Patches of the frozen encoder in; logits of C actions and a vector among texts out."""
+class ActionNetwork(nn.Module, ABC):
+    """What is seen of a clip in; patches, logits of C actions and a vector among texts out."""
 
-    def __init__(
-        self, config: RecogniserConfig, patch_width: int, classes: int, text_width: int
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.patch_norm = nn.LayerNorm(patch_width)
-        self.patch = nn.Linear(patch_width, config.width)
-        self.place = nn.Parameter(torch.randn(config.grid**2, config.width) * 0.02)
-        self.moment = nn.Parameter(torch.randn(config.frames, 1, config.width) * 0.02)
-        self.blocks = nn.ModuleList(SpaceTimeBlock(config) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(config.width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.width, classes)  # Phi
-        self.to_text = nn.Linear(config.width, text_width)  # Phi_m
+    frames: int  # of a clip that it sees
+    times: int  # T' of its patches
+    grid: int  # patches of a side
 
-    def states(self, patches: Tensor, frames: Tensor) -> Tensor:
-        """Z_v ``(N, T, g g, D)`` of the encoder's ``(N, T, K, Dv)``, T at most the config's;
-        ``frames`` ``(N, T)``: 1 where there is one."""
-        x = self.patch(self.patch_norm(pooled(patches.to(self.place.dtype), self.config.grid)))
-        x = x + self.place + self.moment[: x.shape[1]]
-        for block in self.blocks:
-            x = block(x, frames)
-        return self.norm(x)
+    def add_outputs(self, width: int, classes: int, text_width: int, dropout: float) -> None:
+        """The last layers; weights are drawn in the order of the way that a clip takes."""
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, classes)  # Phi
+        self.to_text = nn.Linear(width, text_width)  # Phi_m
+
+    def checkpoint(self) -> None:
+        """From now on a step of training keeps less in memory, and computes it again.
+
+        Raises:
+            InputError: there is little to save.
+        """
+        raise InputError(
+            "checkpointing is for a video encoder, given with --video-encoder; leave it out of the "
+            "recipe"
+        )
+
+    @abstractmethod
+    def states(self, seen: Tensor, frames: Tensor) -> Tensor:
+        """Z_v ``(N, T', g g, D)`` of what is seen; ``frames`` ``(N, T')``: 1 where there is one."""
 
     def summary(self, states: Tensor, frames: Tensor) -> Tensor:
         """Z_v^cls ``(N, D)``."""
@@ -102,6 +106,31 @@ class Recogniser(nn.Module):
     def embed(self, summary: Tensor) -> Tensor:
         """Z_v^m ``(N, E)``, unit vectors, Eq. 11."""
         return F.normalize(self.to_text(summary), dim=-1)
+
+
+class Recogniser(ActionNetwork):
+    """mini's: patches of the frozen encoder in."""
+
+    def __init__(
+        self, config: RecogniserConfig, patch_width: int, classes: int, text_width: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.frames, self.times, self.grid = config.frames, config.frames, config.grid
+        self.patch_norm = nn.LayerNorm(patch_width)
+        self.patch = nn.Linear(patch_width, config.width)
+        self.place = nn.Parameter(torch.randn(config.grid**2, config.width) * 0.02)
+        self.moment = nn.Parameter(torch.randn(config.frames, 1, config.width) * 0.02)
+        self.blocks = nn.ModuleList(SpaceTimeBlock(config) for _ in range(config.layers))
+        self.add_outputs(config.width, classes, text_width, config.dropout)
+
+    def states(self, seen: Tensor, frames: Tensor) -> Tensor:
+        """Of the encoder's ``(N, T, K, Dv)``, T at most the config's."""
+        x = self.patch(self.patch_norm(pooled(seen.to(self.place.dtype), self.config.grid)))
+        x = x + self.place + self.moment[: x.shape[1]]
+        for block in self.blocks:
+            x = block(x, frames)
+        return self.norm(x)
 
 
 def pooled(patches: Tensor, side: int) -> Tensor:

@@ -133,6 +133,11 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--name", help="of actions: keep the recogniser, too, where --head finds it by this name"
     )
+    parser.add_argument(
+        "--video-encoder",
+        metavar="ID|DIR",
+        help="of actions: VideoMAE, TimeSformer or ViViT by hub id or folder, fine-tuned whole",
+    )
     parser.add_argument("--seed", type=seed, metavar="N", help="default: the recipe's")
     add_backend_options(parser)
     parser.add_argument(
@@ -153,9 +158,10 @@ def run_finetune(args: argparse.Namespace) -> int:
         from assistant.cli.finetune_actions import run_finetune_actions
 
         return run_finetune_actions(args)
-    for option in ("bank", "name"):
+    for option in ("bank", "name", "video_encoder"):
         if getattr(args, option) is not None:
-            raise InputError(f"--{option} is for {ACTIONS} alone; leave it out")
+            named = option.replace("_", "-")
+            raise InputError(f"--{named} is for {ACTIONS} alone; leave it out")
     if args.task == RETRIEVAL:
         from assistant.cli.finetune_retrieval import run_finetune_retrieval
 

@@ -14,6 +14,7 @@ actions: a recogniser of your own actions, taught by the joint space (docs/actio
 folder with LABEL/clip.mp4, or JSONL as for events; --bank describes the labels in sentences.
 
   assistant finetune actions --data clips --bank bank.yaml --out run
+  assistant finetune actions --data clips --out big --video-encoder MCG-NJU/videomae-base
   assistant actions clip.mp4 --head run/head
   assistant finetune actions --data clips --out run --name gestures
   assistant ask clip.mp4 "What is he doing?" --head gestures
@@ -27,15 +28,22 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     from assistant.actions.bank import bare_bank, read_bank
     from assistant.actions.store import check_free, install_recogniser
     from assistant.core.config import from_yaml
-    from assistant.training.actions.config import ActionsConfig
+    from assistant.core.resources import first_process
+    from assistant.training.actions.config import ActionsConfig, video_recipe
     from assistant.training.actions.features import read_clips
     from assistant.training.actions.run import finetune_actions
     from assistant.training.heads import CURVES
     from assistant.training.run_folder import check_run
+    from assistant.weights.video_encoders import find_video_encoder
 
     check_options(args, ACTION_ABLATIONS)
     check_model(args)
-    config = ActionsConfig() if args.config is None else from_yaml(ActionsConfig, args.config)
+    named = args.video_encoder
+    if named is not None:
+        find_video_encoder(named)
+    config = ActionsConfig() if named is None else video_recipe()
+    if args.config is not None:
+        config = from_yaml(ActionsConfig, args.config)
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     kept = tuple(loss for loss in config.losses if loss not in args.without)
@@ -46,10 +54,19 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     clips = read_clips(args.data)  # mistakes show before the model loads
     bank = bare_bank(clips.labels) if args.bank is None else read_bank(args.bank).of(clips.labels)
     assistant = load(args.model, now=False, **backend_options(args))
+    video = None
+    if named is not None:
+        from assistant.actions.video import load_video_encoder
+
+        video = load_video_encoder(named)
     try:
-        done = finetune_actions(config, assistant.sight, clips, bank, args.out, resume=args.resume)
+        done = finetune_actions(
+            config, assistant.sight, clips, bank, args.out, video=video, resume=args.resume
+        )
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from stop
+    if not first_process():
+        return 0
     train, dev = done.clips
     print(f"{train} clips of {len(clips.labels)} labels learned, {dev} to choose the epoch on")
     print(f"{'on dev':>14}  joint space alone  trained")

@@ -25,6 +25,7 @@ from assistant.vqa.time_ranges import range_of
 
 READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
 AHEAD = 8  # clips decoded before the encoder wants them
+SIDE = 448  # pixels of a frame's longer side, at most
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,10 @@ class ClipRef:
         found = self.path.stat()
         return json.dumps([str(self.path), found.st_size, found.st_mtime_ns, self.start, self.end])
 
-    def read(self, frames: int) -> np.ndarray:
+    def read(self, frames: int, side: int = SIDE) -> np.ndarray:
         """``(T, H, W, 3)`` uint8 RGB, T at most ``frames``. Raises VideoError."""
-        return read_clip(self.path, frames=frames, start=self.start, end=self.end).frames
+        clip = read_clip(self.path, frames=frames, start=self.start, end=self.end, max_side=side)
+        return clip.frames
 
 
 class GeneratedRef(ClipRef):
@@ -53,7 +55,7 @@ class GeneratedRef(ClipRef):
     def key(self) -> str:
         return str(self.path)
 
-    def read(self, frames: int) -> np.ndarray:
+    def read(self, frames: int, side: int = SIDE) -> np.ndarray:
         return draw_clip(self.path, frames)
 
 
@@ -126,19 +128,25 @@ def clip_table(
     refs = {key: ref for ref, key in clips.items()}
 
     def read(keys: list[str]) -> Iterator[np.ndarray]:
-        return _read([refs[key] for key in keys], frames)
+        return read_ahead([refs[key] for key in keys], frames)
 
     return FeatureTable.open(root, encoder, frames, refs, read)
 
 
-def _read(clips: Sequence[ClipRef], frames: int) -> Iterator[np.ndarray]:
-    """Each clip's frames ``(T, H, W, 3)`` in order, decoded a few ahead."""
+def read_ahead(clips: Sequence[ClipRef], frames: int, side: int = SIDE) -> Iterator[np.ndarray]:
+    """Each clip's frames ``(T, H, W, 3)`` in order, decoded a few ahead.
+
+    Raises:
+        InputError: clips that cannot be decoded; all of them are named.
+    """
     problems: list[str] = []
     with _readers(drawn=isinstance(clips[0], GeneratedRef)) as pool:
-        waiting: list[Future[np.ndarray]] = [pool.submit(ref.read, frames) for ref in clips[:AHEAD]]
+        waiting: list[Future[np.ndarray]] = [
+            pool.submit(ref.read, frames, side) for ref in clips[:AHEAD]
+        ]
         for number in range(len(clips)):
             if number + AHEAD < len(clips):
-                waiting.append(pool.submit(clips[number + AHEAD].read, frames))
+                waiting.append(pool.submit(clips[number + AHEAD].read, frames, side))
             try:
                 pictures = waiting.pop(0).result()
             except VideoError as error:

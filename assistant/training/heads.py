@@ -39,18 +39,24 @@ def run_loop(
         loop.save()
     try:
         loop.run()
+        accelerator.wait_for_everyone()  # the head is written
     finally:
         loop.end()
-    draw_curves(out / LOG, out / CURVES)
+    if accelerator.is_main_process:
+        draw_curves(out / LOG, out / CURVES)
 
 
 def put_head(
-    folder: Path, weights: tuple[str, Mapping[str, Tensor]], told: Mapping[str, Any]
+    folder: Path,
+    weights: tuple[str, Mapping[str, Tensor]],
+    told: Mapping[str, Any],
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a head, beside its place first: what lies there is whole.
 
     Args:
         weights: name of the file, and what it holds. told: dataclasses, by the name of their YAML.
+        beside: other files, by their names.
     """
     fresh = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)  # of a killed run
@@ -59,6 +65,9 @@ def put_head(
     save_weights(state, fresh / name)
     for name, one in told.items():
         (fresh / name).write_text(yaml.safe_dump(_plain(asdict(one)), sort_keys=False))
+    for name, content in (beside or {}).items():
+        (fresh / name).parent.mkdir(exist_ok=True)
+        (fresh / name).write_bytes(content)
     put_folder(fresh, folder)
 
 

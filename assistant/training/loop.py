@@ -263,14 +263,15 @@ class Loop(Generic[B]):
                 f"{path}: is damaged ({error}); begin anew with another --out"
             ) from error
         parts = (("trained", run.trained), ("beside", run.beside()))
-        known = (*parts, ("identity", run.identity))
-        if any(state.get(part, {}).keys() != own.keys() for part, own in known):
-            raise InputError(f"{path}: is of another version; take that one, or another --out")
+        identity = state.get("identity", {})
+        same = identity.keys() == run.identity.keys()
         for what, own in run.identity.items():
-            if state["identity"][what] != own:
+            if same and identity[what] != own:
                 raise InputError(
                     f"{path}: was written with another {what}; take the same, or another --out"
                 )
+        if not same or any(state.get(part, {}).keys() != own.keys() for part, own in parts):
+            raise InputError(f"{path}: is of another version; take that one, or another --out")
         for part, tensors in parts:
             for name, value in tensors.items():
                 value.copy_(state[part][name])

@@ -160,5 +160,5 @@ def heated(answer: Answer, max_side: int) -> np.ndarray:
 
     found = answer.basis.recognised
     assert found is not None
-    clip, heat = found.namer.rests(found.named, max_side)
-    return heat_over(clip.frames, heat)
+    frames, _, heat = found.namer.rests(found.named, max_side)
+    return heat_over(frames, heat)

@@ -50,8 +50,8 @@ class JointSpace(ABC):
             InputError: the space knows whole pictures alone.
         """
         raise InputError(
-            f"the joint space {self.fingerprint} tells nothing of single patches; take mini's own, "
-            "or leave out what asks for them"
+            f"the joint space {self.fingerprint} tells nothing of single patches; take mini's own "
+            "or a CLIP, or leave out what asks for them"
         )
 
     def embed_keywords(self, texts: Sequence[str]) -> Tensor:

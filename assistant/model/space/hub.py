@@ -175,8 +175,28 @@ class ClipSpace(HubSpace):
     def _shape(self) -> tuple[int, float]:
         return self.network.config.projection_dim, float(self.network.logit_scale.exp())
 
+    def embed_cells(self, look: Look) -> Tensor:
+        """``(T, K, E)``: patches take the way of the class token, by which they come near to texts
+        without having been trained for it (dense CLIP; Zhou et al., ECCV 2022)."""
+        parts, self._chunk = in_chunks(
+            lambda some: unit(self._see_cells(self._pixels(some))),
+            self._frames_of(look),
+            self._chunk,
+            "frame",
+        )
+        return torch.cat(parts)
+
+    def embed_keywords(self, texts: Sequence[str]) -> Tensor:
+        return self.embed_texts(texts)
+
     def _see(self, pixels: Mapping[str, Tensor]) -> Tensor:
         return self.network.get_image_features(**pixels).pooler_output
+
+    def _see_cells(self, pixels: Mapping[str, Tensor]) -> Tensor:
+        """``(n, K, E)`` of prepared pictures."""
+        network = self.network
+        patches = network.vision_model(**pixels).last_hidden_state[:, 1:]  # (n, K, Dv)
+        return network.visual_projection(network.vision_model.post_layernorm(patches))
 
     def _read(self, ids: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         read = self.network.get_text_features(**ids)
@@ -186,6 +206,9 @@ class ClipSpace(HubSpace):
 class SiglipSpace(ClipSpace):
     """SigLIP and SigLIP 2, taught texts in lower case that are padded to one length. The bias of
     their similarities is the same for every pair, and left out."""
+
+    embed_cells = JointSpace.embed_cells  # a head pools its patches: none has a vector of its own
+    embed_keywords = JointSpace.embed_keywords
 
     lower_case = True
     padding = "max_length"

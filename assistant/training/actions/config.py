@@ -31,6 +31,7 @@ class ActionsConfig:
     seed: int = 7
     weight_decay: float = 0.05
     betas: tuple[float, ...] = (0.9, 0.98)
+    checkpointing: bool = False  # of a video encoder's layers: less memory, more time
 
     def __post_init__(self) -> None:
         check_bounds(self, tau=(1e-3, 10), positives=(1, 10**4), negatives=(1, 10**6))
@@ -45,3 +46,8 @@ class ActionsConfig:
             )
         if self.gate not in GATES:
             raise ConfigError(f"gate is {self.gate!r}; choose one of {', '.join(GATES)}")
+
+
+def video_recipe() -> ActionsConfig:
+    """Of a video encoder that is fine-tuned whole: the paper's, section 4."""
+    return ActionsConfig(epochs=40, least_steps=0, lr=1.5e-4, betas=(0.9, 0.999))

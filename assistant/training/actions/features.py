@@ -1,4 +1,4 @@
-"""Labelled clips as a recogniser learns them: encoder maps and the teacher's view, kept."""
+"""Labelled clips as a recogniser learns them: what it sees, and the teacher's view; both kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
@@ -27,15 +28,19 @@ from assistant.model.weight_files import save_weights
 from assistant.timeline.events import check_labels
 from assistant.timeline.examples import find_examples
 from assistant.training.actions.config import ActionsConfig
+from assistant.training.actions.pixels import PixelTable
 from assistant.training.clips import ClipRef, clip_table
 from assistant.training.features import FeatureTable
 
 if TYPE_CHECKING:
     from assistant.actions.bank import Bank
+    from assistant.actions.video import VideoEncoder
     from assistant.model.sight import Sight
+    from assistant.sources import Look
 
 DEV_PART = 5  # one clip in so many of a label, where the data have no dev split
 VERSION = 1  # of what is kept of the teacher
+LOCK = ".lock"  # of a folder: the first of several processes looks, the others find it done
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,15 @@ class Taught:
     """What the teacher, which never moves, makes of N clips."""
 
     frames: Tensor  # (N, E) the frames' mean, a unit vector
-    cells: np.ndarray | None = None  # (N, T, K, Ec) fp16 of patches, Z_m; 0 where there is no frame
-    mask: Tensor | None = None  # (N, T, K), Eq. 8
+    cells: np.ndarray | None = None  # (N, T', K, Ec) fp16, Z_m; 0 where there is no frame
+    mask: Tensor | None = None  # (N, T', K), Eq. 8
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """What a recogniser learns from: rows of train, then of dev."""
 
-    table: FeatureTable
+    table: FeatureTable | PixelTable
     keys: tuple[str, ...]  # N
     truth: Tensor  # (N,) places of labels
     learned: int  # the first so many are train
@@ -78,6 +83,15 @@ class Data:
     texts: Tensor  # (C M, E)
     described: Descriptions
     digest: str
+    video: VideoEncoder | None = None  # that sees pixels
+
+    def seen(self, rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """What a recogniser of so many frames sees of B clips, and ``(B, T')``: 1 where there is
+        a time of its patches."""
+        keys = [self.keys[row] for row in rows.tolist()]
+        if isinstance(self.table, PixelTable):
+            return self.table.batch(keys)
+        return self.table.patches(keys, torch.arange(frames).expand(len(keys), -1))
 
 
 def read_clips(path: Path) -> ActionClips:
@@ -134,16 +148,30 @@ def parted(examples: Sequence[Example]) -> tuple[tuple[Example, ...], tuple[Exam
     )
 
 
-def encode(clips: ActionClips, bank: Bank, config: ActionsConfig, sight: Sight, out: Path) -> Data:
-    """Looks at what ``out`` does not hold yet; ``bank`` describes the labels, in their order.
+def encode(
+    clips: ActionClips,
+    bank: Bank,
+    config: ActionsConfig,
+    sight: Sight,
+    out: Path,
+    video: VideoEncoder | None = None,
+) -> Data:
+    """Looks at what ``out`` does not hold yet; ``bank`` describes the labels, in their order;
+    ``video``: the encoder that is to learn, instead of one on ``sight``'s maps.
 
     Raises:
         InputError: clips cannot be read: all are named; or the space cannot teach what is asked.
     """
     examples = (*clips.train, *clips.dev)
     refs = {example.clip: example.clip.key for example in examples}
-    table = clip_table(out, sight.encoder, refs, config.recogniser.frames)
-    taught = teach([example.clip for example in examples], table, bank, config, sight, out)
+    out.mkdir(parents=True, exist_ok=True)
+    table: FeatureTable | PixelTable
+    with FileLock(out / LOCK):
+        if video is None:
+            table = clip_table(out, sight.encoder, refs, config.recogniser.frames)
+        else:
+            table = PixelTable.open(out, video, refs)
+        taught = teach([example.clip for example in examples], table, bank, config, sight, out)
     truth = torch.tensor([clips.labels.index(example.label) for example in examples])
     if config.gate == "cross" and "image" in config.losses:
         taught = _masked(taught, truth, bank, config, sight)
@@ -164,12 +192,13 @@ def encode(clips: ActionClips, bank: Bank, config: ActionsConfig, sight: Sight, 
         texts=texts.flatten(0, 1),
         described=descriptions_of(sight.space, bank),
         digest=hashlib.sha256(told.encode()).hexdigest(),
+        video=video,
     )
 
 
 def teach(
     clips: Sequence[ClipRef],
-    table: FeatureTable,
+    table: FeatureTable | PixelTable,
     bank: Bank,
     config: ActionsConfig,
     sight: Sight,
@@ -178,16 +207,16 @@ def teach(
     """The teacher's view of each clip; that of patches where a loss asks for it."""
     space, image = sight.space, "image" in config.losses
     frames, names = config.recogniser.frames, [clip.key for clip in clips]
-    told = json.dumps([VERSION, space.fingerprint, sight.encoder_fingerprint, frames, names])
-    stem = hashlib.sha256(told.encode()).hexdigest()[:24]
+    told = [VERSION, space.fingerprint, sight.encoder_fingerprint, frames, names]
+    if isinstance(table, PixelTable):
+        frames = table.video.raster.times
+        told = [*told[:3], frames, names, table.video.digest]
+    stem = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
     kept, cells = out / f"frames-{stem}.safetensors", out / f"cells-{stem}.npy"
     if not kept.is_file() or (image and not cells.is_file()):
         vectors, rows, part = [], None, cells.with_suffix(".part")
         for place, clip in enumerate(tqdm(clips, desc="asking the teacher")):
-            name = clip.key
-            look = look_of(
-                table.clip(name), table.classes(name), sight, clip.path, clip.start, clip.end
-            )
+            look = _look(table, clip, sight)
             vectors.append(torch.nn.functional.normalize(space.embed_frames(look).mean(0), dim=0))
             if image:
                 own = space.embed_cells(look).half().numpy()  # (T, K, Ec)
@@ -201,6 +230,13 @@ def teach(
         save_weights({"frames": torch.stack(vectors)}, kept)
     seen = load_file(kept)["frames"].float()
     return Taught(seen, np.load(cells, mmap_mode="r") if image else None)
+
+
+def _look(table: FeatureTable | PixelTable, clip: ClipRef, sight: Sight) -> Look:
+    key = clip.key
+    if isinstance(table, PixelTable):
+        return table.look(key, sight)
+    return look_of(table.clip(key), table.classes(key), sight, clip.path, clip.start, clip.end)
 
 
 def _masked(

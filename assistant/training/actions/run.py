@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.actions.assignment import report
-from assistant.actions.head import BY, CONFIG, TEXTS, WEIGHTS, ActionHeadConfig
+from assistant.actions.head import BY, CONFIG, TEXTS, VIDEO, WEIGHTS, ActionHeadConfig
 from assistant.core.config import from_yaml
 from assistant.training.actions.config import ActionsConfig
 from assistant.training.actions.features import ActionClips, Data, encode
@@ -22,6 +22,7 @@ from assistant.training.run_folder import check_run, run_folder
 
 if TYPE_CHECKING:
     from assistant.actions.bank import Bank
+    from assistant.actions.video import VideoEncoder
     from assistant.model.sight import Sight
 
 FEATURES = "features"
@@ -46,9 +47,11 @@ def finetune_actions(
     bank: Bank,
     out: Path,
     *,
+    video: VideoEncoder | None = None,
     resume: bool = False,
 ) -> Finished:
-    """Train a recogniser on ``clips``, taught by the joint space; ``bank`` describes their labels.
+    """Train a recogniser on ``clips``, taught by the joint space; ``bank`` describes their labels;
+    ``video`` learns with it, instead of mini's own video encoder.
 
     ``out`` holds what was seen of the clips, checkpoint, ``log.jsonl`` and the curves; ``out/head``
     is the best epoch's, whole at any moment.
@@ -60,8 +63,8 @@ def finetune_actions(
     if resume:
         check_run(out, resume)
     with run_folder(out, resume):
-        data = encode(clips, bank, config, sight, out / FEATURES)
-        made = begun(config, clips, sight)
+        data = encode(clips, bank, config, sight, out / FEATURES, video)
+        made = begun(config, clips, sight, video)
         finished = train(config, data, made, out, resume=resume)
     if data.assigned is None:
         return finished
@@ -69,15 +72,18 @@ def finetune_actions(
     return replace(finished, chosen=report(bank, labels, data.assigned.positive))
 
 
-def begun(config: ActionsConfig, clips: ActionClips, sight: Sight) -> ActionHeadConfig:
+def begun(
+    config: ActionsConfig, clips: ActionClips, sight: Sight, video: VideoEncoder | None = None
+) -> ActionHeadConfig:
     """What is known of a recogniser before it has learned."""
     return ActionHeadConfig(
         space=sight.space.fingerprint,
-        encoder=sight.encoder_fingerprint,
+        encoder=sight.encoder_fingerprint if video is None else video.fingerprint,
         labels=clips.labels,
-        patch_width=sight.encoder.width,
+        patch_width=sight.encoder.width if video is None else video.raster.width,
         text_width=sight.space.width,
         recogniser=config.recogniser,
+        video="" if video is None else video.digest,
         by=BY["ce" not in config.losses],
         text_loss="text" in config.losses,
         tau=config.tau,
@@ -96,8 +102,13 @@ def train(
     dev, truth = trainer.dev, data.truth[trainer.dev]
     bare = figures(data.described.logits(data.taught.frames[dev]), truth)
 
+    beside = {} if data.video is None else data.video.files
+    beside = {f"{VIDEO}/{name}": content for name, content in beside.items()}
+
     def keep(epoch: int, found: dict[str, float]) -> None:
-        temperature = fit_temperature(trainer.scores(dev).tolist(), truth.tolist())
+        if not accelerator.is_main_process:
+            return
+        temperature = fit_temperature(trainer.dev_scores.tolist(), truth.tolist())
         kept = replace(
             made,
             temperature=float(f"{temperature:.4g}"),
@@ -107,12 +118,13 @@ def train(
             bare=rounded(bare),
         )
         state = {**trainer.network.state_dict(), TEXTS: trainer.class_texts}
-        put_head(out / HEAD, (WEIGHTS, state), {CONFIG: kept, RECIPE: config})
+        put_head(out / HEAD, (WEIGHTS, state), {CONFIG: kept, RECIPE: config}, beside)
 
     run_loop(trainer, out, accelerator, keep, best=NEVER, resume=resume)
     kept = from_yaml(ActionHeadConfig, out / HEAD / CONFIG)
-    (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
-    draw_curves(out / LOG, out / HEAD / CURVES)
+    if accelerator.is_main_process:
+        (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
+        draw_curves(out / LOG, out / HEAD / CURVES)
     recalls = recalls_of(out / HEAD, trainer)
     return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
 
@@ -141,9 +153,12 @@ def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int) -> str:
     named = "its classifier" if made.by == BY[0] else "the nearest descriptions"
     gate = f" ({config.gate} gate)" if "image" in config.losses else ""
     recipe = f"L_{' + L_'.join(config.losses)}{gate}; kept: epoch {made.epoch} of {epochs}"
+    network, own = "a space-time transformer on the maps of", ""
+    if made.video:
+        network, own = "a video encoder, fine-tuned whole, that was", " and of the video encoder"
     return f"""# An action recogniser
 
-P(action | clip) of {len(made.labels)} labels, by {named}: a space-time transformer on the maps of
+P(action | clip) of {len(made.labels)} labels, by {named}: {network}
 `{made.encoder}`, taught by the joint space `{made.space}`.
 
 | | |
@@ -153,7 +168,7 @@ P(action | clip) of {len(made.labels)} labels, by {named}: a space-time transfor
 | recipe | `{RECIPE}`: {recipe} |
 | temperature | {made.temperature:g}, fitted on dev |
 | made | {made.date}, seed {made.seed} |
-| terms | those of the joint space, and those of the data |
+| terms | those of the joint space{own}, and those of the data |
 
 On the clips for dev, which chose the epoch and the temperature; shares in per cent:
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,9 +12,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from assistant.actions.gates import SelfGate
-from assistant.actions.head import ActionHead, ActionHeadConfig, score_states
+from assistant.actions.head import ActionHead, ActionHeadConfig, new_network, score_states
 from assistant.actions.losses import class_loss, image_loss, text_loss
-from assistant.actions.recogniser import Recogniser
+from assistant.actions.recogniser import ActionNetwork
 from assistant.training.actions.config import ActionsConfig
 from assistant.training.actions.features import Data
 from assistant.training.loop import Trainable, warmup_cosine
@@ -33,11 +34,56 @@ class Distiller(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B clips."""
+    """B clips of this process, on its device."""
 
-    rows: Tensor  # (B,) places
-    patches: Tensor  # (B, T, K, Dv)
-    there: Tensor  # (B, T) 1 where there is a frame
+    rows: Tensor  # (B,) places, on the CPU
+    seen: Tensor  # (B, T, ...)
+    there: Tensor  # (B, T') 1 where the patches have a time
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What B clips are to become, on the device; None: a loss is left out."""
+
+    labels: Tensor  # (B,)
+    texts: tuple[Tensor, Tensor] | None = None  # (B, P), (B, K) places
+    drawn: tuple[int, ...] = ()  # times that are compared with the teacher's
+    cells: Tensor | None = None  # (B, drawn, K', Ec)
+    mask: Tensor | None = None  # (B, drawn, K')
+
+
+class Learner(nn.Module):
+    """All that learns, from a batch to the loss: several processes average its gradients."""
+
+    def __init__(
+        self,
+        config: ActionsConfig,
+        network: ActionNetwork,
+        distiller: Distiller | None,
+        texts: Tensor,
+    ) -> None:
+        """``texts``: ``(C M, E)``, which do not learn."""
+        super().__init__()
+        self.config, self.network, self.distiller = config, network, distiller
+        self.texts = texts
+
+    def forward(self, batch: Batch, goal: Goal) -> Tensor:
+        network, config = self.network, self.config
+        states = network.states(batch.seen, batch.there)
+        summary = network.summary(states, batch.there)
+        loss = summary.new_zeros(())
+        if "ce" in config.losses:
+            loss = loss + class_loss(network.logits(summary), goal.labels)
+        if goal.texts is not None:
+            own = network.embed(summary)
+            loss = loss + text_loss(own, self.texts, *goal.texts, config.tau)
+        if self.distiller is not None and goal.cells is not None:
+            some = list(goal.drawn)
+            video = self.distiller.to_teacher(states[:, some])
+            gated = self.distiller.gate(goal.cells)
+            there = batch.there[:, some]
+            loss = loss + config.alpha * image_loss(video, gated, there, goal.mask)
+        return loss
 
 
 class ActionsTrainer(Trainable[Batch]):
@@ -48,76 +94,85 @@ class ActionsTrainer(Trainable[Batch]):
     ) -> None:
         """``made``: of the recogniser, as far as it is known."""
         self.config, self.settings, self.data, self.made = config, config, data, made
+        self.accelerator, self.device = accelerator, accelerator.device
+        self.size = config.batch * accelerator.num_processes
         self.identity = {
             "recipe": repr(config),
             "joint space": made.space,
             "encoder": made.encoder,
             "data": data.digest,
+            "number of processes": str(accelerator.num_processes),
         }
-        self.device = accelerator.device
         self.phases = max(config.epochs, -(-config.least_steps // self.steps(0)))
         torch.manual_seed(config.seed)
-        classes = len(made.labels)
-        self.network = Recogniser(config.recogniser, made.patch_width, classes, made.text_width)
-        self.network.to(self.device)
-        self.texts = data.texts.to(self.device)
+        self.network = new_network(made, copy.deepcopy(data.video))
+        if config.checkpointing:
+            self.network.checkpoint()
         self.class_texts = data.described.vectors.to(self.device)
-        self.trained = dict(self.network.named_parameters())
+        distiller = None
         if "image" in config.losses:
             assert data.taught.cells is not None
-            taught = data.taught.cells.shape[-1]
-            self.distiller = Distiller(config.recogniser.width, taught, config.gate)
-            self.distiller.to(self.device)
-            own = self.distiller.named_parameters()
+            width = self.network.norm.weight.shape[0]
+            distiller = Distiller(width, data.taught.cells.shape[-1], config.gate)
+        texts = data.texts.to(self.device)
+        learner = Learner(config, self.network, distiller, texts).to(self.device)
+        self.fused = data.video is not None
+        self.trained = dict(self.network.named_parameters())
+        if distiller is not None:
+            own = distiller.named_parameters()
             self.trained |= {f"distiller.{name}": value for name, value in own}
+        self.wrapped = accelerator.prepare(learner)
 
     def steps(self, phase: int) -> int:
-        return -(-self.data.learned // self.config.batch)
+        return -(-self.data.learned // self.size)
 
     def lr(self, phase: int, step: int) -> float:
         steps = self.steps(phase)
         return warmup_cosine(self.config.lr, (phase * steps + step) / (self.phases * steps))
 
     def batches(self, phase: int, first: int) -> Iterator[Batch]:
-        """Each clip once a phase."""
+        """Each clip once a phase; this process's share of each batch, of which the last one is
+        filled up with its last clip."""
         rng = np.random.default_rng((self.config.seed, phase))
         order = torch.from_numpy(rng.permutation(self.data.learned))
+        own, count = self.accelerator.process_index, self.accelerator.num_processes
         for step in range(first, self.steps(phase)):
-            yield self.batch(order[step * self.config.batch : (step + 1) * self.config.batch])
+            rows = order[step * self.size : (step + 1) * self.size]
+            more = rows[-1:].expand(-len(rows) % count)
+            yield self.batch(torch.cat([rows, more])[own::count])
 
     def batch(self, rows: Tensor) -> Batch:
-        frames = torch.arange(self.config.recogniser.frames).expand(len(rows), -1)
-        keys = [self.data.keys[row] for row in rows.tolist()]
-        patches, there = self.data.table.patches(keys, frames)
-        return Batch(rows, patches.to(self.device).float(), there.to(self.device))
+        seen, there = self.data.seen(rows, self.network.frames)
+        seen = seen.to(self.device)
+        return Batch(
+            rows, seen if seen.dtype == torch.uint8 else seen.float(), there.to(self.device)
+        )
 
     def losses(self, batch: Batch, phase: int, rng: np.random.Generator) -> Iterator[Tensor]:
-        network, config, data = self.network.train(), self.config, self.data
-        states = network.states(batch.patches, batch.there)
-        summary = network.summary(states, batch.there)
-        loss = summary.new_zeros(())
-        if "ce" in config.losses:
-            labels = data.truth[batch.rows].to(self.device)
-            loss = loss + class_loss(network.logits(summary), labels)
-        if data.assigned is not None:
-            drawn, pushed = data.assigned.positive[batch.rows], data.assigned.negative[batch.rows]
-            chosen = drawn.to(self.device), pushed.to(self.device)
-            loss = loss + text_loss(network.embed(summary), self.texts, *chosen, config.tau)
-        if "image" in config.losses:
-            loss = loss + config.alpha * self.image(states, batch, rng)
-        yield loss
+        self.wrapped.train()
+        yield self.wrapped(batch, self.goal(batch, rng))
 
-    def image(self, states: Tensor, batch: Batch, rng: np.random.Generator) -> Tensor:
-        """L_image of a few frames, drawn for the step; of the mean over steps all count alike."""
-        cells, masks = self.data.taught.cells, self.data.taught.mask
+    def goal(self, batch: Batch, rng: np.random.Generator) -> Goal:
+        """What a batch is to become; of L_image a few times, drawn for the step: of the mean over
+        steps all count alike."""
+        data, device = self.data, self.device
+        goal = Goal(data.truth[batch.rows].to(device))
+        if data.assigned is not None:
+            places = (data.assigned.positive[batch.rows], data.assigned.negative[batch.rows])
+            goal = replace(goal, texts=(places[0].to(device), places[1].to(device)))
+        if "image" not in self.config.losses:
+            return goal
+        cells, masks = data.taught.cells, data.taught.mask
         assert cells is not None
-        count = states.shape[1]
+        count = batch.there.shape[1]
         drawn = np.sort(rng.choice(count, min(self.config.distilled, count), replace=False))
-        rows = batch.rows.numpy()
-        taught = torch.from_numpy(cells[rows][:, drawn].astype(np.float32)).to(self.device)
-        mask = None if masks is None else masks[batch.rows][:, drawn].to(self.device)
-        video = self.distiller.to_teacher(states[:, drawn])
-        return image_loss(video, self.distiller.gate(taught), batch.there[:, drawn], mask)
+        some = torch.from_numpy(cells[batch.rows.numpy()][:, drawn].astype(np.float32))
+        return replace(
+            goal,
+            drawn=tuple(drawn.tolist()),
+            cells=some.to(device),
+            mask=None if masks is None else masks[batch.rows][:, drawn].to(device),
+        )
 
     @torch.no_grad()
     def scores(self, rows: Tensor) -> Tensor:
@@ -125,7 +180,7 @@ class ActionsTrainer(Trainable[Batch]):
         head, found = ActionHead(self.made, self.network, self.class_texts), []
         for some in rows.split(self.config.batch):
             batch = self.batch(some)
-            states = self.network.states(batch.patches, batch.there)
+            states = self.network.states(batch.seen, batch.there)
             found.append(score_states(head, states, batch.there).cpu())
         return torch.cat(found)
 
@@ -135,7 +190,8 @@ class ActionsTrainer(Trainable[Batch]):
         return torch.arange(self.data.learned, len(self.data.keys))
 
     def dev_figures(self, phase: int) -> dict[str, float]:
-        return figures(self.scores(self.dev), self.data.truth[self.dev])
+        self.dev_scores = self.scores(self.dev)
+        return figures(self.dev_scores, self.data.truth[self.dev])
 
     def score(self, phase: int, figures: dict[str, float]) -> float:
         return figures["top-1"] - TIE * min(figures["dev loss"], 1 / TIE)
