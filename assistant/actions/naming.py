@@ -18,11 +18,11 @@ from assistant.model.space.base import mean_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from matplotlib.figure import Figure
     from torch import Tensor
 
     from assistant.actions.bank import Bank
-    from assistant.media.video import Clip
     from assistant.model.features import ClipFeatures, FeatureStore
     from assistant.model.sight import Sight
 
@@ -144,7 +144,9 @@ class Namer:
         label, share = named.actions[0]
         return draw_evidence(frames, seconds, heat, f"{label} ({share:.0%})")
 
-    def rests(self, named: Named, max_side: int = LARGEST) -> tuple[np.ndarray, Sequence[float], Tensor]:
+    def rests(
+        self, named: Named, max_side: int = LARGEST
+    ) -> tuple[np.ndarray, Sequence[float], Tensor]:
         """The frames ``(T, H, W, 3)``, of at most ``max_side`` pixels or as a video encoder of its
         own sees them, their times, and ``(T, g, g)``: where in them a trained
         recogniser's likeliest action rests.

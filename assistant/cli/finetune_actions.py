@@ -28,7 +28,6 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     from assistant.actions.bank import bare_bank, read_bank
     from assistant.actions.store import check_free, install_recogniser
     from assistant.core.config import from_yaml
-    from assistant.core.resources import first_process
     from assistant.training.actions.config import ActionsConfig, video_recipe
     from assistant.training.actions.features import read_clips
     from assistant.training.actions.run import finetune_actions
