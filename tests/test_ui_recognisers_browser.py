@@ -68,5 +68,7 @@ def test_it_is_chosen_by_the_keyboard_and_read_on_a_phone(visit, tmp_path, shoot
     shoot(page, "recogniser")
     page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.body.classList.contains('dark')")
+    page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
     assert problems(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
