@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,14 @@ class TestAnswers:
         assert session.ask("When is it?", recogniser="gestures").basis.task == "actions"
         with pytest.raises(InputError, match="names one of its own labels"):
             session.ask("Is it good?", recogniser="gestures", choices=["yes", "no"])
+
+    def test_it_is_loaded_once_for_a_conversation(self, watching, gestures, film):
+        session = watching.open(film, head="gestures")
+        first, second = (session.ask("What is he doing?", start=0, end=3) for _ in range(2))
+        assert first.basis.recognised.namer is second.basis.recognised.namer
+        os.utime(gestures / WEIGHTS, (1, 1))  # another one lies there now
+        third = session.ask("What is he doing?", start=0, end=3)
+        assert third.basis.recognised.namer is not first.basis.recognised.namer
 
     def test_the_frames_with_what_it_rests_on(self, watching, gestures, film):
         session = watching.open(film, head="gestures")

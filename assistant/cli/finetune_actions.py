@@ -78,7 +78,7 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
         print(f"{label.ljust(width)}  {recall:5.1f} %{chosen}")
     print(f"kept: epoch {done.made.epoch}, head: {done.folder} (curve: {args.out / CURVES})")
     head = str(done.folder)
-    if args.name is not None and first_process():
+    if args.name is not None:
         print(f"kept as {args.name}: {install_recogniser(done.folder, args.name)}")
         head = args.name
     print(f"try: assistant actions CLIP --head {head}")

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.actions.store import recogniser_called
+from assistant.actions.store import WEIGHTS, recogniser_called
 from assistant.core.progress import report
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.answer import HEDGED, Answer
@@ -75,9 +75,17 @@ class Recognised:
         return {"by": self.by, "actions": shares, "sure_from": SURE}
 
 
-def recognise(folder: Path, asked: Asked, clip: SessionClip, assistant: Assistant) -> Recognised:
+def recognise(
+    folder: Path,
+    asked: Asked,
+    clip: SessionClip,
+    assistant: Assistant,
+    namers: dict[tuple[Path, int], Namer],
+) -> Recognised:
     """What the recogniser in ``folder`` thinks of the range that is asked about.
 
+    Args:
+        namers: those that are loaded, by folder and when it was written.
     Raises:
         InputError: it was made for another encoder. ConfigError, WeightsError: it is damaged.
         VideoError: nothing could be decoded.
@@ -86,7 +94,10 @@ def recognise(folder: Path, asked: Asked, clip: SessionClip, assistant: Assistan
 
     assert clip.path is not None
     report("Looking for what is done", 0.0)
-    namer = Namer(assistant.sight, assistant.store, folder)
+    weights = folder / WEIGHTS
+    key = folder, weights.stat().st_mtime_ns if weights.is_file() else 0
+    namer = namers.get(key) or Namer(assistant.sight, assistant.store, folder)
+    namers[key] = namer
     named = namer.name(clip.path, MOST, *asked.where)
     return Recognised(recogniser_called(folder), named, namer)
 

@@ -47,6 +47,7 @@ from assistant.vqa.times import Times
 if TYPE_CHECKING:
     import numpy as np
 
+    from assistant.actions.naming import Namer
     from assistant.model.chat.base import ChatModel
     from assistant.timeline import Timeline
     from assistant.vqa.assistants import Assistant
@@ -91,6 +92,7 @@ class Session:
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
         self._head = None if head is None else find_recogniser(head)
+        self._namers: dict[tuple[Path, int], Namer] = {}
 
     @property
     def assistant(self) -> Assistant:
@@ -337,7 +339,7 @@ class Session:
         if folder is None or (named is None and (stored or not asks_for_action(asked.plain))):
             return None, asked
         began = time.perf_counter()
-        found = recognise(folder, asked, self._clip, self._assistant)
+        found = recognise(folder, asked, self._clip, self._assistant, self._namers)
         if named is None and not found.is_sure:
             return None, replace(asked, recognised=found)
         self._last = answer_by_recogniser(
