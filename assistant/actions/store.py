@@ -46,6 +46,12 @@ def recogniser_called(folder: Path) -> str:
     return path.parent.name if path.name == "head" and path.parent.name else path.name
 
 
+def written(folder: Path) -> tuple[int, ...]:
+    """When each file of a recogniser was written, in ns; 0: it is not there."""
+    files = (folder / name for name in (CONFIG, WEIGHTS))
+    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in files)
+
+
 def check_free(name: str) -> None:
     """Raises InputError: a recogniser cannot be called so, or one is already."""
     if not name.isidentifier():

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.actions.store import WEIGHTS, recogniser_called
+from assistant.actions.store import recogniser_called, written
 from assistant.core.progress import report
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.answer import HEDGED, Answer
@@ -80,7 +80,7 @@ def recognise(
     asked: Asked,
     clip: SessionClip,
     assistant: Assistant,
-    namers: dict[tuple[Path, int], Namer],
+    namers: dict[tuple[Path, tuple[int, ...]], Namer],
 ) -> Recognised:
     """What the recogniser in ``folder`` thinks of the range that is asked about.
 
@@ -94,8 +94,7 @@ def recognise(
 
     assert clip.path is not None
     report("Looking for what is done", 0.0)
-    weights = folder / WEIGHTS
-    key = folder, weights.stat().st_mtime_ns if weights.is_file() else 0
+    key = folder, written(folder)
     namer = namers.get(key) or Namer(assistant.sight, assistant.store, folder)
     namers[key] = namer
     named = namer.name(clip.path, MOST, *asked.where)

@@ -92,7 +92,7 @@ class Session:
         self._spoken = Spoken(path, dialogue, transcribe)
         self._without = frozenset(without)
         self._head = None if head is None else find_recogniser(head)
-        self._namers: dict[tuple[Path, int], Namer] = {}
+        self._namers: dict[tuple[Path, tuple[int, ...]], Namer] = {}
 
     @property
     def assistant(self) -> Assistant:
