@@ -48,6 +48,7 @@ SYSTEMS: Mapping[str, ActionsConfig] = {
     "all": ALL,
     "all, identity gate": replace(ALL, gate="identity"),
     "all, cross gate": replace(ALL, gate="cross"),
+    "all, teacher silent": replace(ALL, teacher=False),
     "L_text": replace(ALL, losses=("text",)),
 }
 
@@ -103,8 +104,9 @@ def crossed(
         folder = out / f"{name.replace(' ', '-')}-{config.seed}-{fold}"
         head = learned_head(config, sight, clips, whole, bank, own, dev, folder)
         for row in asked:
-            patches = whole.table.clip(whole.keys[row])
-            right[row] = int(head.probabilities(patches).argmax()) == truth[row]
+            seen = whole.table.clip(whole.keys[row])
+            shares = head.probabilities(seen, whole.taught.frames[row])
+            right[row] = int(shares.argmax()) == truth[row]
     return right, bare
 
 

@@ -244,8 +244,8 @@ class TestCommand:
         assert code == 0, err
         found = [json.loads(line) for line in told.splitlines()]
         loaded = load_head(head, mini)
-        for key, one in zip(data.keys[-2:], found, strict=True):
-            shares = loaded.probabilities(data.table.clip(key)).tolist()
+        for key, pictured, one in zip(data.keys[-2:], data.taught.frames[-2:], found, strict=True):
+            shares = loaded.probabilities(data.table.clip(key), pictured).tolist()
             wanted = dict(zip(loaded.config.labels, shares, strict=True))
             named = {action["label"]: action["probability"] for action in one["actions"]}
             assert named == pytest.approx(wanted, abs=1e-4) and one["by"] == "trained"

@@ -229,10 +229,29 @@ class TestTraining:
         done = train(config, data, begun(config, read_clips(clips), sight), tmp_path)
         head = load_head(done.folder, sight)
         assert head.config.by == "texts" and head.config.temperature > 0
-        shares = torch.stack([head.probabilities(data.table.clip(key)) for key in data.keys[-2:]])
+        seen = zip(data.keys[-2:], data.taught.frames[-2:], strict=True)
+        shares = torch.stack([head.probabilities(data.table.clip(key), view) for key, view in seen])
         right = (shares.argmax(1) == data.truth[-2:]).float().mean()
         assert done.made.figures["top-1"] == pytest.approx(100 * float(right))
         assert torch.allclose(shares.sum(1), torch.ones(2))
+
+    def test_the_joint_space_has_its_share(self, clips, features, tmp_path):
+        data, sight = looked(clips, features), TinySight(CellSpace())
+        done = train(RECIPE, data, begun(RECIPE, read_clips(clips), sight), tmp_path)
+        config = done.folder / CONFIG
+        share = f"teacher: {done.made.teacher}\n"
+        config.write_text(config.read_text().replace(share, "teacher: 0.25\n"))
+        head = load_head(done.folder, sight)
+        seen, pictured = data.table.clip(data.keys[0]), data.taught.frames[0]
+        together = 0.75 * head.scores(seen) + 0.25 * data.described.logits(pictured[None])[0]
+        wanted = (together / head.config.temperature).softmax(0)
+        assert torch.allclose(head.probabilities(seen, pictured), wanted, atol=1e-3)  # fp16 texts
+        config.write_text(config.read_text().replace("space: ", "space: x"))
+        with pytest.raises(InputError, match="was taught by the joint space x"):
+            load_head(done.folder, sight)
+        silent = replace(RECIPE, teacher=False)
+        done = train(silent, data, begun(silent, read_clips(clips), sight), tmp_path / "silent")
+        assert done.made.teacher == 0 and load_head(done.folder, sight).teacher is None
 
     def test_few_clips_are_gone_through_more_often(self, clips, features):
         data = looked(clips, features)

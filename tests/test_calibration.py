@@ -11,6 +11,7 @@ from assistant.errors import InputError
 from assistant.training.calibration import (
     Bin,
     fit,
+    fit_share,
     fit_temperature,
     fit_threshold,
     reliability,
@@ -39,6 +40,16 @@ def test_choices_may_be_more_or_less():
     five, right_of_five = drawn(2000, 0.5, choices=5, seed=1)
     found = fit_temperature([*two, *five], [*right_of_two, *right_of_five])
     assert found == pytest.approx(0.5, rel=0.1)
+
+
+def test_who_knows_more_has_the_larger_share():
+    scores, right = drawn(2000, 0.5)
+    noise = np.random.default_rng(3).normal(size=(2000, 3))
+    assert fit_share(scores, noise.tolist(), right)[0] < 0.1
+    assert fit_share(noise.tolist(), scores, right)[0] > 0.9
+    halves = [(np.array(scores) + way * noise).tolist() for way in (1, -1)]
+    share, temperature = fit_share(*halves, right)
+    assert share == pytest.approx(0.5, abs=0.05) and temperature == pytest.approx(0.5, rel=0.1)
 
 
 def test_probabilities_hold_on_other_answers():

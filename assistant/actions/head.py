@@ -11,6 +11,7 @@ from torch import Tensor
 
 from assistant.actions.recogniser import ActionNetwork, Recogniser, RecogniserConfig
 from assistant.actions.store import CONFIG, WEIGHTS
+from assistant.actions.zero_shot import Descriptions, described
 from assistant.core.bounds import check_bounds
 from assistant.core.config import from_yaml
 from assistant.errors import ConfigError, InputError, WeightsError
@@ -39,6 +40,7 @@ class ActionHeadConfig:
     by: str = BY[0]
     text_loss: bool = True  # whether it learned texts, so that it can name other labels
     tau: float = 0.07  # of similarities to texts
+    teacher: float = 0.0  # share of the joint space's own log-scores in the answer, fitted on dev
     temperature: float = 1.0  # of log-scores, fitted on dev
     data: str = ""  # sha256 of the labelled clips
     clips: int = 0  # that it learned from
@@ -50,7 +52,7 @@ class ActionHeadConfig:
 
     def __post_init__(self) -> None:
         check_bounds(self, patch_width=(1, 65536), text_width=(1, 65536), tau=(1e-4, 100))
-        check_bounds(self, temperature=(1e-6, 1e6))
+        check_bounds(self, teacher=(0, 1), temperature=(1e-6, 1e6))
         if len(self.labels) < 2 or self.by not in BY:
             raise ConfigError(
                 f"{len(self.labels)} labels, by {self.by!r}; wanted two labels or more, by "
@@ -61,19 +63,37 @@ class ActionHeadConfig:
 class ActionHead:
     """Clips in, probabilities of its labels out."""
 
-    def __init__(self, config: ActionHeadConfig, network: ActionNetwork, texts: Tensor) -> None:
-        """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions."""
+    def __init__(
+        self,
+        config: ActionHeadConfig,
+        network: ActionNetwork,
+        texts: Tensor,
+        teacher: Descriptions | None = None,
+    ) -> None:
+        """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions. ``teacher``: how the
+        joint space tells its labels, where it has a share in the answer."""
         self.config, self.network, self.texts = config, network.eval(), texts
+        self.teacher = teacher
+
+    def probabilities(self, seen: Tensor, pictured: Tensor | None = None) -> Tensor:
+        """What is seen of one clip, ``(T, K, Dv)`` or with a video encoder ``(T, S, S, 3)``, ->
+        ``(C,)``; ``pictured`` ``(E,)``: the joint space's mean of its frames, where there is a
+        ``teacher``."""
+        own = self.scores(seen)
+        if self.teacher is not None:
+            assert pictured is not None
+            own = mixed(own, self.teacher.logits(pictured[None])[0], self.config.teacher)
+        return (own / self.config.temperature).softmax(-1)
+
+    def probabilities_of(self, seen: Tensor, texts: Tensor) -> Tensor:
+        """``(C',)`` of other labels, which have the ``texts`` ``(C', E)``; not calibrated."""
+        return self.scores(seen, texts).softmax(-1)
 
     @torch.inference_mode()
-    def probabilities(self, seen: Tensor, texts: Tensor | None = None) -> Tensor:
-        """What is seen of one clip, ``(T, K, Dv)`` or with a video encoder ``(T, S, S, 3)``, ->
-        ``(C,)``; ``texts`` ``(C', E)``: of other labels, ``(C',)`` of these, which are not
-        calibrated."""
+    def scores(self, seen: Tensor, texts: Tensor | None = None) -> Tensor:
+        """Log-scores of its own, of its labels or of those of ``texts``."""
         there = self.there(seen)
-        states = self.network.states(seen[None], there)
-        found = score_states(self, states, there, texts)[0]
-        return (found if texts is not None else found / self.config.temperature).softmax(-1)
+        return score_states(self, self.network.states(seen[None], there), there, texts)[0]
 
     @property
     def video(self) -> VideoEncoder | None:
@@ -84,6 +104,11 @@ class ActionHead:
         """``(1, T')`` ones: the times of the patches that one clip has."""
         times = len(seen) if self.video is None else self.network.times
         return torch.ones(1, times, dtype=torch.long)
+
+
+def mixed(own: Tensor, taught: Tensor, share: float) -> Tensor:
+    """Log-scores of a recogniser with a share of its teacher's."""
+    return (1 - share) * own + share * taught
 
 
 def score_states(
@@ -124,7 +149,7 @@ def new_network(config: ActionHeadConfig, video: VideoEncoder | None) -> ActionN
 def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
     """
     Args:
-        texts: it is to compare clips with texts of the joint space.
+        texts: it is to compare clips with texts of the joint space instead.
 
     Raises:
         InputError: there is no such recogniser, or it was trained on what another encoder sees, or
@@ -142,7 +167,7 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
             f"head {folder} was trained without text and names its own labels alone; leave out "
             "--labels and --bank, or --head"
         )
-    if texts and config.space != sight.space.fingerprint:
+    if (texts or config.teacher) and config.space != sight.space.fingerprint:
         raise InputError(
             f"head {folder} was taught by the joint space {config.space}, and this one is "
             f"{sight.space.fingerprint}; name that space with --space, or another head with --head"
@@ -157,7 +182,8 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
         )
     known = state.pop(TEXTS).float()
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
-    return ActionHead(config, network, known)
+    teacher = described(sight.space, config.labels, known) if config.teacher else None
+    return ActionHead(config, network, known, teacher)
 
 
 def _own_video(folder: Path, config: ActionHeadConfig) -> VideoEncoder:

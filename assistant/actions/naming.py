@@ -183,16 +183,26 @@ class Namer:
         """Labels, the probability of each, and whether likely none is shown."""
         if self.head is not None:
             if self.described is None:
-                return self.head.config.labels, self.head.probabilities(_of(seen)), None
+                taught = self.head.teacher is not None
+                pictured = self._pictured(seen, path) if taught else None
+                return self.head.config.labels, self.head.probabilities(_of(seen), pictured), None
             texts = self.described.vectors
-            return self.described.labels, self.head.probabilities(_of(seen), texts), None
-        assert self.described is not None and not isinstance(seen, ClipPixels)
+            return self.described.labels, self.head.probabilities_of(_of(seen), texts), None
+        assert self.described is not None
         labels = self.described.labels
-        look = look_of(seen.patches, seen.classes, self.sight, path, seen.start, seen.end)
-        near = self.described.nearness(mean_of(self.sight.space.embed_frames(look))[None])[0]
+        near = self.described.nearness(self._pictured(seen, path)[None])[0]
         rule = self.none_rule
         none_likely = None if rule is None else float(near.max()) < rule.bound(len(labels))
         return labels, (self.described.scale * near).softmax(-1), none_likely
+
+    def _pictured(self, seen: ClipFeatures | ClipPixels, path: Path) -> Tensor:
+        """``(E,)`` the joint space's mean of the frames."""
+        if isinstance(seen, ClipPixels):
+            assert self.head is not None and self.head.video is not None
+            look = self.head.video.look(seen.pictures.numpy(), self.sight)
+        else:
+            look = look_of(seen.patches, seen.classes, self.sight, path, seen.start, seen.end)
+        return mean_of(self.sight.space.embed_frames(look))
 
 
 def _of(seen: ClipFeatures | ClipPixels) -> Tensor:

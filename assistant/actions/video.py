@@ -28,6 +28,7 @@ from assistant.actions.recogniser import ActionNetwork
 from assistant.core.progress import report
 from assistant.errors import InputError, WeightsError
 from assistant.model.hub_files import errors_alone, fetched, read_network, unusable
+from assistant.model.space.seeing import look_at
 from assistant.weights.checkpoints import CONFIG, read_json
 from assistant.weights.downloads import file_sha256
 from assistant.weights.spaces import WEIGHTS
@@ -41,6 +42,9 @@ from assistant.weights.video_encoders import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from assistant.model.sight import Sight
+    from assistant.sources import Look
 
 FINER = 2  # times the network's own side is the longer one of a frame: enough for both
 CLASSES: Mapping[str, tuple[Any, Any, dict[str, Any]]] = {  # by model_type
@@ -130,6 +134,12 @@ class VideoEncoder(nn.Module):
     def middle(self, frames: Shown) -> Shown:
         """``(T, ...)`` -> ``(T', ...)``: of each tubelet the middle frame (of two, the second)."""
         return frames[self.raster.tubelet // 2 :: self.raster.tubelet]
+
+    def look(self, pictures: np.ndarray, sight: Sight) -> Look:
+        """What a joint space looks at of ``(T, S, S, 3)``: each tubelet's middle frame, cropped as
+        here, so that patches of both show the same."""
+        frames = np.ascontiguousarray(self.middle(pictures))
+        return look_at(sight, frames, tuple(map(float, range(len(frames)))))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """``(N, T, S, S, 3)`` uint8 RGB -> ``(N, T', g g, D)``."""

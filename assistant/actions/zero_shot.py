@@ -69,6 +69,11 @@ def descriptions_of(space: JointSpace, bank: Bank) -> Descriptions:
     texts, real = embed_bank(space, bank)  # (C, M, E), (C, M)
     told = (texts * real[..., None])[:, 1:].sum(1)  # 0 where a name stands alone
     vectors = F.normalize(texts[:, 0] + told / (real.sum(1, keepdim=True) - 1).clamp(min=1), dim=-1)
+    return described(space, bank.labels, vectors)
+
+
+def described(space: JointSpace, labels: tuple[str, ...], vectors: Tensor) -> Descriptions:
+    """Of labels whose directions ``(C, E)`` are known."""
     usual = read_usual(space.folder, space.fingerprint, space.width)
     bias = torch.from_numpy(usual.of(vectors.numpy(), text=True))
-    return Descriptions(bank.labels, vectors, bias, space.scale)
+    return Descriptions(labels, vectors, bias, space.scale)

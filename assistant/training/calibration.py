@@ -15,6 +15,7 @@ from assistant.tasks.recipes import Calibration
 from assistant.vqa.scoring import softmax
 
 TEMPERATURES = np.geomspace(0.02, 50.0, 401)  # tried, 2 % apart
+SHARES = tuple(np.linspace(0, 1, 21).round(2).tolist())  # of somebody else's scores, tried
 LEAST_ANSWERED = 0.2  # share of the dev examples that a threshold must leave answered
 BINS = 10
 
@@ -52,6 +53,27 @@ def fit(scores: Sequence[Sequence[float]], right: Sequence[int]) -> Calibration:
 
 def fit_temperature(scores: Sequence[Sequence[float]], right: Sequence[int]) -> float:
     """The temperature of the least cross-entropy on choices, of ``TEMPERATURES``."""
+    return _best(scores, right, TEMPERATURES)[1]
+
+
+def fit_share(
+    scores: Sequence[Sequence[float]], others: Sequence[Sequence[float]], right: Sequence[int]
+) -> tuple[float, float]:
+    """How much of ``others``, scores of the same choices by somebody else, is best mixed in, of
+    ``SHARES``, and the mixture's temperature."""
+    own, more = np.array(scores), np.array(others)
+
+    def mixture(share: float) -> list[list[float]]:
+        return ((1 - share) * own + share * more).tolist()
+
+    best = min(SHARES, key=lambda share: _best(mixture(share), right, TEMPERATURES[::20])[0])
+    return best, fit_temperature(mixture(best), right)
+
+
+def _best(
+    scores: Sequence[Sequence[float]], right: Sequence[int], temperatures: np.ndarray
+) -> tuple[float, float]:
+    """The least cross-entropy, and its temperature."""
     if not scores or len(scores) != len(right):
         raise InputError(f"{len(scores)} scores for {len(right)} answers: wanted one for each")
     count = len(scores)
@@ -65,11 +87,12 @@ def fit_temperature(scores: Sequence[Sequence[float]], right: Sequence[int]) -> 
     hope = (count + 1) / (count + 2)
     wanted = hope * taken + (1 - hope) * others  # (N,)
     losses = []
-    for temperature in TEMPERATURES:
+    for temperature in temperatures:
         highest = table.max(1)
         spread = np.exp((table - highest[:, None]) / temperature).sum(1)
         losses.append(np.mean(np.log(spread) + (highest - wanted) / temperature))
-    return float(TEMPERATURES[int(np.argmin(losses))])
+    best = int(np.argmin(losses))
+    return float(losses[best]), float(temperatures[best])
 
 
 def fit_threshold(confidence: np.ndarray, correct: np.ndarray) -> float:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from assistant.model.space.seeing import look_at
 from assistant.training.clips import ClipRef, read_ahead
 from assistant.training.features import whole_lines
 
@@ -70,7 +69,5 @@ class PixelTable:
         return found, torch.ones(len(keys), self.video.raster.times, dtype=torch.long)
 
     def look(self, key: str, sight: Sight) -> Look:
-        """What the teacher looks at: the middle frame of each tubelet, cropped as the encoder has
-        it, so that patches of both show the same."""
-        frames = self.video.middle(self.rows[self.places[key]])
-        return look_at(sight, np.ascontiguousarray(frames), tuple(map(float, range(len(frames)))))
+        """What the teacher looks at."""
+        return self.video.look(self.rows[self.places[key]], sight)

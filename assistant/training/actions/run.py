@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.actions.assignment import report
-from assistant.actions.head import BY, CONFIG, TEXTS, VIDEO, WEIGHTS, ActionHeadConfig
+from assistant.actions.head import BY, CONFIG, TEXTS, VIDEO, WEIGHTS, ActionHeadConfig, mixed
 from assistant.core.config import from_yaml
 from assistant.training.actions.config import ActionsConfig
 from assistant.training.actions.features import ActionClips, Data, encode
 from assistant.training.actions.trainer import ActionsTrainer, figures
-from assistant.training.calibration import fit_temperature
+from assistant.training.calibration import fit_share, fit_temperature
 from assistant.training.curves import draw_curves
 from assistant.training.heads import CARD, CURVES, HEAD, RECIPE, put_head, rounded, run_loop
 from assistant.training.loop import LOG, new_accelerator
 from assistant.training.run_folder import check_run, run_folder
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assistant.actions.bank import Bank
     from assistant.actions.video import VideoEncoder
     from assistant.model.sight import Sight
@@ -100,7 +102,8 @@ def train(
     accelerator = new_accelerator(out)
     trainer = ActionsTrainer(config, data, made, accelerator)
     dev, truth = trainer.dev, data.truth[trainer.dev]
-    bare = figures(data.described.logits(data.taught.frames[dev]), truth)
+    taught = data.described.logits(data.taught.frames[dev])
+    bare = figures(taught, truth)
 
     beside = {} if data.video is None else data.video.files
     beside = {f"{VIDEO}/{name}": content for name, content in beside.items()}
@@ -108,9 +111,15 @@ def train(
     def keep(epoch: int, found: dict[str, float]) -> None:
         if not accelerator.is_main_process:
             return
-        temperature = fit_temperature(trainer.dev_scores.tolist(), truth.tolist())
+        own, share = trainer.dev_scores, 0.0
+        if config.teacher:
+            share, temperature = fit_share(own.tolist(), taught.tolist(), truth.tolist())
+            found = figures(mixed(own, taught, share), truth)
+        else:
+            temperature = fit_temperature(own.tolist(), truth.tolist())
         kept = replace(
             made,
+            teacher=share,
             temperature=float(f"{temperature:.4g}"),
             epoch=epoch + 1,
             date=time.strftime("%Y-%m-%d"),
@@ -125,19 +134,22 @@ def train(
     if accelerator.is_main_process:
         (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
         draw_curves(out / LOG, out / HEAD / CURVES)
-    recalls = recalls_of(out / HEAD, trainer)
+    recalls = recalls_of(out / HEAD, trainer, taught, kept.teacher)
     return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
 
 
-def recalls_of(folder: Path, trainer: ActionsTrainer) -> dict[str, float]:
-    """Of each label on dev, by the head that was kept."""
+def recalls_of(
+    folder: Path, trainer: ActionsTrainer, taught: Tensor, share: float
+) -> dict[str, float]:
+    """Of each label on dev, by the head that was kept and its share of the teacher's scores."""
     from assistant.model.weight_files import read_weights
 
     state = read_weights(folder / WEIGHTS)
     state.pop(TEXTS)
     trainer.network.load_state_dict({name: value.float() for name, value in state.items()})
     truth = trainer.data.truth[trainer.dev]
-    right = (trainer.scores(trainer.dev).argmax(1) == truth).float()
+    scores = mixed(trainer.scores(trainer.dev), taught, share)
+    right = (scores.argmax(1) == truth).float()
     return {
         label: 100 * float(right[truth == place].mean())
         for place, label in enumerate(trainer.made.labels)
@@ -166,11 +178,12 @@ P(action | clip) of {len(made.labels)} labels, by {named}: {network}
 | file | `{WEIGHTS}`, fp16 |
 | data | {made.clips} training clips, sha256 {made.data[:16]} |
 | recipe | `{RECIPE}`: {recipe} |
+| share of the joint space in the answer | {made.teacher:g}, fitted on dev |
 | temperature | {made.temperature:g}, fitted on dev |
 | made | {made.date}, seed {made.seed} |
 | terms | those of the joint space{own}, and those of the data |
 
-On the clips for dev, which chose the epoch and the temperature; shares in per cent:
+On the clips for dev, which chose the epoch, the share and the temperature; in per cent:
 
 | | joint space alone, by descriptions | trained |
 |---|---|---|
