@@ -48,7 +48,8 @@ SYSTEMS: Mapping[str, ActionsConfig] = {
     "all": ALL,
     "all, identity gate": replace(ALL, gate="identity"),
     "all, cross gate": replace(ALL, gate="cross"),
-    "all, teacher silent": replace(ALL, teacher=False),
+    "L_ce, no motion": replace(ALL, losses=("ce",), motion=False),
+    "all, no motion": replace(ALL, motion=False),
     "L_text": replace(ALL, losses=("text",)),
 }
 
@@ -143,6 +144,9 @@ def some(whole: Data, own: np.ndarray, dev: np.ndarray) -> Data:
         truth=whole.truth[places],
         learned=len(own),
         assigned=None,
+        motion=None
+        if whole.motion is None
+        else replace(whole.motion, rows=whole.motion.rows[places]),
         taught=Taught(
             taught.frames[places],
             None if taught.cells is None else taught.cells[rows],

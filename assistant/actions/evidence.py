@@ -29,9 +29,8 @@ def rests_on(head: ActionHead, seen: Tensor, label: int, texts: Tensor | None = 
     Args:
         texts: ``(C, E)``, labels that the head did not learn, which ``label`` is one of.
     """
-    there = head.there(seen)
     with torch.no_grad():
-        states = head.network.states(seen[None], there)
+        states, there = head.states(seen)
     with torch.enable_grad():
         states.requires_grad_()
         found = score_states(head, states, there, texts)[0, label]

@@ -19,6 +19,7 @@ from assistant.model.weight_files import read_weights
 
 if TYPE_CHECKING:
     from assistant.actions.video import VideoEncoder
+    from assistant.model.motion import MotionReader
     from assistant.model.sight import Sight
 
 TEXTS = "texts"  # among the weights: (C, E), what the labels' descriptions are on average
@@ -36,6 +37,8 @@ class ActionHeadConfig:
     patch_width: int
     text_width: int
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
+    motion: str = ""  # fingerprint of the motion adapter that it begins with; none: with none
+    motion_width: int = 0  # of what that makes of a frame
     video: str = ""  # sha256 of the files in VIDEO; none: it reads maps
     by: str = BY[0]
     text_loss: bool = True  # whether it learned texts, so that it can name other labels
@@ -69,11 +72,13 @@ class ActionHead:
         network: ActionNetwork,
         texts: Tensor,
         teacher: Descriptions | None = None,
+        motion: MotionReader | None = None,
     ) -> None:
         """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions. ``teacher``: how the
-        joint space tells its labels, where it has a share in the answer."""
+        joint space tells its labels, where it has a share in the answer. ``motion``: where it
+        begins with that."""
         self.config, self.network, self.texts = config, network.eval(), texts
-        self.teacher = teacher
+        self.teacher, self.motion = teacher, motion
 
     def probabilities(self, seen: Tensor, pictured: Tensor | None = None) -> Tensor:
         """What is seen of one clip, ``(T, K, Dv)`` or with a video encoder ``(T, S, S, 3)``, ->
@@ -92,18 +97,19 @@ class ActionHead:
     @torch.inference_mode()
     def scores(self, seen: Tensor, texts: Tensor | None = None) -> Tensor:
         """Log-scores of its own, of its labels or of those of ``texts``."""
-        there = self.there(seen)
-        return score_states(self, self.network.states(seen[None], there), there, texts)[0]
+        return score_states(self, *self.states(seen), texts)[0]
+
+    def states(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Z_v ``(1, T', g g, D)`` of one clip, and ``(1, T')`` ones: the times that it has."""
+        times = len(seen) if self.video is None else self.network.times
+        there = torch.ones(1, times, dtype=torch.long)
+        motion = None if self.motion is None else self.motion(seen)[None]
+        return self.network.states(seen[None], there, motion), there
 
     @property
     def video(self) -> VideoEncoder | None:
         """Its own; None: it reads maps of a frozen encoder."""
         return getattr(self.network, "video", None)
-
-    def there(self, seen: Tensor) -> Tensor:
-        """``(1, T')`` ones: the times of the patches that one clip has."""
-        times = len(seen) if self.video is None else self.network.times
-        return torch.ones(1, times, dtype=torch.long)
 
 
 def mixed(own: Tensor, taught: Tensor, share: float) -> Tensor:
@@ -140,7 +146,9 @@ def new_network(config: ActionHeadConfig, video: VideoEncoder | None) -> ActionN
     """As it is before it has learned; ``video``: its own video encoder."""
     classes, width = len(config.labels), config.text_width
     if video is None:
-        return Recogniser(config.recogniser, config.patch_width, classes, width)
+        return Recogniser(
+            config.recogniser, config.patch_width, classes, width, config.motion_width
+        )
     from assistant.actions.video import VideoRecogniser
 
     return VideoRecogniser(video, classes, width, config.recogniser.dropout)
@@ -183,7 +191,21 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
     known = state.pop(TEXTS).float()
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     teacher = described(sight.space, config.labels, known) if config.teacher else None
-    return ActionHead(config, network, known, teacher)
+    motion = _own_motion(folder, config, sight) if config.motion else None
+    return ActionHead(config, network, known, teacher, motion)
+
+
+def _own_motion(folder: Path, config: ActionHeadConfig, sight: Sight) -> MotionReader:
+    """Raises InputError: it began with another motion adapter than the one that is there."""
+    from assistant.model.motion import load_motion_reader
+
+    reader = load_motion_reader(sight.encoder)
+    if reader.fingerprint != config.motion:
+        raise InputError(
+            f"head {folder} begins with the motion adapter {config.motion}, and the one here is "
+            f"{reader.fingerprint}; train it again, or use the version that it was trained with"
+        )
+    return reader
 
 
 def _own_video(folder: Path, config: ActionHeadConfig) -> VideoEncoder:

@@ -92,8 +92,9 @@ class ActionNetwork(nn.Module, ABC):
         )
 
     @abstractmethod
-    def states(self, seen: Tensor, frames: Tensor) -> Tensor:
-        """Z_v ``(N, T', g g, D)`` of what is seen; ``frames`` ``(N, T')``: 1 where there is one."""
+    def states(self, seen: Tensor, frames: Tensor, motion: Tensor | None = None) -> Tensor:
+        """Z_v ``(N, T', g g, D)`` of what is seen; ``frames`` ``(N, T')``: 1 where there is one;
+        ``motion``: what a `MotionReader` makes of it, for a network that begins with that."""
 
     def summary(self, states: Tensor, frames: Tensor) -> Tensor:
         """Z_v^cls ``(N, D)``."""
@@ -112,8 +113,14 @@ class Recogniser(ActionNetwork):
     """mini's: patches of the frozen encoder in."""
 
     def __init__(
-        self, config: RecogniserConfig, patch_width: int, classes: int, text_width: int
+        self,
+        config: RecogniserConfig,
+        patch_width: int,
+        classes: int,
+        text_width: int,
+        motion_width: int = 0,
     ) -> None:
+        """``motion_width``: of what a `MotionReader` makes of a frame; 0: it has none."""
         super().__init__()
         self.config = config
         self.frames, self.times, self.grid = config.frames, config.frames, config.grid
@@ -121,13 +128,20 @@ class Recogniser(ActionNetwork):
         self.patch = nn.Linear(patch_width, config.width)
         self.place = nn.Parameter(torch.randn(config.grid**2, config.width) * 0.02)
         self.moment = nn.Parameter(torch.randn(config.frames, 1, config.width) * 0.02)
+        self.motion = None
+        if motion_width:
+            own = nn.Linear(motion_width, config.width)
+            self.motion = nn.Sequential(nn.LayerNorm(motion_width), own)
         self.blocks = nn.ModuleList(SpaceTimeBlock(config) for _ in range(config.layers))
         self.add_outputs(config.width, classes, text_width, config.dropout)
 
-    def states(self, seen: Tensor, frames: Tensor) -> Tensor:
-        """Of the encoder's ``(N, T, K, Dv)``, T at most the config's."""
+    def states(self, seen: Tensor, frames: Tensor, motion: Tensor | None = None) -> Tensor:
+        """Of the encoder's ``(N, T, K, Dv)``, T at most the config's; ``motion`` ``(N, T, Dm)``."""
         x = self.patch(self.patch_norm(pooled(seen.to(self.place.dtype), self.config.grid)))
-        x = x + self.place + self.moment[: x.shape[1]]
+        x = x + self.place + self.moment[: x.shape[1]]  # (N, T, g g, D)
+        if self.motion is not None:
+            assert motion is not None
+            x = x + self.motion(motion)[:, :, None]
         for block in self.blocks:
             x = block(x, frames)
         return self.norm(x)

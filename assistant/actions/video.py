@@ -168,7 +168,7 @@ class VideoRecogniser(ActionNetwork):
     def checkpoint(self) -> None:
         self.video.network.activation_checkpointing_enable({"use_reentrant": False})
 
-    def states(self, seen: Tensor, there: Tensor) -> Tensor:
+    def states(self, seen: Tensor, there: Tensor, motion: Tensor | None = None) -> Tensor:
         side = self.video.raster.side
         if seen.shape[1:] != (self.frames, side, side, 3):
             raise InputError(

@@ -125,7 +125,8 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
         "pooling (event concepts), temporal (what frames say of each other); events without: "
         "align, scene (losses), texts (of the labels, as what to begin with); actions without: ce, "
-        "text, image (losses), teacher (no share of the joint space in the answer)",
+        "text, image (losses), teacher (no share of the joint space in the answer), motion (the "
+        "motion adapter's view)",
     )
     parser.add_argument(
         "--bank", metavar="FILE|NAME", help="of actions: what describes the labels in sentences"

@@ -46,8 +46,12 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     if args.seed is not None:
         config = replace(config, seed=args.seed)
     kept = tuple(loss for loss in config.losses if loss not in args.without)
-    teacher = config.teacher and "teacher" not in args.without
-    config = replace(config, losses=kept, teacher=teacher)
+    config = replace(
+        config,
+        losses=kept,
+        teacher=config.teacher and "teacher" not in args.without,
+        motion=config.motion and "motion" not in args.without,
+    )
     if args.name is not None:
         check_free(args.name)
     check_run(args.out, args.resume)

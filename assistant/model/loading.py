@@ -134,14 +134,22 @@ def build_model(
     report(LOADING, 0.2)
     llm = _language_model(config, dtype, attention)
     report(LOADING, 0.6)
-    bert = weights_store.ensure_source(config.qformer.weights)
-    with torch.device("meta"):  # no weight is set twice
-        qformer = QFormer(config.qformer, encoder.width, llm.width, attention)
-    qformer.to_empty(device="cpu").requires_grad_(True)
-    initialise_from_bert(qformer, bert, seed)
+    qformer, bert = new_qformer(config.qformer, encoder.width, llm.width, attention, seed)
     initialise_projection(qformer, llm)
     report(LOADING, 0.9)
     return VideoAssistant(config, encoder, qformer, Tokens(bert), llm, fingerprint="untrained")
+
+
+def new_qformer(
+    config: QFormerConfig, patch_width: int, width: int, attention: str = "sdpa", seed: int = 0
+) -> tuple[QFormer, Path]:
+    """A Q-Former that begins as the text model from the registry, and that model's folder."""
+    bert = weights_store.ensure_source(config.weights)
+    with torch.device("meta"):  # no weight is set twice
+        qformer = QFormer(config, patch_width, width, attention)
+    qformer.to_empty(device="cpu").requires_grad_(True)
+    initialise_from_bert(qformer, bert, seed)
+    return qformer, bert
 
 
 def _language_model(config: ModelConfig, dtype: torch.dtype, attention: str) -> LanguageModel:

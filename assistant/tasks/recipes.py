@@ -26,7 +26,7 @@ RECIPE = "recipe.yaml"
 ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
 RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
 EVENT_ABLATIONS = ("align", "scene", "texts")  # of a head of events
-ACTION_ABLATIONS = ("ce", "text", "image", "teacher")  # of a recogniser of actions
+ACTION_ABLATIONS = ("ce", "text", "image", "teacher", "motion")  # of a recogniser of actions
 # Weights of losses, unless a recipe says other: the answer, spelled and through the LLM.
 LOSSES = {"slots": 1.0, "llm": 1.0}
 

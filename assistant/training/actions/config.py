@@ -17,6 +17,7 @@ class ActionsConfig:
     recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
     losses: tuple[str, ...] = LOSSES  # L = L_ce + L_text + alpha L_image
     teacher: bool = True  # whether the joint space has a share in the answer, as dev wants it
+    motion: bool = True  # whether it begins with what the motion adapter knows, if that is mini's
     tau: float = 0.07
     positives: int = 1  # descriptions that a clip is drawn to, P
     negatives: int = 1200  # and pushed from, K, at most

@@ -24,6 +24,7 @@ from assistant.actions.zero_shot import Descriptions, descriptions_of
 from assistant.data.items import DATA, data_file
 from assistant.data.segments import read_segments
 from assistant.errors import InputError
+from assistant.model.motion import fits, load_motion_reader
 from assistant.model.weight_files import save_weights
 from assistant.timeline.events import check_labels
 from assistant.timeline.examples import find_examples
@@ -71,6 +72,14 @@ class Taught:
 
 
 @dataclass(frozen=True, eq=False)
+class Motion:
+    """What the motion adapter makes of N clips."""
+
+    rows: Tensor  # (N, T, D) fp16; 0 where there is no frame
+    fingerprint: str
+
+
+@dataclass(frozen=True, eq=False)
 class Data:
     """What a recogniser learns from: rows of train, then of dev."""
 
@@ -84,6 +93,7 @@ class Data:
     described: Descriptions
     digest: str
     video: VideoEncoder | None = None  # that sees pixels
+    motion: Motion | None = None
 
     def seen(self, rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """What a recogniser of so many frames sees of B clips, and ``(B, T')``: 1 where there is
@@ -172,6 +182,10 @@ def encode(
         else:
             table = PixelTable.open(out, video, refs)
         taught = teach([example.clip for example in examples], table, bank, config, sight, out)
+        motion = None
+        if config.motion and isinstance(table, FeatureTable) and fits(sight.encoder):
+            keys = [refs[example.clip] for example in examples]
+            motion = read_motion(keys, table, config.recogniser.frames, sight, out)
     truth = torch.tensor([clips.labels.index(example.label) for example in examples])
     if config.gate == "cross" and "image" in config.losses:
         taught = _masked(taught, truth, bank, config, sight)
@@ -193,7 +207,25 @@ def encode(
         described=descriptions_of(sight.space, bank),
         digest=hashlib.sha256(told.encode()).hexdigest(),
         video=video,
+        motion=motion,
     )
+
+
+def read_motion(
+    keys: Sequence[str], table: FeatureTable, frames: int, sight: Sight, out: Path
+) -> Motion:
+    """What the motion adapter makes of each clip."""
+    reader = load_motion_reader(sight.encoder)
+    told = [VERSION, reader.fingerprint, sight.encoder_fingerprint, frames, keys]
+    stem = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+    kept = out / f"motion-{stem}.safetensors"
+    if not kept.is_file():
+        rows = torch.zeros(len(keys), frames, reader.width)
+        for row, key in zip(rows, tqdm(keys, desc="looking for motion"), strict=True):
+            own = reader(table.clip(key))
+            row[: len(own)] = own
+        save_weights({"motion": rows}, kept)
+    return Motion(load_file(kept)["motion"], reader.fingerprint)
 
 
 def teach(

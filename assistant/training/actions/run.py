@@ -99,6 +99,9 @@ def train(
     config: ActionsConfig, data: Data, made: ActionHeadConfig, out: Path, *, resume: bool = False
 ) -> Finished:
     """Train on clips that are encoded."""
+    if data.motion is not None:
+        width = data.motion.rows.shape[-1]
+        made = replace(made, motion=data.motion.fingerprint, motion_width=width)
     accelerator = new_accelerator(out)
     trainer = ActionsTrainer(config, data, made, accelerator)
     dev, truth = trainer.dev, data.truth[trainer.dev]
@@ -166,6 +169,8 @@ def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int) -> str:
     gate = f" ({config.gate} gate)" if "image" in config.losses else ""
     recipe = f"L_{' + L_'.join(config.losses)}{gate}; kept: epoch {made.epoch} of {epochs}"
     network, own = "a space-time transformer on the maps of", ""
+    if made.motion:
+        own = f" and of the motion adapter `{made.motion}`, with which it begins"
     if made.video:
         network, own = "a video encoder, fine-tuned whole, that was", " and of the video encoder"
     return f"""# An action recogniser

@@ -39,6 +39,7 @@ class Batch:
     rows: Tensor  # (B,) places, on the CPU
     seen: Tensor  # (B, T, ...)
     there: Tensor  # (B, T') 1 where the patches have a time
+    motion: Tensor | None = None  # (B, T, Dm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, goal: Goal) -> Tensor:
         network, config = self.network, self.config
-        states = network.states(batch.seen, batch.there)
+        states = network.states(batch.seen, batch.there, batch.motion)
         summary = network.summary(states, batch.there)
         loss = summary.new_zeros(())
         if "ce" in config.losses:
@@ -101,6 +102,7 @@ class ActionsTrainer(Trainable[Batch]):
             "joint space": made.space,
             "encoder": made.encoder,
             "data": data.digest,
+            "motion adapter": made.motion,
             "number of processes": str(accelerator.num_processes),
         }
         self.phases = max(config.epochs, -(-config.least_steps // self.steps(0)))
@@ -144,8 +146,12 @@ class ActionsTrainer(Trainable[Batch]):
     def batch(self, rows: Tensor) -> Batch:
         seen, there = self.data.seen(rows, self.network.frames)
         seen = seen.to(self.device)
+        motion = self.data.motion
         return Batch(
-            rows, seen if seen.dtype == torch.uint8 else seen.float(), there.to(self.device)
+            rows,
+            seen if seen.dtype == torch.uint8 else seen.float(),
+            there.to(self.device),
+            None if motion is None else motion.rows[rows, : there.shape[1]].float().to(self.device),
         )
 
     def losses(self, batch: Batch, phase: int, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -180,7 +186,7 @@ class ActionsTrainer(Trainable[Batch]):
         head, found = ActionHead(self.made, self.network, self.class_texts), []
         for some in rows.split(self.config.batch):
             batch = self.batch(some)
-            states = self.network.states(batch.seen, batch.there)
+            states = self.network.states(batch.seen, batch.there, batch.motion)
             found.append(score_states(head, states, batch.there).cpu())
         return torch.cat(found)
 
