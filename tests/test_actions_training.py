@@ -55,6 +55,15 @@ class CellSpace(ColorSpace):
         return self.embed_texts(texts)
 
 
+class ColorMotion:
+    """What a motion adapter could tell of frames."""
+
+    fingerprint, width = "colors", 3
+
+    def __call__(self, patches):
+        return patches.float().mean(1)[:, :3]
+
+
 @pytest.fixture
 def mini(monkeypatch: pytest.MonkeyPatch, fresh_cache: Path) -> TinySight:
     sight = TinySight(CellSpace())
@@ -252,6 +261,30 @@ class TestTraining:
         silent = replace(RECIPE, teacher=False)
         done = train(silent, data, begun(silent, read_clips(clips), sight), tmp_path / "silent")
         assert done.made.teacher == 0 and load_head(done.folder, sight).teacher is None
+
+    def test_it_begins_with_what_the_motion_adapter_knows(
+        self, clips, features, tmp_path, monkeypatch
+    ):
+        """The recogniser that is read sees what the one that was trained saw."""
+        for module in ("assistant.model.motion", encode.__module__):
+            monkeypatch.setattr(f"{module}.load_motion_reader", lambda encoder: ColorMotion())
+        monkeypatch.setattr(f"{encode.__module__}.fits", lambda encoder: True)
+        data, sight = looked(clips, features), TinySight(CellSpace())
+        done = train(RECIPE, data, begun(RECIPE, read_clips(clips), sight), tmp_path)
+        assert "the motion adapter `colors`" in (done.folder / "CARD.md").read_text()
+        head, key = load_head(done.folder, sight), data.keys[0]
+        moved = data.motion.rows[:1].float()
+        assert moved.shape == (1, 4, 3) and moved.abs().sum() > 0
+        there = torch.ones(1, 4, dtype=torch.long)
+        seen = data.table.clip(key)[None]
+        same, other = (head.network.states(seen, there, one) for one in (moved, moved.roll(1, -1)))
+        assert torch.allclose(head.states(seen[0])[0], same, atol=1e-3)  # kept in fp16
+        assert not torch.allclose(same, other, atol=1e-2)
+        monkeypatch.setattr(ColorMotion, "fingerprint", "other")
+        with pytest.raises(InputError, match="begins with the motion adapter colors, and the one"):
+            load_head(done.folder, sight)
+        without = looked(clips, features, replace(RECIPE, motion=False))
+        assert without.motion is None
 
     def test_few_clips_are_gone_through_more_often(self, clips, features):
         data = looked(clips, features)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from assistant import load
 from assistant.data.scenes import example
@@ -11,6 +12,7 @@ from assistant.data.scenes.clips import clip_example
 from assistant.data.scenes.ego import ego_example
 from assistant.data.scenes.render import render
 from assistant.media.writer import write_clip
+from assistant.model.motion import QUESTION, fits, load_motion_reader
 from assistant.tasks.store import adapter_folders, adapter_prompt, find_adapter
 from assistant.weights import store as weights_store
 
@@ -73,6 +75,17 @@ def test_every_shipped_adapter_belongs_to_the_shipped_base(mini):
         assert mini.model.load_adapter(one.folder, one.recipe)
         assert adapter_prompt(one).name == one.name
         assert (one.folder / "CARD.md").is_file()
+
+
+def test_the_motion_adapter_reads_without_the_language_model(mini, street):
+    """What a recogniser of actions begins with is what the whole model sees."""
+    reader, stored = load_motion_reader(mini.model.encoder), find_adapter("motion", "mini")
+    seen = mini.open(street).look().patches
+    assert fits(mini.model.encoder) and reader(seen).shape == (8, 384)
+    name = mini.model.load_adapter(stored.folder, stored.recipe)
+    with torch.no_grad(), mini.model.using(name) as qformer:
+        states = qformer.states(seen[None].float(), *mini.model.qformer_ids([QUESTION]))
+    assert torch.allclose(reader(seen), states.framed[0].mean(1), atol=1e-4)
 
 
 def stays(clip, seconds, index):
