@@ -216,12 +216,10 @@ class TestRecogniser:
         figure = draw_evidence(pictures, [0.0, 0.5, 1.0, 1.5, 2.0], heat, "costs $5")
         drawn = [axes for axes in figure.axes if axes.images]
         assert [axes.get_title() for axes in drawn] == ["0.0 s", "0.5 s", "1.0 s", "1.5 s", "2.0 s"]
-        assert all(
-            (axes.images[0].get_array() == p).all() for axes, p in zip(drawn, pictures, strict=True)
-        )
-        smooth = drawn[4].images[1].get_array()
-        assert smooth.shape == (12, 16) and smooth[0, 15] == smooth.max() == 1 > smooth[11, 0] == 0
-        assert not drawn[0].images[1].get_array().any()
+        shown = np.stack([axes.images[0].get_array() for axes in drawn])
+        assert (shown[:4] == pictures[:4]).all()  # what is cold is seen as it is
+        changed = np.abs(shown[4].astype(int) - pictures[4]).sum(-1)
+        assert changed[0, 15] > 0 and changed[11, 0] == 0
         figure.savefig(io.BytesIO())  # a lone dollar begins no formula
 
     def test_checkpointing_is_for_a_video_encoder(self):

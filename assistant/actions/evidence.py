@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from assistant.actions.head import ActionHead
 
 COLUMNS, SIDE = 4, 3.0  # pictures in a row; inches of one
-HEAT, OPACITY = "inferno", 0.5
+HEAT, OPACITY = "inferno", 0.6  # of what is hottest; what is cold is seen as it is
 
 
 def rests_on(head: ActionHead, seen: Tensor, label: int, texts: Tensor | None = None) -> Tensor:
@@ -45,15 +45,10 @@ def heat_over(pictures: np.ndarray, heat: Tensor) -> np.ndarray:
     """``(T, H, W, 3)`` uint8 RGB frames with ``(T, g, g)`` over them, as pictures again."""
     from matplotlib import colormaps
 
-    smooth = _smooth(heat, pictures.shape[1:3])
-    colors = colormaps[HEAT](smooth)[..., :3] * 255
-    return ((1 - OPACITY) * pictures + OPACITY * colors).round().astype(pictures.dtype)
-
-
-def _smooth(heat: Tensor, size: tuple[int, ...]) -> np.ndarray:
-    """``(T, g, g)`` -> ``(T, H, W)``."""
-    grown = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)
-    return grown[:, 0].numpy()
+    size = pictures.shape[1:3]
+    smooth = F.interpolate(heat[:, None], size, mode="bilinear", align_corners=False)[:, 0].numpy()
+    colors, opacity = colormaps[HEAT](smooth)[..., :3] * 255, OPACITY * smooth[..., None]
+    return ((1 - opacity) * pictures + opacity * colors).round().astype(pictures.dtype)
 
 
 def draw_evidence(
@@ -66,12 +61,10 @@ def draw_evidence(
     high = SIDE * pictures.shape[1] / pictures.shape[2] + 0.3
     figure = Figure(figsize=(COLUMNS * SIDE, rows * high + 0.5), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    smooth = _smooth(heat, pictures.shape[1:3])
     for axes in panels:
         axes.set_axis_off()
-    for axes, picture, second, own in zip(panels, pictures, seconds, smooth, strict=False):
+    for axes, picture, second in zip(panels, heat_over(pictures, heat), seconds, strict=False):
         axes.imshow(picture)
-        axes.imshow(own, cmap=HEAT, alpha=OPACITY, vmin=0, vmax=1)
         axes.set_title(f"{second:.1f} s", fontsize=9)
     figure.suptitle(title.replace("$", r"\$"))  # no formula
     return figure
