@@ -9,7 +9,7 @@ import torch
 from retrieval_sight import COLORS, WIDTH, TinySight
 from torch.nn import functional as F
 
-from assistant.actions.head import TEXTS, ActionHeadConfig
+from assistant.actions.head import KNOWN, TEXTS, ActionHeadConfig
 from assistant.actions.recogniser import Recogniser, RecogniserConfig
 from assistant.actions.store import CONFIG, WEIGHTS
 from assistant.training.heads import put_head
@@ -23,8 +23,9 @@ def colored(sight: TinySight, color: str) -> torch.Tensor:
     return sight.encoder(np.full((4, 48, 64, 3), COLORS[color], np.uint8)).patches.float()
 
 
-def teach(folder: Path, sight: TinySight, labels=LABELS) -> Path:
-    """A recogniser in ``folder``. Green is half of each label."""
+def teach(folder: Path, sight: TinySight, labels=LABELS, least_known=None) -> Path:
+    """A recogniser in ``folder``. Green is half of each label. ``least_known``: how near a clip
+    must be to the colors of the labels, else it is strange."""
     torch.manual_seed(0)
     network = Recogniser(SHAPE, WIDTH, len(labels), sight.space.width)
     optimizer = torch.optim.Adam(network.parameters(), 0.01)
@@ -46,8 +47,11 @@ def teach(folder: Path, sight: TinySight, labels=LABELS) -> Path:
         recogniser=SHAPE,
         clips=12,
         figures={"top-1": 100.0},
+        least_known=least_known,
     )
     texts = F.normalize(torch.ones(len(labels), sight.space.width), dim=1)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    put_head(folder, (WEIGHTS, {**network.state_dict(), TEXTS: texts}), {CONFIG: made})
+    known = F.normalize(own[: len(labels)].mean((1, 2)), dim=-1)
+    beside = {TEXTS: texts} if least_known is None else {TEXTS: texts, KNOWN: known}
+    put_head(folder, (WEIGHTS, {**network.state_dict(), **beside}), {CONFIG: made})
     return folder

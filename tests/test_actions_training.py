@@ -341,6 +341,9 @@ class TestCommand:
         for one in found:
             shares = [action["probability"] for action in one["actions"]]
             assert sum(shares) == pytest.approx(1, abs=1e-3) and shares[0] > 0.5
+        other = color_clip(tmp_path / "other.mp4", "green", seconds=1.5)
+        code, told, err = run(capsys, "actions", films[0], other, "--head", "orders", "--json")
+        assert [json.loads(line)["none_likely"] for line in told.splitlines()] == [False, True]
         picture = tmp_path / "why.png"
         words = ("actions", films[0], "--head", head, "--evidence", picture)
         code, _, err = run(capsys, *words)

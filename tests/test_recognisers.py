@@ -224,6 +224,16 @@ class TestAnswers:
         with pytest.raises(InputError, match="names one of its own labels"):
             session.ask("Is it good?", recogniser="gestures", choices=["yes", "no"])
 
+    def test_it_does_not_answer_about_what_it_was_not_taught(self, watching, home, film, tmp_path):
+        """However sure of one of its labels."""
+        install_recogniser(teach(tmp_path / "head", tiny_sight(), least_known=0.9), "colors")
+        session = watching.open(film)
+        red, green = (
+            session.ask("What is it?", recogniser="colors", start=at, end=at + 3) for at in (0, 8.5)
+        )
+        assert red.choice == "waving" and not red.reason
+        assert "colors was taught by clips that are all less like this one" in green.reason
+
     def test_it_is_loaded_once_for_a_conversation(self, watching, gestures, film):
         session = watching.open(film, head="gestures")
         first, second = (session.ask("What is he doing?", start=0, end=3) for _ in range(2))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from assistant.actions.recogniser import ActionNetwork, Recogniser, RecogniserConfig
 from assistant.actions.store import CONFIG, WEIGHTS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from assistant.model.sight import Sight
 
 TEXTS = "texts"  # among the weights: (C, E), what the labels' descriptions are on average
+KNOWN = "known"  # among them: (C, E), what the clips of each label are, to the joint space
 VIDEO = "video"  # a folder beside them: what a video encoder of its own is
 BY = ("logits", "texts")  # what names a clip: the classifier, or the nearest descriptions
 
@@ -45,6 +47,7 @@ class ActionHeadConfig:
     tau: float = 0.07  # of similarities to texts
     teacher: float = 0.0  # share of the joint space's own log-scores in the answer, fitted on dev
     temperature: float = 1.0  # of log-scores, fitted on dev
+    least_known: float | None = None  # how near clips of dev are to what was learned, but for 5 %
     data: str = ""  # sha256 of the labelled clips
     clips: int = 0  # that it learned from
     epoch: int = 0
@@ -73,12 +76,13 @@ class ActionHead:
         texts: Tensor,
         teacher: Descriptions | None = None,
         motion: MotionReader | None = None,
+        known: Tensor | None = None,
     ) -> None:
         """``texts``: ``(C, E)`` unit vectors, of the labels' descriptions. ``teacher``: how the
         joint space tells its labels, where it has a share in the answer. ``motion``: where it
-        begins with that."""
+        begins with that. ``known``: ``(C, E)`` unit vectors, of the labels' clips."""
         self.config, self.network, self.texts = config, network.eval(), texts
-        self.teacher, self.motion = teacher, motion
+        self.teacher, self.motion, self.known = teacher, motion, known
 
     def probabilities(self, seen: Tensor, pictured: Tensor | None = None) -> Tensor:
         """What is seen of one clip, ``(T, K, Dv)`` or with a video encoder ``(T, S, S, 3)``, ->
@@ -90,6 +94,14 @@ class ActionHead:
             own = mixed(own, self.teacher.logits(pictured[None])[0], self.config.teacher)
         return (own / self.config.temperature).softmax(-1)
 
+    def is_strange(self, pictured: Tensor) -> bool | None:
+        """Whether a clip is less like those that were learned than nearly all of their labels are;
+        None: not known. ``pictured``: as `probabilities`."""
+        if self.known is None or self.config.least_known is None:
+            return None
+        return float(nearness(pictured[None], self.known)) < self.config.least_known
+
+    @torch.inference_mode()
     def probabilities_of(self, seen: Tensor, texts: Tensor) -> Tensor:
         """``(C',)`` of other labels, which have the ``texts`` ``(C', E)``; not calibrated."""
         return self.scores(seen, texts).softmax(-1)
@@ -110,6 +122,11 @@ class ActionHead:
     def video(self) -> VideoEncoder | None:
         """Its own; None: it reads maps of a frozen encoder."""
         return getattr(self.network, "video", None)
+
+
+def nearness(pictured: Tensor, known: Tensor) -> Tensor:
+    """``(N, E)``, ``(C, E)`` -> ``(N,)``: how near clips are to the nearest label's, a cosine."""
+    return (F.normalize(pictured, dim=-1) @ known.T).amax(1)
 
 
 def mixed(own: Tensor, taught: Tensor, share: float) -> Tensor:
@@ -184,15 +201,19 @@ def load_head(folder: Path, sight: Sight, *, texts: bool = False) -> ActionHead:
     network = new_network(config, _own_video(folder, config) if config.video else None)
     wanted = {name: value.shape for name, value in network.state_dict().items()}
     wanted[TEXTS] = torch.Size((len(config.labels), config.text_width))
+    if config.least_known is not None:
+        wanted[KNOWN] = wanted[TEXTS]
     if {name: value.shape for name, value in state.items()} != wanted:
         raise WeightsError(
             f"{folder / WEIGHTS}: does not fit {CONFIG} beside it; give a whole folder"
         )
-    known = state.pop(TEXTS).float()
+    own_texts, known = state.pop(TEXTS).float(), state.pop(KNOWN, None)
+    if known is not None:
+        known = known.float() if config.space == sight.space.fingerprint else None
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
-    teacher = described(sight.space, config.labels, known) if config.teacher else None
+    teacher = described(sight.space, config.labels, own_texts) if config.teacher else None
     motion = _own_motion(folder, config, sight) if config.motion else None
-    return ActionHead(config, network, known, teacher, motion)
+    return ActionHead(config, network, own_texts, teacher, motion, known)
 
 
 def _own_motion(folder: Path, config: ActionHeadConfig, sight: Sight) -> MotionReader:

@@ -183,9 +183,11 @@ class Namer:
         """Labels, the probability of each, and whether likely none is shown."""
         if self.head is not None:
             if self.described is None:
-                taught = self.head.teacher is not None
-                pictured = self._pictured(seen, path) if taught else None
-                return self.head.config.labels, self.head.probabilities(_of(seen), pictured), None
+                head = self.head
+                asks = head.teacher is not None or head.known is not None
+                pictured = self._pictured(seen, path) if asks else None
+                strange = None if pictured is None else head.is_strange(pictured)
+                return head.config.labels, head.probabilities(_of(seen), pictured), strange
             texts = self.described.vectors
             return self.described.labels, self.head.probabilities_of(_of(seen), texts), None
         assert self.described is not None

@@ -49,13 +49,15 @@ class Recognised:
 
     @property
     def is_sure(self) -> bool:
-        return self.named.actions[0][1] >= SURE
+        return self.named.actions[0][1] >= SURE and not self.named.none_likely
 
     @property
     def doubt(self) -> str:
         """Why it is not sure; "": it is."""
         if self.is_sure:
             return ""
+        if self.named.none_likely:
+            return f"{self.by} was taught by clips that are all less like this one"
         label, share = self.named.actions[0]
         return f'"{label}" has {share:.0%}, and {self.by} is believed from {SURE:.0%} on'
 

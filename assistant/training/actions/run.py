@@ -8,8 +8,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
 from assistant.actions.assignment import report
-from assistant.actions.head import BY, CONFIG, TEXTS, VIDEO, WEIGHTS, ActionHeadConfig, mixed
+from assistant.actions.head import (
+    BY,
+    CONFIG,
+    KNOWN,
+    TEXTS,
+    VIDEO,
+    WEIGHTS,
+    ActionHeadConfig,
+    mixed,
+    nearness,
+)
 from assistant.core.config import from_yaml
 from assistant.training.actions.config import ActionsConfig
 from assistant.training.actions.features import ActionClips, Data, encode
@@ -21,13 +34,12 @@ from assistant.training.loop import LOG, new_accelerator
 from assistant.training.run_folder import check_run, run_folder
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from assistant.actions.bank import Bank
     from assistant.actions.video import VideoEncoder
     from assistant.model.sight import Sight
 
 FEATURES = "features"
+STRANGE = 0.05  # of the clips that show a label are less like it than what counts as known
 NEVER = -1e9  # below any score: the first epoch is kept
 
 
@@ -107,6 +119,7 @@ def train(
     dev, truth = trainer.dev, data.truth[trainer.dev]
     taught = data.described.logits(data.taught.frames[dev])
     bare = figures(taught, truth)
+    known, least = known_clips(data, len(made.labels))
 
     beside = {} if data.video is None else data.video.files
     beside = {f"{VIDEO}/{name}": content for name, content in beside.items()}
@@ -124,12 +137,13 @@ def train(
             made,
             teacher=share,
             temperature=float(f"{temperature:.4g}"),
+            least_known=round(least, 4),
             epoch=epoch + 1,
             date=time.strftime("%Y-%m-%d"),
             figures=rounded(found),
             bare=rounded(bare),
         )
-        state = {**trainer.network.state_dict(), TEXTS: trainer.class_texts}
+        state = {**trainer.network.state_dict(), TEXTS: trainer.class_texts, KNOWN: known}
         put_head(out / HEAD, (WEIGHTS, state), {CONFIG: kept, RECIPE: config}, beside)
 
     run_loop(trainer, out, accelerator, keep, best=NEVER, resume=resume)
@@ -141,6 +155,15 @@ def train(
     return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
 
 
+def known_clips(data: Data, labels: int) -> tuple[Tensor, float]:
+    """``(C, E)`` what the clips of each label are to the teacher, and how near to these all but
+    `STRANGE` of dev are."""
+    frames, truth = data.taught.frames, data.truth
+    own = [frames[: data.learned][truth[: data.learned] == n].mean(0) for n in range(labels)]
+    known = torch.nn.functional.normalize(torch.stack(own), dim=-1)
+    return known, float(nearness(frames[data.learned :], known).quantile(STRANGE))
+
+
 def recalls_of(
     folder: Path, trainer: ActionsTrainer, taught: Tensor, share: float
 ) -> dict[str, float]:
@@ -148,7 +171,7 @@ def recalls_of(
     from assistant.model.weight_files import read_weights
 
     state = read_weights(folder / WEIGHTS)
-    state.pop(TEXTS)
+    del state[TEXTS], state[KNOWN]
     trainer.network.load_state_dict({name: value.float() for name, value in state.items()})
     truth = trainer.data.truth[trainer.dev]
     scores = mixed(trainer.scores(trainer.dev), taught, share)
