@@ -35,8 +35,9 @@ def rests_on(head: ActionHead, seen: Tensor, label: int, texts: Tensor | None = 
         states.requires_grad_()
         found = score_states(head, states, there, texts)[0, label]
         (slopes,) = torch.autograd.grad(found, states)
+    slopes, patches = map(head.network.patches, (slopes, states.detach()))
     weights = slopes.mean((1, 2), keepdim=True)  # of channels
-    cells = (weights * states.detach()).sum(-1)[0].relu()  # (T', g g)
+    cells = (weights * patches).sum(-1)[0].relu()  # (T', g g)
     grid = head.network.grid
     return (cells / cells.max().clamp(min=1e-12)).unflatten(1, (grid, grid))
 

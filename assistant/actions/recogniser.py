@@ -94,7 +94,12 @@ class ActionNetwork(nn.Module, ABC):
     @abstractmethod
     def states(self, seen: Tensor, frames: Tensor, motion: Tensor | None = None) -> Tensor:
         """Z_v ``(N, T', g g, D)`` of what is seen; ``frames`` ``(N, T')``: 1 where there is one;
-        ``motion``: what a `MotionReader` makes of it, for a network that begins with that."""
+        ``motion``: what a `MotionReader` makes of it, for a network that takes that: ``(N, T',
+        g g + 1, D)`` then, as no patch of a picture tells it."""
+
+    def patches(self, states: Tensor) -> Tensor:
+        """``(N, T', g g, D)`` of the states."""
+        return states[:, :, : self.grid**2]
 
     def summary(self, states: Tensor, frames: Tensor) -> Tensor:
         """Z_v^cls ``(N, D)``."""
@@ -138,10 +143,11 @@ class Recogniser(ActionNetwork):
     def states(self, seen: Tensor, frames: Tensor, motion: Tensor | None = None) -> Tensor:
         """Of the encoder's ``(N, T, K, Dv)``, T at most the config's; ``motion`` ``(N, T, Dm)``."""
         x = self.patch(self.patch_norm(pooled(seen.to(self.place.dtype), self.config.grid)))
-        x = x + self.place + self.moment[: x.shape[1]]  # (N, T, g g, D)
+        x = x + self.place  # (N, T, g g, D)
         if self.motion is not None:
             assert motion is not None
-            x = x + self.motion(motion)[:, :, None]
+            x = torch.cat([x, self.motion(motion)[:, :, None]], dim=2)
+        x = x + self.moment[: x.shape[1]]
         for block in self.blocks:
             x = block(x, frames)
         return self.norm(x)

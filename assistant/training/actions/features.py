@@ -185,7 +185,8 @@ def encode(
         motion = None
         if config.motion and isinstance(table, FeatureTable) and fits(sight.encoder):
             keys = [refs[example.clip] for example in examples]
-            motion = read_motion(keys, table, config.recogniser.frames, sight, out)
+            if any(len(table.clip(key)) > 1 for key in keys):  # pictures do not move
+                motion = read_motion(keys, table, config.recogniser.frames, sight, out)
     truth = torch.tensor([clips.labels.index(example.label) for example in examples])
     if config.gate == "cross" and "image" in config.losses:
         taught = _masked(taught, truth, bank, config, sight)

@@ -80,7 +80,7 @@ class Learner(nn.Module):
             loss = loss + text_loss(own, self.texts, *goal.texts, config.tau)
         if self.distiller is not None and goal.cells is not None:
             some = list(goal.drawn)
-            video = self.distiller.to_teacher(states[:, some])
+            video = self.distiller.to_teacher(network.patches(states)[:, some])
             gated = self.distiller.gate(goal.cells)
             there = batch.there[:, some]
             loss = loss + config.alpha * image_loss(video, gated, there, goal.mask)
