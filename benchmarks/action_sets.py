@@ -208,7 +208,7 @@ def write_photos(folder: Path, out: Path, unseen: bool) -> Path:
             rank[label] += 1
             (out / photo).write_bytes(archive.read(names[photo]))
             split = "test" if new else "dev" if kind // 10 % DEV == 0 else "train"
-            split = ORDER[rank[label] % len(ORDER)] if unseen else split
+            split = ORDER[(rank[label] - 1) % len(ORDER)] if unseen else split
             segments = [{"label": label}]
             lines.append(json.dumps({"video": photo, "split": split, "segments": segments}))
     (out / DATA).write_text("\n".join(lines) + "\n")

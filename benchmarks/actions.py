@@ -48,7 +48,7 @@ SYSTEMS: Mapping[str, ActionsConfig] = {
     "all": ALL,
     "all, identity gate": replace(ALL, gate="identity"),
     "all, cross gate": replace(ALL, gate="cross"),
-    "all, alpha 1": replace(ALL, alpha=1.0),
+    "all, alpha 10": replace(ALL, alpha=10.0),
     "L_ce, no motion": replace(ALL, losses=("ce",), motion=False),
     "all, no motion": replace(ALL, motion=False),
     "L_text": replace(ALL, losses=("text",)),

@@ -79,7 +79,7 @@ def run_finetune_actions(args: argparse.Namespace) -> int:
     width = max(map(len, done.recalls))
     for label, recall in done.recalls.items():
         most = next(iter(done.chosen.get(label, {}).items()), None)
-        chosen = "" if most is None else f"  most like: {most[0]} ({most[1]} clips)"
+        chosen = "" if most is None else f"  most like: {most[0]} ({most[1]} of its clips)"
         print(f"{label.ljust(width)}  {recall:5.1f} %{chosen}")
     print(f"kept: epoch {done.made.epoch}, head: {done.folder} (curve: {args.out / CURVES})")
     head = str(done.folder)
