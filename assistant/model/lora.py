@@ -188,11 +188,14 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
         again = rf"rereads\.({'|'.join(map(str, range(transfer.rereads)))})"
         blocks.append(rf"{again}\.attention")
     own = "|".join(blocks)
-    found = [rf"({own}|encoder\.layer\.({number})\.crossattention)\.attention\.(query|value)"]
+    seeing = rf"|encoder\.layer\.({number})\.crossattention" if transfer.sees else ""
+    found = [rf"({own}{seeing})\.attention\.(query|value)"]
     if lora.output:
         found.append(rf"({own})\.output\.dense")
     if lora.feed_forward:
         found.append(rf"encoder\.layer\.({number})\.(intermediate|output)_query\.dense")
+    if transfer.sound:  # what hears reads sound with the weights that read text
+        found.append(rf"hearing\.({number})\.attention\.(query|key|value)")
     if transfer.rereads:  # what a feed-forward makes of both at once is what rereading is for
         found.append(rf"{again}\.attention\.attention\.key")
         found.append(rf"{again}\.(intermediate|output)_query\.dense")
