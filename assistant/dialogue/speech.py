@@ -30,7 +30,7 @@ def transcribe(
         InputError: the ``speech`` extra is not installed. WeightsError: its weights cannot be had.
         VideoError: the clip cannot be read.
     """
-    model = _model()
+    model = speech_model()
     from assistant.media.video import probe, read_audio
 
     if not probe(video).has_audio:
@@ -64,13 +64,18 @@ def check_extra() -> None:
         ) from error
 
 
-@lru_cache(maxsize=1)
-def _model() -> WhisperModel:
+@lru_cache(maxsize=2)
+def speech_model(precision: str = "int8") -> WhisperModel:
+    """Whisper tiny.en on the CPU.
+
+    Raises:
+        InputError: the ``speech`` extra is not installed. WeightsError: its weights cannot be had.
+    """
     check_extra()
     from faster_whisper import WhisperModel
 
     from assistant.weights.store import ensure
 
     return WhisperModel(
-        str(ensure(WEIGHTS)), device="cpu", compute_type="int8", local_files_only=True
+        str(ensure(WEIGHTS)), device="cpu", compute_type=precision, local_files_only=True
     )

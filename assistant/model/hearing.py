@@ -27,9 +27,9 @@ class Heard:
     def to(self, device: torch.device) -> Heard:
         return Heard(self.tokens.to(device), self.mask.to(device))
 
-    def of(self, frames: Tensor) -> Heard:
+    def of(self, frames: Sequence[int]) -> Heard:
         """Beside some of one clip's frames, by their numbers."""
-        return Heard(self.tokens[frames], self.mask[frames])
+        return Heard(self.tokens[list(frames)], self.mask[list(frames)])
 
 
 def cut_sound(features: Tensor, expected: int, frames: int, tokens: int) -> Heard:

@@ -32,7 +32,8 @@ from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
-REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
+GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound.")
+"""Of the Q-Former: what an adapter with rereading or sound has beside those without."""
 
 
 class Adapters:
@@ -129,7 +130,7 @@ class Adapters:
         """Give the adapter ``name`` the weights in ``folder``.
 
         Args:
-            grow: rereadings that those weights lack stay as they are.
+            grow: rereadings and hearing that those weights lack stay as they are.
         Raises:
             WeightsError: as :meth:`load`; the adapter is then as it was.
         """
@@ -139,7 +140,7 @@ class Adapters:
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
         if grow:
-            whole = tuple(f"base_model.model.{name}" for name in REREADING)
+            whole = tuple(f"base_model.model.{name}" for name in GROWN)
             state |= {key: wanted[key] for key in missing if key.startswith(whole)}
             missing -= state.keys()
         wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
@@ -188,8 +189,7 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
         again = rf"rereads\.({'|'.join(map(str, range(transfer.rereads)))})"
         blocks.append(rf"{again}\.attention")
     own = "|".join(blocks)
-    seeing = rf"|encoder\.layer\.({number})\.crossattention" if transfer.sees else ""
-    found = [rf"({own}{seeing})\.attention\.(query|value)"]
+    found = [rf"({own}|encoder\.layer\.({number})\.crossattention)\.attention\.(query|value)"]
     if lora.output:
         found.append(rf"({own})\.output\.dense")
     if lora.feed_forward:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from assistant.vqa.perception import Perception
 if TYPE_CHECKING:
     import numpy as np
 
+    from assistant.model.audio import Ear
+    from assistant.model.hearing import Heard
     from assistant.vqa.assistants import Assistant
 
 MAX_FRAMES = 256
@@ -82,6 +85,27 @@ class SessionClip:
         if where not in self._seen:
             self._seen[where] = self._load(where)
         return self._seen[where]
+
+    def hear(self, where: Range, ear: Ear) -> Heard:
+        """What is heard in the range beside its frames.
+
+        Raises:
+            InputError: an empty range, or there is no clip. VideoError: it cannot be read.
+        """
+        from assistant.model.audio import read_sound
+        from assistant.model.block_files import get_block, put_block
+        from assistant.model.hearing import Heard
+
+        frames, store = len(self.look(where).patches), self._assistant.store
+        key = replace(self._key(where), encoder=ear.fingerprint, frames=frames)
+        with self._noting():
+            if found := get_block(store, key):
+                return Heard(**found)
+        report("Listening", 0.0)
+        heard = ear.hear(read_sound(self._there(), *where), frames)
+        with self._noting():
+            put_block(store, key, {"tokens": heard.tokens, "mask": heard.mask})
+        return heard
 
     def perception(self, where: Range, names: Sequence[str]) -> Perception:
         """What these sources say, with all that belongs to it; raises as :meth:`perceive`."""

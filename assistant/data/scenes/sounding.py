@@ -117,7 +117,8 @@ def _sample_sound(
     timbre = pick(rng, [one for one in TIMBRES[split] if one.kind == kind])
     length = float(rng.uniform(*LENGTHS[kind]))
     hit = any(hit.first == move.index for hit in moving.collisions)
-    occasion, onsets = "move", (move.start,)
+    occasion = "move"
+    onsets: tuple[float, ...] = (move.start,)
     if at_moment:
         occasion, onsets = ("hit" if hit else "stop"), (move.stop,)
     elif kind == "hum":
