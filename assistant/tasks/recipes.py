@@ -176,13 +176,16 @@ class Recipe:
         """That of the finished adapter; before, none was fitted."""
         return Calibration() if self.made is None else self.made.calibration
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a file has it."""
+        names = {new: old for old, new in self.RENAMED.items()}
+        return {names.get(key, key): _plain(value) for key, value in asdict(self).items()}
+
     def save(self, folder: Path) -> Path:
         """Write ``folder/recipe.yaml``, atomically."""
         path = folder / RECIPE
         part = path.with_suffix(".part")
-        names = {new: old for old, new in self.RENAMED.items()}
-        data = {names.get(key, key): _plain(value) for key, value in asdict(self).items()}
-        part.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
+        part.write_text(yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True))
         part.replace(path)
         return path
 

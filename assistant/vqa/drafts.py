@@ -31,12 +31,12 @@ class Query:
     model: VideoAssistant | None  # None: another one speaks
     request: Request
     patches: Tensor | None  # (T, K, Dv); None: it is about text alone
-    heard: Heard | None = None  # beside these frames; None: nothing
     spoken: Callable[[], Iterator[str]] | None = None  # pieces of an answer not by the model
     weigher: Weigher | None = None  # of free answers; None: the model's first one is said
     messages: tuple[Message, ...] = ()  # that another model got
     doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
     shares: Mapping[str, float] | None = None  # probabilities, of what was chosen by such an answer
+    heard: Heard | None = None  # beside these frames; None: nothing
 
 
 @dataclass(frozen=True)

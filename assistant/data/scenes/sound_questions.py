@@ -102,11 +102,12 @@ def _sounding_object(clip: SoundingScene, rng: np.random.Generator) -> Question 
     ]
     if not found:
         return None
-    pair = pick(rng, found)
-    names = tuple(name_of(clip.scene, rng, clip.scene.objects[index]) for index in pair)
-    words = names if rng.random() < 0.5 else names[::-1]
-    text = pick(rng, WORDINGS["sounding_object"]).format(SAID[kinds[pair[0]]], *words)
-    return _question(clip, "sounding_object", text, names[0], tuple(sorted(names)), pair)
+    index, other = pick(rng, found)
+    asked = (index, other) if rng.random() < 0.5 else (other, index)
+    names = {one: name_of(clip.scene, rng, clip.scene.objects[one]) for one in asked}
+    words = tuple(names.values())
+    text = pick(rng, WORDINGS["sounding_object"]).format(SAID[kinds[index]], *words)
+    return _question(clip, "sounding_object", text, names[index], words, asked)
 
 
 def _heard_at(clip: SoundingScene, rng: np.random.Generator) -> Question | None:

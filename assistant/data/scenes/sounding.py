@@ -65,6 +65,10 @@ class SoundingScene:
     def scene(self) -> Scene:
         return self.moving.scene
 
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        return self.moving.moves
+
     def at(self, seconds: float) -> Scene:
         """The scene at one moment."""
         return self.moving.at(seconds)
