@@ -54,9 +54,9 @@ class AdapterParts(nn.Module):
         self.temporal_routers = each(temporal and routed, router)
         self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
         self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
-        self.sound: SoundTokens | None = None
+        self.sound_tokens: SoundTokens | None = None
         if config.sound:
-            self.sound = SoundTokens(config.sound, width, config.sound_tokens)
+            self.sound_tokens = SoundTokens(config.sound, width, config.sound_tokens)
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)

@@ -42,8 +42,8 @@ def cut_sound(features: Tensor, expected: int, frames: int, tokens: int) -> Hear
     known = F.pad(features[:length].float(), (0, 0, 0, max(0, length - len(features))))
     count = frames * tokens
     share = F.adaptive_avg_pool1d(there[None], count)[0]  # (T*A,)
-    summed = F.adaptive_avg_pool1d(known.T[None], count)[0].T  # (T*A, Wa)
-    mean = summed / share.clamp(min=1e-6)[:, None]
+    summed = F.adaptive_avg_pool1d(known.T[None], count)[0]  # (Wa, T*A)
+    mean = (summed / share.clamp(min=1e-6)).T.contiguous()
     return Heard(
         mean.half().unflatten(0, (frames, -1)), (share > MOSTLY).long().unflatten(0, (frames, -1))
     )

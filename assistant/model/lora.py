@@ -32,7 +32,7 @@ from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
-GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound.")
+GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.")
 """Of the Q-Former: what an adapter with rereading or sound has beside those without."""
 
 

@@ -99,7 +99,7 @@ class SpatioTemporalQFormer(nn.Module):
     ) -> States:
         """The queries on their way, and how far each layer looked."""
         parts, layers = self.parts, self.image.layers
-        heard = None if parts.sound is None else heard
+        heard = None if parts.sound_tokens is None else heard
         queries, text = self.image.embed(ids)  # (B, 1, L, D), (B, 1, Kt, D)
         seen = patches.to(queries.dtype) if patches is not None and self.config.sees else None
         count = 1  # T
@@ -120,8 +120,8 @@ class SpatioTemporalQFormer(nn.Module):
 
         queries = queries + self._places(times).to(queries.dtype)  # (B, T, L, D), Eq. 6
         sound, bias = None, text_bias
-        if heard is not None and parts.sound is not None:
-            sound = parts.sound(heard.tokens).to(queries.dtype)  # (B, T, A, D)
+        if heard is not None and parts.sound_tokens is not None:
+            sound = parts.sound_tokens(heard.tokens).to(queries.dtype)  # (B, T, A, D)
             bias = beside(text_bias, heard.mask)  # (B, T, 1, 1, L+Kt+A)
         adapted: list[Tensor] = []
         routes: list[dict[str, Tensor]] = [{} for _ in range(parts.first)]
