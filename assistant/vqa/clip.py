@@ -149,6 +149,7 @@ class SessionClip:
             encoder=seen.encoder,
             pictures=partial(self._pictures_of, where),
             space=lambda: sight.space,
+            sound=partial(self._sound_of, where),
         )
 
     def _source(self, name: str, look: Look, key: FeatureKey) -> Source:
@@ -185,6 +186,12 @@ class SessionClip:
             max_side=max_side,
         )
         return clip.frames, clip.seconds
+
+    def _sound_of(self, where: Range, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+        """See `Look.sound`."""
+        from assistant.media.sound import read_pieces
+
+        return read_pieces(self._there(), *where, rate=rate)
 
     def pictures(self, where: Range, max_side: int) -> np.ndarray:
         """The frames looked at in the range, ``(T, H, W, 3)`` uint8, decoded once more.
