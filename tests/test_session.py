@@ -310,7 +310,7 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
         return Dialogue((Line("Hello."),), "speech recognition")
 
     monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
-    session = mini.open(clip, transcribe=True)
+    session = mini.open(clip, transcribe="yes")
     for question in ("What is said after 0:03?", "Who speaks after 0:03?", "And in all?"):
         answer = session.ask(question)
         assert answer.dialogue_source == "speech recognition"
@@ -520,7 +520,7 @@ def test_a_task_that_the_base_weights_never_learned_says_so(mini):
     [
         ({}, None),
         ({"dialogue": ""}, None),
-        ({"transcribe": True}, None),
+        ({"transcribe": "yes"}, None),
         ({"dialogue": TALK, "start": 1.0}, None),
         ({"dialogue": TALK}, {"end": 2.0}),
         ({"dialogue": TALK}, {"dialogue": ""}),
@@ -544,7 +544,7 @@ def test_what_cannot_be_asked_without_a_clip_is_one_line(mini, model, opened, as
         ({"path": "a\0b"}, VideoError),
         ({"frames": 0}, InputError),
         ({"start": 2.0, "end": 2.0}, InputError),
-        ({"dialogue": "A: b", "transcribe": True}, InputError),
+        ({"dialogue": "A: b", "transcribe": "yes"}, InputError),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(mini, clip, options, error):

@@ -47,12 +47,7 @@ SOURCES = {
     ),
     "read": Kind("read", "Written", "text in the picture", "where a question asks for it", "ocr"),
     "heard": Kind(
-        "heard",
-        "Heard",
-        "sounds",
-        "with their times, where a question asks for them",
-        "sound",
-        False,
+        "heard", "Heard", "sounds", "where a question asks for them", "sound", told=False
     ),
 }
 
@@ -134,8 +129,8 @@ class Look:
     # `assistant.model.space.base.JointSpace`, loaded with the first use. Raises InputError: the
     # model has none.
     space: Callable[[], Any]
-    # ``sound(rate)``: second at which it begins, and ``(n,)`` float32 mono in [-1, 1], of each piece
-    # of the range; nothing where there is no track.
+    # ``sound(rate)``: second at which it begins, and ``(n,)`` float32 mono in [-1, 1], of each
+    # piece of the range; nothing where there is no track.
     sound: Callable[[int], Iterable[tuple[float, np.ndarray]]] = lambda rate: ()
 
 

