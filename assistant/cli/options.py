@@ -158,8 +158,8 @@ def add_clip_options(
             "--transcribe",
             choices=LISTENING,
             default="auto",
-            help="listen for what is said: yes, no, or auto (default): where there are no subtitles "
-            "and the speech extra is installed",
+            help="listen for what is said: yes, no, or auto (default): where there are no "
+            "subtitles and the speech extra is installed",
         )
     if not one_clip:
         return
