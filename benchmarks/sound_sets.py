@@ -7,6 +7,7 @@ import io
 import subprocess
 import wave
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,23 +32,25 @@ OTHERS = ("silence", "noise", "hum", "music", "speech")  # kinds of what is none
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound of LENGTH samples, and what it is."""
+    """A file of ESC-10."""
 
-    samples: np.ndarray
+    name: str
     label: str
-    fold: int
+    fold: int  # 1 to 5
 
 
-def esc10(folder: Path) -> list[Recording]:
-    """Its 400 recordings; ``audio_16k.zip`` and ``labels.tsv`` (file, label, fold 1 to 5)."""
+def recordings(folder: Path) -> list[Recording]:
+    """Its 400, as ``labels.tsv`` lists them."""
+    with (folder / "labels.tsv").open() as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    return [Recording(name, label, int(fold)) for name, label, fold in rows]
+
+
+def decoded(folder: Path, wanted: Sequence[Recording]) -> list[np.ndarray]:
+    """LENGTH samples of each; they lie in ``audio_16k.zip``."""
     with TemporaryDirectory() as place:
         zipfile.ZipFile(folder / "audio_16k.zip").extractall(place)
-        with (folder / "labels.tsv").open() as file:
-            rows = list(csv.reader(file, delimiter="\t"))
-        return [
-            Recording(fitted(read_audio(next(Path(place).rglob(name)))[0]), label, int(fold))
-            for name, label, fold in rows
-        ]
+        return [fitted(read_audio(next(Path(place).rglob(one.name)))[0]) for one in wanted]
 
 
 def fitted(samples: np.ndarray) -> np.ndarray:

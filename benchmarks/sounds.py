@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sound_sets import OTHERS, Recording, changed, esc10, other
+from sound_sets import OTHERS, changed, decoded, other, recordings
 from torch import Tensor
 from tqdm import tqdm
 
-from assistant.model.audio import audio_encoder
+from assistant.model.audio import AudioEncoder, audio_encoder
 from assistant.model.sounds import SoundHead, SoundNet, SoundsConfig, blocks_of
 
 COPIES = 3  # changed ones, of each recording
@@ -73,7 +73,7 @@ def main() -> None:
     torch.set_num_threads(1)
     encoder = audio_encoder("whisper-tiny.en")
     config = SoundsConfig(encoder.fingerprint, SOUNDING, THINGS)
-    table = Table(esc10(args.esc10), encoder, config, args.features)
+    table = Table(args.esc10, encoder, config, args.features)
     right, named, false, epochs, sures = [], [], [], [], []
     for test in range(1, 6):
         dev = test % 5 + 1
@@ -107,18 +107,19 @@ class Table:
     """Blocks ``(N, K, D)`` of recordings, of their changed copies, and of other things."""
 
     def __init__(
-        self, recordings: Sequence[Recording], encoder, config: SoundsConfig, folder: Path
+        self, esc10: Path, encoder: AudioEncoder, config: SoundsConfig, folder: Path
     ) -> None:
         names = list(SOUNDING)
-        rng = np.random.default_rng(0)
-        own = [(one, names.index(NAMES.get(one.label, one.label))) for one in recordings]
+        files = recordings(esc10)
+        own = [(one, names.index(NAMES.get(one.label, one.label))) for one in files]
         self.labels = torch.tensor([label for _, label in own] + [len(names)] * MADE * len(OTHERS))
         folds = [one.fold for one, _ in own] + [k % 5 + 1 for k in range(MADE * len(OTHERS))]
         self.folds = torch.tensor(folds)
         kept = folder / f"blocks-{encoder.fingerprint}.pt"
         if not kept.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            waves = [one.samples for one, _ in own]
+            rng = np.random.default_rng(0)
+            waves = decoded(esc10, files)
             waves += [other(kind, rng) for kind in OTHERS for _ in range(MADE)]
             found = []
             for samples in tqdm(waves, desc="encoding", mininterval=20):
