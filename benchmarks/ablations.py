@@ -2,7 +2,7 @@
 
     python benchmarks/ablations.py motion [ROW ...] --generate 400 --test 150 --out RUNS
 
-Rows are changes to the shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
+Rows are changes to a shipped adapter's recipe (``ablations.yaml``); a row with several seeds is
 trained once per seed and printed as mean and spread. Questions of two types alone, so that few
 examples tell rows apart. The test questions are of generated clips of the test split, answered by
 choices: by what the visual tokens spell where a row was trained without the LLM, through the LLM
@@ -15,17 +15,21 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from assistant.core.config import from_mapping
 from assistant.core.resources import adapters_dir
 from assistant.evaluation.tasks import OrderedLearner, drawn
+from assistant.model.audio import ear_of
+from assistant.model.hearing import Heard
 from assistant.model.loading import load_model
-from assistant.tasks.recipes import RECIPE, Recipe, load_recipe
+from assistant.tasks.recipes import Recipe, load_recipe
 from assistant.tasks.store import find_task
 from assistant.training.clips import clip_table, clips_of
 from assistant.training.examples import DrawnExample, make_examples
@@ -36,6 +40,7 @@ from assistant.training.loop import CHECKPOINT, LOG
 from assistant.training.losses.slots import SpelledAnswer, WordSlots
 
 TEST_SEED = 11
+OTHER_SOUNDS = "other sounds"  # beside the frames' orders
 BATCH = 16
 
 
@@ -51,8 +56,8 @@ def main() -> None:
     args = parser.parse_args()
     rows = yaml.safe_load(args.rows_file.read_text())
     common = rows.pop("all")
-    types = set(common.pop("types"))
-    shipped = yaml.safe_load((adapters_dir() / "mini" / args.task / RECIPE).read_text())
+    types, groups = set(common.pop("types")), common.pop("groups", {})
+    shipped = adapters_dir() / "mini" / common.pop("shipped", args.task)
     table: dict[str, list[dict[str, float]]] = {}
     for name in args.rows or rows:
         row = dict(rows[name])
@@ -60,15 +65,19 @@ def main() -> None:
             recipe = recipe_of(shipped, common, row, seed)
             order = row.get("frame_order", "forward")
             trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
-            figures = run(recipe, order, trained, types, args)
+            start = shipped if common.get("from_shipped") else None
+            figures = run(recipe, order, trained, types, args, start)
+            for group, some in groups.items():
+                figures[group] = statistics.mean(figures[f"accuracy: {kind}"] for kind in some)
             table.setdefault(name, []).append(figures)
             print_table(table)
 
 
-def recipe_of(shipped: dict, common: dict, row: dict[str, Any], seed: int) -> Recipe:
-    """The shipped recipe with the changes that all rows have, and this row's."""
-    changes = {k: v for k, v in row.items() if k not in ("without", "frame_order", "trained_as")}
-    plain = merged(shipped, common, changes, {"training": {"seed": seed}})
+def recipe_of(shipped: Path, common: dict, row: dict[str, Any], seed: int) -> Recipe:
+    """The recipe in ``shipped`` with the changes that all rows have, and this row's."""
+    own = ("without", "frame_order", "trained_as", "from_shipped")
+    changes = [{k: v for k, v in part.items() if k not in own} for part in (common, row)]
+    plain = merged(load_recipe(shipped).as_dict(), *changes, {"training": {"seed": seed}})
     plain["made"] = None
     return ablated(from_mapping(Recipe, plain, "ablations"), row.get("without", ()))
 
@@ -88,7 +97,12 @@ def run_name(name: str, seed: int) -> str:
 
 
 def run(
-    recipe: Recipe, order: str, out: Path, types: set[str], args: argparse.Namespace
+    recipe: Recipe,
+    order: str,
+    out: Path,
+    types: set[str],
+    args: argparse.Namespace,
+    start: Path | None,
 ) -> dict[str, float]:
     """The figures of one adapter; trained, and measured, where it is not yet."""
     kept = out / f"figures-{order}.json"
@@ -108,6 +122,7 @@ def run(
                 load_model("mini", attention="eager", reading=False),
                 examples,
                 out,
+                start=start,
                 resume=(out / CHECKPOINT).exists(),
             )
         kept.write_text(json.dumps(measured(out, order, types, args)))
@@ -122,9 +137,13 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
     items = generated_items(args.test, TEST_SEED, "test", KIND_OF_TASK[args.task])
     items = drawn([item for item in items if item.type in types], args.per_type, TEST_SEED)
     clips = clips_of(items)
-    table = clip_table(args.out / "features", model.encoder, clips, recipe.frames)
+    windows = recipe.frames
+    table = clip_table(
+        args.out / "features", model.encoder, clips, windows, ear_of(recipe), windows
+    )
     examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
-    learner = OrderedLearner(model, recipe, table, key, order, TEST_SEED).eval()
+    kind, order = (OtherSounds, "forward") if order == OTHER_SOUNDS else (OrderedLearner, order)
+    learner = kind(model, recipe, table, key, order, TEST_SEED).eval()
     silent = recipe.training.silent_epochs == recipe.training.epochs
     if silent:
         texts = {choice for example in examples for choice in example.choices}
@@ -138,6 +157,18 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
         "minutes": (lines[-1]["time"] - lines[0]["time"]) / 60,
         **{name: 100 * share for name, share in accuracies(learner, asked, BATCH, silent).items()},
     }
+
+
+class OtherSounds(OrderedLearner):
+    """A learner that hears another clip's sound with each clip."""
+
+    def sounds(self, keys: Sequence[str], frames: int) -> Heard | None:
+        assert self.table is not None
+        clips = sorted(self.table.places)
+        order = np.random.default_rng(self.seed).permutation(len(clips))
+        places = {key: int(place) for key, place in zip(clips, order.argsort(), strict=True)}
+        others = [clips[order[(places[key] + 1) % len(clips)]] for key in keys]
+        return super().sounds(others, frames)
 
 
 def print_table(table: dict[str, list[dict[str, float]]]) -> None:

@@ -85,7 +85,11 @@ class ScriptedModel:
         return tuple(item.name for item in self.found)
 
     def visual_tokens(
-        self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None
+        self,
+        patches: Tensor | None,
+        qformer_text: Sequence[str],
+        adapter: str | None = None,
+        heard: object = None,
     ) -> list[tuple[Tensor | None, str]]:
         rows = [None] * len(qformer_text) if patches is None else list(patches)
         self.together.append(len(qformer_text))

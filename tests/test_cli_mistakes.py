@@ -85,7 +85,7 @@ QUESTION = [
     (["--adapter", "peft"], "recipe.yaml"),
     (["--adapter", "pickled"], "safetensors.torch.save_file"),
     (["--adapter", "foreign"], "mini-of-another-day"),
-    (["--transcribe"], "faster-whisper"),
+    (["--transcribe", "yes"], "faster-whisper"),
     (["--without", "seen"], "'seen'"),
     (["--colour", "red"], "--colour"),
 ]

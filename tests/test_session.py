@@ -17,6 +17,7 @@ from PIL import Image
 import assistant.dialogue.speech
 import assistant.dialogue.spoken
 import assistant.media.video
+import assistant.sources.heard
 import assistant.vqa.session
 from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import AssistantError, ConfigError, DialogueError, InputError, VideoError
@@ -310,13 +311,79 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
         return Dialogue((Line("Hello."),), "speech recognition")
 
     monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
-    session = mini.open(clip, transcribe=True)
+    session = mini.open(clip, transcribe="yes")
     for question in ("What is said after 0:03?", "Who speaks after 0:03?", "And in all?"):
         answer = session.ask(question)
         assert answer.dialogue_source == "speech recognition"
         answer.text  # noqa: B018
         assert "Hello." in model.asked[-1].qformer_text
     assert [start for start, _ in heard] == [3.0, None]
+
+
+def test_a_clip_without_subtitles_is_listened_to_once_where_that_can_be(
+    mini, model, clip, monkeypatch, tmp_path
+):
+    heard = []
+
+    def transcribe(video, *, start, end):
+        heard.append(video)
+        return Dialogue(
+            (Line("Hello.", start=1.0, end=2.0),), "speech recognition, English", ("!",)
+        )
+
+    monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
+    monkeypatch.setattr(assistant.dialogue.speech, "check_extra", lambda: None)
+    monkeypatch.setattr(assistant.dialogue.spoken, "can_listen", lambda: False)
+    assert mini.open(clip).dialogue.source == "none"
+    assert heard == []
+    monkeypatch.setattr(assistant.dialogue.spoken, "can_listen", lambda: True)
+    assert mini.open(clip, transcribe="no").dialogue.source == "none"
+    assert heard == []
+    answer = mini.open(clip).ask("What is said?")
+    assert answer.text and "Hello." in model.asked[-1].qformer_text
+    assert mini.open(clip).dialogue == transcribe(clip, start=None, end=None)
+    assert len(heard) == 2, "the first session's, and that of the line above"
+    own = own_copy(clip, tmp_path)
+    own.with_suffix(".srt").write_text(SRT)
+    assert mini.open(own).dialogue.source == "sidecar:clip.srt"
+    assert len(heard) == 2
+
+
+def test_who_cannot_be_heard_though_nobody_asked_is_a_warning(mini, clip, monkeypatch):
+    def transcribe(video, *, start, end):
+        raise VideoError("its sound is damaged")
+
+    monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
+    monkeypatch.setattr(assistant.dialogue.speech, "check_extra", lambda: None)
+    monkeypatch.setattr(assistant.dialogue.spoken, "can_listen", lambda: True)
+    assert mini.open(clip).dialogue.warnings == ("not listened to: its sound is damaged",)
+    with pytest.raises(VideoError, match="damaged"):
+        _ = mini.open(clip, transcribe="yes").dialogue
+    with pytest.raises(InputError, match="auto, yes, no"):
+        mini.open(clip, transcribe="maybe")
+
+
+def test_a_question_about_sound_is_answered_from_what_is_heard(mini, model, clip, monkeypatch):
+    listener = assistant.sources.heard.PERCEIVER
+    monkeypatch.setattr(listener, "missing", lambda: "")
+    monkeypatch.setattr(listener, "fingerprint", lambda look: "by hand")
+    session = mini.open(clip)
+    answer = session.ask("What do you hear?")
+    assert answer.text == "Nothing: the clip has no sound."
+    assert answer.as_dict()["task"] == "heard"
+    monkeypatch.setattr(
+        listener, "perceive", lambda look: (Perceived("dog barking", 0.9, 2.0, 3.0),)
+    )
+    monkeypatch.setattr(listener, "fingerprint", lambda look: "another")
+    answer = mini.open(clip).ask("When does the dog bark?")
+    assert answer.text == "From 0:02 to 0:03."
+    assert [(one.start, one.end) for one in answer.basis.moments] == [(2.0, 3.0)]
+    assert model.asked == []
+    monkeypatch.setattr(listener, "missing", lambda: "install it")
+    answer = mini.open(clip).ask("What do you hear?")
+    assert answer.text == "I cannot listen to the clip here."
+    assert answer.warnings == ("install it",)
+    assert mini.open(clip, without=["heard"]).ask("What do you hear?").text.startswith("I see")
 
 
 def test_subtitles_of_another_cut_are_said_to_lie_outside(mini, clip):
@@ -520,7 +587,7 @@ def test_a_task_that_the_base_weights_never_learned_says_so(mini):
     [
         ({}, None),
         ({"dialogue": ""}, None),
-        ({"transcribe": True}, None),
+        ({"transcribe": "yes"}, None),
         ({"dialogue": TALK, "start": 1.0}, None),
         ({"dialogue": TALK}, {"end": 2.0}),
         ({"dialogue": TALK}, {"dialogue": ""}),
@@ -544,7 +611,7 @@ def test_what_cannot_be_asked_without_a_clip_is_one_line(mini, model, opened, as
         ({"path": "a\0b"}, VideoError),
         ({"frames": 0}, InputError),
         ({"start": 2.0, "end": 2.0}, InputError),
-        ({"dialogue": "A: b", "transcribe": True}, InputError),
+        ({"dialogue": "A: b", "transcribe": "yes"}, InputError),
     ],
 )
 def test_what_cannot_be_opened_is_one_line(mini, clip, options, error):
@@ -601,7 +668,7 @@ def test_a_failed_answer_fails_again_and_lets_go_of_what_it_computed_with(mini, 
 
     kept: list[weakref.ref] = []
 
-    def visual_tokens(patches, texts, adapter=None):
+    def visual_tokens(patches, texts, adapter=None, heard=None):
         tokens = Big([(row, text) for row, text in zip(patches, texts, strict=True)])
         kept.append(weakref.ref(tokens))
         return tokens

@@ -175,8 +175,9 @@ def _settings(parts: dict[str, Any]) -> None:
         )
         for name, command in missing.items():
             gr.Checkbox(False, label=told[name], info=MISSING.format(command), interactive=False)
-        parts["transcribe"] = gr.Checkbox(
-            False,
+        parts["transcribe"] = gr.Radio(
+            [("without subtitles", "auto"), ("always", "yes"), ("never", "no")],
+            value="auto",
             label="Listen to the clip",
             info=None if samples.can_listen() else MISSING.format(samples.LISTENING),
             interactive=samples.can_listen(),

@@ -15,9 +15,9 @@ from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, time
 from assistant.ui.visitor import subtitles_of
 
 from assistant.sources import SOURCES
-from assistant.vqa.basis import CHOSEN_BY, FROM_TIMELINE
+from assistant.vqa.basis import CHOSEN_BY, FROM_SOUND, FROM_TIMELINE
 from assistant.vqa.boxes import boxes_in
-from assistant.vqa.conversation import TIMELINE
+from assistant.vqa.conversation import HEARD, TIMELINE
 from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
@@ -191,6 +191,8 @@ def _chips(turn: Asked) -> list[str]:
     looked_at = "no frames, text alone"
     if found["task"] == TIMELINE:
         looked_at = FROM_TIMELINE
+    if found["task"] == HEARD:
+        looked_at = FROM_SOUND
     if turn.told.sees:
         span = f"{clock(found['start'])} to {clock(found['end'])}"
         frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
@@ -198,7 +200,7 @@ def _chips(turn: Asked) -> list[str]:
         looked_at = f"{frames}, {span}{asked}"
         if is_still((found["start"], found["end"])):
             looked_at = "1 picture"
-    timed = found["task"] == TIMELINE
+    timed = found["task"] in (HEARD, TIMELINE)
     chips = [
         f"{turn.clip}",
         *([] if timed else [f"task {found['task']}{chosen}"]),

@@ -16,8 +16,8 @@ from assistant.core.jsonl import finite
 from assistant.data.items import DATA
 from assistant.errors import InputError
 from assistant.sources import SOURCES
-from assistant.vqa.basis import FROM_TIMELINE
-from assistant.vqa.conversation import TIMELINE
+from assistant.vqa.basis import FROM_SOUND, FROM_TIMELINE
+from assistant.vqa.conversation import HEARD, TIMELINE
 
 FORMAT = "assistant conversation 1"
 CLIPS = "clips"  # folder of them beside corrections
@@ -62,7 +62,7 @@ def as_markdown(turns: Sequence[Asked]) -> str:
             found = turn.told.found
             times = " ".join(f"{moment:.1f}" for moment in found["frames"])
             looked = f"frames at {times} s" if times else "text alone"
-            looked = FROM_TIMELINE if found["task"] == TIMELINE else looked
+            looked = {TIMELINE: FROM_TIMELINE, HEARD: FROM_SOUND}.get(found["task"], looked)
             parts.append(f"*Task {found['task']}, {looked}*\n")
             if "recognised" in found:
                 parts.append(f"*By the {recognised.thought_of(found)}*\n")

@@ -162,16 +162,16 @@ def _take_dialogue(room: Room, visitor: Visitor, path: Path, name: str) -> Itera
         yield _told(update)
 
 
-def listen(room: Room, visitor: Visitor, wanted: bool) -> Iterator[Parts]:
-    """Take what is said from the sound of the chosen clip, or no longer."""
+def listen(room: Room, visitor: Visitor, wanted: str) -> Iterator[Parts]:
+    """Take what is said from the sound of the chosen clip: always, without subtitles, or never."""
     visitor.settings = replace(visitor.settings, transcribe=wanted)
     clip = visitor.clips.get(visitor.chosen)
     if clip is None:
         return
     for update in open_clip(room.engine, visitor, clip):
         if isinstance(update, Failed):
-            visitor.settings = replace(visitor.settings, transcribe=False)
-            yield {"status": failed(visitor, update), "transcribe": False}
+            visitor.settings = replace(visitor.settings, transcribe="no")
+            yield {"status": failed(visitor, update), "transcribe": "no"}
             return
         yield _told(update)
     yield {**shown_clips(visitor), "status": ""}

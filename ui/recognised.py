@@ -5,13 +5,14 @@ from typing import Any
 
 from assistant.ui.visitor import Told
 
-from assistant.vqa.basis import FROM_TIMELINE
-from assistant.vqa.conversation import ACTIONS, TALK, TIMELINE
+from assistant.vqa.basis import FROM_SOUND, FROM_TIMELINE
+from assistant.vqa.conversation import ACTIONS, HEARD, TALK, TIMELINE
 
 # By task: why no text was sent to a model for an answer.
 UNSENT = {
     TALK: "Small talk: no frame was looked at, no model asked.",
     TIMELINE: f"Answered from {FROM_TIMELINE}.",
+    HEARD: f"Answered from {FROM_SOUND}.",
     ACTIONS: "Answered from the frames alone: no text was sent.",
 }
 FEW = 3  # labels that are named in a line

@@ -59,7 +59,7 @@ class Settings:
     decoding: str = "careful"
     longest: int = 0  # tokens of an answer; 0: the task's own
     sources: list[str] = field(default_factory=lambda: list(SOURCES))  # what the model may read
-    transcribe: bool = False
+    transcribe: str = "auto"
 
 
 def missing_sources() -> dict[str, str]:

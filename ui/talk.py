@@ -21,7 +21,7 @@ from assistant.ui.visitor import Asked, OpenClip, Told, Visitor, subtitles_of
 from assistant.core.checks import check_choices, check_text
 from assistant.core.progress import report, watched
 from assistant.errors import InputError
-from assistant.vqa.conversation import ACTIONS, TALK, TIMELINE
+from assistant.vqa.conversation import ACTIONS, HEARD, TALK, TIMELINE
 from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def write_subtitles(dialogue: Dialogue, path: Path) -> None:
 
 def told_of(session: Session, answer: Answer) -> Told:
     """What is known about an answer once it is made, with the texts that were sent for it."""
-    if answer.basis.task in (TALK, TIMELINE, ACTIONS):
+    if answer.basis.task in (TALK, HEARD, TIMELINE, ACTIONS):
         return Told(answer.as_dict())
     request, messages = answer.request, answer.query.messages
     turns = [f"{question}\n{said}" for question, said in request.history]

@@ -177,13 +177,14 @@ class Visitor:
         key = (*how, clip.dialogue, start, end)
         assistant = engine.assistant(wanted, self.store)
         if clip.session is None or clip.model is not assistant.answerer or clip.opened_with != key:
+            hears = clip.offer.has_audio and clip.dialogue is None
             clip.session = assistant.open(
                 clip.path,
                 frames=wanted.frames,
                 start=start,
                 end=end,
                 dialogue=clip.dialogue,
-                transcribe=wanted.transcribe and clip.offer.has_audio and clip.dialogue is None,
+                transcribe=wanted.transcribe if hears else "no",
                 without=[name for name in SOURCES if name not in wanted.sources],
                 head=engine.options.head,
             )

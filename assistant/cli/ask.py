@@ -21,8 +21,8 @@ from assistant.cli.options import (
 )
 from assistant.errors import InputError
 from assistant.sources import SOURCES
-from assistant.vqa.basis import CHOSEN_BY, FROM_TIMELINE
-from assistant.vqa.conversation import ACTIONS, TALK, TIMELINE
+from assistant.vqa.basis import CHOSEN_BY, FROM_SOUND, FROM_TIMELINE
+from assistant.vqa.conversation import ACTIONS, HEARD, TALK, TIMELINE
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
@@ -222,6 +222,8 @@ def basis_line(basis: Basis) -> str:
     parts = [f"frames at {times} s" if times else "text alone"]
     if basis.task == TIMELINE:
         parts = [FROM_TIMELINE]
+    if basis.task == HEARD:
+        parts = [FROM_SOUND]
     if basis.recognised is not None:
         thought = f"is not sure: {basis.recognised.told}"
         answered = "answered" if basis.task == ACTIONS else thought

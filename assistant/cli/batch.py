@@ -66,7 +66,7 @@ def run_batch(args: argparse.Namespace) -> int:
     from assistant.dialogue.speech import check_extra
     from assistant.vqa.batch import Options, answer_all, read_questions
 
-    if args.transcribe:
+    if args.transcribe == "yes":
         check_extra()
     check_head(args)
     assistant = load_assistant(args, now=False)

@@ -94,7 +94,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         "--generate",
         metavar="N",
         type=count,
-        help="N clips as assistant scenes makes, for motion and egoqa",
+        help="N clips as assistant scenes makes, for motion, egoqa and sound",
     )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True)
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN")
@@ -120,7 +120,8 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         default=(),
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
-        "(routing), contrast (what changes between frames), lora, "
+        "(routing), contrast (what changes between frames), lora, video (what frames show), sound "
+        "(what is heard beside them), "
         + ", ".join(SOURCES)
         + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
         "pooling (event concepts), temporal (what frames say of each other); events without: "

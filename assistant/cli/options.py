@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from assistant.core.config import MOST_FRAMES
 from assistant.core.resources import first_process
+from assistant.dialogue.spoken import LISTENING
 from assistant.errors import InputError
 from assistant.sources import SOURCES
 
@@ -154,7 +155,11 @@ def add_clip_options(
     )
     if said:
         group.add_argument(
-            "--transcribe", action="store_true", help="listen to the clip (needs the speech extra)"
+            "--transcribe",
+            choices=LISTENING,
+            default="auto",
+            help="listen for what is said: yes, no, or auto (default): where there are no "
+            "subtitles and the speech extra is installed",
         )
     if not one_clip:
         return

@@ -33,7 +33,9 @@ give the same bytes. The splits dev and test have colors on shapes that the othe
 show together.
 
 images  some objects, for what can be seen at once
-clips   4 seconds in which some of them move: which way, how many, in which order
+clips   4 seconds in which some of them move: which way, how many, in which order. With --sound
+        they take turns, and hum, beep or click as they move, stop or collide: what was heard, how
+        often, in which order, and from which of them; dev and test have timbres of their own
 ego     8 seconds in the first person: a walk past tables, shelves, boxes and rugs, on which a
         hand moves some objects; what was where, last and first, and what was picked up. Orders
         of the surfaces differ from split to split too.
@@ -45,6 +47,7 @@ examples:
   assistant scenes scenes --count 1000
   assistant scenes held-out --split test --count 200 --seed 1
   assistant scenes clips --kind clips --count 200
+  assistant scenes heard --kind clips --sound --count 200
   assistant scenes walks --kind ego --count 200
   assistant scenes actions --kind actions --count 40
 """
@@ -169,6 +172,11 @@ def add_scenes(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("out", metavar="OUT", type=Path, help="a new folder")
     kinds = ("images", "clips", "ego", "actions")
     parser.add_argument("--kind", choices=kinds, default="images")
+    parser.add_argument(
+        "--sound",
+        action="store_true",
+        help="clips whose things hum, beep and click, with questions about it",
+    )
     parser.add_argument("--count", type=count, metavar="N", help="default 1000; 40 actions")
     parser.add_argument("--seed", type=seed, default=0, metavar="N", help="default 0")
     splits = ("train", "dev", "test")
@@ -180,6 +188,8 @@ def run_scenes(args: argparse.Namespace) -> int:
     from assistant.data.scenes import ACTIONS, write_actions, write_dataset
 
     check_out(args.out)
+    if args.sound and args.kind != "clips":
+        raise InputError(f"--sound is for --kind clips, and the kind is {args.kind}; leave it out")
     if args.kind == "actions":
         if args.split is not None:
             raise InputError("actions are written in all three splits; leave --split out")
@@ -190,7 +200,8 @@ def run_scenes(args: argparse.Namespace) -> int:
         print(f"{made.media} clips of {len(ACTIONS)} actions: {made.path}")
         print(f"try: assistant finetune actions --data {args.out} --bank motion --out RUN")
         return 0
-    made = write_dataset(args.out, args.kind, args.count or 1000, args.seed, args.split or "train")
+    kind = "sounding" if args.sound else args.kind
+    made = write_dataset(args.out, kind, args.count or 1000, args.seed, args.split or "train")
     media = "images" if args.kind == "images" else "clips"
     print(f"{made.media} {media}, {made.questions} questions: {made.path}")
     return 0

@@ -126,6 +126,9 @@ class TransferConfig:
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
     text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     pooling: str = "mean"  # over frames, one of POOLINGS
+    sees: bool = True  # False: the frames' patches are left out ("without video")
+    sound: int = 0  # width of what an audio encoder hears, which joins the text; 0: nothing does
+    sound_tokens: int = 4  # of what is heard beside a frame
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -137,6 +140,7 @@ class TransferConfig:
         check_bounds(self, frames=(0, MOST_FRAMES), rereads=(0, MOST_REREADS), gate=(-100, 100))
         check_bounds(self, layers=(0, 256), gate_layers=(0, 256))
         check_bounds(self, contrast=(0, 4096), text_mean=(0, 4096))
+        check_bounds(self, sound=(0, 16384), sound_tokens=(1, 256))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.core.languages import name_of
 from assistant.core.progress import report
+from assistant.dialogue import voices
 from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import InputError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS = "whisper-tiny.en"
 SOURCE = "speech recognition"
 LANGUAGE = "en"  # the only one that it knows
+NO_SPEECH = f"{SOURCE} (no speech heard)"
 RATE = 16000  # samples per second that Whisper hears
 
 
@@ -30,7 +33,7 @@ def transcribe(
         InputError: the ``speech`` extra is not installed. WeightsError: its weights cannot be had.
         VideoError: the clip cannot be read.
     """
-    model = _model()
+    check_extra()
     from assistant.media.video import probe, read_audio
 
     if not probe(video).has_audio:
@@ -38,6 +41,9 @@ def transcribe(
     sound, notes = read_audio(video, start=start, end=end, rate=RATE, language=LANGUAGE)
     if not len(sound):
         return Dialogue(source=f"{SOURCE} (no sound in the range)", warnings=notes)
+    if voices.available() and not voices.has_speech(sound):  # far cheaper than listening for words
+        return Dialogue(source=NO_SPEECH, warnings=notes)
+    model = speech_model()
     # Without the voice filter, music and noise become words.
     segments, _ = model.transcribe(
         sound, language=LANGUAGE, vad_filter=True, condition_on_previous_text=False
@@ -48,7 +54,7 @@ def transcribe(
         report("Listening", segment.end, len(sound) / RATE)
         if text := segment.text.strip():
             lines.append(Line(text, start=begin + segment.start, end=begin + segment.end))
-    return Dialogue(tuple(lines), SOURCE if lines else f"{SOURCE} (no speech heard)", notes)
+    return Dialogue(tuple(lines), f"{SOURCE}, {name_of(LANGUAGE)}" if lines else NO_SPEECH, notes)
 
 
 def check_extra() -> None:
@@ -64,13 +70,18 @@ def check_extra() -> None:
         ) from error
 
 
-@lru_cache(maxsize=1)
-def _model() -> WhisperModel:
+@lru_cache(maxsize=2)
+def speech_model(precision: str = "int8") -> WhisperModel:
+    """Whisper tiny.en on the CPU.
+
+    Raises:
+        InputError: the ``speech`` extra is not installed. WeightsError: its weights cannot be had.
+    """
     check_extra()
     from faster_whisper import WhisperModel
 
     from assistant.weights.store import ensure
 
     return WhisperModel(
-        str(ensure(WEIGHTS)), device="cpu", compute_type="int8", local_files_only=True
+        str(ensure(WEIGHTS)), device="cpu", compute_type=precision, local_files_only=True
     )

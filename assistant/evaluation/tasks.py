@@ -23,6 +23,7 @@ from assistant.evaluation.bootstrap import Difference
 from assistant.evaluation.classification import check_extra
 from assistant.evaluation.figures import Figures, TypeRow, compare, figures_of, type_rows
 from assistant.model.assistant import VideoAssistant
+from assistant.model.audio import ear_of
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import adapter_prompt, find_adapter, find_task
@@ -94,9 +95,10 @@ def evaluate_task(
         looked_at[name] = recipe.frames and (frames or recipe.frames)
         training = replace(recipe.training, jitter=1)
         recipe = replace(recipe, frames=looked_at[name], training=training)
-        table = (
-            clip_table(work, model.encoder, keys, recipe.frames) if keys and recipe.frames else None
-        )
+        table = None
+        if keys and recipe.frames:
+            windows, ear = recipe.frames, ear_of(recipe)
+            table = clip_table(work, model.encoder, keys, windows, ear, windows)
         examples = make_examples(items, prompt, model, table, keys, recipe)
         learner = OrderedLearner(model, recipe, table, key, frame_order, seed).eval()
         systems.append(report_system(name, learner, examples, items, prompt, seed))

@@ -1,4 +1,5 @@
-"""What an adapter learns beside its LoRAs: gates, embeddings, routers, contrasts, text means."""
+"""What an adapter learns beside its LoRAs: gates, embeddings, routers, contrasts, text means, and
+the projection of what is heard."""
 
 from collections.abc import Callable
 
@@ -6,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from assistant.core.config import TransferConfig
+from assistant.model.hearing import SoundTokens
 from assistant.model.qformer import QFormer
 from assistant.model.qformer_layers import AttentionBlock
 from assistant.model.routing import Route, Router
@@ -52,6 +54,9 @@ class AdapterParts(nn.Module):
         self.temporal_routers = each(temporal and routed, router)
         self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
         self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
+        self.sound_tokens: SoundTokens | None = None
+        if config.sound:
+            self.sound_tokens = SoundTokens(config.sound, width, config.sound_tokens)
         self.pooling = nn.Linear(width, 1, bias=False) if config.pooling == "learned" else None
         if self.pooling is not None:
             nn.init.zeros_(self.pooling.weight)
@@ -59,12 +64,13 @@ class AdapterParts(nn.Module):
         self.fresh = each(anew, lambda _: AttentionBlock(width, shape.heads))
 
     def route_in_space(
-        self, place: int, queries: Tensor, frames: Tensor | None, text: Tensor
+        self, place: int, queries: Tensor, frames: Tensor | None, others: int
     ) -> Route | None:
-        """Over the queries ``(B, T, L, D)`` and text of each frame; None: without routing."""
+        """Over the queries ``(B, T, L, D)`` and the other tokens of each frame; None: without
+        routing."""
         if not len(self.spatial_routers):
             return None
-        return self.spatial_routers[place](queries, frames, queries.shape[2], text.shape[2])
+        return self.spatial_routers[place](queries, frames, queries.shape[2], others)
 
     def route_in_time(self, place: int, queries: Tensor, frames: Tensor | None) -> Route | None:
         """Over the frames of each query ``(B, T, L, D)``; None: without routing, or one frame."""

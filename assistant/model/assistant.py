@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from assistant.core.config import ModelConfig
 from assistant.errors import ModelError
 from assistant.model.encoders.base import Encoder
+from assistant.model.hearing import Heard, together
 from assistant.model.llm import History, LanguageModel
 from assistant.model.memory import each_within_memory, within_memory
 from assistant.model.qformer import QFormer
@@ -172,9 +173,14 @@ class VideoAssistant(nn.Module, Sight):
         return adapter_key(folder, recipe, self.fingerprint)
 
     def visual_tokens(
-        self, patches: Tensor | None, qformer_text: Sequence[str], adapter: str | None = None
+        self,
+        patches: Tensor | None,
+        qformer_text: Sequence[str],
+        adapter: str | None = None,
+        heard: Heard | None = None,
     ) -> Tensor:
-        """Visual tokens ``(B, L, W)`` for B texts about the same frames ``(B, T, K, Dv)``."""
+        """Visual tokens ``(B, L, W)`` for B texts about as many clips' frames ``(B, T, K, Dv)``,
+        and what an adapter with sound hears beside these."""
         ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
         with self._lock:
@@ -182,7 +188,9 @@ class VideoAssistant(nn.Module, Sight):
             if adapter is None and not self.loaded_adapters:
                 return self.qformer(patches, ids, mask)
             with self.using(adapter) as qformer:
-                return (self.qformer if adapter is None else qformer)(patches, ids, mask)
+                if adapter is None:
+                    return self.qformer(patches, ids, mask)
+                return qformer(patches, ids, mask, heard=heard and heard.to(ids.device))
 
     def qformer_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
@@ -274,7 +282,12 @@ class VideoAssistant(nn.Module, Sight):
 
     @torch.inference_mode()
     def routing(
-        self, patches: Tensor | None, *, qformer_text: str, adapter: str | None
+        self,
+        patches: Tensor | None,
+        *,
+        qformer_text: str,
+        adapter: str | None,
+        heard: Heard | None = None,
     ) -> list[dict[str, list[float]]]:
         """Per layer the weights of the receptive fields in "space" and "time", widest first.
 
@@ -285,7 +298,9 @@ class VideoAssistant(nn.Module, Sight):
         ids, mask = self.qformer_ids([qformer_text])
         with self.using(adapter) as qformer:
             seen = None if patches is None else patches[None].to(ids.device)
-            routes = qformer.states(seen, ids, mask).routes
+            sound = together([heard])
+            sound = sound and sound.to(ids.device)
+            routes = qformer.states(seen, ids, mask, heard=sound).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 
@@ -300,29 +315,31 @@ class VideoAssistant(nn.Module, Sight):
         adapter: str | None = None,
         choosing: bool = False,
         ended: bool = True,
+        heard: Heard | None = None,
     ) -> Iterator[float]:
         """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
 
-        It is what the answer loses when the frame is left out; a single frame's loss is that of
-        all pictures. A pass of the model leaves out ``OCCLUDED`` frames in turn; between two
-        passes others may have the model, and the reader may leave.
+        It is what the answer loses when the frame is left out, and what is ``heard`` beside it; a
+        single frame's loss is that of all pictures. A pass of the model leaves out ``OCCLUDED``
+        frames in turn; between two passes others may have the model, and the reader may leave.
         """
 
         @within_memory()
         @torch.inference_mode()
-        def scores(seen: Sequence[Tensor | None]) -> list[float]:
+        def scores(left: Sequence[Sequence[int]]) -> list[float]:
+            seen = [patches[list(frames)] if frames else None for frames in left]
+            sounds = [heard.of(frames) if heard and frames else None for frames in left]
             texts = [qformer_text] * len(seen)
             kept = [frames for frames in seen if frames is not None]
             pictures = torch.stack(kept) if kept else None
-            visual = self.visual_tokens(pictures, texts, adapter)  # (B, L, W)
+            visual = self.visual_tokens(pictures, texts, adapter, together(sounds))  # (B, L, W)
             prompts, histories = [prompt] * len(seen), [history] * len(seen)
             same = [[(answer, ended)]] * len(seen)
             told = self.score_batch(visual, prompts, histories, same, adapter, choosing=choosing)
             return [score for (score,) in told]
 
-        (whole,) = scores([patches])
         places = range(len(patches))
-        less = [torch.cat([patches[:place], patches[place + 1 :]]) for place in places]
-        rest: Sequence[Tensor | None] = less if len(less) > 1 else [None]
+        (whole,) = scores([places])
+        rest = [[one for one in places if one != place] for place in places]
         for start in range(0, len(rest), OCCLUDED):
             yield from (whole - without for without in scores(rest[start : start + OCCLUDED]))

@@ -32,7 +32,8 @@ from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
-REREADING = ("rereads.", "parts.reread_gates")  # of the Q-Former: what rereading alone has
+GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.")
+"""Of the Q-Former: what an adapter with rereading or sound has beside those without."""
 
 
 class Adapters:
@@ -129,7 +130,7 @@ class Adapters:
         """Give the adapter ``name`` the weights in ``folder``.
 
         Args:
-            grow: rereadings that those weights lack stay as they are.
+            grow: rereadings and hearing that those weights lack stay as they are.
         Raises:
             WeightsError: as :meth:`load`; the adapter is then as it was.
         """
@@ -139,7 +140,7 @@ class Adapters:
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
         if grow:
-            whole = tuple(f"base_model.model.{name}" for name in REREADING)
+            whole = tuple(f"base_model.model.{name}" for name in GROWN)
             state |= {key: wanted[key] for key in missing if key.startswith(whole)}
             missing -= state.keys()
         wrong = [k for k in wanted.keys() & state.keys() if wanted[k].shape != state[k].shape]
@@ -193,6 +194,8 @@ def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) 
         found.append(rf"({own})\.output\.dense")
     if lora.feed_forward:
         found.append(rf"encoder\.layer\.({number})\.(intermediate|output)_query\.dense")
+    if transfer.sound:  # what hears reads sound with the weights that read text
+        found.append(rf"hearing\.({number})\.attention\.(query|key|value)")
     if transfer.rereads:  # what a feed-forward makes of both at once is what rereading is for
         found.append(rf"{again}\.attention\.attention\.key")
         found.append(rf"{again}\.(intermediate|output)_query\.dense")

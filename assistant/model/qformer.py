@@ -3,7 +3,7 @@
 The module tree is InstructBLIP's (``transformers``), so a stock checkpoint loads key for key.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -83,7 +83,7 @@ def run_layer(
     last: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """One layer of the image model over each frame: queries and text after it."""
-    queries, text = attend_in_space(layer.attention, queries, text, bias, last=last)  # Eq. 7
+    queries, text, _ = attend_in_space(layer.attention, queries, text, bias, last=last)  # Eq. 7
     queries = attend_to_patches(layer, queries, seen)  # (B, T, L, D), Eq. 8
     return layer.feed_forward_chunk_query(queries), layer.feed_forward_chunk(text)
 
@@ -95,18 +95,27 @@ def attend_in_space(
     bias: Tensor,
     route: Route | None = None,
     *,
+    heard: tuple[nn.Module, Tensor] | None = None,
     last: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Self-attention over queries ``(B, T, L, D)`` and text ``(B, 1 or T, Kt, D)`` of each frame.
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Self-attention over queries ``(B, T, L, D)``, text ``(B, 1 or T, Kt, D)`` and what is heard
+    of each frame.
 
     Args:
-        last: nobody reads the text after it, of which none is returned.
+        heard: sound ``(B, T, A, D)`` and the block that reads it. last: nobody reads text and sound
+            after it, of which none is returned.
     """
     length = queries.shape[2]
     x = torch.cat([queries, text.expand(-1, queries.shape[1], -1, -1)], dim=2)  # (B, T, L+Kt, D)
-    x = attend(block, x, bias, route, length if last else None)
+    streams = [(block, x)] if heard is None else [(block, x), heard]
+    x, *others = attend_together(streams, bias, route, length if last else None)
     queries, text = x[:, :, :length], x[:, :, length:]
-    return queries.contiguous(), text.contiguous()  # feed-forward of a slice takes 20 times as long
+    sound = others[0] if others else None
+    return (
+        queries.contiguous(),
+        text.contiguous(),
+        sound,
+    )  # a slice's feed-forward: 20 times as long
 
 
 def attend_to_patches(layer: nn.Module, queries: Tensor, seen: Tensor | None) -> Tensor:
@@ -128,16 +137,36 @@ def attend(
         bias: additive, ``(B or 1, 1 or H, 1, S)``.
         read: how many of the S, from the first, are wanted; None: all.
     """
-    inner = block.attention
-    heads = inner.num_attention_heads
+    return attend_together([(block, x)], bias, route, read)[0]
+
+
+def attend_together(
+    streams: Sequence[tuple[nn.Module, Tensor]],
+    bias: Tensor,
+    route: Route | None = None,
+    read: int | None = None,
+) -> list[Tensor]:
+    """One attention over the tokens of several streams ``(B, G, S, D)``, each by a block of its
+    own.
+
+    Args:
+        bias: additive, ``(B or 1, 1 or H, 1, S)`` over all streams, or ``(B, G, 1 or H, 1, S)``.
+        read: how many of the first stream, from its first, are wanted, and none of the others;
+            None: all.
+    """
+    heads = streams[0][0].attention.num_attention_heads
 
     def split(projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (heads, -1)).transpose(2, 3)  # (B, G, H, S, Dh)
 
-    wanted = x[:, :, :read].contiguous()
-    query, key, value = split(inner.query(wanted)), split(inner.key(x)), split(inner.value(x))
-    mixed = routed_attention(query, key, value, bias.to(x.dtype), route)
-    return block.output(mixed.transpose(2, 3).flatten(3), wanted)
+    wanted = [(block, x[:, :, :read].contiguous()) for block, x in streams[: 1 if read else None]]
+    query = torch.cat([split(block.attention.query(x)) for block, x in wanted], dim=3)
+    key = torch.cat([split(block.attention.key(x)) for block, x in streams], dim=3)
+    value = torch.cat([split(block.attention.value(x)) for block, x in streams], dim=3)
+    mixed = routed_attention(query, key, value, bias.to(query.dtype), route)
+    mixed = mixed.transpose(2, 3).flatten(3)  # (B, G, N, D)
+    parts = mixed.split([x.shape[2] for _, x in wanted], dim=2)
+    return [block.output(part, x) for (block, x), part in zip(wanted, parts, strict=True)]
 
 
 def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:

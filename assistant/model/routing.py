@@ -82,18 +82,20 @@ def routed_attention(
     a bias. ``mixture``: one softmax per field, averaged (TRAR).
 
     Args:
-        bias: additive, ``(B or 1, 1 or H, 1, S)``. query: of the first N of S places.
+        bias: additive, ``(B or 1, 1 or H, 1, S)``, or ``(B, G, 1 or H, 1, S)``. query: of the first
+            N of S places.
     """
+    bias = bias if bias.ndim == 5 else bias[:, None]  # (B or 1, 1 or G, 1 or H, 1, S)
     if route is not None:
         field = route.field[:, :, : query.shape[-2]].to(query.dtype)
         if route.form == "log_bias":  # a bias like any other from here on
-            bias, route = bias + field, None
+            bias, route = bias + field[:, None], None
     if route is None and not torch.is_grad_enabled():  # a kernel without gradients
-        bias = bias if len(bias) == 1 else bias.repeat_interleave(query.shape[1], dim=0)
+        same = bias.shape[:2] == (1, 1)
+        bias = bias[0] if same else bias.expand(*query.shape[:2], -1, -1, -1).flatten(0, 1)
         q, k, v = (x.flatten(0, 1) for x in (query, key, value))
         return F.scaled_dot_product_attention(q, k, v, bias).unflatten(0, query.shape[:2])
     scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
-    bias = bias[:, None]
     if route is None:
         return (scores + bias).softmax(-1) @ value
     if route.form == "logit":

@@ -2,7 +2,8 @@
 
 Per layer: self-attention over queries and text (Eq. 7), channel swap and the same attention block
 over frames (Eq. 9, 10), cross-attention to the frame's patches (Eq. 8), feed-forward. With gates at
-0 and fresh adapters it is the image model run per frame. Ours: frame contrast after each layer, and
+0 and fresh adapters it is the image model run per frame. What is heard beside a frame joins its
+queries and text from the first adapted layer on. Ours: frame contrast after each layer, and
 rereading, the last layer run again over the pooled queries and the text.
 """
 
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from assistant.core.config import MOST_REREADS, TransferConfig
 from assistant.model.adapter_parts import AdapterParts, mean_token
+from assistant.model.hearing import Heard
 from assistant.model.qformer import (
     QFormer,
     attend,
@@ -61,6 +63,7 @@ class SpatioTemporalQFormer(nn.Module):
         super().__init__()
         self.image = image
         self.temporal = nn.ModuleList(tied_copy(layer.attention) for layer in image.layers)
+        self.hearing = nn.ModuleList(tied_copy(layer.attention) for layer in image.layers)
         self.rereads = nn.ModuleList(tied_copy(image.layers[-1]) for _ in range(MOST_REREADS))
         self.parts = AdapterParts(config, image)
 
@@ -70,24 +73,43 @@ class SpatioTemporalQFormer(nn.Module):
         return self.parts.config
 
     def forward(
-        self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
+        self,
+        patches: Tensor | None,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Tensor | None = None,
+        heard: Heard | None = None,
     ) -> Tensor:
         """Visual tokens ``(B, L, W)``.
 
         Args:
-            patches: ``(B, T, K, Dv)``; None: text alone, T = 1, no cross-attention.
+            patches: ``(B, T, K, Dv)``; None: no cross-attention, and T = 1 where nothing is heard.
             ids, mask: text ``(B, Kt)``. frames: ``(B, T)``, 1 where there is a frame; None: all.
+            heard: beside each frame; None: nothing. Only an adapter with sound listens.
         """
-        return self.image.projection(self.states(patches, ids, mask, frames).pooled)
+        return self.image.projection(self.states(patches, ids, mask, frames, heard).pooled)
 
     def states(
-        self, patches: Tensor | None, ids: Tensor, mask: Tensor, frames: Tensor | None = None
+        self,
+        patches: Tensor | None,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Tensor | None = None,
+        heard: Heard | None = None,
     ) -> States:
         """The queries on their way, and how far each layer looked."""
         parts, layers = self.parts, self.image.layers
+        heard = None if parts.sound_tokens is None else heard
         queries, text = self.image.embed(ids)  # (B, 1, L, D), (B, 1, Kt, D)
-        seen = None if patches is None else patches.to(queries.dtype)  # (B, T, K, Dv)
-        times = times_of(1 if seen is None else seen.shape[1], frames).to(ids.device)
+        seen = patches.to(queries.dtype) if patches is not None and self.config.sees else None
+        count = 1  # T
+        if seen is not None:
+            count = seen.shape[1]
+        elif heard is not None:
+            count = heard.tokens.shape[1]
+        else:
+            frames = None
+        times = times_of(count, frames).to(ids.device)
         there = torch.ones_like(times) if frames is None else frames  # (1 or B, T)
         text_bias = hide(mask, queries.shape[2], queries.dtype)  # (B, 1, 1, L+Kt)
         frame_bias = hide(there, 0, queries.dtype)  # (1 or B, 1, 1, T)
@@ -97,26 +119,33 @@ class SpatioTemporalQFormer(nn.Module):
                 queries, text = run_layer(layer, queries, text, text_bias, seen)  # Eq. 7, 8
 
         queries = queries + self._places(times).to(queries.dtype)  # (B, T, L, D), Eq. 6
+        sound, bias = None, text_bias
+        if heard is not None and parts.sound_tokens is not None:
+            sound = parts.sound_tokens(heard.tokens).to(queries.dtype)  # (B, T, A, D)
+            bias = beside(text_bias, heard.mask)  # (B, T, 1, 1, L+Kt+A)
         adapted: list[Tensor] = []
         routes: list[dict[str, Tensor]] = [{} for _ in range(parts.first)]
         for place, layer in enumerate(layers[parts.first :]):
-            heard, last = text, layer is layers[-1] and self.config.pooling != "saliency"
-            space = parts.route_in_space(place, queries, frames, text)  # Eq. 12
-            queries, text = attend_in_space(
-                layer.attention, queries, text, text_bias, space, last=last
-            )  # (B, T, L, D), (B, T, Kt, D), Eq. 7, 11
+            told, last = text, layer is layers[-1] and self.config.pooling != "saliency"
+            more = 0 if sound is None else sound.shape[2]
+            space = parts.route_in_space(place, queries, frames, text.shape[2] + more)  # Eq. 12
+            ear = None if sound is None else (self.hearing[parts.first + place], sound)
+            queries, text, sound = attend_in_space(
+                layer.attention, queries, text, bias, space, heard=ear, last=last
+            )  # (B, T, L, D), (B, T, Kt, D), (B, T, A, D), Eq. 7, 11
             time = parts.route_in_time(place, queries, frames)  # Eq. 12
             queries = self._attend_in_time(place, queries, frame_bias, times, time)  # Eq. 9 to 11
             queries = attend_to_patches(layer, queries, seen)  # Eq. 8
             queries = layer.feed_forward_chunk_query(queries)
             queries = parts.contrast(place, queries, frames)
-            queries = parts.tell_text(place, queries, heard, mask)
+            queries = parts.tell_text(place, queries, told, mask)
             text = layer.feed_forward_chunk(text)
+            sound = None if sound is None else layer.feed_forward_chunk(sound)
             adapted.append(queries)
             routes.append({axis: r.alpha for axis, r in (("space", space), ("time", time)) if r})
 
         steps = [self.pool(queries, text, mask, frames)]  # (B, L, D)
-        steps += self._reread(steps[0], mean_over_frames(heard, frames), text_bias)
+        steps += self._reread(steps[0], mean_over_frames(told, frames), text_bias)
         return States(adapted, steps, routes)
 
     def pool(
@@ -189,6 +218,14 @@ def times_of(count: int, frames: Tensor | None) -> Tensor:
     last = torch.tensor([[count - 1]]) if frames is None else frames.sum(1, keepdim=True) - 1
     place = torch.arange(count, device=last.device)
     return (place / last.clamp(min=1)).clamp(max=1.0)
+
+
+def beside(text_bias: Tensor, mask: Tensor) -> Tensor:
+    """Bias ``(B, T, 1, 1, S+A)`` of text ``(B, 1, 1, S)`` and sound with ``mask`` ``(B, T, A)``."""
+    frames = mask.shape[1]
+    of_text = text_bias[:, None].expand(-1, frames, -1, -1, -1)
+    of_sound = (1.0 - mask[:, :, None, None].to(of_text.dtype)) * torch.finfo(of_text.dtype).min
+    return torch.cat([of_text, of_sound], dim=-1)
 
 
 def tied_copy(block: nn.Module) -> nn.Module:

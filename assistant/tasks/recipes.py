@@ -23,7 +23,8 @@ from assistant.sources import SOURCES
 
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
-ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", *SOURCES)
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "video", "sound", *SOURCES)
+EXTRAS = ("sound",)  # parts that one can train with
 RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
 EVENT_ABLATIONS = ("align", "scene", "texts")  # of a head of events
 ACTION_ABLATIONS = ("ce", "text", "image", "teacher", "motion")  # of a recogniser of actions
@@ -127,6 +128,7 @@ class Provenance:
     date: str = ""
     calibration: Calibration = field(default_factory=Calibration)
     start: str = ""  # the adapter that it went on from, with a hash of its weights
+    sound: str = ""  # fingerprint of the audio encoder; "": it hears nothing
 
 
 @dataclass(frozen=True)
@@ -135,18 +137,34 @@ class Recipe:
 
     task: str
     frames: int = 8  # looked at; 0: it reads text alone, as one learns from data without clips
+    with_: tuple[str, ...] = ()  # of EXTRAS; "with" in a file
     without: tuple[str, ...] = ()  # of ABLATIONS
+    audio: str = "whisper-tiny.en"  # the encoder of sound: mini's, a hub id or a folder
     lora: LoraSettings = field(default_factory=LoraSettings)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     training: Training = field(default_factory=Training)
     paper: PaperSettings = field(default_factory=PaperSettings)
     made: Provenance | None = None
 
+    RENAMED: ClassVar[dict[str, str]] = {"with": "with_"}
+
     def __post_init__(self) -> None:
+        for part in self.with_:
+            if part not in EXTRAS:
+                raise ConfigError(f"with {part!r}: choose some of {', '.join(EXTRAS)}")
+        if self.hears and self.frames == 1:
+            raise ConfigError(
+                "with sound and frames 1: sound is heard beside frames, take 2 or more"
+            )
         for part in self.without:
             if part not in ABLATIONS:
                 raise ConfigError(f"without {part!r}: choose some of {', '.join(ABLATIONS)}")
         check_bounds(self, frames=(0, MOST_FRAMES))
+
+    @property
+    def hears(self) -> bool:
+        """Whether it takes sound, where there is some."""
+        return "sound" in self.with_ and "sound" not in self.without
 
     @property
     def prior(self) -> float:
@@ -158,11 +176,16 @@ class Recipe:
         """That of the finished adapter; before, none was fitted."""
         return Calibration() if self.made is None else self.made.calibration
 
+    def as_dict(self) -> dict[str, Any]:
+        """As a file has it."""
+        names = {new: old for old, new in self.RENAMED.items()}
+        return {names.get(key, key): _plain(value) for key, value in asdict(self).items()}
+
     def save(self, folder: Path) -> Path:
         """Write ``folder/recipe.yaml``, atomically."""
         path = folder / RECIPE
         part = path.with_suffix(".part")
-        part.write_text(yaml.safe_dump(_plain(asdict(self)), sort_keys=False, allow_unicode=True))
+        part.write_text(yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True))
         part.replace(path)
         return path
 

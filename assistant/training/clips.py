@@ -18,9 +18,11 @@ from assistant.data.items import Item
 from assistant.dialogue.spoken import Range
 from assistant.errors import InputError, VideoError
 from assistant.media.video import probe, read_clip
+from assistant.model.audio import Ear, read_sound
 from assistant.model.encoders.base import Encoder
 from assistant.training.features import FeatureTable
-from assistant.training.generated import draw_clip, is_generated
+from assistant.training.generated import draw_clip, draw_sound, is_generated
+from assistant.training.sounds import sound_table
 from assistant.vqa.time_ranges import range_of
 
 READERS = 2  # clips that are decoded or drawn at a time, each in a process of its own
@@ -47,6 +49,10 @@ class ClipRef:
         clip = read_clip(self.path, frames=frames, start=self.start, end=self.end, max_side=side)
         return clip.frames
 
+    def sound(self) -> np.ndarray:
+        """As `read_sound` has it. Raises VideoError."""
+        return read_sound(self.path, self.start, self.end)
+
 
 class GeneratedRef(ClipRef):
     """A clip of ``assistant scenes`` that is drawn when it is wanted, and in no file."""
@@ -57,6 +63,9 @@ class GeneratedRef(ClipRef):
 
     def read(self, frames: int, side: int = SIDE) -> np.ndarray:
         return draw_clip(self.path, frames)
+
+    def sound(self) -> np.ndarray:
+        return draw_sound(self.path)
 
 
 def clip_of(item: Item) -> ClipRef | None:
@@ -118,10 +127,17 @@ def digest_of(clips: dict[ClipRef, str]) -> str:
 
 
 def clip_table(
-    root: Path, encoder: Encoder, clips: dict[ClipRef, str], frames: int
+    root: Path,
+    encoder: Encoder,
+    clips: dict[ClipRef, str],
+    frames: int,
+    ear: Ear | None = None,
+    windows: int = 0,
 ) -> FeatureTable:
     """The table under ``root`` with these clips in it; those it lacks are encoded now.
 
+    Args:
+        ear: how their sound is listened to, beside so many ``windows``; None: it is not.
     Raises:
         InputError: clips that cannot be decoded; all of them are named.
     """
@@ -130,7 +146,10 @@ def clip_table(
     def read(keys: list[str]) -> Iterator[np.ndarray]:
         return read_ahead([refs[key] for key in keys], frames)
 
-    return FeatureTable.open(root, encoder, frames, refs, read)
+    table = FeatureTable.open(root, encoder, frames, refs, read)
+    if ear is not None:
+        table.sounds = sound_table(root, ear, refs, windows)
+    return table
 
 
 def read_ahead(clips: Sequence[ClipRef], frames: int, side: int = SIDE) -> Iterator[np.ndarray]:

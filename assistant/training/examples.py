@@ -129,7 +129,7 @@ def _said(item: Item, where: Range, spoken: dict[Path, Spoken] | None) -> Dialog
     if spoken is None:
         return Dialogue()
     if item.video not in spoken:
-        spoken[item.video] = Spoken(item.video, None, transcribe=False)
+        spoken[item.video] = Spoken(item.video, None, transcribe="no")
     return spoken[item.video].within(where)
 
 

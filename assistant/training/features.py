@@ -9,15 +9,33 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from assistant.model.encoders.base import CHUNK, Encoder
+from assistant.model.encoders.base import CHUNK, FrameFeatures
 
 INDEX, PATCHES, CLASSES = "index.jsonl", "patches", "classes"
+
+
+class TableEncoder(Protocol):
+    """What fills a table: an image encoder, or an ear."""
+
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def patch_count(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def class_count(self) -> int: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def __call__(self, frames: np.ndarray, /) -> FrameFeatures: ...
 
 
 class FeatureTable:
@@ -27,7 +45,9 @@ class FeatureTable:
     that met new ones has added a shard. A clip with fewer than T frames leaves the last ones empty.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder) -> None:
+    sounds: FeatureTable | None = None  # what is heard in the same clips; None: nobody listens
+
+    def __init__(self, folder: Path, encoder: TableEncoder) -> None:
         """What ``folder`` holds, whole or not."""
         self.folder, self.encoder = folder, encoder
         self.places: dict[str, _Place] = {}
@@ -82,7 +102,7 @@ class FeatureTable:
     def open(
         cls,
         root: Path,
-        encoder: Encoder,
+        encoder: TableEncoder,
         frames: int,
         keys: Iterable[str],
         read: Callable[[list[str]], Iterable[np.ndarray]],

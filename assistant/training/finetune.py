@@ -16,6 +16,7 @@ from assistant.core.files import put_folder
 from assistant.data.items import Item, data_file, read_items
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
+from assistant.model.audio import Ear, ear_of
 from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import RECIPE, Provenance, Recipe, load_recipe
@@ -92,7 +93,7 @@ def finetune(
 
     Args:
         start: folder of an adapter of the same shape, whose weights the run begins with; it may
-            lack rereadings.
+            lack rereadings and hearing.
         resume: go on with the run in ``out``. install: copy the adapter to the person's own.
     Raises:
         WeightsError: ``start`` has another shape, or belongs to another base.
@@ -127,9 +128,12 @@ def _finetune(
     if not any(item.video for item in [*train, *dev]):
         still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
+    ear = ear_of(recipe) if recipe.frames else None
+    width = 0 if ear is None else ear.encoder.width
+    recipe = replace(recipe, transfer=replace(recipe.transfer, sound=width))
     torch.manual_seed(recipe.training.seed)  # the adapter's start
-    run = prepare(recipe, prompt, model, train, dev, examples.digest, out)
-    keeper = _Keeper(run, prompt, out / ADAPTER)
+    run = prepare(recipe, prompt, model, train, dev, examples.digest, out, ear)
+    keeper = _Keeper(run, prompt, out / ADAPTER, "" if ear is None else ear.encoder.fingerprint)
     loop = Loop(run, out, run.accelerator, keeper)
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
@@ -178,13 +182,17 @@ def prepare(
     dev: Sequence[Item],
     digest: str,
     out: Path,
+    ear: Ear | None = None,
 ) -> Finetuner:
     """Encode what was not encoded yet, and make the examples."""
     losses = losses_of(recipe.training)
     dev = drawn(dev, recipe)
     keys = clips_of([*train, *dev]) if recipe.frames else {}
     encoded = recipe.frames * recipe.training.jitter
-    table = clip_table(out / "features", model.encoder, keys, encoded) if keys else None
+    table = None
+    if keys:
+        windows = recipe.frames
+        table = clip_table(out / "features", model.encoder, keys, encoded, ear, windows)
     learned, measured = (
         make_examples(items, prompt, model, table, keys, recipe, losses) for items in (train, dev)
     )
@@ -193,6 +201,7 @@ def prepare(
     run.identity |= {
         "prompt": repr(prompt),
         "state of the clips": digest_of(keys),
+        "what hears them": "" if ear is None else ear.fingerprint,
         "what is said beside them": hashlib.sha256(texts.encode()).hexdigest(),
     }
     return run
@@ -230,6 +239,8 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
         transfer = replace(transfer, routing="none")
     if "contrast" in without:
         transfer = replace(transfer, contrast=0)
+    if "video" in without:
+        transfer = replace(transfer, sees=False)
     if "lora" in without:
         lora = replace(lora, train=False)
     parts = tuple(dict.fromkeys([*recipe.without, *without]))
@@ -239,8 +250,9 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
 class _Keeper:
     """Writes the best epoch's adapter, beside its place first: what lies there is whole."""
 
-    def __init__(self, run: Finetuner, prompt: TaskPrompt, folder: Path) -> None:
-        self.run, self.prompt, self.folder = run, prompt, folder
+    def __init__(self, run: Finetuner, prompt: TaskPrompt, folder: Path, ear: str) -> None:
+        """``ear``: fingerprint of the audio encoder; "": none."""
+        self.run, self.prompt, self.folder, self.ear = run, prompt, folder, ear
         self.start = ""
 
     def __call__(self, epoch: int, figures: dict[str, float]) -> None:
@@ -260,6 +272,7 @@ class _Keeper:
             figures={name: round(value, 4) for name, value in figures.items()},
             versions={name: version(name) for name in PACKAGES},
             date=time.strftime("%Y-%m-%d"),
+            sound=self.ear,
         )
         replace(run.recipe, made=made).save(fresh)
         put_folder(fresh, self.folder)

@@ -15,10 +15,11 @@ from assistant.data.items import Item
 from assistant.data.scenes.clips import ClipExample
 from assistant.data.scenes.dataset import CLIPS, SIZE, SPLITS
 from assistant.data.scenes.render import render
+from assistant.data.scenes.timbres import RATE
 from assistant.errors import InputError
 from assistant.media.sampling import centres
 
-KIND_OF_TASK = {"motion": "clips", "egoqa": "ego"}
+KIND_OF_TASK = {"motion": "clips", "egoqa": "ego", "sound": "sounding"}
 """What is generated to finetune a task on; for others there is nothing."""
 
 # Of the paths that stand for generated clips: generated/SEED/SPLIT/INDEX of kind "clips", of any
@@ -65,6 +66,14 @@ def draw_clip(video: Path, frames: int) -> np.ndarray:
     clip = generated_clip(video).clip
     times = centres(0.0, clip.seconds, frames)
     return np.stack([render(clip.at(time), SIZE) for time in times])
+
+
+def draw_sound(video: Path) -> np.ndarray:
+    """``(n,)`` as `assistant.model.audio.read_sound` has it."""
+    example = generated_clip(video)
+    sound = example.sound()
+    nothing = np.full(round(example.clip.seconds * RATE), np.nan, np.float32)
+    return nothing if sound is None else sound
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from assistant.model.assistant import VideoAssistant
+from assistant.model.hearing import Heard
 from assistant.model.spatiotemporal import States
 from assistant.tasks.recipes import Recipe
 from assistant.training.examples import DrawnExample, Example
 from assistant.training.features import FeatureTable
 from assistant.training.losses.base import Loss, Seen
+from assistant.training.sounds import heard_in
 from assistant.vqa.scoring import score_answers
 
 CHOSEN = "accuracy"  # the dev figure that decides, where the data have choices; else the loss
@@ -92,21 +94,29 @@ class Learner(nn.Module):
             a.request.blind_qformer_text if blind else a.request.qformer_text for a in part
         ]
         ids, mask = self.model.qformer_ids(qformer_text)
-        patches = frames = None
+        patches = frames = heard = None
         keys = [asked.example.clip for asked in part]
         if keys[0] is not None and self.table is not None and not blind:
             patches, frames = self.frames([key for key in keys if key is not None], chosen)
             patches, frames = patches.to(ids.device), frames.to(ids.device)
+            if self.table.sounds is not None:
+                heard = self.sounds([key for key in keys if key is not None], frames.shape[1])
+                heard = None if heard is None else heard.to(ids.device)
             if bool(frames.all()):
                 frames = None
         with self.model.using(self.name) as qformer:
-            states = qformer.states(patches, ids, mask, frames)
+            states = qformer.states(patches, ids, mask, frames, heard)
             return states, qformer.image.projection(states.pooled)
 
     def frames(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Patches of clips ``(B, T, K, Dv)``, and ``(B, T)``: 1 where there is a frame."""
         assert self.table is not None
         return self.table.patches(keys, chosen)
+
+    def sounds(self, keys: Sequence[str], frames: int) -> Heard | None:
+        """What is heard in clips beside so many frames."""
+        assert self.table is not None and self.table.sounds is not None
+        return heard_in(self.table.sounds, keys, frames)
 
     @torch.no_grad()
     def free_answers(self, part: Sequence[DrawnExample], max_new_tokens: int) -> list[str]:

@@ -151,6 +151,7 @@ class Answer:
         weights: list[float] = []
         for weight in model.occlusion(
             patches,
+            heard=self.query.heard,
             qformer_text=request.qformer_text,
             prompt=request.prompt,
             history=request.history,
@@ -174,7 +175,10 @@ class Answer:
         if model is None:
             return []
         return model.routing(
-            self.query.patches, qformer_text=request.qformer_text, adapter=request.adapter
+            self.query.patches,
+            heard=self.query.heard,
+            qformer_text=request.qformer_text,
+            adapter=request.adapter,
         )
 
     @property

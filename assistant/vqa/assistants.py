@@ -84,7 +84,7 @@ class Assistant:
         end: float | None = None,
         decoder: str = "auto",
         dialogue: DialogueLike | None = None,
-        transcribe: bool = False,
+        transcribe: str = "auto",
         without: Collection[str] = (),
         head: str | Path | None = None,
     ) -> Session:
@@ -98,7 +98,8 @@ class Assistant:
             decoder: "auto", "pyav" or "decord".
             dialogue: a Path is read; text and turns are taken as they are. None: subtitles beside
                 or inside the clip.
-            transcribe: listen to the clip instead (needs the ``speech`` extra).
+            transcribe: "yes": listen to the clip instead (needs the ``speech`` extra); "auto":
+                where that is installed and there are no subtitles; "no".
             without: sources to leave out, of ``assistant.sources.SOURCES``.
             head: a recogniser of actions of yours, by name or folder, that answers where the
                 question asks for an action and it is sure.

@@ -16,6 +16,7 @@ CHOSEN_BY = {  # who chose the range that was looked at, for a person, by `Basis
     "question": ", as the question says",
     "timeline": ", where what it names is to be seen",
 }
+FROM_SOUND = "what is heard: no language model asked"
 FROM_TIMELINE = "the clip's timeline: a frame every 1.25 s, no language model asked"
 
 

@@ -55,7 +55,7 @@ class Options:
     task: str = "auto"
     adapter: str = "auto"
     max_new_tokens: int | None = None
-    transcribe: bool = False
+    transcribe: str = "auto"
     without: tuple[str, ...] = ()  # parts of the model
     head: str | None = None  # a recogniser of actions
 
@@ -158,7 +158,7 @@ class _Clip:
             frames=self._options.frames,
             decoder=self._options.decoder,
             dialogue=question.dialogue if alone else None,
-            transcribe=self._options.transcribe and not alone,
+            transcribe="no" if alone else self._options.transcribe,
             without=self._options.without,
             head=self._options.head,
         )

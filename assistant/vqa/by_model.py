@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from assistant.dialogue.subtitles import Dialogue
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import ClipFeatures
+    from assistant.model.hearing import Heard
     from assistant.tasks.prompts import TaskPrompt
     from assistant.vqa.asked import Asked
     from assistant.vqa.assistants import LoadedAdapter
     from assistant.vqa.clip import SessionClip
 
+NO_SOUND = "the clip has no sound where it is asked about"
 TEXT_ALONE = "{task} was trained on text alone and does not see the pictures"
 
 
@@ -56,6 +58,7 @@ def answer_by_model(
     names = sources_read(prompt, asked.question, left_out, reads)
     sources = seen.perceive(asked.where, names) if clip is not None else ()
     settling = [source for source in sources if perceiver(source.name).answers(asked.question)]
+    heard = _heard(asked, loaded, seen) if clip is not None else None
     request = compose(
         prompt,
         model,
@@ -73,6 +76,8 @@ def answer_by_model(
         without=left_out,
     )
     told = [source.warning for source in settling if source.warning]
+    if heard is not None and not heard.mask.any():
+        told.append(NO_SOUND)
     if seen.path is not None and clip is None:
         told.append(TEXT_ALONE.format(task=prompt.name))
     settled = [perceiver(s.name).settled(s.items, asked.question) for s in settling]
@@ -95,12 +100,26 @@ def answer_by_model(
     weigher = None if loaded else _weigher(model, asked, request, sources, seen)
     return Answer(
         basis,
-        Query(model, request, None if clip is None else clip.patches, weigher=weigher),
+        Query(model, request, None if clip is None else clip.patches, heard=heard, weigher=weigher),
         calibration=loaded.recipe.calibration if loaded else Calibration(),
         prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
         began=began,
         on_end=partial(on_end, basis.as_dict()),
     )
+
+
+def _heard(asked: Asked, loaded: LoadedAdapter | None, seen: SessionClip) -> Heard | None:
+    """What the adapter hears in the range that is asked about; None: it does not listen.
+
+    Raises:
+        InputError, WeightsError: as `ear_of`.
+    """
+    if loaded is None or not loaded.recipe.hears:
+        return None
+    from assistant.model.audio import ear_of
+
+    ear = ear_of(loaded.recipe)
+    return None if ear is None else seen.hear(asked.where, ear)
 
 
 def _weigher(

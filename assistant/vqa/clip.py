@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +14,21 @@ from assistant.core.languages import own_language
 from assistant.core.progress import report
 from assistant.dialogue.spoken import Range
 from assistant.dialogue.subtitles import FORMATS as DIALOGUES
+from assistant.dialogue.subtitles import Dialogue, Line
 from assistant.errors import InputError, VideoError
 from assistant.model.features import ClipFeatures, FeatureKey, content_digest, encode_clip
-from assistant.sources import SOURCES, Look, Source, perceiver
+from assistant.sources import SOURCES, Look, Perceived, Source, perceiver
 from assistant.vqa.perception import Perception
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from assistant.model.audio import Ear
+    from assistant.model.hearing import Heard
     from assistant.vqa.assistants import Assistant
 
 MAX_FRAMES = 256
+SAID = "said"  # what was transcribed, among the sources' files
 CHECKED_SIDE = 64  # pixels of a picture that is decoded to see whether it can be
 
 
@@ -83,6 +88,27 @@ class SessionClip:
             self._seen[where] = self._load(where)
         return self._seen[where]
 
+    def hear(self, where: Range, ear: Ear) -> Heard:
+        """What is heard in the range beside its frames.
+
+        Raises:
+            InputError: an empty range, or there is no clip. VideoError: it cannot be read.
+        """
+        from assistant.model.audio import read_sound
+        from assistant.model.block_files import get_block, put_block
+        from assistant.model.hearing import Heard
+
+        frames, store = len(self.look(where).patches), self._assistant.store
+        key = replace(self._key(where), encoder=ear.fingerprint, frames=frames)
+        with self._noting():
+            if found := get_block(store, key):
+                return Heard(**found)
+        report("Listening", 0.0)
+        heard = ear.hear(read_sound(self._there(), *where), frames)
+        with self._noting():
+            put_block(store, key, {"tokens": heard.tokens, "mask": heard.mask})
+        return heard
+
     def perception(self, where: Range, names: Sequence[str]) -> Perception:
         """What these sources say, with all that belongs to it; raises as :meth:`perceive`."""
         seen, found = self.look(where), self.perceive(where, names)
@@ -125,6 +151,7 @@ class SessionClip:
             encoder=seen.encoder,
             pictures=partial(self._pictures_of, where),
             space=lambda: sight.space,
+            sound=partial(self._sound_of, where),
         )
 
     def _source(self, name: str, look: Look, key: FeatureKey) -> Source:
@@ -145,6 +172,32 @@ class SessionClip:
                     store.put_source(key, found, fingerprint)
         return found
 
+    def transcribe(self, where: Range) -> Dialogue:
+        """What is said in the range, by listening: once, for it is kept on disk.
+
+        Raises:
+            InputError: nothing here can listen, or there is no clip. VideoError: it cannot be
+                read. WeightsError: the listener's weights cannot be had.
+        """
+        from assistant.dialogue import speech
+
+        speech.check_extra()
+        store = self._assistant.store
+        key = FeatureKey(self._digest, *where, 0, self._decoder, speech.WEIGHTS, own_language())
+        try:
+            found = store.get_source(key, SAID, speech.SOURCE)
+        except OSError:  # put_source() meets the same and says so
+            found = None
+        if found is not None:
+            lines = [Line(one.name, start=one.start, end=one.end) for one in found.items]
+            return Dialogue(tuple(lines), found.text, (found.warning,) if found.warning else ())
+        heard = speech.transcribe(self._there(), start=where[0], end=where[1])
+        items = tuple(Perceived(one.text, 1.0, one.start, one.end) for one in heard.lines)
+        kept = Source(SAID, items, heard.source, warning="; ".join(heard.warnings))
+        with self._noting():
+            store.put_source(key, kept, speech.SOURCE)
+        return heard
+
     def _pictures_of(
         self, where: Range, count: int, max_side: int
     ) -> tuple[np.ndarray, tuple[float, ...]]:
@@ -161,6 +214,12 @@ class SessionClip:
             max_side=max_side,
         )
         return clip.frames, clip.seconds
+
+    def _sound_of(self, where: Range, rate: int) -> Iterator[tuple[float, np.ndarray]]:
+        """See `Look.sound`."""
+        from assistant.media.sound import read_pieces
+
+        return read_pieces(self._there(), *where, rate=rate)
 
     def pictures(self, where: Range, max_side: int) -> np.ndarray:
         """The frames looked at in the range, ``(T, H, W, 3)`` uint8, decoded once more.

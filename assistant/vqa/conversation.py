@@ -7,6 +7,7 @@ from typing import Any
 
 from assistant.dialogue.spoken import Range
 
+HEARD = "heard"  # of one about sound
 TALK = "talk"  # the task of an answer that is none about the clip
 ACTIONS = "actions"  # of one that a recogniser of actions gives
 TIMELINE = "timeline"  # of one that names moments; as `Basis.range_source`, of one about a moment

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from assistant.model.assistant import VideoAssistant
     from assistant.model.chat.base import Message
+    from assistant.model.hearing import Heard
     from assistant.vqa.request import Request
 
 HELD_BACK = 6  # pieces of a free answer, before it is known whether the clip supports it
@@ -35,6 +36,7 @@ class Query:
     messages: tuple[Message, ...] = ()  # that another model got
     doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
     shares: Mapping[str, float] | None = None  # probabilities, of what was chosen by such an answer
+    heard: Heard | None = None  # beside these frames; None: nothing
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,16 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
         return [Draft(queries[0].spoken(), (), Scored([], []))]
     import torch
 
+    from assistant.model.hearing import together
     from assistant.model.memory import within_memory
 
     requests = [query.request for query in queries]
+    heard = together([query.heard for query in queries])
     frames = [query.patches for query in queries if query.patches is not None]
     seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
     with within_memory(), torch.inference_mode():
-        visual = model.visual_tokens(seen, [r.qformer_text for r in requests], first.adapter)
+        texts = [r.qformer_text for r in requests]
+        visual = model.visual_tokens(seen, texts, first.adapter, heard)
     if queries[0].weigher is not None:
         return _weighed(queries, visual)
     if not first.candidates:

@@ -34,6 +34,7 @@ from assistant.vqa.asked_actions import asks_for_action
 from assistant.vqa.by_llm import answer_by, sources_noted
 from assistant.vqa.by_model import answer_by_model
 from assistant.vqa.by_recogniser import answer_by_recogniser, heated, recognise
+from assistant.vqa.by_sound import answer_by_sound
 from assistant.vqa.by_timeline import answer_by_timeline, at_moment, scenes_noted
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import ACTIONS, Conversation
@@ -74,7 +75,7 @@ class Session:
         end: float | None,
         decoder: str,
         dialogue: DialogueLike | None,
-        transcribe: bool,
+        transcribe: str,
         without: Collection[str],
         head: str | Path | None = None,
     ) -> None:
@@ -89,7 +90,7 @@ class Session:
         self._assistant = assistant
         self._range, self._frames = (start, end), frames
         self._clip = SessionClip(path, frames, decoder, assistant)
-        self._spoken = Spoken(path, dialogue, transcribe)
+        self._spoken = Spoken(path, dialogue, transcribe, self._clip.transcribe)
         self._without = frozenset(without)
         self._head = None if head is None else find_recogniser(head)
         self._namers: dict[tuple[Path, tuple[int, ...]], Namer] = {}
@@ -271,6 +272,8 @@ class Session:
         )
         plainly = recogniser is None and (prompt is None or prompt.name == "chat")
         if talks and plainly and stored is None and self.path is not None:
+            if (by_ear := self._by_sound(asked_now)) is not None:
+                return by_ear
             answer, asked_now = self._by_timeline(asked_now)
             if answer is not None:
                 return answer
@@ -313,6 +316,20 @@ class Session:
             on_end=partial(self._remember, typed),
         )
         return self._last
+
+    def _by_sound(self, asked: Asked) -> Answer | None:
+        """The answer to a question about sound; None: it is about something else."""
+        if "heard" in self._without:
+            return None
+        answer = answer_by_sound(
+            asked,
+            self._clip,
+            lambda: self.duration,
+            model=self._assistant.name,
+            on_end=self._remember,
+        )
+        self._last = answer or self._last
+        return answer
 
     def _by_timeline(self, asked: Asked) -> tuple[Answer | None, Asked]:
         """The answer to a question about times; None: a model gives it, in the range of what is

@@ -6,6 +6,7 @@ laid around a place drawn like those of objects that stand, which is its first, 
 last point with equal chance: where an object is says little about where it goes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,14 +53,23 @@ class Event:
     name: str
     direction: str
     objects: tuple[int, ...]
+    begins: tuple[float, float] = (0.0, LATEST)  # earliest and latest start, seconds
+    ends: float = SECONDS  # by when all of it is over
 
 
-def sample_moving_scene(rng: np.random.Generator, split: str) -> MovingScene:
-    """3 to 6 objects, of which up to 6 move; held-out pairs as in ``sample_scene``."""
+def sample_moving_scene(
+    rng: np.random.Generator,
+    split: str,
+    sample_events: Callable[[np.random.Generator, int], list[Event]] | None = None,
+) -> MovingScene:
+    """3 to 6 objects, of which up to 6 move; held-out pairs as in ``sample_scene``.
+
+    ``sample_events``: what shall happen to so many objects; None: any of EVENTS, at any time.
+    """
     while True:  # ends: some events find room at once
         count = int(rng.choice(COUNTS, p=COUNT_SHARES))
         kinds = sample_kinds(rng, split, count)
-        events = _sample_events(rng, count)
+        events = (sample_events or _sample_events)(rng, count)
         for _ in range(ROOMS):
             camera, light, surroundings = sample_view(rng)
             objects = place_objects(rng, kinds, camera, TONE if split != "test" else 0.0)
@@ -76,15 +86,20 @@ def _sample_events(rng: np.random.Generator, count: int) -> list[Event]:
     events: list[Event] = []
     for _ in range(int(rng.choice(MOVERS, p=MOVER_SHARES))):
         name = str(rng.choice(EVENTS, p=EVENT_SHARES))
-        if name in PAIRED and len(free) < 2:
-            name = "move"
-        directions = list(DIRECTIONS)[: 2 if name in CROSSING else 4]
-        direction = directions[rng.integers(len(directions))]
-        needed = 2 if name in PAIRED else 1
-        events.append(Event(name, direction, tuple(free.pop() for _ in range(needed))))
+        events.append(sample_event(rng, name, free))
         if not free:
             break
     return events
+
+
+def sample_event(rng: np.random.Generator, name: str, free: list[int]) -> Event:
+    """One event of objects that are taken from ``free``; a move where one is left of a pair."""
+    if name in PAIRED and len(free) < 2:
+        name = "move"
+    directions = list(DIRECTIONS)[: 2 if name in CROSSING else 4]
+    direction = directions[rng.integers(len(directions))]
+    needed = 2 if name in PAIRED else 1
+    return Event(name, direction, tuple(free.pop() for _ in range(needed)))
 
 
 def _set_in_motion(
@@ -108,7 +123,7 @@ def _draft(rng: np.random.Generator, clip: MovingScene, event: Event) -> MovingS
     thing = things[first]
     heading = _aslant(rng, event.direction)
     speed, length = rng.uniform(*SPEEDS), rng.uniform(*LENGTHS)
-    start = rng.uniform(0.0, LATEST)
+    start = rng.uniform(*event.begins)
     stop = start + length / speed
     velocity = (float(speed * heading[0]), float(speed * heading[1]))
     place = np.array(ground_place(rng, clip.scene.camera))
@@ -127,7 +142,8 @@ def _draft(rng: np.random.Generator, clip: MovingScene, event: Event) -> MovingS
     elif event.name == "part":
         found = replace(found, parted=(*found.parted, (first, others[0])))
     found = replace(found, moves=(*found.moves, *moves))
-    return found if _ends_well(found, moves, event.name) else None
+    in_time = moves[-1].stop <= event.ends
+    return found if in_time and _ends_well(found, moves, event.name) else None
 
 
 def _aslant(rng: np.random.Generator, direction: str) -> np.ndarray:

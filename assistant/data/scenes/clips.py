@@ -11,10 +11,12 @@ from assistant.data.scenes.clip_questions import ask_clip
 from assistant.data.scenes.motion import MovingScene
 from assistant.data.scenes.questions import Question
 from assistant.data.scenes.render import render
+from assistant.data.scenes.sound_questions import ask_sounding
+from assistant.data.scenes.sounding import SoundingScene, sample_sounding_scene
 from assistant.data.scenes.world import Scene
 
 FRAME_RATE = 6  # pictures a second
-STREAM = 7  # keeps clips from repeating the random numbers of pictures
+STREAM, SOUND_STREAM = 7, 13  # keep clips from repeating the random numbers of pictures
 
 
 class Clip(Protocol):
@@ -42,9 +44,22 @@ class ClipExample(Generic[ClipT]):
         for number in range(round(self.clip.seconds * rate)):
             yield render(self.clip.at((number + 0.5) / rate), size)
 
+    def sound(self) -> np.ndarray | None:
+        """(n,) float32 mono in [-1, 1], `timbres.RATE` samples a second; None: it has none."""
+        return self.clip.sound() if isinstance(self.clip, SoundingScene) else None
+
 
 def clip_example(index: int, seed: int, split_number: int, split: str) -> ClipExample[MovingScene]:
     """Clip ``index`` of a split; it depends on nothing but these arguments."""
     rng = np.random.default_rng([seed, split_number, index, STREAM])
     clip = sample_moving_scene(rng, split)
     return ClipExample(clip, ask_clip(clip, rng))
+
+
+def sounding_example(
+    index: int, seed: int, split_number: int, split: str
+) -> ClipExample[SoundingScene]:
+    """Clip ``index`` with sound of a split; it depends on nothing but these arguments."""
+    rng = np.random.default_rng([seed, split_number, index, SOUND_STREAM])
+    clip = sample_sounding_scene(rng, split)
+    return ClipExample(clip, ask_sounding(clip, rng))

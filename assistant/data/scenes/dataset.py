@@ -7,7 +7,7 @@ A line of ``data.jsonl`` is one question::
      "split": "train"}
 
 ``image`` is relative to the folder; captions (type ``caption``) have no ``choices``. Clips, from
-outside or in the first person, have ``video`` instead: ``clips/train-000012.mp4``.
+outside, with sound or in the first person, have ``video`` instead: ``clips/train-000012.mp4``.
 """
 
 import json
@@ -20,17 +20,19 @@ from PIL import Image
 from tqdm import tqdm
 
 from assistant.core.scratch import scratch_folder
-from assistant.data.scenes.clips import FRAME_RATE, ClipExample, clip_example
+from assistant.data.scenes.clips import FRAME_RATE, ClipExample, clip_example, sounding_example
 from assistant.data.scenes.ego import ego_example
 from assistant.data.scenes.layout import sample_scene
 from assistant.data.scenes.questions import Question, ask
 from assistant.data.scenes.render import render
+from assistant.data.scenes.timbres import RATE
 from assistant.data.scenes.world import Scene
 from assistant.errors import InputError
 from assistant.media.writer import write_clip
 
 CLIPS: dict[str, Callable[[int, int, int, str], ClipExample]] = {
     "clips": clip_example,
+    "sounding": sounding_example,
     "ego": ego_example,
 }
 """What draws clip ``index`` by seed, number of the split and split, for each kind of clips."""
@@ -164,7 +166,7 @@ def _write_clip(folder: Path, index: int, seed: int, split: str, kind: str) -> l
     name = f"{split}-{index:06d}"
     path = folder / f"clips/{name}.mp4"
     path.parent.mkdir(exist_ok=True)
-    write_clip(path, item.frames(SIZE), FRAME_RATE)
+    write_clip(path, item.frames(SIZE), FRAME_RATE, item.sound(), RATE)
     return _records(item.questions, name, {"video": f"clips/{name}.mp4"}, split)
 
 
