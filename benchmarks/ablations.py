@@ -160,15 +160,15 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
 
 
 class OtherSounds(OrderedLearner):
-    """A learner that hears another clip's sound with each clip."""
+    """A learner that hears the sound of another test clip with each clip."""
 
     def sounds(self, keys: Sequence[str], frames: int) -> Heard | None:
         assert self.table is not None
-        clips = sorted(self.table.places)
-        order = np.random.default_rng(self.seed).permutation(len(clips))
-        places = {key: int(place) for key, place in zip(clips, order.argsort(), strict=True)}
-        others = [clips[order[(places[key] + 1) % len(clips)]] for key in keys]
-        return super().sounds(others, frames)
+        split = Path(keys[0]).parent
+        clips = sorted(key for key in self.table.places if Path(key).parent == split)
+        order = np.random.default_rng(self.seed).permutation(clips).tolist()
+        nexts = dict(zip(order, order[1:] + order[:1], strict=True))
+        return super().sounds([nexts[key] for key in keys], frames)
 
 
 def print_table(table: dict[str, list[dict[str, float]]]) -> None:
