@@ -57,7 +57,7 @@ examples:
   assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
   assistant ask clip.mp4 "Is it open?" --task mytask
   assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
-  assistant finetune sound --generate 2000 --out heard --from motion --with sound
+  assistant finetune sound --prompt sound.yaml --generate 2000 --from motion --with sound --out ear
   assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
 
 retrieval: no adapter but a head on the joint space, for texts, pictures and clips of one event that
