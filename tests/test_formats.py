@@ -288,6 +288,50 @@ def test_a_wrong_table_of_texts_is_one_line(tmp_path, content, said):
     assert said in refused("texts", tmp_path / "texts.csv", tmp_path / "out")
 
 
+def laughs(path, rows):
+    told = "".join(f'"{text}","{before}",{label},{show}\n' for text, before, label, show in rows)
+    path.write_text("text,context,label,source\n" + told)
+    return path
+
+
+def test_a_show_that_is_held_out_is_the_test_and_scenes_stay_whole(tmp_path):
+    rows = [
+        (f"reply {n}", f"the turn number {n // 2} is long / yes", n % 2, f"laugh/{show}")
+        for show in ("one", "two")
+        for n in range(40)
+    ]
+    path = laughs(tmp_path / "laughs.csv", rows)
+    made = convert("laughs", path, tmp_path / "out", hold_out="two")
+    splits = [item.split for item in made.items]
+    assert Counter(splits[:40]) == {"dev": 4, "train": 36}
+    assert splits[40:] == ["test"] * 40
+    assert splits[:40:2] == splits[1:40:2]  # those that share a turn
+    assert made.items[3].dialogue.as_text() == "the turn number 1 is long\nyes\nreply 3"
+    assert made.items[3].answer == "yes"
+    assert made.notes == ["40 scenes share no line"]
+    mixed = convert("laughs", path, tmp_path / "mixed")
+    assert Counter(item.split for item in mixed.items) == {"test": 8, "dev": 8, "train": 64}
+
+
+def test_a_wrong_table_of_laughs_is_one_line(tmp_path):
+    path = laughs(tmp_path / "laughs.csv", [("a", "b", "maybe", "laugh/one")])
+    assert "line 2: label is 'maybe'; wanted 1 (a laugh) or 0" in refused(
+        "laughs", path, tmp_path / "out"
+    )
+    laughs(path, [("a", "b", 1, "laugh/one")])
+    assert "no show is called 'two'; choose one" in refused(
+        "laughs", path, tmp_path / "out", hold_out="two"
+    )
+    path.write_text("text,label\na,1\n")
+    assert "line 2 has text, label; wanted text, context, label, source" in refused(
+        "laughs", path, tmp_path / "out"
+    )
+    (tmp_path / "texts.csv").write_text("text,humor\na,True\n")
+    assert "texts does not take hold_out" in refused(
+        "texts", tmp_path / "texts.csv", tmp_path / "out", hold_out="one"
+    )
+
+
 def test_the_real_mustard(tmp_path):
     source = real("mustard")
     made = convert("mustard", source, tmp_path / "folds")

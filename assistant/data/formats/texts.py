@@ -31,7 +31,7 @@ def read(source: Source) -> Reading:
     """
     if not source.path.is_file():
         raise InputError(f"{source.path}: is no file; give one from {source.origin}")
-    rows = list(_rows(source.path))
+    rows = list(table_rows(source.path))
     known: dict[str, tuple[int, str, str, bool]] = {}  # by the bare text: line, task, text, label
     torn, twice = set(), 0
     for line, row in rows:
@@ -62,8 +62,8 @@ def read(source: Source) -> Reading:
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and objects. Raises InputError: it cannot be read."""
+def table_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers and objects of CSV or JSONL. Raises InputError: it cannot be read."""
     try:
         text = path.read_text("utf-8-sig")
         if path.suffix.lower() == ".csv":
