@@ -272,6 +272,17 @@ def test_short_texts_are_split_once_and_evenly(tmp_path, suffix):
     assert [item.split for item in other.items] != [item.split for item in made.items]
 
 
+def test_what_was_said_before_a_text_comes_before_it(tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text("text,context,sarcasm\nNice.,How is it? / Wet.,1\nNice.,,0\n")
+    first, second = convert("texts", path, tmp_path / "out").items
+    assert first.dialogue.as_text() == "How is it?\nWet.\nNice." and first.answer == "yes"
+    assert second.dialogue.as_text() == "Nice." and second.answer == "no"
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a", "context": ["b"], "humor": 1}\n')
+    assert "line 1: context is ['b']; wanted turns" in refused("texts", path, tmp_path / "no")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -9,11 +9,10 @@
 from collections.abc import Mapping, Sequence
 
 from assistant.data.formats.source import Reading, Source, judged, said, spread
-from assistant.data.formats.texts import LABELS, table_rows
+from assistant.data.formats.texts import LABELS, table_rows, turns_before
 from assistant.errors import InputError
 
 COLUMNS = ("text", "context", "label", "source")
-JOINT = " / "
 WORDS = 6  # a turn of as many is hardly said twice: lines that share one are of one scene
 SHARES = {"test": 0.1, "dev": 0.1, "train": 0.8}
 SHARES_HELD_OUT = {"dev": 0.1, "train": 0.9}  # of the other shows
@@ -42,8 +41,7 @@ def read(source: Source) -> Reading:
         label = LABELS.get(row["label"].lower())
         if label is None:
             raise InputError(f"{where}: label is {row['label']!r}; wanted 1 (a laugh) or 0")
-        before = [turn for turn in row["context"].split(JOINT) if turn.strip()]
-        turns[name] = [said(text, f"{where}: a turn") for text in (*before, row["text"])]
+        turns[name] = [*turns_before(row, where), said(row["text"], f"{where}: text")]
         shows[name] = said(row["source"], f"{where}: source").rpartition("/")[2]
         records.append(judged("humor", name, [(None, turn) for turn in turns[name]], label))
     known = sorted(set(shows.values()))
