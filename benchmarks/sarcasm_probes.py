@@ -35,10 +35,10 @@ from assistant.model.loading import load_model
 
 COSTS = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 FOLDS = 5  # within the training folds
-MOST_BEFORE, MOST_LINE = 80, 60  # tokens that are read
-OTHERS = 4000  # lines of other texts that are learned from, at most
-AFTER = (" I was being sarcastic.", " I really mean it.", " (sarcastically)", " (sincerely)")
-INSTEAD = ("That's great!", "That's terrible.", "I'm so sorry.", "Thank you so much!")
+MOST_BEFORE, MOST_LINE = 60, 40  # tokens that are read
+OTHERS = 2000  # lines of other texts that are learned from, at most
+AFTER = (" I was being sarcastic.", " I really mean it.")
+INSTEAD = ("That's great!", "That's terrible.")
 VERB = r"\b(is|am|are|was|were|will|would|can|could|should|do|does|did|have|has|had|'s|'m|'re)\b"
 
 
