@@ -41,6 +41,7 @@ from assistant.training.examples import DrawnExample, make_examples
 from assistant.training.finetune import ADAPTER, CARD, Examples, ablated, examples_from, finetune
 from assistant.training.learner import Learner
 from assistant.training.loop import CHECKPOINT
+from assistant.vqa.scoring import softmax
 
 OURS = "adapter"
 BATCH = 16
@@ -73,6 +74,8 @@ def main() -> None:
         told = answered(args, prompt, systems, examples, parts, args.out / data.name)
         print(f"\n## {data.name}\n")
         print_table(told, parts, args.ahead)
+        if OURS in told:
+            print_sure(told[OURS], parts, args.out / data.name / OURS)
 
 
 def answered(
@@ -91,11 +94,12 @@ def answered(
             if not kept.exists():
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 answer = systems[name]
-                found = (
-                    ours(args, prompt, examples.digest, kept.with_suffix(""), train, test)
-                    if answer is None
-                    else answer(train, test)
-                )
+                if answer is None:
+                    where = kept.with_suffix("")
+                    found, sure = ours(args, prompt, examples.digest, where, train, test)
+                    sure_file(kept).write_text(json.dumps(sure))
+                else:
+                    found = answer(train, test)
                 kept.write_text(json.dumps(found))
             told.setdefault(name, []).extend(json.loads(kept.read_text()))
     return told
@@ -127,8 +131,9 @@ def ours(
     out: Path,
     train: Sequence[Item],
     test: Sequence[Item],
-) -> list[str]:
-    """By choices through the LLM, of the adapter that is given, or trained on ``train``."""
+) -> tuple[list[str], list[bool]]:
+    """By choices through the LLM, of the adapter that is given, or trained on ``train``; and
+    which of them it is sure of."""
     folder = args.adapter
     if folder is None:
         folder = out / ADAPTER
@@ -150,16 +155,39 @@ def ours(
 @torch.inference_mode()
 def answers(
     model: VideoAssistant, prompt: TaskPrompt, recipe: Recipe, key: str, test: Sequence[Item]
-) -> list[str]:
+) -> tuple[list[str], list[bool]]:
     examples = make_examples(test, prompt, model, None, {}, recipe)
     asked = [DrawnExample(example, example.shown) for example in examples]
     learner = Learner(model, recipe, None, key).eval()
     told: list[str] = []
+    sure: list[bool] = []
     for start in tqdm(range(0, len(asked), BATCH), desc=OURS, unit="batch"):
         part = asked[start : start + BATCH]
-        places = learner.choices_told(part, False)
-        told += [one.example.choices[place] for one, place in zip(part, places, strict=True)]
-    return told
+        for one, scores in zip(part, learner.choice_scores(part), strict=True):
+            shares = softmax(scores, recipe.calibration.temperature)
+            told.append(one.example.choices[int(np.argmax(shares))])
+            sure.append(max(shares) >= recipe.calibration.unsure_below)
+    return told, sure
+
+
+def sure_file(kept: Path) -> Path:
+    return kept.with_suffix(".sure.json")
+
+
+def print_sure(told: Sequence[str], parts: Sequence[Part], runs: Path) -> None:
+    """Of how many the adapter is sure, by the threshold that was fitted on dev, and how many of
+    those are right."""
+    truth = [item.answer for _, _, test in parts for item in test]
+    files = [sure_file(runs / f"{fold}.json") for fold, _, _ in parts]
+    if not all(file.exists() for file in files):
+        return  # answered before it was kept
+    sure = np.array([one for file in files for one in json.loads(file.read_text())])
+    right = right_terms(told, truth)[sure]
+    low, high = interval(bootstrap(right, share))
+    print(
+        f"\nsure of {100 * sure.mean():.1f} %, of which {100 * right[:, 0].mean():.1f} % "
+        f"({100 * low:.0f}-{100 * high:.0f}) are right"
+    )
 
 
 def print_table(told: dict[str, list[str]], parts: Sequence[Part], first: str) -> None:

@@ -106,6 +106,13 @@ def test_fit_says_what_its_threshold_leaves():
     assert 0.2 <= fitted.answered < 1 and 0.5 < fitted.unsure_below < 1
 
 
+def test_as_many_are_sure_as_a_recipe_asks():
+    scores, right = drawn(2000, 1.0, choices=2)
+    fitted = fit(scores, right, answered=0.5)
+    assert fitted.answered == pytest.approx(0.5, abs=0.01)
+    assert fitted.unsure_below > 0.5 and fitted.accuracy > fit(scores, right, 1.0).accuracy
+
+
 def test_calibration_error_by_hand():
     confidence = np.array([0.95, 0.91, 0.62, 0.64, 1.0])
     correct = np.array([True, False, True, True, True])

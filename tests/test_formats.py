@@ -272,6 +272,17 @@ def test_short_texts_are_split_once_and_evenly(tmp_path, suffix):
     assert [item.split for item in other.items] != [item.split for item in made.items]
 
 
+def test_what_was_said_before_a_text_comes_before_it(tmp_path):
+    path = tmp_path / "texts.csv"
+    path.write_text("text,context,sarcasm\nNice.,How is it? / Wet.,1\nNice.,,0\n")
+    first, second = convert("texts", path, tmp_path / "out").items
+    assert first.dialogue.as_text() == "How is it?\nWet.\nNice." and first.answer == "yes"
+    assert second.dialogue.as_text() == "Nice." and second.answer == "no"
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a", "context": ["b"], "humor": 1}\n')
+    assert "line 1: context is ['b']; wanted turns" in refused("texts", path, tmp_path / "no")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -286,6 +297,50 @@ def test_short_texts_are_split_once_and_evenly(tmp_path, suffix):
 def test_a_wrong_table_of_texts_is_one_line(tmp_path, content, said):
     (tmp_path / "texts.csv").write_text(content)
     assert said in refused("texts", tmp_path / "texts.csv", tmp_path / "out")
+
+
+def laughs(path, rows):
+    told = "".join(f'"{text}","{before}",{label},{show}\n' for text, before, label, show in rows)
+    path.write_text("text,context,label,source\n" + told)
+    return path
+
+
+def test_a_show_that_is_held_out_is_the_test_and_scenes_stay_whole(tmp_path):
+    rows = [
+        (f"reply {n}", f"the turn number {n // 2} is long / yes", n % 2, f"laugh/{show}")
+        for show in ("one", "two")
+        for n in range(40)
+    ]
+    path = laughs(tmp_path / "laughs.csv", rows)
+    made = convert("laughs", path, tmp_path / "out", hold_out="two")
+    splits = [item.split for item in made.items]
+    assert Counter(splits[:40]) == {"dev": 4, "train": 36}
+    assert splits[40:] == ["test"] * 40
+    assert splits[:40:2] == splits[1:40:2]  # those that share a turn
+    assert made.items[3].dialogue.as_text() == "the turn number 1 is long\nyes\nreply 3"
+    assert made.items[3].answer == "yes"
+    assert made.notes == ["40 scenes share no line"]
+    mixed = convert("laughs", path, tmp_path / "mixed")
+    assert Counter(item.split for item in mixed.items) == {"test": 8, "dev": 8, "train": 64}
+
+
+def test_a_wrong_table_of_laughs_is_one_line(tmp_path):
+    path = laughs(tmp_path / "laughs.csv", [("a", "b", "maybe", "laugh/one")])
+    assert "line 2: label is 'maybe'; wanted 1 (a laugh) or 0" in refused(
+        "laughs", path, tmp_path / "out"
+    )
+    laughs(path, [("a", "b", 1, "laugh/one")])
+    assert "no show is called 'two'; choose one" in refused(
+        "laughs", path, tmp_path / "out", hold_out="two"
+    )
+    path.write_text("text,label\na,1\n")
+    assert "line 2 has text, label; wanted text, context, label, source" in refused(
+        "laughs", path, tmp_path / "out"
+    )
+    (tmp_path / "texts.csv").write_text("text,humor\na,True\n")
+    assert "texts does not take hold_out" in refused(
+        "texts", tmp_path / "texts.csv", tmp_path / "out", hold_out="one"
+    )
 
 
 def test_the_real_mustard(tmp_path):

@@ -31,6 +31,7 @@ examples:
   assistant data convert mustard MUStARD/data fold0 --fold 0 --clips mmsd_raw_data
   assistant data convert mustard MUStARD/data honest --split independent --no-speakers
   assistant data convert texts short_texts.csv humor --seed 0
+  assistant data convert laughs sitcom_laughs.csv unseen --hold-out seinfeld
   assistant data convert clevrer clevrer-questions motion --clips clevrer-videos
 """
 
@@ -122,6 +123,9 @@ def add_convert(actions: argparse._SubParsersAction) -> None:
         help="mustard: leave out who speaks",
     )
     convert.add_argument(
+        "--hold-out", metavar="SHOW", help="laughs: test on this show, learn from the others"
+    )
+    convert.add_argument(
         "--moments",
         action="store_const",
         const=True,
@@ -167,6 +171,7 @@ def run_convert(args: argparse.Namespace) -> int:
         seed=args.seed,
         speakers=args.speakers,
         moments=args.moments,
+        hold_out=args.hold_out,
     )
     for line in report(converted):
         print(line)

@@ -53,6 +53,7 @@ class Training:
     shard: bool = False  # spread the LLM's layers over the processes that train together
     jitter: int = 1  # encoded frames per frame that is looked at; training draws one of each
     sources_kept: float = 0.5  # share of examples that read what a source says, each by itself
+    answered: float = 0.0  # share of dev that is to be sure; 0: half of the errors' share is not
     dev_most: int = 512  # dev examples that are measured after each epoch, drawn by the seed
     seed: int = 7
 
@@ -81,6 +82,7 @@ class Training:
         check_bounds(self, epochs=(1, 100_000), epoch_examples=(0, 10**7), dev_most=(1, 10**6))
         check_bounds(self, batch=(1, 4096), accumulate=(1, 4096), jitter=(1, 16), seed=(0, 2**63))
         check_bounds(self, silent_epochs=(0, self.epochs), balance=(0, 1), sources_kept=(0, 1))
+        check_bounds(self, answered=(0, 1))
         check_bounds(self, weights=(0, 1e6), losses=(0, 1e6), lr=(0, 10), llm_lr=(0, 10))
         check_optimizer(self.betas, self.weight_decay)
         if not any(self.losses.values()):

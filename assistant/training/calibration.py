@@ -29,8 +29,12 @@ class Bin:
     count: int
 
 
-def fit(scores: Sequence[Sequence[float]], right: Sequence[int]) -> Calibration:
+def fit(
+    scores: Sequence[Sequence[float]], right: Sequence[int], answered: float = 0.0
+) -> Calibration:
     """From the log-scores of each example's choices, and the places of the right ones.
+
+    ``answered``: share of the examples that is to be sure; 0: as `fit_threshold` finds it.
 
     Raises:
         InputError: no example, or not one right choice for each.
@@ -40,7 +44,8 @@ def fit(scores: Sequence[Sequence[float]], right: Sequence[int]) -> Calibration:
     confidence = np.array([max(some) for some in shares])
     best = np.array([some.index(max(some)) for some in shares])
     correct = best == np.array(right)
-    least = float(f"{fit_threshold(confidence, correct):.4f}")
+    found = np.quantile(confidence, 1 - answered) if answered else None
+    least = float(f"{fit_threshold(confidence, correct) if found is None else found:.4f}")
     told = confidence >= least
     return Calibration(
         temperature=temperature,

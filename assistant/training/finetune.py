@@ -225,7 +225,7 @@ def calibrate(run: Finetuner, folder: Path) -> None:
         for part in by_clip(asked[start : start + size]):
             scores += learner.choice_scores(part)
             right += [one.example.choices.index(one.example.answer) for one in part]
-    made = replace(recipe.made, calibration=fit(scores, right))
+    made = replace(recipe.made, calibration=fit(scores, right, recipe.training.answered))
     if run.accelerator.is_main_process:
         replace(recipe, made=made).save(folder)
 

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assistant.data.formats import clevrer, mustard, mvbench, qaego4d, texts, urfunny, youcook2
+from assistant.data.formats import (
+    clevrer,
+    laughs,
+    mustard,
+    mvbench,
+    qaego4d,
+    texts,
+    urfunny,
+    youcook2,
+)
 from assistant.data.formats.clips import place_clips
 from assistant.data.formats.source import Reading, Record, Source
 from assistant.data.formats.table import FORMATS, MISSING, Format
@@ -22,6 +31,7 @@ READERS: dict[str, Callable[[Source], Reading]] = {
     "mustard": mustard.read,
     "urfunny": urfunny.read,
     "texts": texts.read,
+    "laughs": laughs.read,
     "qaego4d": qaego4d.read,
     "clevrer": clevrer.read,
     "mvbench": mvbench.read,
@@ -46,7 +56,7 @@ def convert(
     clips: Path | None = None,
     missing: str | None = None,
     split: str | None = None,
-    **options: int | bool | None,
+    **options: int | bool | str | None,
 ) -> Converted:
     """Read ``path`` as the format ``name``; write ``out/data.jsonl``, whole or not at all.
 
@@ -54,8 +64,8 @@ def convert(
         clips: folder with the clips, any folders deep; None: ``path``, where it is a folder.
         missing: what becomes of a question whose clip is not there, of ``MISSING``; None: as the
             format has it.
-        split: one of the format's. options: fold, seed, speakers and moments of a ``Source``;
-            None is the default.
+        split: one of the format's. options: fold, seed, speakers, moments and hold_out of a
+            ``Source``; None is the default.
     Raises:
         InputError: something is missing or wrong, an option is not the format's, or there is a
             ``data.jsonl`` already. Nothing is written then.

@@ -36,6 +36,7 @@ class Source:
     seed: int = 0
     speakers: bool = True  # False: without their names
     moments: bool = False  # look only where the answer is
+    hold_out: str | None = None  # this show alone is the test split
 
     @property
     def folder(self) -> Path:

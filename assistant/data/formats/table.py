@@ -34,6 +34,11 @@ FORMATS = {
         "the ColBERT humor set (Moradnejad on GitHub), or a table of your own",
         takes=frozenset({"seed"}),
     ),
+    "laughs": Format(
+        "lines of sitcoms at which the audience laughed or did not, .csv or .jsonl",
+        "the seinfeld_laugh_corpus (ranyadshalom on GitHub), as text, context, label, source",
+        takes=frozenset({"seed", "hold_out"}),
+    ),
     "qaego4d": Format(
         "memory of first-person clips: annotations.<train|val|test>.json",
         "the QaEgo4D project (lbaermann/qaego4d on GitHub; clips: Ego4D, NLQ task)",
