@@ -29,6 +29,7 @@ from assistant.evaluation.tasks import OrderedLearner, drawn
 from assistant.model.audio import ear_of
 from assistant.model.hearing import Heard
 from assistant.model.loading import load_model
+from assistant.tasks.prompts import TaskPrompt, load_prompt
 from assistant.tasks.recipes import Recipe, load_recipe
 from assistant.tasks.store import find_task
 from assistant.training.clips import clip_table, clips_of
@@ -57,6 +58,8 @@ def main() -> None:
     rows = yaml.safe_load(args.rows_file.read_text())
     common = rows.pop("all")
     types, groups = set(common.pop("types")), common.pop("groups", {})
+    asked = common.pop("prompt", None)
+    prompt = find_task(args.task) if asked is None else load_prompt(Path(asked))
     shipped = adapters_dir() / "mini" / common.pop("shipped", args.task)
     table: dict[str, list[dict[str, float]]] = {}
     for name in args.rows or rows:
@@ -66,7 +69,9 @@ def main() -> None:
             order = row.get("frame_order", "forward")
             trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
             start = shipped if common.get("from_shipped") else None
-            figures = run(recipe, order, trained, types, args, start)
+            if "begun_from" in row:
+                start = args.out / "runs" / run_name(row["begun_from"], seed) / ADAPTER
+            figures = run(recipe, order, trained, types, args, prompt, start)
             for group, some in groups.items():
                 figures[group] = statistics.mean(figures[f"accuracy: {kind}"] for kind in some)
             table.setdefault(name, []).append(figures)
@@ -75,7 +80,7 @@ def main() -> None:
 
 def recipe_of(shipped: Path, common: dict, row: dict[str, Any], seed: int) -> Recipe:
     """The recipe in ``shipped`` with the changes that all rows have, and this row's."""
-    own = ("without", "frame_order", "trained_as", "from_shipped")
+    own = ("without", "frame_order", "trained_as", "from_shipped", "begun_from")
     changes = [{k: v for k, v in part.items() if k not in own} for part in (common, row)]
     plain = merged(load_recipe(shipped).as_dict(), *changes, {"training": {"seed": seed}})
     plain["made"] = None
@@ -102,6 +107,7 @@ def run(
     out: Path,
     types: set[str],
     args: argparse.Namespace,
+    prompt: TaskPrompt,
     start: Path | None,
 ) -> dict[str, float]:
     """The figures of one adapter; trained, and measured, where it is not yet."""
@@ -118,18 +124,20 @@ def run(
             examples = replace(examples, items=items)
             finetune(
                 recipe,
-                find_task(args.task),
+                prompt,
                 load_model("mini", attention="eager", reading=False),
                 examples,
                 out,
                 start=start,
                 resume=(out / CHECKPOINT).exists(),
             )
-        kept.write_text(json.dumps(measured(out, order, types, args)))
+        kept.write_text(json.dumps(measured(out, order, types, args, prompt)))
     return json.loads(kept.read_text())
 
 
-def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -> dict[str, float]:
+def measured(
+    out: Path, order: str, types: set[str], args: argparse.Namespace, prompt: TaskPrompt
+) -> dict[str, float]:
     """Trained parameters, minutes, and percent right by type."""
     model, recipe = load_model("mini", reading=False), load_recipe(out / ADAPTER)
     recipe = replace(recipe, training=replace(recipe.training, jitter=1))
@@ -141,7 +149,7 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
     table = clip_table(
         args.out / "features", model.encoder, clips, windows, ear_of(recipe), windows
     )
-    examples = make_examples(items, find_task(args.task), model, table, clips, recipe)
+    examples = make_examples(items, prompt, model, table, clips, recipe)
     kind, order = (OtherSounds, "forward") if order == OTHER_SOUNDS else (OrderedLearner, order)
     learner = kind(model, recipe, table, key, order, TEST_SEED).eval()
     silent = recipe.training.silent_epochs == recipe.training.epochs
@@ -160,15 +168,15 @@ def measured(out: Path, order: str, types: set[str], args: argparse.Namespace) -
 
 
 class OtherSounds(OrderedLearner):
-    """A learner that hears another clip's sound with each clip."""
+    """A learner that hears the sound of another test clip with each clip."""
 
     def sounds(self, keys: Sequence[str], frames: int) -> Heard | None:
         assert self.table is not None
-        clips = sorted(self.table.places)
-        order = np.random.default_rng(self.seed).permutation(len(clips))
-        places = {key: int(place) for key, place in zip(clips, order.argsort(), strict=True)}
-        others = [clips[order[(places[key] + 1) % len(clips)]] for key in keys]
-        return super().sounds(others, frames)
+        split = Path(keys[0]).parent
+        clips = sorted(key for key in self.table.places if Path(key).parent == split)
+        order = np.random.default_rng(self.seed).permutation(clips).tolist()
+        nexts = dict(zip(order, order[1:] + order[:1], strict=True))
+        return super().sounds([nexts[key] for key in keys], frames)
 
 
 def print_table(table: dict[str, list[dict[str, float]]]) -> None:

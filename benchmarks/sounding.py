@@ -5,13 +5,14 @@
 No pixel and no sample is read: gradient boosting gets what the generator knows, so that a share is
 what a perfect eye or a perfect ear could guess alone. ``words``: the kinds of sound that a question
 names, in their order, and its wording. ``sight``: when the objects that it names move, and how many
-do. ``sound``: what is heard, when and for how long. ``both``: these, and what is heard while each
-named object moves.
+do. ``sound``: what is heard, when and for how long, and which of two named ones first. ``both``:
+these, and what is heard while each named object moves.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,7 +86,7 @@ def told(item: ClipExample[SoundingScene], question: Question, sense: str) -> li
     if sense in ("sight", "both"):
         parts += sight(item.clip, question)
     if sense in ("sound", "both"):
-        parts += sound(item.clip)
+        parts += sound(item.clip, question)
     if sense == "both":
         parts += meanwhile(item.clip, question)
     return parts
@@ -109,8 +110,11 @@ def sight(clip: SoundingScene, question: Question) -> list[float]:
     return found
 
 
-def sound(clip: SoundingScene) -> list[float]:
-    found = []
+def sound(clip: SoundingScene, question: Question) -> list[float]:
+    text = re.sub(r"[,?]", " ", question.question) + " "
+    named = sorted((kind for kind in KINDS if f" {kind} " in text), key=text.find)
+    starts = [min((s.start for s in clip.sounds if s.kind == k), default=NEVER) for k in named]
+    found = [starts[0] - starts[1] if len(starts) == 2 else 0.0]
     for kind in KINDS:
         onsets = [onset for one in clip.sounds if one.kind == kind for onset in one.onsets]
         found += [float(len(onsets)), min(onsets, default=NEVER), max(onsets, default=NEVER)]

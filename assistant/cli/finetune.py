@@ -22,6 +22,7 @@ from assistant.tasks.recipes import (
     ABLATIONS,
     ACTION_ABLATIONS,
     EVENT_ABLATIONS,
+    EXTRAS,
     RETRIEVAL_ABLATIONS,
 )
 
@@ -56,6 +57,7 @@ examples:
   assistant finetune mytask --prompt mytask.yaml --data my.jsonl --out my-run
   assistant ask clip.mp4 "Is it open?" --task mytask
   assistant finetune motion --generate 4000 --out no-time --without mqt --no-install
+  assistant finetune sound --prompt sound.yaml --generate 2000 --from motion --with sound --out ear
   assistant finetune mytask --data my.jsonl --out big --model instructblip-vicuna-7b --quantize 4bit
 
 retrieval: no adapter but a head on the joint space, for texts, pictures and clips of one event that
@@ -112,6 +114,15 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         metavar="FILE.yaml",
         type=Path,
         help="a recipe (default: that of the adapter of this name, else the defaults)",
+    )
+    parser.add_argument(
+        "--with",
+        dest="with_",
+        nargs="+",
+        choices=EXTRAS,
+        default=(),
+        metavar="PART",
+        help="train with: sound (what is heard beside the frames; needs the speech extra)",
     )
     parser.add_argument(
         "--without",
@@ -222,7 +233,8 @@ def plan(args: argparse.Namespace, model: str) -> Recipe:
         recipe = load_recipe(known[args.task][0])
     else:
         recipe = Recipe(task=args.task)
-    recipe = replace(recipe, task=args.task, made=None)
+    with_ = tuple(dict.fromkeys([*recipe.with_, *args.with_]))
+    recipe = replace(recipe, task=args.task, made=None, with_=with_)
     if args.seed is not None:
         recipe = replace(recipe, training=replace(recipe.training, seed=args.seed))
     return recipe

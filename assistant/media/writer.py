@@ -41,6 +41,7 @@ def write_clip(
         container.mux(stream.encode())
         if heard is not None and sound is not None:
             samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-            samples.sample_rate = sound_rate
+            samples.sample_rate, samples.time_base = sound_rate, Fraction(1, sound_rate)
+            samples.pts = 0  # or what the encoder puts before it is heard, and all else late
             container.mux(heard.encode(samples))
             container.mux(heard.encode())

@@ -56,7 +56,8 @@ def together(clips: Sequence[Heard | None]) -> Heard | None:
         return None
     nothing = Heard(torch.zeros_like(there[0].tokens), torch.zeros_like(there[0].mask))
     rows = [one or nothing for one in clips]
-    return Heard(torch.stack([r.tokens for r in rows]), torch.stack([r.mask for r in rows]))
+    tokens = torch.stack([row.tokens.float() for row in rows])  # bf16 autocast stacks no fp16
+    return Heard(tokens, torch.stack([row.mask for row in rows]))
 
 
 class SoundTokens(nn.Module):

@@ -166,7 +166,8 @@ def attend_together(
     mixed = routed_attention(query, key, value, bias.to(query.dtype), route)
     mixed = mixed.transpose(2, 3).flatten(3)  # (B, G, N, D)
     parts = mixed.split([x.shape[2] for _, x in wanted], dim=2)
-    return [block.output(part, x) for (block, x), part in zip(wanted, parts, strict=True)]
+    whole = [part.contiguous() for part in parts]  # of a slice a projection takes far longer
+    return [block.output(part, x) for (block, x), part in zip(wanted, whole, strict=True)]
 
 
 def hide(mask: Tensor, before: int, dtype: torch.dtype) -> Tensor:

@@ -292,6 +292,8 @@ def card(recipe: Recipe, prompt: TaskPrompt, run: Finetuner) -> str:
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in made.figures.items())
     without = f", without {', '.join(recipe.without)}" if recipe.without else ""
     looked = f"`{recipe.frames}` frames" if recipe.frames else "text alone"
+    if made.sound:
+        looked += f" and what `{recipe.audio}` hears beside them"
     kept = f"{looked}, {recipe.training.epochs} epochs, kept: epoch {made.epoch}"
     if made.start:
         kept += f"; went on from `{made.start}`"
