@@ -69,6 +69,8 @@ def main() -> None:
             order = row.get("frame_order", "forward")
             trained = args.out / "runs" / run_name(row.get("trained_as", name), seed)
             start = shipped if common.get("from_shipped") else None
+            if "begun_from" in row:
+                start = args.out / "runs" / run_name(row["begun_from"], seed) / ADAPTER
             figures = run(recipe, order, trained, types, args, prompt, start)
             for group, some in groups.items():
                 figures[group] = statistics.mean(figures[f"accuracy: {kind}"] for kind in some)
@@ -78,7 +80,7 @@ def main() -> None:
 
 def recipe_of(shipped: Path, common: dict, row: dict[str, Any], seed: int) -> Recipe:
     """The recipe in ``shipped`` with the changes that all rows have, and this row's."""
-    own = ("without", "frame_order", "trained_as", "from_shipped")
+    own = ("without", "frame_order", "trained_as", "from_shipped", "begun_from")
     changes = [{k: v for k, v in part.items() if k not in own} for part in (common, row)]
     plain = merged(load_recipe(shipped).as_dict(), *changes, {"training": {"seed": seed}})
     plain["made"] = None

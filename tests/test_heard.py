@@ -12,7 +12,7 @@ from clips import make_clip
 from assistant.dialogue.speech import RATE
 from assistant.errors import WeightsError
 from assistant.media.sound import read_pieces
-from assistant.model.sounds import SoundHead, SoundNet, SoundsConfig
+from assistant.model.sounds import SoundHead, SoundNet, SoundsConfig, blocks_of
 from assistant.sources import Look, Perceived, heard
 from assistant.sources.heard import LOUD, NO_SOUND, QUIET, SILENCE
 from assistant.vqa.by_sound import WHAT, WHEN, WHETHER, AsksSound, asked_of_sound, tell
@@ -57,6 +57,11 @@ def test_a_sound_is_told_where_it_is_and_not_in_the_rest_of_its_window(head: Sou
     assert (sound.name, sound.start, sound.end) == ("beep", 5.0, 6.0)
     assert sound.probability > 0.9
     assert list(head.hear(0 * TONE, Encoder())) == []
+
+
+def test_what_is_shorter_than_a_block_has_no_sound() -> None:
+    assert blocks_of(torch.rand(4, 7), 5).shape == (0, 7)
+    assert torch.equal(blocks_of(torch.arange(7.0)[:, None], 3), torch.tensor([[1.0], [4.0]]))
 
 
 def test_a_head_is_the_same_when_it_was_saved_and_refuses_another_encoder(

@@ -148,4 +148,4 @@ class SoundHead:
 def blocks_of(features: Tensor, size: int) -> Tensor:
     """``(F, D)`` -> ``(F // size, D)``, the mean of each ``size`` features."""
     count = len(features) // size
-    return features[: count * size].view(count, size, -1).mean(1)
+    return features[: count * size].view(count, size, features.shape[1]).mean(1)
