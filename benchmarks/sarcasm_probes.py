@@ -53,10 +53,10 @@ def main() -> None:
     items = read_items(args.data)
     truth = np.array([item.answer == "yes" for item in items])
     folds = np.array([item.fold for item in items])
-    print("| features | accuracy | area | sure | of which right | ahead of the first |")
+    print("| features | accuracy | area | sure | of which right | ahead of words alone |")
     print("|---|---|---|---|---|---|")
     parts = words_of(items, args)
-    first = asked([parts["line"]], truth, folds)[0]
+    first = asked([parts["words"]], truth, folds)[0]
     plain = [("line",), ("words",), ("words", "csc"), ("words", "laugh")]
     for names in plain:
         show(names, asked([parts[name] for name in names], truth, folds), truth, first)
