@@ -142,11 +142,12 @@ class ScriptedModel:
         adapter: str | None = None,
         choosing: bool = False,
         ended: bool = True,
+        heard: object = None,
     ) -> list[float]:
         self.occluded.append((answer, ended))
         return [number / 100 for number in numbers_in(patches)]
 
-    def routing(self, patches: Tensor | None, *, qformer_text: str, adapter: str | None) -> list:
+    def routing(self, patches: Tensor | None, **options: object) -> list:
         return []
 
     def fit_qformer_text(self, parts: Sequence[str]) -> tuple[str, int]:

@@ -311,6 +311,7 @@ def test_listening_is_done_once_and_only_where_it_is_asked_about(mini, model, cl
         return Dialogue((Line("Hello."),), "speech recognition")
 
     monkeypatch.setattr(assistant.dialogue.speech, "transcribe", transcribe)
+    monkeypatch.setattr(assistant.dialogue.speech, "check_extra", lambda: None)
     session = mini.open(clip, transcribe="yes")
     for question in ("What is said after 0:03?", "Who speaks after 0:03?", "And in all?"):
         answer = session.ask(question)

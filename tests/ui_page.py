@@ -73,7 +73,7 @@ class PageModel(ScriptedModel):
         self.occluded.append((answer, True))
         return [WEIGHTS[index % len(WEIGHTS)] for index in range(len(patches))]
 
-    def routing(self, patches: Any, *, qformer_text: str, adapter: str | None) -> list:
+    def routing(self, patches: Any, **options: Any) -> list:
         return ROUTES
 
 
