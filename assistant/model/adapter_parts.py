@@ -53,7 +53,9 @@ class AdapterParts(nn.Module):
         self.spatial_routers = each(routed, router)
         self.temporal_routers = each(temporal and routed, router)
         self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
-        self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
+        self.text_means = each(
+            config.text_mean > 0, lambda _: TextMean(width, config.text_mean, config.expectation)
+        )
         self.sound_tokens: SoundTokens | None = None
         if config.sound:
             self.sound_tokens = SoundTokens(config.sound, width, config.sound_tokens)
@@ -81,8 +83,12 @@ class AdapterParts(nn.Module):
     def contrast(self, place: int, queries: Tensor, frames: Tensor | None) -> Tensor:
         return self.contrasts[place](queries, frames) if len(self.contrasts) else queries
 
-    def tell_text(self, place: int, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        return self.text_means[place](queries, text, mask) if len(self.text_means) else queries
+    def tell_text(
+        self, place: int, queries: Tensor, text: Tensor, mask: Tensor, expected: Tensor | None
+    ) -> Tensor:
+        if not len(self.text_means):
+            return queries
+        return self.text_means[place](queries, text, mask, expected)
 
 
 class TextMean(nn.Module):
@@ -90,19 +96,26 @@ class TextMean(nn.Module):
     tokens. Nothing at the start.
 
     MiniLM was trained so that this mean is what a sentence means; a query's own attention rests on
-    [CLS] alone, most of it (73 % in the layers between).
+    [CLS] alone, most of it (73 % in the layers between). By the same channels go the signals of
+    `assistant.model.expectation`.
     """
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int, signals: int = 0) -> None:
         super().__init__()
         self.down = nn.Linear(width, channels, bias=False)
+        self.expected = nn.Linear(signals, channels, bias=False) if signals else None
         self.up = nn.Linear(channels, width, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    def forward(self, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
-        """Queries ``(B, T, L, D)``, text ``(B, T, Kt, D)`` and its mask ``(B, Kt)`` -> queries."""
-        mean = mean_token(text, mask).to(self.down.weight.dtype)  # (B, T, D)
-        return queries + self.up(self.down(mean))[:, :, None].to(queries.dtype)
+    def forward(
+        self, queries: Tensor, text: Tensor, mask: Tensor, expected: Tensor | None = None
+    ) -> Tensor:
+        """Queries ``(B, T, L, D)``, text ``(B, T, Kt, D)`` and its mask ``(B, Kt)``, signals
+        ``(B, K)`` or None, where nothing is said -> queries."""
+        told = self.down(mean_token(text, mask).to(self.down.weight.dtype))  # (B, T, channels)
+        if self.expected is not None and expected is not None:
+            told = told + self.expected(expected.to(told))[:, None]
+        return queries + self.up(told)[:, :, None].to(queries.dtype)
 
 
 def mean_token(text: Tensor, mask: Tensor) -> Tensor:

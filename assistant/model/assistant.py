@@ -97,6 +97,13 @@ class VideoAssistant(nn.Module, Sight):
         with self._lock:
             return self._unread
 
+    def expectation(self, lines: Sequence[str], texts: Sequence[str]) -> Tensor:
+        """As `assistant.model.expectation.expectation` has it, by the LLM that adapters choose
+        with."""
+        from assistant.model.expectation import expectation
+
+        return expectation(self.llm_of(None, choosing=True), lines, texts)
+
     @property
     def choice_prior(self) -> float:
         """What `assistant.vqa.scoring.without_prior` takes off the choices' log-probabilities."""
@@ -178,9 +185,11 @@ class VideoAssistant(nn.Module, Sight):
         qformer_text: Sequence[str],
         adapter: str | None = None,
         heard: Heard | None = None,
+        expected: Tensor | None = None,
     ) -> Tensor:
         """Visual tokens ``(B, L, W)`` for B texts about as many clips' frames ``(B, T, K, Dv)``,
-        and what an adapter with sound hears beside these."""
+        what an adapter with sound hears beside these, and how expected ``(B, K)`` their last lines
+        were."""
         ids, mask = self.qformer_ids(qformer_text)
         patches = None if patches is None else patches.to(ids.device)
         with self._lock:
@@ -190,7 +199,9 @@ class VideoAssistant(nn.Module, Sight):
             with self.using(adapter) as qformer:
                 if adapter is None:
                     return self.qformer(patches, ids, mask)
-                return qformer(patches, ids, mask, heard=heard and heard.to(ids.device))
+                heard = heard and heard.to(ids.device)
+                expected = None if expected is None else expected.to(ids.device)
+                return qformer(patches, ids, mask, heard=heard, expected=expected)
 
     def qformer_ids(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Padded Q-Former ids and mask ``(B, Kt)``, at most the Q-Former's text positions."""
@@ -288,6 +299,7 @@ class VideoAssistant(nn.Module, Sight):
         qformer_text: str,
         adapter: str | None,
         heard: Heard | None = None,
+        expected: Tensor | None = None,
     ) -> list[dict[str, list[float]]]:
         """Per layer the weights of the receptive fields in "space" and "time", widest first.
 
@@ -300,7 +312,8 @@ class VideoAssistant(nn.Module, Sight):
             seen = None if patches is None else patches[None].to(ids.device)
             sound = together([heard])
             sound = sound and sound.to(ids.device)
-            routes = qformer.states(seen, ids, mask, heard=sound).routes
+            expected = None if expected is None else expected[None].to(ids.device)
+            routes = qformer.states(seen, ids, mask, heard=sound, expected=expected).routes
         found = [{axis: alpha[0].tolist() for axis, alpha in route.items()} for route in routes]
         return found if any(found) else []
 
@@ -316,6 +329,7 @@ class VideoAssistant(nn.Module, Sight):
         choosing: bool = False,
         ended: bool = True,
         heard: Heard | None = None,
+        expected: Tensor | None = None,
     ) -> Iterator[float]:
         """What each of T frames ``(T, K, Dv)`` adds to an answer's mean log-probability per token.
 
@@ -332,7 +346,8 @@ class VideoAssistant(nn.Module, Sight):
             texts = [qformer_text] * len(seen)
             kept = [frames for frames in seen if frames is not None]
             pictures = torch.stack(kept) if kept else None
-            visual = self.visual_tokens(pictures, texts, adapter, together(sounds))  # (B, L, W)
+            signals = None if expected is None else expected.expand(len(seen), -1)
+            visual = self.visual_tokens(pictures, texts, adapter, together(sounds), signals)
             prompts, histories = [prompt] * len(seen), [history] * len(seen)
             same = [[(answer, ended)]] * len(seen)
             told = self.score_batch(visual, prompts, histories, same, adapter, choosing=choosing)

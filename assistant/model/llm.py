@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -109,6 +110,16 @@ class LanguageModel(nn.Module):
     ) -> list[Tensor]:
         """Mean cross-entropy per token of each answer (MTransLLAMA, Eq. 3), ``(A,)`` per sample.
 
+        Arguments as of :meth:`token_losses`.
+        """
+        told = self.token_losses(visual, prompts, answers)
+        return [torch.stack([losses.mean() for losses in some]) for some in told]
+
+    def token_losses(
+        self, visual: Tensor, prompts: Sequence[Tensor], answers: Sequence[Sequence[Tensor]]
+    ) -> list[list[Tensor]]:
+        """Cross-entropy of the tokens of each answer, ``(La,)``, A of them per sample.
+
         All answers follow the prompt in one sequence, each blind for the others, so that what they
         share is computed once.
 
@@ -147,20 +158,19 @@ class LanguageModel(nn.Module):
         counts = [len(some) for some in answers]
         rows = [row for row, count in enumerate(counts) for _ in range(count)]
         picked = [states[row, places.to(device)] for row, places in zip(rows, before, strict=True)]
-        losses = self._mean_losses(picked, [answer for some in answers for answer in some])
-        return list(losses.split(counts))
+        losses = iter(self._losses(picked, [answer for some in answers for answer in some]))
+        return [list(islice(losses, count)) for count in counts]
 
-    def _mean_losses(self, states: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
-        """From the states ``(La, W)`` that predict each answer; the head is costly."""
+    def _losses(self, states: Sequence[Tensor], answers: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Of each answer ``(La,)``, from the states ``(La, W)`` that predict it; the head is
+        costly."""
         hidden = torch.cat(list(states)).contiguous()  # (N, W)
         labels = torch.cat(list(answers)).to(hidden.device)
         head = self.network.get_output_embeddings()
         # bf16 logits of likely words often tie: the label's own is computed in fp32.
         exact = (hidden.float() * head.weight[labels].float()).sum(-1)
         losses = head(hidden).float().logsumexp(-1) - exact
-        lengths = torch.tensor([len(answer) for answer in answers], device=hidden.device)
-        owner = torch.repeat_interleave(torch.arange(len(answers), device=hidden.device), lengths)
-        return losses.new_zeros(len(answers)).index_add(0, owner, losses) / lengths
+        return losses.split([len(answer) for answer in answers])
 
     @torch.inference_mode()
     def complete(

@@ -79,6 +79,7 @@ class SpatioTemporalQFormer(nn.Module):
         mask: Tensor,
         frames: Tensor | None = None,
         heard: Heard | None = None,
+        expected: Tensor | None = None,
     ) -> Tensor:
         """Visual tokens ``(B, L, W)``.
 
@@ -86,8 +87,10 @@ class SpatioTemporalQFormer(nn.Module):
             patches: ``(B, T, K, Dv)``; None: no cross-attention, and T = 1 where nothing is heard.
             ids, mask: text ``(B, Kt)``. frames: ``(B, T)``, 1 where there is a frame; None: all.
             heard: beside each frame; None: nothing. Only an adapter with sound listens.
+            expected: signals ``(B, K)`` of the last line; None: nothing is said, or nobody asks.
         """
-        return self.image.projection(self.states(patches, ids, mask, frames, heard).pooled)
+        states = self.states(patches, ids, mask, frames, heard, expected)
+        return self.image.projection(states.pooled)
 
     def states(
         self,
@@ -96,6 +99,7 @@ class SpatioTemporalQFormer(nn.Module):
         mask: Tensor,
         frames: Tensor | None = None,
         heard: Heard | None = None,
+        expected: Tensor | None = None,
     ) -> States:
         """The queries on their way, and how far each layer looked."""
         parts, layers = self.parts, self.image.layers
@@ -138,7 +142,7 @@ class SpatioTemporalQFormer(nn.Module):
             queries = attend_to_patches(layer, queries, seen)  # Eq. 8
             queries = layer.feed_forward_chunk_query(queries)
             queries = parts.contrast(place, queries, frames)
-            queries = parts.tell_text(place, queries, told, mask)
+            queries = parts.tell_text(place, queries, told, mask, expected)
             text = layer.feed_forward_chunk(text)
             sound = None if sound is None else layer.feed_forward_chunk(sound)
             adapted.append(queries)

@@ -10,6 +10,8 @@
     max_new_tokens: 64
     question: ...               # optional: asked where the person asks nothing
     choices: [...]              # optional: the only answers
+    expects: [...]              # optional: what could be said in the last line's place, or after it
+                                # ("... I mean it."), for adapters with expectation
 
 A template is blocks, parted by blank lines and joined by newlines. ``{question}``, ``{dialogue}``,
 ``{target}`` (its last line, "..." where nothing is said), ``{context}`` (the lines before that),
@@ -52,6 +54,7 @@ class TaskPrompt:
     max_new_tokens: int
     question: str | None = None
     choices: tuple[str, ...] | None = None
+    expects: tuple[str, ...] | None = None  # texts of `assistant.model.expectation`
 
     def __post_init__(self) -> None:
         for template in TEMPLATES:
@@ -200,7 +203,7 @@ def _from_data(data: Any, path: Path) -> TaskPrompt:
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:
-    if key in ("examples", "choices"):
+    if key in ("examples", "choices", "expects"):
         least = 2 if key == "choices" else 1
         if (
             not isinstance(value, list)

@@ -23,8 +23,8 @@ from assistant.sources import SOURCES
 
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
-ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "video", "sound", *SOURCES)
-EXTRAS = ("sound",)  # parts that one can train with
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "video", "sound", "expectation", *SOURCES)
+EXTRAS = ("sound", "expectation")  # parts that one can train with
 RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
 EVENT_ABLATIONS = ("align", "scene", "texts")  # of a head of events
 ACTION_ABLATIONS = ("ce", "text", "image", "teacher", "motion")  # of a recogniser of actions
@@ -167,6 +167,11 @@ class Recipe:
     def hears(self) -> bool:
         """Whether it takes sound, where there is some."""
         return "sound" in self.with_ and "sound" not in self.without
+
+    @property
+    def expects(self) -> bool:
+        """Whether it is told what the language model expected where the last line was said."""
+        return "expectation" in self.with_ and "expectation" not in self.without
 
     @property
     def prior(self) -> float:

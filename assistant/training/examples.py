@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
+from tqdm import tqdm
 
 from assistant.data.items import Item
 from assistant.dialogue.spoken import Range, Spoken, cut
@@ -21,7 +23,7 @@ from assistant.training.clips import ClipRef, asked_of, clip_of
 from assistant.training.features import FeatureTable
 from assistant.training.generated import is_generated
 from assistant.training.losses.base import Loss
-from assistant.vqa.request import Request, compose, sources_read
+from assistant.vqa.request import Request, compose, expected_by, sources_read
 
 DEV_SHARE = 0.1  # of the clips, where the data have no dev split
 
@@ -37,6 +39,7 @@ class Example:
     type: str
     known: Mapping[str, Any] = field(default_factory=dict)  # by loss, what it wants to know of it
     speaker: str = ""  # of the last line; "": nobody is named
+    expected: Tensor | None = field(default=None, compare=False)  # (K,), of the last line
 
     @property
     def sources(self) -> frozenset[str]:
@@ -76,7 +79,7 @@ def make_examples(
     perceived: dict[tuple[str, str], Source] = {}
     spoken: dict[Path, Spoken] = {}
     encoded = recipe.frames * recipe.training.jitter
-    for item in items:
+    for item in tqdm(items, "what was expected", unit="line", disable=not recipe.expects):
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         where, plain = asked_of(item)
@@ -115,7 +118,9 @@ def make_examples(
         known = {name: fact for name, fact in facts.items() if fact is not None}
         choices = item.choices or ()
         speaker = said.lines[-1].speaker if said else None
-        made.append(Example(key, requests, item.answer, choices, item.type, known, speaker or ""))
+        expected = expected_by(model, prompt, said) if recipe.expects else None
+        shown = (key, requests, item.answer, choices, item.type, known, speaker or "", expected)
+        made.append(Example(*shown))
     return made
 
 

@@ -17,6 +17,7 @@ from assistant.data.items import Item, data_file, read_items
 from assistant.errors import InputError, ModelError, WeightsError
 from assistant.model.assistant import VideoAssistant
 from assistant.model.audio import Ear, ear_of
+from assistant.model.expectation import signals
 from assistant.model.memory import LEARN_LESS, within_memory
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import RECIPE, Provenance, Recipe, load_recipe
@@ -33,6 +34,7 @@ from assistant.training.run_folder import check_run, run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
+TEXT_MEAN = 16  # channels, where a recipe with expectation names none
 DEV_SHARE = 0.04  # of generated clips: as many again are drawn for dev
 
 
@@ -130,7 +132,11 @@ def _finetune(
         recipe = replace(recipe, frames=0, transfer=still)
     ear = ear_of(recipe) if recipe.frames else None
     width = 0 if ear is None else ear.encoder.width
-    recipe = replace(recipe, transfer=replace(recipe.transfer, sound=width))
+    transfer = replace(recipe.transfer, sound=width)
+    if recipe.expects:
+        mean = transfer.text_mean or TEXT_MEAN
+        transfer = replace(transfer, text_mean=mean, expectation=signals(prompt.expects or ()))
+    recipe = replace(recipe, transfer=transfer)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     run = prepare(recipe, prompt, model, train, dev, examples.digest, out, ear)
     keeper = _Keeper(run, prompt, out / ADAPTER, "" if ear is None else ear.encoder.fingerprint)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from assistant.model.assistant import VideoAssistant
+from assistant.model.expectation import stacked
 from assistant.model.hearing import Heard
 from assistant.model.spatiotemporal import States
 from assistant.tasks.recipes import Recipe
@@ -104,8 +105,10 @@ class Learner(nn.Module):
                 heard = None if heard is None else heard.to(ids.device)
             if bool(frames.all()):
                 frames = None
+        expected = None if blind else stacked([asked.example.expected for asked in part])
+        expected = None if expected is None else expected.to(ids.device)
         with self.model.using(self.name) as qformer:
-            states = qformer.states(patches, ids, mask, frames, heard)
+            states = qformer.states(patches, ids, mask, frames, heard, expected)
             return states, qformer.image.projection(states.pooled)
 
     def frames(self, keys: Sequence[str], chosen: Tensor) -> tuple[Tensor, Tensor]:

@@ -152,6 +152,7 @@ class Answer:
         for weight in model.occlusion(
             patches,
             heard=self.query.heard,
+            expected=self.query.expected,
             qformer_text=request.qformer_text,
             prompt=request.prompt,
             history=request.history,
@@ -177,6 +178,7 @@ class Answer:
         return model.routing(
             self.query.patches,
             heard=self.query.heard,
+            expected=self.query.expected,
             qformer_text=request.qformer_text,
             adapter=request.adapter,
         )

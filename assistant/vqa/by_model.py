@@ -6,16 +6,19 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from assistant.errors import ConfigError
 from assistant.sources import SOURCES, Source, perceiver
 from assistant.tasks.recipes import Calibration
 from assistant.vqa.answer import Answer
 from assistant.vqa.candidates import candidates, lifts_of, surely
 from assistant.vqa.drafts import Query
 from assistant.vqa.forms import form_of
-from assistant.vqa.request import Request, compose, sources_read
+from assistant.vqa.request import Request, compose, expected_by, sources_read
 from assistant.vqa.weighing import Weigher, load_weighing
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assistant.dialogue.subtitles import Dialogue
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import ClipFeatures
@@ -100,7 +103,14 @@ def answer_by_model(
     weigher = None if loaded else _weigher(model, asked, request, sources, seen)
     return Answer(
         basis,
-        Query(model, request, None if clip is None else clip.patches, heard=heard, weigher=weigher),
+        Query(
+            model,
+            request,
+            None if clip is None else clip.patches,
+            heard=heard,
+            expected=_expected(model, loaded, prompt, said),
+            weigher=weigher,
+        ),
         calibration=loaded.recipe.calibration if loaded else Calibration(),
         prior=model.choice_prior * (loaded.recipe.prior if loaded else 1.0),
         began=began,
@@ -120,6 +130,26 @@ def _heard(asked: Asked, loaded: LoadedAdapter | None, seen: SessionClip) -> Hea
 
     ear = ear_of(loaded.recipe)
     return None if ear is None else seen.hear(asked.where, ear)
+
+
+def _expected(
+    model: VideoAssistant, loaded: LoadedAdapter | None, prompt: TaskPrompt, said: Dialogue
+) -> Tensor | None:
+    """What the adapter is told of how expected the last line was; None: nothing.
+
+    Raises:
+        ConfigError: it was trained with another number of texts that could be said there.
+    """
+    if loaded is None or not loaded.recipe.expects:
+        return None
+    found = expected_by(model, prompt, said)
+    learned = loaded.recipe.transfer.expectation
+    if found is not None and len(found) != learned:
+        raise ConfigError(
+            f"prompt {prompt.name}: expects gives {len(found)} signals, and the adapter was "
+            f"trained with {learned}: take the prompt that it was trained with"
+        )
+    return found
 
 
 def _weigher(

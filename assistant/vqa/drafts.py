@@ -37,6 +37,7 @@ class Query:
     doubt: Callable[[str], str | None] | None = None  # why such an answer is unsure, once whole
     shares: Mapping[str, float] | None = None  # probabilities, of what was chosen by such an answer
     heard: Heard | None = None  # beside these frames; None: nothing
+    expected: Tensor | None = None  # (K,), how expected the last line was; None: nobody asks
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,18 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
         return [Draft(queries[0].spoken(), (), Scored([], []))]
     import torch
 
+    from assistant.model.expectation import stacked
     from assistant.model.hearing import together
     from assistant.model.memory import within_memory
 
     requests = [query.request for query in queries]
     heard = together([query.heard for query in queries])
+    expected = stacked([query.expected for query in queries])
     frames = [query.patches for query in queries if query.patches is not None]
     seen = torch.stack(frames) if frames else None  # (B, T, K, Dv)
     with within_memory(), torch.inference_mode():
         texts = [r.qformer_text for r in requests]
-        visual = model.visual_tokens(seen, texts, first.adapter, heard)
+        visual = model.visual_tokens(seen, texts, first.adapter, heard, expected)
     if queries[0].weigher is not None:
         return _weighed(queries, visual)
     if not first.candidates:

@@ -12,6 +12,8 @@ from assistant.errors import InputError
 from assistant.sources import SOURCES, Source, lines_of, perceiver
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from assistant.model.assistant import VideoAssistant
     from assistant.tasks.prompts import TaskPrompt
     from assistant.vqa.conversation import Turn
@@ -130,6 +132,13 @@ def compose(
         dropped_lines=dropped_lines,
         adapter=adapter,
     )
+
+
+def expected_by(model: VideoAssistant, task: TaskPrompt, said: Dialogue) -> Tensor | None:
+    """The signals ``(K,)`` of how expected the last line was; None where nothing is said."""
+    if not said:
+        return None
+    return model.expectation([line.as_text() for line in said.lines], task.expects or ())
 
 
 def _perceived(texts: dict[str, str]) -> dict[str, str]:
