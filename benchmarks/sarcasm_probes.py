@@ -14,7 +14,6 @@ sure. The features are kept in RUNS.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,16 +29,12 @@ from tqdm import tqdm
 
 from assistant.data.items import Item, read_items
 from assistant.evaluation.bootstrap import bootstrap, difference, interval, share
-from assistant.model.llm import LanguageModel
 from assistant.model.loading import load_model
+from assistant.tasks.store import find_task
 
 COSTS = [1e-4, 1e-3, 1e-2]
 FOLDS = 3  # within the training folds
-MOST_BEFORE, MOST_LINE = 40, 30  # tokens that are read
 OTHERS = 1000  # lines of other texts that are learned from, at most
-AFTER = (" I was being sarcastic.", " I really mean it.")
-INSTEAD = ("That's great!", "That's terrible.")
-VERB = r"\b(is|am|are|was|were|will|would|can|could|should|do|does|did|have|has|had|'s|'m|'re)\b"
 
 
 def main() -> None:
@@ -66,7 +61,6 @@ def main() -> None:
         ("line", "expected"),
         ("words", "expected"),
         ("words", "expected", "csc", "laugh"),
-        ("words", "states"),
     ):
         show(names, asked([parts[name] for name in names], truth, folds), truth, first)
     for name in ("csc", "laugh", "expected"):
@@ -106,16 +100,12 @@ def words_of(items: Sequence[Item], args: argparse.Namespace) -> dict[str, np.nd
 
 
 def expectations_of(items: Sequence[Item], args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """``(N, F)`` each, of the language model: likelihoods, and the line's mean state."""
+    """``(N, K)``: what the language model expected, as the adapter is told."""
     kept = args.out / "expected.npz"
     if not kept.exists():
-        llm = load_model("mini", reading=False).llm
-        found = [expected(llm, lines_of(item)) for item in tqdm(items, desc="LLM")]
-        np.savez(
-            kept,
-            expected=np.array([likelihoods for likelihoods, _ in found]),
-            states=np.array([state for _, state in found]),
-        )
+        model, texts = load_model("mini", reading=False), find_task("sarcasm").expects or ()
+        found = [model.expectation(lines_of(item), texts) for item in tqdm(items, desc="LLM")]
+        np.savez(kept, expected=torch.stack(found).numpy())
     return dict(np.load(kept))
 
 
@@ -126,67 +116,6 @@ def taught(path: Path, line: np.ndarray) -> np.ndarray:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=100))
     model.fit(last_vectors(drawn), [item.answer == "yes" for item in drawn])
     return model.decision_function(line)[:, None]
-
-
-@torch.inference_mode()
-def expected(llm: LanguageModel, lines: Sequence[str]) -> tuple[list[float], np.ndarray]:
-    """How likely the last line is after those before it, beside itself alone, its negation, replies
-    of plain feeling, and what could follow it; and its mean state ``(D,)``.
-
-    All is one sequence, in which each part sees only what it follows.
-    """
-
-    def ids(text: str) -> list[int]:
-        return llm.answer_ids(text, ended=False).tolist()
-
-    before = [llm.tokenizer.eos_token_id, *ids("".join(f"{one}\n" for one in lines[:-1]))]
-    before = before[-MOST_BEFORE:]
-    line, negated = ids(lines[-1])[:MOST_LINE], ids(negation(lines[-1]))[:MOST_LINE]
-    texts = [before, line, negated, *map(ids, INSTEAD), *map(ids, AFTER), line]
-    follows = [[], [0], [0], *[[0]] * len(INSTEAD), *[[0, 1]] * len(AFTER), []]
-    owner = torch.cat([torch.full((len(text),), place) for place, text in enumerate(texts)])
-    sees = torch.stack(
-        [torch.isin(owner, torch.tensor([place, *follows[place]])) for place in owner.tolist()]
-    )
-    sees &= torch.ones_like(sees).tril()
-    network = llm.network
-    tokens = network.get_input_embeddings()(torch.tensor([[one for t in texts for one in t]]))
-    bias = torch.zeros(1, 1, *sees.shape, dtype=tokens.dtype)
-    states = network.base_model(
-        inputs_embeds=tokens,
-        attention_mask=bias.masked_fill(~sees, torch.finfo(tokens.dtype).min),
-        position_ids=sees.sum(1)[None] - 1,
-        use_cache=False,
-    ).last_hidden_state[0]  # (N, D)
-    head, starts = network.get_output_embeddings(), np.cumsum([0, *map(len, texts)])
-    told: list[torch.Tensor] = []
-    for place in range(1, len(texts)):
-        own = list(range(starts[place], starts[place + 1]))
-        last = [starts[follows[place][-1] + 1] - 1] if follows[place] else []
-        shares = head(states[[*last, *own[:-1]]]).float().log_softmax(-1)
-        labels = torch.tensor(texts[place][0 if last else 1 :])
-        told.append(shares.gather(1, labels[:, None])[:, 0])
-    after, alone = told[0], told[-1]
-    means = [float(one.mean()) if len(one) else 0.0 for one in told]
-    more = [after.sum(), after.min(), after[0], after[-4:].mean()]
-    gained = [
-        means[0] - means[-1],
-        means[0] - means[1],
-        float(after[-4:].mean() - alone[-4:].mean()),
-    ]
-    if len(alone) == 0:
-        gained[-1] = 0.0
-    state = states[starts[1] : starts[2]].float().mean(0).numpy()
-    return [*means, *map(float, more), *gained], state
-
-
-def negation(line: str) -> str:
-    """The line with a "not" more, or less."""
-    if re.search(r"n't\b| not\b", line):
-        return re.sub(r"n't\b| not\b", "", line, count=1)
-    if re.search(VERB, line, re.IGNORECASE):
-        return re.sub(VERB, r"\1 not", line, count=1, flags=re.IGNORECASE)
-    return f"It is not true: {line}"
 
 
 def asked(
