@@ -123,7 +123,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         default=(),
         metavar="PART",
         help="train with: sound (what is heard beside the frames; needs the speech extra), "
-        "expectation (how likely the language model found the last line)",
+        "regression (of the text, fitted before; needs the train extra)",
     )
     parser.add_argument(
         "--without",
@@ -133,7 +133,7 @@ def add_finetune(commands: argparse._SubParsersAction) -> None:
         metavar="PART",
         help="train without: fusion (text into the Q-Former), mqt (attention over frames), dar "
         "(routing), contrast (what changes between frames), lora, video (what frames show), sound "
-        "(what is heard beside them), expectation, "
+        "(what is heard beside them), regression, "
         + ", ".join(SOURCES)
         + "; retrieval without: fusion (plain concatenation), attention (between modalities), "
         "pooling (event concepts), temporal (what frames say of each other); events without: "

@@ -1,10 +1,11 @@
-"""What an adapter learns beside its LoRAs: gates, embeddings, routers, contrasts, text means, and
-the projection of what is heard."""
+"""What an adapter learns beside its LoRAs: gates, embeddings, routers, contrasts, text means,
+regressions, and the projection of what is heard."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from assistant.core.config import TransferConfig
 from assistant.model.hearing import SoundTokens
@@ -53,9 +54,15 @@ class AdapterParts(nn.Module):
         self.spatial_routers = each(routed, router)
         self.temporal_routers = each(temporal and routed, router)
         self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
-        self.text_means = each(
-            config.text_mean > 0, lambda _: TextMean(width, config.text_mean, config.expectation)
+        self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
+        self.regression: TextRegression | None = None
+        if config.regression:
+            self.regression = TextRegression(width, config.regression, config.expectation)
+        self.leanings = each(
+            config.regression > 0, lambda _: nn.Linear(config.regression, width, bias=False)
         )
+        for leaning in self.leanings:
+            nn.init.zeros_(leaning.weight)
         self.sound_tokens: SoundTokens | None = None
         if config.sound:
             self.sound_tokens = SoundTokens(config.sound, width, config.sound_tokens)
@@ -83,12 +90,16 @@ class AdapterParts(nn.Module):
     def contrast(self, place: int, queries: Tensor, frames: Tensor | None) -> Tensor:
         return self.contrasts[place](queries, frames) if len(self.contrasts) else queries
 
-    def tell_text(
-        self, place: int, queries: Tensor, text: Tensor, mask: Tensor, expected: Tensor | None
-    ) -> Tensor:
-        if not len(self.text_means):
+    def tell_text(self, place: int, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        return self.text_means[place](queries, text, mask) if len(self.text_means) else queries
+
+    def tell_scores(self, place: int, queries: Tensor, scores: Tensor | None) -> Tensor:
+        """``(B, T, L, D)``: the regression's scores ``(B, S)`` are told to each of them."""
+        if scores is None:
             return queries
-        return self.text_means[place](queries, text, mask, expected)
+        leaning = self.leanings[place]
+        told = leaning(scores.to(leaning.weight.dtype))
+        return queries + told[:, None, None].to(queries.dtype)
 
 
 class TextMean(nn.Module):
@@ -96,26 +107,46 @@ class TextMean(nn.Module):
     tokens. Nothing at the start.
 
     MiniLM was trained so that this mean is what a sentence means; a query's own attention rests on
-    [CLS] alone, most of it (73 % in the layers between). By the same channels go the signals of
-    `assistant.model.expectation`.
+    [CLS] alone, most of it (73 % in the layers between).
     """
 
-    def __init__(self, width: int, channels: int, signals: int = 0) -> None:
+    def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.down = nn.Linear(width, channels, bias=False)
-        self.expected = nn.Linear(signals, channels, bias=False) if signals else None
         self.up = nn.Linear(channels, width, bias=False)
         nn.init.zeros_(self.up.weight)
 
-    def forward(
-        self, queries: Tensor, text: Tensor, mask: Tensor, expected: Tensor | None = None
-    ) -> Tensor:
-        """Queries ``(B, T, L, D)``, text ``(B, T, Kt, D)`` and its mask ``(B, Kt)``, signals
-        ``(B, K)`` or None, where nothing is said -> queries."""
-        told = self.down(mean_token(text, mask).to(self.down.weight.dtype))  # (B, T, channels)
-        if self.expected is not None and expected is not None:
-            told = told + self.expected(expected.to(told))[:, None]
-        return queries + self.up(told)[:, :, None].to(queries.dtype)
+    def forward(self, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        """Queries ``(B, T, L, D)``, text ``(B, T, Kt, D)`` and its mask ``(B, Kt)`` -> queries."""
+        mean = mean_token(text, mask).to(self.down.weight.dtype)  # (B, T, D)
+        return queries + self.up(self.down(mean))[:, :, None].to(queries.dtype)
+
+
+class TextRegression(nn.Module):
+    """Scores of a regression of the embedded text's mean and of how expected its last line was.
+
+    It is fitted in closed form before training (`assistant.training.regression`) and then frozen:
+    of some hundred examples a gradient learns less than a regression that is held back.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, width: int, scores: int, signals: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(scores, width + signals))
+        self.register_buffer("bias", torch.zeros(scores))
+        self.signals = signals
+
+    def forward(self, text: Tensor, mask: Tensor, expected: Tensor | None) -> Tensor:
+        """Text ``(B, 1, Kt, D)`` as embedded, its mask ``(B, Kt)``, signals ``(B, K)`` or None,
+        where nothing is said -> ``(B, S)``."""
+        mean = mean_token(text.float(), mask)[:, 0]
+        if expected is None:
+            expected = mean.new_zeros(len(mean), self.signals)
+        known = torch.cat([mean, expected.float()], dim=1)
+        with torch.autocast(known.device.type, enabled=False):
+            return F.linear(known, self.weight.float(), self.bias.float())
 
 
 def mean_token(text: Tensor, mask: Tensor) -> Tensor:

@@ -32,8 +32,15 @@ from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
-GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.", "parts.text_means.")
-"""Of the Q-Former: what adapters with rereading, sound or a text's mean have beside others."""
+GROWN = (
+    "rereads.",
+    "parts.reread_gates",
+    "hearing.",
+    "parts.sound_tokens.",
+    "parts.regression.",
+    "parts.leanings.",
+)
+"""Of the Q-Former: what adapters with rereading, sound or a regression have beside others."""
 
 
 class Adapters:

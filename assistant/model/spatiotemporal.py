@@ -105,6 +105,7 @@ class SpatioTemporalQFormer(nn.Module):
         parts, layers = self.parts, self.image.layers
         heard = None if parts.sound_tokens is None else heard
         queries, text = self.image.embed(ids)  # (B, 1, L, D), (B, 1, Kt, D)
+        scores = None if parts.regression is None else parts.regression(text, mask, expected)
         seen = patches.to(queries.dtype) if patches is not None and self.config.sees else None
         count = 1  # T
         if seen is not None:
@@ -142,7 +143,8 @@ class SpatioTemporalQFormer(nn.Module):
             queries = attend_to_patches(layer, queries, seen)  # Eq. 8
             queries = layer.feed_forward_chunk_query(queries)
             queries = parts.contrast(place, queries, frames)
-            queries = parts.tell_text(place, queries, told, mask, expected)
+            queries = parts.tell_text(place, queries, told, mask)
+            queries = parts.tell_scores(place, queries, scores)
             text = layer.feed_forward_chunk(text)
             sound = None if sound is None else layer.feed_forward_chunk(sound)
             adapted.append(queries)

@@ -23,8 +23,8 @@ from assistant.sources import SOURCES
 
 RECIPE = "recipe.yaml"
 # Parts that one can train without.
-ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "video", "sound", "expectation", *SOURCES)
-EXTRAS = ("sound", "expectation")  # parts that one can train with
+ABLATIONS = ("fusion", "mqt", "dar", "lora", "contrast", "video", "sound", "regression", *SOURCES)
+EXTRAS = ("sound", "regression")  # parts that one can train with
 RETRIEVAL_ABLATIONS = ("temporal", "attention", "pooling", "fusion")  # of a head for retrieval
 EVENT_ABLATIONS = ("align", "scene", "texts")  # of a head of events
 ACTION_ABLATIONS = ("ce", "text", "image", "teacher", "motion")  # of a recogniser of actions
@@ -169,9 +169,9 @@ class Recipe:
         return "sound" in self.with_ and "sound" not in self.without
 
     @property
-    def expects(self) -> bool:
-        """Whether it is told what the language model expected where the last line was said."""
-        return "expectation" in self.with_ and "expectation" not in self.without
+    def regresses(self) -> bool:
+        """Whether a regression of the text is fitted before training."""
+        return "regression" in self.with_ and "regression" not in self.without
 
     @property
     def prior(self) -> float:

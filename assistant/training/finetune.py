@@ -30,11 +30,11 @@ from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
 from assistant.training.loop import LOG, Loop, new_accelerator
+from assistant.training.regression import choices_of, fit_regression, scores_of
 from assistant.training.run_folder import check_run, run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "video-assistant")
-TEXT_MEAN = 16  # channels, where a recipe with expectation names none
 DEV_SHARE = 0.04  # of generated clips: as many again are drawn for dev
 
 
@@ -133,12 +133,16 @@ def _finetune(
     ear = ear_of(recipe) if recipe.frames else None
     width = 0 if ear is None else ear.encoder.width
     transfer = replace(recipe.transfer, sound=width)
-    if recipe.expects:
-        mean = transfer.text_mean or TEXT_MEAN
-        transfer = replace(transfer, text_mean=mean, expectation=signals(prompt.expects or ()))
+    if recipe.regresses:
+        read = 0 if prompt.expects is None else signals(prompt.expects)
+        scores = scores_of(choices_of(train))
+        transfer = replace(transfer, regression=scores, expectation=read)
     recipe = replace(recipe, transfer=transfer)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     run = prepare(recipe, prompt, model, train, dev, examples.digest, out, ear)
+    if recipe.regresses:
+        with model.using(run.name) as qformer:
+            fit_regression(qformer.parts.regression, model, run.train_set)
     keeper = _Keeper(run, prompt, out / ADAPTER, "" if ear is None else ear.encoder.fingerprint)
     loop = Loop(run, out, run.accelerator, keeper)
     if start is not None:

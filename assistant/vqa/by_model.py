@@ -140,16 +140,18 @@ def _expected(
     Raises:
         ConfigError: it was trained with another number of texts that could be said there.
     """
-    if loaded is None or not loaded.recipe.expects:
+    if loaded is None or not loaded.recipe.regresses:
         return None
-    found = expected_by(model, prompt, said)
+    from assistant.model.expectation import signals
+
+    given = 0 if prompt.expects is None else signals(prompt.expects)
     learned = loaded.recipe.transfer.expectation
-    if found is not None and len(found) != learned:
+    if given != learned:
         raise ConfigError(
-            f"prompt {prompt.name}: expects gives {len(found)} signals, and the adapter was "
+            f"prompt {prompt.name}: expects gives {given} signals, and the adapter was "
             f"trained with {learned}: take the prompt that it was trained with"
         )
-    return found
+    return expected_by(model, prompt, said)
 
 
 def _weigher(

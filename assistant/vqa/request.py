@@ -135,10 +135,11 @@ def compose(
 
 
 def expected_by(model: VideoAssistant, task: TaskPrompt, said: Dialogue) -> Tensor | None:
-    """The signals ``(K,)`` of how expected the last line was; None where nothing is said."""
-    if not said:
+    """The signals ``(K,)`` of how expected the last line was; None: nothing is said, or the task
+    does not ask."""
+    if not said or task.expects is None:
         return None
-    return model.expectation([line.as_text() for line in said.lines], task.expects or ())
+    return model.expectation([line.as_text() for line in said.lines], task.expects)
 
 
 def _perceived(texts: dict[str, str]) -> dict[str, str]:

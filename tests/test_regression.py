@@ -1,4 +1,4 @@
-"""How expected a line was: signals of the language model, told to the Q-Former."""
+"""A regression of what is said and of how expected it was, told to the Q-Former."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from tiny import tiny_assistant, tiny_llm, tiny_qformer
 
 from assistant.core.config import LoraSettings, TransferConfig
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, InputError
 from assistant.model.expectation import expectation, negation, signals, stacked
 from assistant.model.lora import Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.tasks.prompts import TaskPrompt, load_prompt
 from assistant.tasks.recipes import Recipe, Training, load_recipe
-from assistant.training.finetune import ablated, examples_from, finetune
+from assistant.training.finetune import examples_from, finetune
 from assistant.vqa.assistants import Assistant
 
 TEXTS = ("that is good", "... i mean it")
@@ -29,11 +29,30 @@ PROMPT = TaskPrompt(
 RECIPE = Recipe(
     task="irony",
     frames=0,
-    with_=("expectation",),
+    with_=("regression",),
     lora=LORA,
     transfer=TransferConfig(frames=1, layers=1, gate=None, routing="none", contrast=0),
     training=Training(epochs=2, batch=3, silent_epochs=1, lr=1e-2),
 )
+
+
+def told_apart(folder):
+    """Lines whose last word tells the answer."""
+    lines = [
+        {
+            "id": str(number),
+            "video": None,
+            "dialogue": [{"text": "how was it"}, {"text": "it was " + "no yes"[number % 2 :]}],
+            "question": "is it?",
+            "answer": "no" if number % 2 else "yes",
+            "choices": ["yes", "no"],
+            "split": "dev" if number > 11 else "train",
+        }
+        for number in range(14)
+    ]
+    data = folder / "data.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return examples_from(data)
 
 
 def log_likelihood(llm, before, text):
@@ -88,15 +107,16 @@ def test_lines_of_which_some_say_nothing_are_stacked():
 
 def test_signals_change_the_tokens_of_an_adapter_that_takes_them_and_of_no_other():
     found = Adapters(SpatioTemporalQFormer(tiny_qformer()))
-    config = replace(RECIPE.transfer, text_mean=4)
-    found.add("plain", LORA, config)
-    found.add("irony", LORA, replace(config, expectation=3))
+    found.add("plain", LORA, RECIPE.transfer)
+    found.add("irony", LORA, replace(RECIPE.transfer, regression=1, expectation=3))
     ids = torch.randint(1, 120, (2, 6))
     seen = (None, ids, torch.ones_like(ids))
     with torch.no_grad():
         for name in ("plain", "irony"):
             for parameter in found.trainable(name).values():
                 parameter.add_(torch.randn_like(parameter) * 0.2)
+        with found.using("irony") as qformer:
+            qformer.parts.regression.weight.normal_()
     for name in ("plain", "irony"):
         with torch.no_grad(), found.using(name) as qformer:
             nothing, zeros, some = (
@@ -107,10 +127,36 @@ def test_signals_change_the_tokens_of_an_adapter_that_takes_them_and_of_no_other
         assert torch.equal(nothing[1], some[1]) is (name == "plain")
 
 
-def test_a_recipe_with_expectation_has_the_texts_mean_beside_it():
-    with pytest.raises(ConfigError, match="text_mean"):
-        TransferConfig(expectation=3)
-    assert RECIPE.expects and not ablated(RECIPE, ["expectation"]).expects
+def test_the_regression_tells_what_words_tell_and_is_kept_with_the_adapter(tmp_path):
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), told_apart(tmp_path), tmp_path / "run")
+    recipe = load_recipe(done.folder)
+    assert (recipe.transfer.regression, recipe.transfer.expectation) == (1, signals(TEXTS))
+    model = tiny_assistant()
+    name = model.load_adapter(done.folder, recipe)
+    ids, mask = model.qformer_ids(["it was no", "it was yes"])
+    with model.using(name) as qformer:
+        no, yes = qformer.parts.regression(model.qformer.embed(ids)[1], mask, None)
+    assert no < yes
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"choices": ["yes", "no", "maybe"]}, "different choices"), ({"answer": "yes"}, "right in")],
+)
+def test_what_a_regression_cannot_be_fitted_to_is_one_line(tmp_path, change, told):
+    examples = told_apart(tmp_path)
+    one = change.get("choices") is None
+    items = [
+        replace(item, **change) if one or not n else item for n, item in enumerate(examples.items)
+    ]
+    with pytest.raises(InputError, match=told):
+        finetune(
+            RECIPE,
+            PROMPT,
+            tiny_assistant(),
+            replace(examples, items=tuple(items)),
+            tmp_path / "run",
+        )
 
 
 def test_the_shipped_prompt_of_sarcasm_says_what_is_expected():
@@ -120,24 +166,8 @@ def test_the_shipped_prompt_of_sarcasm_says_what_is_expected():
 
 def test_it_is_trained_asked_and_refuses_a_prompt_with_other_texts(tmp_path, monkeypatch):
     monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
-    lines = [
-        {
-            "id": str(number),
-            "video": None,
-            "dialogue": [{"text": "how was it"}, {"text": "it was " + "no yes"[number % 2 :]}],
-            "question": "is it?",
-            "answer": "no" if number % 2 else "yes",
-            "choices": ["yes", "no"],
-            "split": "dev" if number > 5 else "train",
-        }
-        for number in range(8)
-    ]
-    data = tmp_path / "data.jsonl"
-    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    done = finetune(
-        RECIPE, PROMPT, tiny_assistant(), examples_from(data), tmp_path / "run", install=True
-    )
-    assert load_recipe(done.folder).transfer.expectation == signals(TEXTS)
+    examples = told_apart(tmp_path)
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), examples, tmp_path / "run", install=True)
 
     asked = []
 
