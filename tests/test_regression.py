@@ -66,11 +66,13 @@ def log_likelihood(llm, before, text):
 @torch.no_grad()
 def test_signals_are_the_networks_own_log_likelihoods():
     llm = tiny_llm()
-    told = expectation(llm, ["how was it", "it was great"], TEXTS) * 2 - 5
+    company, *told = expectation(llm, ["how was it", "it was great"], TEXTS)
+    assert company > 0 == expectation(llm, ["it was great"], None)
+    told = torch.stack(told) * 2 - 5
     start = torch.tensor([llm.tokenizer.eos_token_id])
     before = torch.cat([start, llm.answer_ids("how was it\n", ended=False)])
     line = torch.cat([before, llm.answer_ids("it was great", ended=False)])
-    assert len(told) == signals(TEXTS)
+    assert 1 + len(told) == signals(TEXTS)
     for place, context, text in (
         (1, before, "it was great"),
         (2, start, "it was great"),
@@ -157,6 +159,35 @@ def test_what_a_regression_cannot_be_fitted_to_is_one_line(tmp_path, change, tol
             replace(examples, items=tuple(items)),
             tmp_path / "run",
         )
+
+
+def test_each_kind_of_lines_has_its_own_regression(tmp_path):
+    """What is said alone means the opposite of what is said after something."""
+    examples = told_apart(tmp_path)
+    alone = [
+        replace(
+            item,
+            dialogue=replace(item.dialogue, lines=item.dialogue.lines[-1:]),
+            answer="yes" if item.answer == "no" else "no",
+            type="alone",
+        )
+        for item in examples.items
+    ]
+    both = replace(examples, items=(*examples.items, *alone))
+    done = finetune(RECIPE, PROMPT, tiny_assistant(), both, tmp_path / "run")
+    recipe = load_recipe(done.folder)
+    model = tiny_assistant()
+    ids, mask = model.qformer_ids(["it was no", "it was yes"])
+    with model.using(model.load_adapter(done.folder, recipe)) as qformer:
+        text = model.qformer.embed(ids)[1]
+        signs = [
+            torch.stack(
+                [model.expectation([*before, line], TEXTS) for line in ("it was no", "it was yes")]
+            )
+            for before in (["how was it"], [])
+        ]
+        after, single = (qformer.parts.regression(text, mask, some) for some in signs)
+    assert after[0] < after[1] and single[0] > single[1]
 
 
 def test_the_shipped_prompt_of_sarcasm_says_what_is_expected():

@@ -126,7 +126,8 @@ class TransferConfig:
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
     text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     regression: int = 0  # scores of a regression of the text, fitted before training; 0: none
-    expectation: int = 0  # signals that it reads, of how expected the last line was
+    regressions: int = 1  # of kinds of lines, with one that tells these kinds
+    expectation: int = 0  # signals that they read, of what the last line stands beside
     pooling: str = "mean"  # over frames, one of POOLINGS
     sees: bool = True  # False: the frames' patches are left out ("without video")
     sound: int = 0  # width of what an audio encoder hears, which joins the text; 0: nothing does
@@ -142,7 +143,7 @@ class TransferConfig:
         check_bounds(self, frames=(0, MOST_FRAMES), rereads=(0, MOST_REREADS), gate=(-100, 100))
         check_bounds(self, layers=(0, 256), gate_layers=(0, 256))
         check_bounds(self, contrast=(0, 4096), text_mean=(0, 4096))
-        check_bounds(self, regression=(0, 256), expectation=(0, 4096))
+        check_bounds(self, regression=(0, 256), regressions=(1, 256), expectation=(0, 4096))
         check_bounds(self, sound=(0, 16384), sound_tokens=(1, 256))
 
 

@@ -57,7 +57,9 @@ class AdapterParts(nn.Module):
         self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
         self.regression: TextRegression | None = None
         if config.regression:
-            self.regression = TextRegression(width, config.regression, config.expectation)
+            self.regression = TextRegression(
+                width, config.regression, config.regressions, config.expectation
+            )
         self.leanings = each(
             config.regression > 0, lambda _: nn.Linear(config.regression, width, bias=False)
         )
@@ -123,20 +125,22 @@ class TextMean(nn.Module):
 
 
 class TextRegression(nn.Module):
-    """Scores of a regression of the embedded text's mean and of how expected its last line was.
+    """Scores of a regression of the embedded text's mean and of what its last line stands beside.
 
     It is fitted in closed form before training (`assistant.training.regression`) and then frozen:
-    of some hundred examples a gradient learns less than a regression that is held back.
+    of some hundred examples a gradient learns less than a regression that is held back. Lines of
+    several kinds have one each, and one more that tells how likely each kind is.
     """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, width: int, scores: int, signals: int) -> None:
+    def __init__(self, width: int, scores: int, kinds: int, signals: int) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.zeros(scores, width + signals))
-        self.register_buffer("bias", torch.zeros(scores))
-        self.signals = signals
+        rows = kinds * scores + (kinds if kinds > 1 else 0)
+        self.register_buffer("weight", torch.zeros(rows, width + signals))
+        self.register_buffer("bias", torch.zeros(rows))
+        self.scores, self.kinds, self.signals = scores, kinds, signals
 
     def forward(self, text: Tensor, mask: Tensor, expected: Tensor | None) -> Tensor:
         """Text ``(B, 1, Kt, D)`` as embedded, its mask ``(B, Kt)``, signals ``(B, K)`` or None,
@@ -146,7 +150,12 @@ class TextRegression(nn.Module):
             expected = mean.new_zeros(len(mean), self.signals)
         known = torch.cat([mean, expected.float()], dim=1)
         with torch.autocast(known.device.type, enabled=False):
-            return F.linear(known, self.weight.float(), self.bias.float())
+            told = F.linear(known, self.weight.float(), self.bias.float())
+        scores = told[:, : self.kinds * self.scores].unflatten(1, (self.kinds, self.scores))
+        if self.kinds == 1:
+            return scores[:, 0]
+        likely = told[:, self.kinds * self.scores :].softmax(1)  # (B, kinds)
+        return (scores * likely[..., None]).sum(1)
 
 
 def mean_token(text: Tensor, mask: Tensor) -> Tensor:

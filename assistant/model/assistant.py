@@ -97,7 +97,7 @@ class VideoAssistant(nn.Module, Sight):
         with self._lock:
             return self._unread
 
-    def expectation(self, lines: Sequence[str], texts: Sequence[str]) -> Tensor:
+    def expectation(self, lines: Sequence[str], texts: Sequence[str] | None) -> Tensor:
         """As `assistant.model.expectation.expectation` has it, by the LLM that adapters choose
         with."""
         from assistant.model.expectation import expectation

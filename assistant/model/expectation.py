@@ -1,4 +1,5 @@
-"""What the language model expected where a line was said, as numbers for the Q-Former.
+"""What a line stands beside, as numbers for a regression of it: whether anything was said before,
+and what the language model expected there.
 
 A line that is not meant contradicts what was to be expected there. How likely are its words after
 what was said before, and by themselves? How likely is the opposite, a plain reply in its place, a
@@ -18,6 +19,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from assistant.model.llm import LanguageModel
 
+BEFORE = 1  # signals of what was said before
 OWN = 8  # signals of the line itself
 GOES_ON = "..."  # begins a text that could follow the line; others could stand in its place
 MOST_BEFORE, MOST_LINE = 40, 30  # tokens that are read: the last ones before, the line's first
@@ -26,20 +28,24 @@ MIDDLE, SPREAD = -5.0, 2.0  # of log-probabilities, so that signals are about on
 VERB = r"\b(is|am|are|was|were|will|would|can|could|should|do|does|did|have|has|had|'s|'m|'re)\b"
 
 
-def signals(texts: Sequence[str]) -> int:
-    """K, how many signals there are with these texts."""
-    return OWN + len(texts)
+def signals(texts: Sequence[str] | None) -> int:
+    """K, how many signals there are with these texts; None: the language model is not asked."""
+    return BEFORE + (0 if texts is None else OWN + len(texts))
 
 
 @torch.no_grad()
-def expectation(llm: LanguageModel, lines: Sequence[str], texts: Sequence[str]) -> Tensor:
+def expectation(llm: LanguageModel, lines: Sequence[str], texts: Sequence[str] | None) -> Tensor:
     """The signals of the last of ``lines``, ``(K,)``; zeros where nothing is said.
 
     Args:
-        lines: oldest first. texts: that could be said in its place, or after it (``GOES_ON``).
+        lines: oldest first. texts: that could be said in its place, or after it (``GOES_ON``);
+            None: the language model is not asked.
     """
     if not lines or not lines[-1].strip():
         return torch.zeros(signals(texts))
+    company = torch.tensor([math.log(len(lines))])
+    if texts is None:
+        return company
 
     def ids(text: str) -> Tensor:
         return llm.answer_ids(text, ended=False)
@@ -63,7 +69,7 @@ def expectation(llm: LanguageModel, lines: Sequence[str], texts: Sequence[str]) 
     own = [there, alone, against, there[:1], there[-END:], alone[-END:]]
     told = [*(one.mean() for one in own), there.min(), *(one.mean() for one in others)]
     length = torch.tensor([math.log(len(line)) - 2.0])
-    return torch.cat([length, (torch.stack(told).float().cpu() - MIDDLE) / SPREAD])
+    return torch.cat([company, length, (torch.stack(told).float().cpu() - MIDDLE) / SPREAD])
 
 
 def stacked(clips: Sequence[Tensor | None]) -> Tensor | None:

@@ -79,8 +79,8 @@ def make_examples(
     perceived: dict[tuple[str, str], Source] = {}
     spoken: dict[Path, Spoken] = {}
     encoded = recipe.frames * recipe.training.jitter
-    expects = recipe.regresses and prompt.expects is not None
-    for item in tqdm(items, "what was expected", unit="line", disable=not expects):
+    slow = recipe.regresses and prompt.expects is not None
+    for item in tqdm(items, "what was expected", unit="line", disable=not slow):
         ref = clip_of(item) if recipe.frames else None
         key = None if ref is None else keys[ref]
         where, plain = asked_of(item)
@@ -119,7 +119,7 @@ def make_examples(
         known = {name: fact for name, fact in facts.items() if fact is not None}
         choices = item.choices or ()
         speaker = said.lines[-1].speaker if said else None
-        expected = expected_by(model, prompt, said) if expects else None
+        expected = expected_by(model, prompt, said) if recipe.regresses else None
         shown = (key, requests, item.answer, choices, item.type, known, speaker or "", expected)
         made.append(Example(*shown))
     return made

@@ -30,7 +30,7 @@ from assistant.training.finetuner import Finetuner, losses_of
 from assistant.training.generated import generated_items
 from assistant.training.learner import Learner, by_clip
 from assistant.training.loop import LOG, Loop, new_accelerator
-from assistant.training.regression import choices_of, fit_regression, scores_of
+from assistant.training.regression import choices_of, fit_regression, kinds_of, scores_of
 from assistant.training.run_folder import check_run, run_folder
 
 ADAPTER, CURVES, CARD = "adapter", "curves.png", "CARD.md"
@@ -134,9 +134,12 @@ def _finetune(
     width = 0 if ear is None else ear.encoder.width
     transfer = replace(recipe.transfer, sound=width)
     if recipe.regresses:
-        read = 0 if prompt.expects is None else signals(prompt.expects)
-        scores = scores_of(choices_of(train))
-        transfer = replace(transfer, regression=scores, expectation=read)
+        transfer = replace(
+            transfer,
+            regression=scores_of(choices_of(train)),
+            regressions=len(kinds_of(train)),
+            expectation=signals(prompt.expects),
+        )
     recipe = replace(recipe, transfer=transfer)
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     run = prepare(recipe, prompt, model, train, dev, examples.digest, out, ear)

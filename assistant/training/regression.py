@@ -1,11 +1,12 @@
 """A logistic regression of what is said, fitted in closed form before an adapter is trained.
 
-It reads the mean of the embedded text and how expected the last line was, each standardised; the
+It reads the mean of the embedded text and what the last line stands beside, each standardised; the
 two weigh alike. How far it is held back is chosen by cross-validation.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -19,8 +20,9 @@ from assistant.model.adapter_parts import TextRegression, mean_token
 from assistant.model.assistant import VideoAssistant
 from assistant.training.examples import Example
 
-COSTS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)  # inverse strength of the penalty
+COSTS = (0.03, 0.1, 0.3, 1.0, 3.0)  # inverse strength of the penalty
 FOLDS = 5
+LEAST = 1e-6  # spread of a feature
 BATCH = 64
 
 
@@ -40,12 +42,14 @@ def choices_of(items: Sequence[Item]) -> tuple[str, ...]:
             "with regression: the examples have different choices, or none; give all of them the "
             "same, like yes and no, or leave it out"
         )
-    for choice in choices:
-        right = sum(item.answer == choice for item in items)
-        if right < FOLDS:
-            raise InputError(
-                f"with regression: {choice!r} is right in {right} examples; give {FOLDS} or more"
-            )
+    right = Counter((item.type, item.answer) for item in items)
+    for kind in kinds_of(items):
+        for choice in choices:
+            if right[kind, choice] < FOLDS:
+                raise InputError(
+                    f"with regression: {choice!r} is right in {right[kind, choice]} examples of "
+                    f"type {kind!r}; give {FOLDS} or more"
+                )
     return choices
 
 
@@ -54,27 +58,48 @@ def scores_of(choices: Sequence[str]) -> int:
     return 1 if len(choices) == 2 else len(choices)
 
 
+def kinds_of(items: Sequence[Item] | Sequence[Example]) -> list[str]:
+    """The types of lines that are told apart."""
+    return sorted({item.type for item in items})
+
+
 @torch.no_grad()
 def fit_regression(
     regression: TextRegression, model: VideoAssistant, examples: Sequence[Example]
 ) -> None:
-    """Give ``regression`` the weights that tell the answers of ``examples``."""
+    """Give ``regression`` the weights that tell the answers of ``examples``, by their types."""
+    known = features(model, examples, regression.signals)  # (N, D+K)
+    answers = np.array([example.answer for example in examples])
+    types = np.array([example.type for example in examples])
+    kinds = kinds_of(examples)
+    fitted = [
+        fit(known[types == kind], answers[types == kind], regression.signals) for kind in kinds
+    ]
+    if len(kinds) == 2:  # one row tells them apart
+        weight, bias = fit(known, types, regression.signals)
+        fitted += [(np.zeros_like(weight), np.zeros_like(bias)), (weight, bias)]
+    elif len(kinds) > 2:
+        fitted.append(fit(known, types, regression.signals))
+    regression.weight.copy_(torch.tensor(np.concatenate([weight for weight, _ in fitted])))
+    regression.bias.copy_(torch.tensor(np.concatenate([bias for _, bias in fitted])))
+
+
+def fit(known: np.ndarray, labels: np.ndarray, signals: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights ``(S, D+K)`` and biases ``(S,)`` that tell the labels of features ``(N, D+K)``."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-    known = features(model, examples, regression.signals)  # (N, D+K)
-    middle, spread = known.mean(0), known.std(0).clip(min=1e-6)
-    sizes = np.full(known.shape[1], known.shape[1] - regression.signals)  # of each one's block
-    sizes[len(sizes) - regression.signals :] = regression.signals
+    middle, spread = known.mean(0), known.std(0)
+    spread[spread < LEAST] = np.inf  # what never varies tells nothing
+    sizes = np.full(known.shape[1], known.shape[1] - signals)  # of each one's block
+    sizes[len(sizes) - signals :] = signals
     spread = spread * np.sqrt(sizes)
-    kinds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
     plain: Any = LogisticRegression(max_iter=1000)
-    search = GridSearchCV(plain, {"C": list(COSTS)}, scoring="neg_log_loss", cv=kinds)
-    search.fit((known - middle) / spread, [example.answer for example in examples])
+    search = GridSearchCV(plain, {"C": list(COSTS)}, scoring="neg_log_loss", cv=folds)
+    search.fit((known - middle) / spread, labels)
     weight = search.best_estimator_.coef_ / spread
-    bias = search.best_estimator_.intercept_ - weight @ middle
-    regression.weight.copy_(torch.tensor(weight))
-    regression.bias.copy_(torch.tensor(bias))
+    return weight, search.best_estimator_.intercept_ - weight @ middle
 
 
 def features(model: VideoAssistant, examples: Sequence[Example], signals: int) -> np.ndarray:

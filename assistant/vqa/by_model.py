@@ -144,7 +144,7 @@ def _expected(
         return None
     from assistant.model.expectation import signals
 
-    given = 0 if prompt.expects is None else signals(prompt.expects)
+    given = signals(prompt.expects)
     learned = loaded.recipe.transfer.expectation
     if given != learned:
         raise ConfigError(

@@ -135,9 +135,8 @@ def compose(
 
 
 def expected_by(model: VideoAssistant, task: TaskPrompt, said: Dialogue) -> Tensor | None:
-    """The signals ``(K,)`` of how expected the last line was; None: nothing is said, or the task
-    does not ask."""
-    if not said or task.expects is None:
+    """The signals ``(K,)`` of what the last line stands beside; None: nothing is said."""
+    if not said:
         return None
     return model.expectation([line.as_text() for line in said.lines], task.expects)
 
