@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+# One more than two cores: tests in a browser wait more than they compute.
+JOBS ?= 3
 
 .PHONY: help demo test lint types clean
 .DEFAULT_GOAL := help
