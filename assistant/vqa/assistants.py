@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from assistant.core.clip_names import clip_path
 from assistant.dialogue.spoken import DialogueLike
 from assistant.model.features import FeatureStore
+from assistant.model.sound_naming import SoundNaming
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import StoredAdapter
 from assistant.vqa.session import Session
@@ -35,6 +36,7 @@ class Assistant:
     """A loaded model, ready to open clips."""
 
     llm: ChatModel | None = None  # that answers instead, see `assistant.vqa.reading`
+    sounds = SoundNaming()  # what names those that are heard
 
     def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
         self.model = model
