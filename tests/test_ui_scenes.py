@@ -20,7 +20,7 @@ from test_index import color_clip
 from ui_page import PageModel, last, opened, talkative, upload
 
 from assistant.errors import InputError
-from assistant.timeline import Moment, Query, track
+from assistant.timeline import Heard, Moment, Query, track
 
 pytest_plugins = ["ui_room"]
 PARTS = ("scenes", "scenes status", "find scenes", "stop scenes", "scenes form")
@@ -212,6 +212,15 @@ def test_a_moment_that_is_not_sure_says_perhaps(shown):
     assert (
         drawn.count("va-perhaps") == drawn.count('aria-label="0:04.0 to 0:05.0, perhaps it"') == 1
     )
+
+
+def test_a_sound_has_a_row_of_its_own(shown):
+    sounds = (Heard("dog barking", 1.0, 2.0, 0.9), Heard("dog barking", 5.0, 6.0, 0.8))
+    timeline = shown.scenes.timeline
+    drawn = scene_band.band(replace(timeline, heard=sounds))
+    assert drawn.count("<b>dog barking (heard)</b>") == 1
+    assert drawn.count("dog barking (heard)") > scene_band.band(timeline).count("heard") == 0
+    assert 'data-seek="1.000"' in drawn and 'data-seek="5.000"' in drawn
 
 
 def test_a_scene_is_called_by_its_label_where_that_is_sure(shown):

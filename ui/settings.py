@@ -38,6 +38,7 @@ class Options:
     llm_label: str = ""  # what the page calls it
     notice: str = ""  # what of a visitor's things goes to which server for it
     head: str | None = None  # a recogniser of actions, by name or folder
+    listen: bool = False  # whether timelines tell what is heard, too
     index: str | None = None  # where indexes lie; None: in the user's data folder
     searched: tuple[str, ...] | None = None  # indexes that visitors may search; None: all
     begin: Hit | None = None  # what every page begins with

@@ -69,6 +69,11 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "this machine reaches the page, else none)",
     )
     parser.add_argument("--index", metavar="URI", help="where indexes lie, as assistant search has")
+    parser.add_argument(
+        "--listen",
+        action="store_true",
+        help="timelines tell what is heard, too (the sound extra)",
+    )
     add_head(parser)
     add_backend_options(parser)
     add_llm_options(parser)
@@ -87,6 +92,10 @@ def run_ui(args: argparse.Namespace) -> int:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
     check_model(args)
     check_head(args)
+    if args.listen:
+        from assistant.sources.heard import check_extra
+
+        check_extra()
 
     from assistant.ui.uploads import Limits
     from assistant.weights.presets import terms_once
@@ -140,6 +149,7 @@ def page_options(args: argparse.Namespace, **more: Any) -> Options:
         space=args.space,
         index=args.index,
         head=getattr(args, "head", None),
+        listen=getattr(args, "listen", False),
         **more,
     )
 
