@@ -33,6 +33,8 @@ class Options:
     quantize: str = "auto"
     device: str = "auto"
     space: str = "auto"
+    sounds: str = "auto"  # what names those that are heard, as `load` takes it
+    sound_labels: tuple[str, ...] = ()
     llm: str | None = None  # a language model of the server's owner, that answers instead
     llm_name: str | None = None
     llm_label: str = ""  # what the page calls it

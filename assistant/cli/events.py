@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_backend_options, load_assistant, say
+from assistant.cli.options import add_backend_options, add_sound_options, load_assistant, say
 from assistant.errors import InputError
 from assistant.vqa.time_words import format_time
 
@@ -96,7 +96,9 @@ def add_events(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw it, too (.png, .svg, .pdf)"
     )
-    add_backend_options(parser.add_argument_group("model"))
+    group = parser.add_argument_group("model")
+    add_backend_options(group)
+    add_sound_options(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_events, adapter="none", task="")
 

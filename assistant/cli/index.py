@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.cli.options import add_backend_options, load_assistant
+from assistant.cli.options import add_backend_options, add_sound_options, load_assistant
 from assistant.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def add_index(commands: argparse._SubParsersAction) -> None:
         if name == "add":
             action.add_argument("paths", metavar="PATH", nargs="+", help="a file or a folder")
             add_backend_options(action)
+            add_sound_options(action)
             add_head(action)
             action.add_argument(
                 "--listen",

@@ -7,7 +7,7 @@ them, and hours of sound fit in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -90,8 +90,11 @@ class ClipSound:
             with suppress(OSError):  # what keeps the clip's features meets the same and says so
                 if kept := get_block(self.store, key):
                     return Piece(start, **kept)
-        samples, _ = read_audio(self.path, start=start, end=end, rate=RATE)
-        piece = piece_of(samples, self.naming, start)
+
+        def read(rate: int) -> np.ndarray:
+            return read_audio(self.path, start=start, end=end, rate=rate)[0]
+
+        piece = piece_of(read, self.naming, start)
         if self.store is not None:
             tensors = {"levels": piece.levels, "chances": piece.chances}
             with suppress(OSError):
@@ -99,8 +102,9 @@ class ClipSound:
         return piece
 
 
-def piece_of(samples: np.ndarray, naming: SoundNaming, start: float = 0.0) -> Piece:
-    """``(n,)`` float32 mono, RATE a second, heard."""
+def piece_of(read: Callable[[int], np.ndarray], naming: SoundNaming, start: float = 0.0) -> Piece:
+    """A stretch of sound, heard; ``read``: gives it in so many samples a second, ``(n,)``."""
+    samples = read(RATE)
     levels = decibels(samples)
     frames = math.ceil(len(samples) / RATE / voices.FRAME)
     silent = not len(levels) or levels.max() < SILENT_DB
@@ -109,7 +113,8 @@ def piece_of(samples: np.ndarray, naming: SoundNaming, start: float = 0.0) -> Pi
     else:
         found = voices.chances(samples)[:frames]
         chances = np.pad(found, ((0, frames - len(found)), (0, 0)), "edge")
-        features = naming.model().features(samples)
+        model = naming.model()
+        features = model.features(samples if model.rate == RATE else read(model.rate))
     return Piece(
         start,
         torch.tensor(levels, dtype=torch.float32),

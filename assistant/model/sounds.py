@@ -65,8 +65,10 @@ class Sound:
 class SoundModel(Protocol):
     """What names sounds: by features of a stretch of them, which may be kept."""
 
+    rate: int  # samples a second that it hears
+
     def features(self, samples: np.ndarray) -> Tensor:
-        """``(n,)`` float32 mono in [-1, 1], RATE a second -> ``(N, D)``."""
+        """``(n,)`` float32 mono in [-1, 1], ``rate`` a second -> ``(N, D)``."""
 
     def sounds(self, features: Tensor, begin: float = 0.0) -> Iterator[Sound]:
         """Those that it is sure of in the features of a stretch that begins at ``begin`` seconds,
@@ -95,6 +97,8 @@ class SoundNet(nn.Module):
 
 class SoundHead:
     """A network that names the sounds it is sure of; a `SoundModel`."""
+
+    rate = RATE
 
     def __init__(self, net: SoundNet, config: SoundsConfig, encoder: AudioEncoder) -> None:
         """Raises WeightsError: it learned with another encoder."""

