@@ -164,6 +164,21 @@ def test_silence_over_the_border_of_two_pieces_is_one(
     assert silence.start <= 1.5 and silence.end == pytest.approx(6.0, abs=0.2)
 
 
+def test_a_piece_that_is_cut_short_moves_nothing_behind_it(head: SoundHead, voiceless) -> None:
+    naming = Naming(head)
+    short = sound_pieces.piece_of(lambda rate: 0.9 * TONE[: RATE // 2], naming, 60.0)
+    tiny = sound_pieces.piece_of(lambda rate: 0.9 * TONE[: RATE // 2], naming, 62.0)
+    found = heard.hear([short, tiny], naming)
+    (silence,) = (one for one in found if one.name == SILENCE)
+    assert (silence.start, silence.end) == (60.5, 62.0)
+    assert [one.start for one in found if one.name == LOUD] == [60.0, 62.0]
+
+
+def test_what_is_too_short_for_the_detector_has_no_voice() -> None:
+    shapes = [voices.chances(TONE[: voices.LEAST - short]).shape for short in (1, 0)]
+    assert shapes == [(0, 3), (2, 3)]
+
+
 def test_a_clip_without_a_track_of_sound_is_called_so(head: SoundHead, tmp_path: Path) -> None:
     silent = make_clip(tmp_path / "silent.mp4", 25)
     (item,) = heard.heard_in(sound_of(silent, Naming(head), None))

@@ -111,8 +111,8 @@ def piece_of(read: Callable[[int], np.ndarray], naming: SoundNaming, start: floa
     if silent:  # the detectors hear things in silence
         features, chances = torch.zeros(0, 1), np.zeros((frames, len(voices.KINDS)))
     else:
-        found = voices.chances(samples)[:frames]
-        chances = np.pad(found, ((0, frames - len(found)), (0, 0)), "edge")
+        found = voices.chances(samples)[:frames]  # a few frames fewer
+        chances = np.pad(found, ((0, frames - len(found)), (0, 0)))
         model = naming.model()
         features = model.features(samples if model.rate == RATE else read(model.rate))
     return Piece(

@@ -124,23 +124,31 @@ def hear_samples(samples: np.ndarray, naming: SoundNaming) -> list[Perceived]:
 
 def hear(pieces: Iterable[Piece], naming: SoundNaming) -> list[Perceived]:
     """What is heard in pieces that follow each other; their features are not held together."""
-    levels, chances = [np.zeros(0)], [np.zeros((0, len(voices.KINDS)))]
+    levels, chances = np.zeros(0), np.zeros((0, len(voices.KINDS)))
     sounds: list[Perceived] = []
     begin: float | None = None
     for piece in pieces:
         begin = piece.start if begin is None else begin
-        levels.append(piece.levels.numpy())
-        chances.append(piece.chances.numpy())
+        before = piece.start - begin
+        levels = _then(levels, piece.levels.numpy(), before / STEP, SILENT_DB - 1)
+        chances = _then(chances, piece.chances.numpy(), before / FRAME, 0.0)
         if len(piece.features):
             last = piece.start + len(piece.levels) * STEP  # a window may reach beyond it
             sounds += [
                 Perceived(one.name, one.probability, one.start, min(one.end, last))
                 for one in naming.model().sounds(piece.features, piece.start)
             ]
-    found = list(loudness(np.concatenate(levels)))
-    for name, row in zip(voices.KINDS, np.concatenate(chances).T, strict=True):
-        found += lasting(name, row.astype(np.float64))
+    found = list(loudness(levels))
+    for name, row in zip(voices.KINDS, chances.T, strict=True):
+        found += lasting(name, row)
     return shifted(found, begin or 0.0) + merged(sounds, NEAR)
+
+
+def _then(rows: np.ndarray, more: np.ndarray, place: float, missing: float) -> np.ndarray:
+    """``rows`` up to ``place``, filled up with what is ``missing``, and ``more`` behind it."""
+    short = max(0, round(place) - len(rows))
+    filled = np.full((short, *rows.shape[1:]), missing)
+    return np.concatenate([rows[: round(place)], filled, more])
 
 
 def within(
