@@ -43,6 +43,7 @@ from assistant.training.examples import DrawnExample, make_examples
 from assistant.training.features import FeatureTable
 from assistant.training.finetune import ADAPTER, CARD, examples_from, finetune
 from assistant.training.learner import accuracies
+from assistant.training.loop import CHECKPOINT
 from assistant.training.losses.slots import SpelledAnswer, WordSlots
 from assistant.training.sounds import heard_in
 
@@ -97,8 +98,13 @@ def main() -> None:
     recipe = recipe_of(shipped, COMMON, {"without": ["video"]}, args.seed)
     run = args.out / f"run-{args.seed}"
     if not (run / ADAPTER / CARD).exists():
+        run.mkdir(parents=True, exist_ok=True)
+        (args.out / "features").mkdir(exist_ok=True)
+        if not (run / "features").exists():  # of all seeds
+            (run / "features").symlink_to((args.out / "features").resolve())
         model = load_model("mini", attention="eager", reading=False)
-        finetune(recipe, PROMPT, model, examples, run, start=shipped)
+        resume = (run / CHECKPOINT).exists()
+        finetune(recipe, PROMPT, model, examples, run, start=shipped, resume=resume)
     test = [item for item in examples.items if item.split == "test"]
     train = [item for item in examples.items if item.split == "train"]
     table = measured(run, test)
