@@ -20,6 +20,7 @@ from test_index import color_clip
 from ui_page import PageModel, last, opened, talkative, upload
 
 from assistant.errors import InputError
+from assistant.sources import Perceived
 from assistant.timeline import Heard, Moment, Query, track
 
 pytest_plugins = ["ui_room"]
@@ -250,6 +251,16 @@ def test_the_timeline_is_saved(room, visitor, shown):
     assert {row["video"] for row in rows} == {"film.mp4"}
     told = json.loads(files["events"]["file"])
     assert len(told["segments"]) == 3 and told["queries"][0]["text"] == "something blue"
+
+
+def test_a_page_that_listens_shows_and_saves_what_is_heard(room, visitor, film, monkeypatch):
+    heard = (Perceived("dog barking", 0.9, 1.0, 2.0),)
+    monkeypatch.setattr("assistant.timeline.making.heard_in", lambda sound: heard)
+    room.engine.options = replace(room.engine.options, listen=True)
+    opened(room, visitor, film)
+    assert "<b>dog barking (heard)</b>" in last(scenes.begin(room, visitor))["scenes"]
+    assert "dog barking" in scenes.save(room, visitor, "csv")["file"]
+    assert "dog barking" not in scenes.save(room, visitor, "chapters")["file"]
 
 
 def test_without_a_timeline_nothing_is_saved_or_found(room, visitor, film):
