@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from assistant.model.assistant import VideoAssistant
     from assistant.model.features import FeatureStore
@@ -32,6 +32,8 @@ def load(
     device: str = "auto",
     frames: int = 8,
     space: str = "auto",
+    sounds: str = "auto",
+    sound_labels: Sequence[str] = (),
     llm: str | None = None,
     llm_name: str | None = None,
     store: FeatureStore | None = None,
@@ -51,6 +53,9 @@ def load(
         frames: that memory is planned for, at paper scale.
         space: the joint space: "auto", the model's own; CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM by hub
             id or folder.
+        sounds: what names those that are heard: "auto", a head of ours; an audio classifier or a
+            CLAP by hub id or folder.
+        sound_labels: that a CLAP is asked for; (): some of everyday.
         llm: a language model of yours that answers instead, from what is perceived, as words: a
             hub id, a folder, or the address of an OpenAI-compatible server ("http://HOST/v1"). Of
             the named model only what looks is loaded, unless an adapter is asked for by name.
@@ -64,6 +69,7 @@ def load(
         ModelError: no CUDA, no bitsandbytes, not enough memory, or no server.
     """
     from assistant.model.features import FeatureStore
+    from assistant.model.sound_naming import SoundNaming
     from assistant.vqa.assistants import Assistant, LaterAssistant
     from assistant.weights.base import name_of
     from assistant.weights.spaces import check_space
@@ -89,8 +95,10 @@ def load(
 
         return load_sight(name, **given)
 
+    naming = SoundNaming(sounds, tuple(sound_labels))
+    naming.check()
     if now and llm is None and llm_name is None:
-        return Assistant(load_named(), store)
+        return Assistant(load_named(), store, naming)
     check_space(space)
     kept = store or FeatureStore()
     if llm is not None or llm_name is not None:
@@ -99,8 +107,10 @@ def load(
 
         places = {key: given[key] for key in ("device", "precision", "quantize", "tell")}
         speaker = find_chat_model(llm, llm_name, **places)
-        reading = ReadingAssistant(speaker, name_of(name, base), load_named, kept, load_eyes)
+        reading = ReadingAssistant(
+            speaker, name_of(name, base), load_named, kept, load_eyes, naming
+        )
         if now:
             reading.load()
         return reading
-    return LaterAssistant(name_of(name, base), load_named, kept, load_eyes)
+    return LaterAssistant(name_of(name, base), load_named, kept, load_eyes, naming)

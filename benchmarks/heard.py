@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from assistant.dialogue.speech import RATE
-from assistant.media.sound import read_pieces
+from assistant.media.video import probe, read_audio
+from assistant.model.sound_naming import SoundNaming
 from assistant.sources import Perceived
-from assistant.sources.heard import SILENCE, hear
+from assistant.sources.heard import SILENCE, hear_samples
 from assistant.vqa.by_sound import WHAT, AsksSound, tell
 
 KINDS = ("speech", "music", SILENCE)
@@ -41,18 +42,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    hear(np.random.default_rng(0).normal(size=RATE).astype(np.float32) / 10)  # loads the weights
+    naming = SoundNaming()
+    noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32) / 10
+    hear_samples(noise, naming)  # loads the weights
     truth = read_truth(args.truth) if args.truth else {}
     seconds, length = 0.0, 0.0
     counted: Counter[tuple[str, str, bool]] = Counter()
     for clip in sorted(file for file in args.clips.rglob("*") if file.suffix in FORMATS):
         began = time.perf_counter()
-        pieces = list(read_pieces(clip, rate=RATE))
-        items = [one for _, samples in pieces for one in hear(samples)]  # clips of minutes at most
-        if not pieces:
+        if not probe(clip).has_audio:
             continue
+        samples, _ = read_audio(clip, rate=RATE)  # clips of minutes at most
+        items = hear_samples(samples, naming)
         seconds += time.perf_counter() - began
-        samples = np.concatenate([samples for _, samples in pieces])
         length += len(samples) / RATE
         print(f"{clip.name} ({len(samples) / RATE:.1f} s): {tell(AsksSound(WHAT), items)[0]}")
         if args.pictures:

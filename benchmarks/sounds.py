@@ -102,7 +102,7 @@ def main() -> None:
     if args.out:
         final = replace(config, sure=sure)
         net, _ = learned(table, final, range(1, 6), args.seed, epochs=round(np.mean(epochs)))
-        SoundHead(net, final).save(args.out)
+        SoundHead(net, final, encoder).save(args.out)
 
 
 def named_at(sure: float, chances: Tensor, labels: Tensor) -> tuple[float, float]:

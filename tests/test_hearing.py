@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from clips import make_clip
+from official import write_json
 from safetensors.torch import load_file, save_file
+from test_formats import mustard
 from tiny import tiny_assistant, tiny_qformer
 
 from assistant.core.config import LoraSettings, TransferConfig
-from assistant.errors import ConfigError, WeightsError
+from assistant.data.formats.convert import convert
+from assistant.errors import ConfigError, InputError, WeightsError
 from assistant.model import audio
 from assistant.model.audio import RATE, Ear, read_sound
 from assistant.model.hearing import Heard, cut_sound, together
@@ -21,12 +25,13 @@ from assistant.model.lora import Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
 from assistant.tasks.prompts import TaskPrompt
 from assistant.tasks.recipes import Recipe, Training, load_recipe
-from assistant.tasks.store import ADAPTER_WEIGHTS
+from assistant.tasks.store import ADAPTER_WEIGHTS, find_task
 from assistant.training import clips
 from assistant.training.finetune import ablated, examples_from, finetune
 from assistant.training.loop import Loop
 from assistant.vqa.assistants import Assistant
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 WIDTH, FRAMES, TOKENS = 6, 4, 2
 ROUNDING = 1e-3  # of a tiny network without scale: 1e-13 in fp64
 LORA = LoraSettings(rank=2)
@@ -226,6 +231,43 @@ def test_a_stopped_run_goes_on_to_the_same_adapter(examples, tmp_path, monkeypat
     done = finetune(RECIPE, PROMPT, tiny_assistant(), examples, tmp_path / "run", resume=True)
     one, two = (folder / ADAPTER_WEIGHTS for folder in (whole.folder, done.folder))
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["sarcasm", "humor"])
+def test_sarcasm_and_humor_learn_from_what_is_heard_in_their_clips(name, tmp_path, monkeypatch):
+    """From a folder as its authors publish it to an adapter that hears each utterance's clip."""
+    heard = []
+
+    def listen(path, start=None, end=None):
+        heard.append((path.name, start, end))
+        return np.sin(np.arange(RATE) / 9).astype(np.float32)
+
+    monkeypatch.setattr(clips, "read_sound", listen)
+    source, frames = tmp_path / "in", range(6)
+    if name == "sarcasm":
+        mustard(source, 6)
+        lying = [source / "utterances_final" / f"1_{number}.mp4" for number in range(6)]
+    else:
+        told = {"context": ["So we met."], "punchline": "He left."}
+        items = [{"id": number, "humor": number % 2} | told for number in range(6)]
+        write_json(source / "items.json", items)
+        lying = [source / "urfunny2_videos" / f"{number}.mp4" for number in range(6)]
+    for number, path in enumerate(lying):
+        path.parent.mkdir(exist_ok=True)
+        make_clip(path, [*frames, number])
+    form = {"sarcasm": "mustard", "humor": "urfunny"}[name]
+    made = convert(form, source, tmp_path / "data", missing="error")
+    assert made.notes == []
+    recipe = load_recipe(CONFIGS / f"{name}-sound.yaml")
+    small = replace(recipe.training, epochs=1, silent_epochs=1, epoch_examples=4, batch=2)
+    recipe = replace(recipe, lora=LORA, training=small)
+    data = examples_from(tmp_path / "data")
+    done = finetune(recipe, find_task(name), tiny_assistant(), data, tmp_path / "run")
+    assert done.made.sound == "loudness"
+    assert sorted(set(heard)) == [(path.name, None, None) for path in lying]
+    silent = replace(data, items=[replace(item, video=None) for item in data.items])
+    with pytest.raises(InputError, match="none of the examples has a clip"):
+        finetune(recipe, find_task(name), tiny_assistant(), silent, tmp_path / "other")
 
 
 def test_a_session_listens_and_refuses_another_ear(examples, tmp_path, monkeypatch):

@@ -17,11 +17,14 @@ from retrieval_sight import COLORS, ColorEncoder, tiny_sight
 
 from assistant.cli.main import main
 from assistant.dialogue.subtitles import Line
-from assistant.errors import InputError
+from assistant.errors import InputError, VideoError
 from assistant.media import files
 from assistant.media.writer import write_clip
-from assistant.retrieval import Index, adding, rows, store
+from assistant.model.sound_naming import SoundNaming
+from assistant.model.sound_pieces import ClipSound
+from assistant.retrieval import Index, adding, listening, rows, store
 from assistant.retrieval.windows import passages, spans
+from assistant.sources import Perceived
 
 TESTS = Path(__file__).parent
 SRT = "1\n00:00:07,000 --> 00:00:09,000\nANN: The boat sinks.\n"
@@ -382,6 +385,64 @@ rows = [row for file in files for some in encode_file(file, Embedder(tiny_sight(
 assert "lancedb" not in sys.modules
 sys.stdout.buffer.write(pickle.dumps(rows))
 """
+
+
+class Ears:
+    """Hear nothing but a beep, from 8 s to 9 s of each clip; ``asked`` names these."""
+
+    sounds, store = SoundNaming(), None
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        monkeypatch.setattr(listening, "heard_in", self.heard_in)
+        monkeypatch.setattr("assistant.sources.heard.check_extra", lambda: None)
+        monkeypatch.setattr("assistant.dialogue.spoken.can_listen", lambda: False)
+
+    def heard_in(self, sound: ClipSound) -> tuple[Perceived, ...]:
+        self.asked.append(sound.path.name)
+        return (Perceived("quiet", 1.0, 0.0, 12.0), Perceived("beep", 0.9, 8.0, 9.0))
+
+
+class TestListening:
+    def test_what_is_heard_is_found_with_its_moment(self, folder, place, monkeypatch):
+        found, ears = new_index(place), Ears(monkeypatch)
+        assert found.add([folder], listen=ears).failed == ()
+        assert ears.asked == ["film.mp4"]
+        (hit,) = found.search("beep", by="words")
+        assert (Path(hit.file).name, hit.words) == ("film.mp4", ("beep (heard)",))
+        assert (hit.start, hit.end) == (5, 12) and "quiet" not in hit.text
+        assert found.search("boat", by="words")[0].words  # what is said stays
+
+    def test_clips_that_are_there_are_listened_to_once_somebody_asks(
+        self, folder, place, monkeypatch
+    ):
+        found, ears = new_index(place), Ears(monkeypatch)
+        found.add([folder])
+        assert not found._store.keeps_heard and not found.search("beep", by="words")
+        added = found.add([folder], listen=ears)
+        assert (added.files, added.unchanged) == (1, 2)
+        assert found.search("beep", by="words") and len(held(found)) == 6
+        assert found.add([folder], listen=ears).unchanged == 3
+        assert found.add([folder]).unchanged == 3 and ears.asked == ["film.mp4"]
+        assert found.verify().damaged == ()
+
+    def test_a_sound_that_cannot_be_decoded_costs_nothing_else(self, folder, place, monkeypatch):
+        ears, told = Ears(monkeypatch), []
+        monkeypatch.setattr(listening, "heard_in", self.broken)
+        added = new_index(place).add([folder], told.append, listen=ears)
+        assert (added.files, added.failed) == (3, ())
+        assert [one.fault for one in told if one.fault] == ["not listened to: no sound there"]
+
+    @staticmethod
+    def broken(sound: ClipSound) -> tuple[Perceived, ...]:
+        raise VideoError("no sound there")
+
+    def test_without_the_extra_one_line_says_what_to_install(
+        self, folder, place, mini, capsys, monkeypatch
+    ):
+        monkeypatch.setattr("assistant.dialogue.voices.available", lambda: False)
+        code, _, err = run(capsys, "add", folder, "--listen")
+        assert code == 2 and err.count("\n") == 1 and "video-assistant[sound]" in err
 
 
 def test_files_are_encoded_elsewhere_and_appended_here(folder, place, tmp_path):

@@ -16,7 +16,10 @@ from torch.nn import functional as F
 from assistant.core.progress import watched
 from assistant.errors import ConfigError, InputError, VideoError
 from assistant.model.features import FeatureStore
+from assistant.model.sound_naming import SoundNaming
+from assistant.sources import Perceived
 from assistant.sources.bank import Bank, bank_of
+from assistant.sources.heard import NO_SOUND
 from assistant.sources.lexicon import load_lexicon
 from assistant.sources.wording import phrase_of
 from assistant.timeline import Knowledge, timeline_of, track
@@ -34,7 +37,7 @@ from assistant.timeline.saliency import (
     scene_vector,
     video_vector,
 )
-from assistant.timeline.types import Moment
+from assistant.timeline.types import Heard, Moment
 
 
 class Eyes:
@@ -403,6 +406,18 @@ class TestTimeline:
         monkeypatch.setattr("assistant.media.video.read_clip", never)
         monkeypatch.setattr("assistant.timeline.making.sentences", never)
         assert timeline_of(film, eyes).as_dict() == first
+
+    def test_a_clip_is_listened_to_where_somebody_asks(self, eyes, film, monkeypatch):
+        heard = [Perceived("beep", 0.9, 1.0, 2.0)]
+        monkeypatch.setattr("assistant.timeline.making.check_extra", lambda: None)
+        monkeypatch.setattr("assistant.timeline.making.heard_in", lambda sound: heard)
+        eyes.sounds = SoundNaming()
+        assert timeline_of(film, eyes).heard == ()
+        found = timeline_of(film, eyes, listen=True)
+        assert found.heard == (Heard("beep", 1.0, 2.0, 0.9),) and not found.warnings
+        heard[:] = [Perceived(NO_SOUND, 1.0)]
+        found = timeline_of(film, eyes, listen=True)
+        assert found.heard == () and "no sound" in found.warnings[0]
 
     def test_a_describer_is_asked_once_for_each_scene(self, eyes, film):
         asked = []

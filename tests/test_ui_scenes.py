@@ -20,7 +20,8 @@ from test_index import color_clip
 from ui_page import PageModel, last, opened, talkative, upload
 
 from assistant.errors import InputError
-from assistant.timeline import Moment, Query, track
+from assistant.sources import Perceived
+from assistant.timeline import Heard, Moment, Query, track
 
 pytest_plugins = ["ui_room"]
 PARTS = ("scenes", "scenes status", "find scenes", "stop scenes", "scenes form")
@@ -214,6 +215,15 @@ def test_a_moment_that_is_not_sure_says_perhaps(shown):
     )
 
 
+def test_a_sound_has_a_row_of_its_own(shown):
+    sounds = (Heard("dog barking", 1.0, 2.0, 0.9), Heard("dog barking", 5.0, 6.0, 0.8))
+    timeline = shown.scenes.timeline
+    drawn = scene_band.band(replace(timeline, heard=sounds))
+    assert drawn.count("<b>dog barking (heard)</b>") == 1
+    assert drawn.count("dog barking (heard)") > scene_band.band(timeline).count("heard") == 0
+    assert 'data-seek="1.000"' in drawn and 'data-seek="5.000"' in drawn
+
+
 def test_a_scene_is_called_by_its_label_where_that_is_sure(shown):
     def names(score: float, description: str) -> list[str]:
         one = replace(shown.scenes.timeline.segments[0], label="<golf>", end=18.0)
@@ -241,6 +251,16 @@ def test_the_timeline_is_saved(room, visitor, shown):
     assert {row["video"] for row in rows} == {"film.mp4"}
     told = json.loads(files["events"]["file"])
     assert len(told["segments"]) == 3 and told["queries"][0]["text"] == "something blue"
+
+
+def test_a_page_that_listens_shows_and_saves_what_is_heard(room, visitor, film, monkeypatch):
+    heard = (Perceived("dog barking", 0.9, 1.0, 2.0),)
+    monkeypatch.setattr("assistant.timeline.making.heard_in", lambda sound: heard)
+    room.engine.options = replace(room.engine.options, listen=True)
+    opened(room, visitor, film)
+    assert "<b>dog barking (heard)</b>" in last(scenes.begin(room, visitor))["scenes"]
+    assert "dog barking" in scenes.save(room, visitor, "csv")["file"]
+    assert "dog barking" not in scenes.save(room, visitor, "chapters")["file"]
 
 
 def test_without_a_timeline_nothing_is_saved_or_found(room, visitor, film):

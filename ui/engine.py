@@ -91,6 +91,8 @@ class Engine:
             quantize=self.options.quantize,
             device=self.options.device,
             space=self.options.space,
+            sounds=self.options.sounds,
+            sound_labels=self.options.sound_labels,
             llm=llm,
             llm_name=self.options.llm_name if llm else None,
             store=store,

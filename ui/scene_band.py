@@ -12,7 +12,7 @@ from assistant.ui.timeline import clock
 from assistant.sources.seen import SURE
 
 if TYPE_CHECKING:
-    from assistant.timeline import Moment, Query, Segment, Timeline
+    from assistant.timeline import Heard, Moment, Query, Segment, Timeline
 
 MOST_WIDE = 400  # scenes of the shortest one's width, beyond which it is no longer told apart
 SLIM = 0.14  # share of the width below which a label stands upright
@@ -36,6 +36,7 @@ def band(timeline: Timeline, found: Sequence[Query] = (), asked: Query | None = 
     tall = " va-tall" if shortest < SLIM * timeline.duration else ""
     curve = "" if asked is None else _curve(timeline, asked)
     finds = "".join(_moments(query, timeline.duration) for query in found)
+    finds += _heard(timeline)
     end = clock(timeline.duration)
     return (
         f'<section class="va-times" aria-label="Timeline" data-seconds="{timeline.duration:.3f}">'
@@ -83,7 +84,22 @@ def _moments(query: Query, duration: float) -> str:
     return f'<p class="va-seen va-named"><b>{text}</b>: {told}{unsure}</p>{marks if count else ""}'
 
 
-def _mark(one: Moment, text: str, sure: bool, duration: float) -> str:
+def _heard(timeline: Timeline) -> str:
+    """A row of marks for each sound."""
+    rows = []
+    for name in dict.fromkeys(one.name for one in timeline.heard):
+        text = escape(f"{name} (heard)")
+        marks = "".join(
+            _mark(one, text, True, timeline.duration) for one in timeline.heard if one.name == name
+        )
+        rows.append(
+            f'<p class="va-seen va-named"><b>{text}</b></p>'
+            f'<div class="va-marks" role="group" aria-label="{text}">{marks}</div>'
+        )
+    return "".join(rows)
+
+
+def _mark(one: Moment | Heard, text: str, sure: bool, duration: float) -> str:
     """``text``: escaped. What is not sure is hatched, and says "perhaps"."""
     told = f"{clock(one.start)} to {clock(one.end)}, {'' if sure else 'perhaps '}{text}"
     unsure = "" if sure else " va-perhaps"

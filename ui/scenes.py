@@ -111,7 +111,7 @@ def _start(engine: Engine, visitor: Visitor, clip: OpenClip) -> Job:
             session = visitor.session(clip, engine)
             model = session.assistant.answerer
             maker = making.maker_of(session)
-            timeline = replace(maker.timeline(()), path=clip.name)
+            timeline = replace(maker.timeline((), listen=engine.options.listen), path=clip.name)
         if visitor.clips.get(clip.name) is clip:
             kept = clip.model is model  # else it left memory meanwhile
             clip.scenes = Scenes(timeline, maker if kept else None, model)
@@ -194,7 +194,8 @@ def save(room: Room, visitor: Visitor, kind: str) -> Parts:
     bare = clip.scenes.timeline
     whole = replace(bare, queries=tuple(clip.scenes.found.values()))
     writers: dict[str, Callable[[], str]] = {
-        "chapters": lambda: as_vtt(bare),  # chapters are scenes, whatever was looked for
+        # Chapters are scenes, whatever was looked for or heard.
+        "chapters": lambda: as_vtt(replace(bare, heard=())),
         "csv": lambda: as_csv([whole]),
         "events": lambda: json.dumps(whole.as_dict(), ensure_ascii=False, indent=1) + "\n",
     }

@@ -33,11 +33,14 @@ class Options:
     quantize: str = "auto"
     device: str = "auto"
     space: str = "auto"
+    sounds: str = "auto"  # what names those that are heard, as `load` takes it
+    sound_labels: tuple[str, ...] = ()
     llm: str | None = None  # a language model of the server's owner, that answers instead
     llm_name: str | None = None
     llm_label: str = ""  # what the page calls it
     notice: str = ""  # what of a visitor's things goes to which server for it
     head: str | None = None  # a recogniser of actions, by name or folder
+    listen: bool = False  # whether timelines tell what is heard, too
     index: str | None = None  # where indexes lie; None: in the user's data folder
     searched: tuple[str, ...] | None = None  # indexes that visitors may search; None: all
     begin: Hit | None = None  # what every page begins with

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.cli.options import add_backend_options, load_assistant, say
+from assistant.cli.options import add_backend_options, add_sound_options, load_assistant, say
 from assistant.errors import InputError
 from assistant.vqa.time_words import format_time
 
@@ -28,6 +28,9 @@ A clip of any length is looked at once, a frame every 1.25 s, and what was seen 
 interruption the same command goes on, and a second question costs nothing. No language model is
 loaded, unless you ask for --describe.
 
+--listen tells what is heard, too: speech, music, ten kinds of sounds, silence and loudness, with
+their times (docs/sound.md). It takes four to eight seconds a minute of sound, once.
+
 A query is anything said in words. Its moments are found wherever they are, and where nothing is
 like enough it "does not appear": of short words the lexicon's own ("a dog", "playing the drums")
 are the surest.
@@ -43,6 +46,7 @@ examples:
   assistant events film.mp4 --vtt > film.chapters.vtt   chapters for a player
   assistant events a.mp4 b.mp4 --csv > events.csv
   assistant events film.mp4 --query "snow" --plot film.png
+  assistant events film.mp4 --listen --csv              scenes and sounds, a row for each
 """
 
 
@@ -79,15 +83,22 @@ def add_events(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--describe", action="store_true", help="the model describes each scene: seconds for each"
     )
+    parser.add_argument(
+        "--listen", action="store_true", help="tell what is heard, too (the sound extra)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object for each clip")
     form.add_argument("--srt", action="store_true", help="print subtitles: the scenes, or moments")
     form.add_argument("--vtt", action="store_true", help="print the same as WebVTT chapters")
-    form.add_argument("--csv", action="store_true", help="print a row for each scene and moment")
+    form.add_argument(
+        "--csv", action="store_true", help="print a row for each scene, moment and sound"
+    )
     parser.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw it, too (.png, .svg, .pdf)"
     )
-    add_backend_options(parser.add_argument_group("model"))
+    group = parser.add_argument_group("model")
+    add_backend_options(group)
+    add_sound_options(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_events, adapter="none", task="")
 
@@ -115,6 +126,10 @@ def run_events(args: argparse.Namespace) -> int:
                     f"--head knows its own labels; leave out --{option.replace('_', '-')}"
                 )
         read_head_config(args.head)  # mistakes show before the model loads
+    if args.listen:
+        from assistant.sources.heard import check_extra
+
+        check_extra()
     queries = [check_query(query) for query in args.query]
     paths = [clip_path(name) for name in args.videos]
     for path in paths:
@@ -126,7 +141,9 @@ def run_events(args: argparse.Namespace) -> int:
         for number, path in enumerate(paths):
             session = assistant.open(path)
             told = partial(described, session) if args.describe else None
-            timeline = timeline_of(session, head=head, queries=queries, describe=told)
+            timeline = timeline_of(
+                session, head=head, queries=queries, describe=told, listen=args.listen
+            )
             found.append(timeline)
             for warning in timeline.warnings:
                 say(f"warning: {path}: {warning}", args.quiet)
@@ -136,7 +153,10 @@ def run_events(args: argparse.Namespace) -> int:
                 print((as_srt if args.srt else as_vtt)(timeline), end="")
             elif not args.csv:
                 title = [*([""] if number else []), str(path)] if len(paths) > 1 else []
-                print("\n".join([*title, *table(timeline), *answers(timeline)]), flush=True)
+                print(
+                    "\n".join([*title, *table(timeline), *answers(timeline), *sounds(timeline)]),
+                    flush=True,
+                )
     if args.csv:
         print(as_csv(found), end="")
     if args.plot is not None:
@@ -243,4 +263,13 @@ def answers(timeline: Timeline) -> list[str]:
             best = query.best
             begin, end = (format_time(round(second, 1)) for second in (best.start, best.end))
             told.append(f"  does not appear (likeliest {begin}-{end}, {best.score:.2f})")
+    return told
+
+
+def sounds(timeline: Timeline) -> list[str]:
+    """Lines for what is heard, if somebody listened."""
+    told = ["", "heard"] if timeline.heard else []
+    for one in timeline.heard:
+        begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
+        told.append(f"  {begin}-{end}  {one.score:.2f}  {one.name}")
     return told

@@ -7,20 +7,23 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.cli.options import add_backend_options, load_assistant
+from assistant.cli.options import add_backend_options, add_sound_options, load_assistant
 from assistant.errors import InputError
 
 if TYPE_CHECKING:
     from assistant.retrieval import Index, Outcome
+    from assistant.vqa.assistants import Assistant
 
 MOST_NAMED = 10  # files named one by one
 EPILOG = """\
 An index holds windows of clips (5 s, each half shared with the next), pictures, and passages of
-texts and subtitles: a vector each, and as words what is seen and said. assistant search finds them.
+texts and subtitles: a vector each, and as words what is seen and said; with --listen also what is
+heard, so that assistant search finds "dog barking" by its sound. assistant search finds them all.
 What is in it unchanged is skipped; after an interruption run the same command again.
 
 examples:
   assistant index add ~/Videos ~/Pictures
+  assistant index add ~/Videos --listen           what is heard in clips, too
   assistant index add talks --name talks          one of several
   assistant index add clips --index s3://bucket/index
   assistant index info
@@ -49,7 +52,14 @@ def add_index(commands: argparse._SubParsersAction) -> None:
         if name == "add":
             action.add_argument("paths", metavar="PATH", nargs="+", help="a file or a folder")
             add_backend_options(action)
+            add_sound_options(action)
             add_head(action)
+            action.add_argument(
+                "--listen",
+                action="store_true",
+                help="keep what is heard in clips, too, and what is said where there are no "
+                "subtitles (the sound extra); clips that are there are listened to now",
+            )
             action.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
             action.set_defaults(adapter="none", task="")
         if name == "remove":
@@ -84,15 +94,17 @@ def add_head(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def named_index(args: argparse.Namespace) -> Index:
-    """With the model and the head that ``args`` name, none of them loaded."""
+def named_index(args: argparse.Namespace, assistant: Assistant | None = None) -> Index:
+    """With the model and the head that ``args`` name, none of them loaded.
+
+    ``assistant``: that ``args`` name, where it is there."""
     from assistant.retrieval import Index
 
     if args.head is not None:
         from assistant.weights.spaces import check_head
 
         check_head(args.head)
-    assistant = load_assistant(args, now=False)
+    assistant = assistant or load_assistant(args, now=False)
     return Index(args.name, uri=args.index, assistant=assistant, head=args.head)
 
 
@@ -102,7 +114,8 @@ def run_add(args: argparse.Namespace) -> int:
     from assistant.core.progress import watched
     from assistant.retrieval.adding import INDEXING
 
-    index = named_index(args)
+    assistant = load_assistant(args, now=False)
+    index, listen = named_index(args, assistant), assistant if args.listen else None
     with tqdm(
         total=100,
         disable=args.quiet,
@@ -124,7 +137,7 @@ def run_add(args: argparse.Namespace) -> int:
 
         try:
             with watched(move):
-                added = index.add(args.paths, tell)
+                added = index.add(args.paths, tell, listen=listen)
         except KeyboardInterrupt as stop:
             told = str(stop) or "stopped"
             raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop

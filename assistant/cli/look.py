@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assistant.cli.options import (
     add_backend_options,
     add_clip_options,
+    add_sound_options,
     add_without,
     load_assistant,
     say,
@@ -54,6 +55,7 @@ def add_look(commands: argparse._SubParsersAction) -> None:
     group = parser.add_argument_group("model")
     add_without(group)
     add_backend_options(group)
+    add_sound_options(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_look, adapter="none", task="")
 

@@ -198,6 +198,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add_head(group)
     group.add_argument("--max-tokens", type=count, metavar="N", help="longest answer, in tokens")
     add_backend_options(group)
+    add_sound_options(group)
     add_llm_options(group)
     add_without(group)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
@@ -298,6 +299,42 @@ def add_backend_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_sound_options(parser: argparse._ActionsContainer) -> None:
+    """What names sounds."""
+    parser.add_argument(
+        "--sounds",
+        default="auto",
+        metavar="NAME|DIR",
+        help="what names sounds: auto, a head of ours, or an audio classifier (AST, wav2vec 2.0, "
+        "HuBERT, WavLM, Whisper) or CLAP by hub id or folder (default auto; docs/sound.md)",
+    )
+    parser.add_argument(
+        "--sound-labels",
+        metavar="FILE",
+        help="what a CLAP is asked for: a label in each line (default: some of everyday)",
+    )
+
+
+def sound_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What ``args`` say of that, as ``load`` takes it. Raises InputError: no such labels."""
+    named = getattr(args, "sound_labels", None)
+    if named is None:
+        labels: tuple[str, ...] = ()
+    else:
+        from assistant.timeline.events import read_labels
+
+        labels = read_labels(named)
+    return {"sounds": getattr(args, "sounds", "auto"), "sound_labels": labels}
+
+
+def check_sounds(args: argparse.Namespace) -> None:
+    """Raises InputError, WeightsError: no such model, or labels that it cannot take."""
+    from assistant.model.sound_naming import SoundNaming
+
+    given = sound_options(args)
+    SoundNaming(given["sounds"], given["sound_labels"]).check()
+
+
 def backend_options(args: argparse.Namespace, *, quiet: bool = False) -> dict[str, Any]:
     """What ``args`` say of the backend, as ``load`` takes it; ``frames`` where they have it."""
     options = {
@@ -319,6 +356,7 @@ def load_assistant(args: argparse.Namespace, *, now: bool = True) -> Assistant:
     check_model(args, [args.adapter], args.task)
     options = backend_options(args, quiet=args.quiet)
     options |= {name: getattr(args, name, None) for name in ("llm", "llm_name")}  # not in look
+    options |= sound_options(args)
     return load(args.model, now=now, **options)
 
 

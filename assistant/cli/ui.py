@@ -16,11 +16,14 @@ from assistant.cli.options import (
     add_backend_options,
     add_head,
     add_llm_options,
+    add_sound_options,
     check_head,
     check_model,
+    check_sounds,
     count,
     own_llm,
     say,
+    sound_options,
 )
 from assistant.core.scratch import scratch_folder
 from assistant.errors import InputError, WeightsError
@@ -69,8 +72,14 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "this machine reaches the page, else none)",
     )
     parser.add_argument("--index", metavar="URI", help="where indexes lie, as assistant search has")
+    parser.add_argument(
+        "--listen",
+        action="store_true",
+        help="timelines tell what is heard, too (the sound extra)",
+    )
     add_head(parser)
     add_backend_options(parser)
+    add_sound_options(parser)
     add_llm_options(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_ui)
@@ -87,6 +96,11 @@ def run_ui(args: argparse.Namespace) -> int:
         raise InputError("--mcp needs the 'mcp' extra: pip install 'gradio[mcp]'")
     check_model(args)
     check_head(args)
+    check_sounds(args)
+    if args.listen:
+        from assistant.sources.heard import check_extra
+
+        check_extra()
 
     from assistant.ui.uploads import Limits
     from assistant.weights.presets import terms_once
@@ -138,8 +152,10 @@ def page_options(args: argparse.Namespace, **more: Any) -> Options:
         quantize=args.quantize,
         device=args.device,
         space=args.space,
+        **sound_options(args),
         index=args.index,
         head=getattr(args, "head", None),
+        listen=getattr(args, "listen", False),
         **more,
     )
 

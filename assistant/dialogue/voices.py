@@ -10,6 +10,7 @@ import numpy as np
 
 KINDS = ("speech", "singing", "music")
 FRAME = 0.01  # seconds of one
+LEAST = 560  # samples: the detector fails on fewer
 SPEECH = 0.5  # mean probability of SHORTEST seconds from which it is speech
 SHORTEST = 0.5
 
@@ -21,6 +22,8 @@ def available() -> bool:
 
 def chances(samples: np.ndarray) -> np.ndarray:
     """``(n,)`` float32 mono, 16,000 a second -> ``(F, 3)`` probabilities of KINDS."""
+    if len(samples) < LEAST:
+        return np.zeros((0, len(KINDS)), np.float32)
     return _detector().detect_probs(np.ascontiguousarray(samples, np.float32))
 
 

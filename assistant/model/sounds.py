@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import yaml
@@ -62,6 +62,19 @@ class Sound:
     end: float
 
 
+class SoundModel(Protocol):
+    """What names sounds: by features of a stretch of them, which may be kept."""
+
+    rate: int  # samples a second that it hears
+
+    def features(self, samples: np.ndarray) -> Tensor:
+        """``(n,)`` float32 mono in [-1, 1], ``rate`` a second -> ``(N, D)``."""
+
+    def sounds(self, features: Tensor, begin: float = 0.0) -> Iterator[Sound]:
+        """Those that it is sure of in the features of a stretch that begins at ``begin`` seconds,
+        in the order of their windows."""
+
+
 class SoundNet(nn.Module):
     """Scores of C classes and, last, of none of them."""
 
@@ -83,16 +96,25 @@ class SoundNet(nn.Module):
 
 
 class SoundHead:
-    """A network that names the sounds it is sure of."""
+    """A network that names the sounds it is sure of; a `SoundModel`."""
 
-    def __init__(self, net: SoundNet, config: SoundsConfig) -> None:
-        self.net, self.config, self.names = net.eval(), config, list(config.classes)
+    rate = RATE
+
+    def __init__(self, net: SoundNet, config: SoundsConfig, encoder: AudioEncoder) -> None:
+        """Raises WeightsError: it learned with another encoder."""
+        if encoder.fingerprint != config.encoder:
+            raise WeightsError(
+                f"the sounds were learned with {config.encoder}, and the encoder is "
+                f"{encoder.fingerprint}; get that one"
+            )
+        self.net, self.config, self.encoder = net.eval(), config, encoder
+        self.names = list(config.classes)
 
     @classmethod
-    def load(cls, folder: Path) -> SoundHead:
+    def load(cls, folder: Path, encoder: AudioEncoder) -> SoundHead:
         """
         Raises:
-            ConfigError, WeightsError: a file is missing, damaged or of another shape.
+            ConfigError, WeightsError: a file is missing, damaged, of another shape or encoder.
         """
         config = from_yaml(SoundsConfig, folder / CONFIG)
         net = SoundNet(config)
@@ -103,7 +125,7 @@ class SoundHead:
                 f"{folder / WEIGHTS}: is of another shape than {CONFIG} says; get the folder again"
             )
         net.load_state_dict(weights)
-        return cls(net.requires_grad_(False), config)
+        return cls(net.requires_grad_(False), config, encoder)
 
     def save(self, folder: Path) -> None:
         """Write both files."""
@@ -112,36 +134,34 @@ class SoundHead:
         (folder / CONFIG).write_text(text)
         save_weights(self.net.state_dict(), folder / WEIGHTS)
 
-    @torch.inference_mode()
-    def hear(self, samples: np.ndarray, encoder: AudioEncoder) -> Iterator[Sound]:
-        """The sounds in ``(n,)`` float32 mono, RATE a second, in the order of their windows.
-
-        Raises:
-            WeightsError: it learned with another encoder.
-        """
-        if encoder.fingerprint != self.config.encoder:
-            raise WeightsError(
-                f"the sounds were learned with {self.config.encoder}, and the encoder is "
-                f"{encoder.fingerprint}; get that one"
-            )
+    def features(self, samples: np.ndarray) -> Tensor:
+        """``(N, D)`` blocks of all windows; see `SoundModel`."""
         config = self.config
-        length = round(config.window / encoder.rate * RATE)
-        for first in range(0, len(samples), length):
-            blocks = blocks_of(encoder.encode(samples[first : first + length]), config.block)
+        length = round(config.window / self.encoder.rate * RATE)
+        windows = [samples[first : first + length] for first in range(0, len(samples), length)]
+        found = [blocks_of(self.encoder.encode(window), config.block) for window in windows]
+        return torch.cat([torch.zeros(0, config.features), *found])
+
+    @torch.inference_mode()
+    def sounds(self, features: Tensor, begin: float = 0.0) -> Iterator[Sound]:
+        """See `SoundModel`."""
+        config = self.config
+        step = config.block / self.encoder.rate  # seconds
+        for number, blocks in enumerate(features.float().split(config.window // config.block)):
             if not len(blocks):
                 continue
             whole, each = self.net(blocks[None])
             chance, kind = whole[0].softmax(-1).max(-1)
             if int(kind) == len(self.names) or chance < config.sure:
                 continue
-            step, begin = config.block / encoder.rate, first / RATE
+            first = begin + number * config.window / self.encoder.rate
             heard = each[0].argmax(-1) == kind  # (K,)
             for start, end in runs(heard.tolist()):
                 yield Sound(
                     self.names[int(kind)],
                     float(chance),
-                    begin + start * step,
-                    begin + end * step,
+                    first + start * step,
+                    first + end * step,
                 )
 
 

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from assistant.core.progress import report
 from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, DialogueError, InputError, VideoError
-from assistant.media.files import File, find_files, under
+from assistant.media.files import CLIPS, File, find_files, under
 from assistant.retrieval.rows import Row
 from assistant.retrieval.store import Store
 
 if TYPE_CHECKING:
     from assistant.retrieval.embedding import Embedder
+    from assistant.retrieval.listening import HasEars, Listened
     from assistant.retrieval.windows import Opened
 
 INDEXING = "Indexing"  # as `assistant.core.progress.report` tells it
@@ -52,8 +53,15 @@ class Added:
 class Adding:
     """One run of `Index.add`."""
 
-    def __init__(self, store: Store, embedder: Embedder, watch: Callable[[Outcome], None]) -> None:
-        self._store, self._embedder, self._watch = store, embedder, watch
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        watch: Callable[[Outcome], None],
+        ears: HasEars | None = None,
+    ) -> None:
+        """``ears``: what listens to clips, too."""
+        self._store, self._embedder, self._watch, self._ears = store, embedder, watch, ears
         self._known = store.known()
         self._rows: list[Row] = []  # to be written
         self._outdated: set[str] = set()  # whose rows of before leave first
@@ -89,7 +97,13 @@ class Adding:
 
     def _is_there(self, file: File) -> bool:
         known = self._known.get(file.path)
-        return known is not None and known.complete and _same(known, file)
+        there = known is not None and known.complete and _same(known, file)
+        return there and not self._to_be_heard(file)
+
+    def _to_be_heard(self, file: File) -> bool:
+        """Whether a clip is in the index and nobody listened to it."""
+        is_clip = Path(file.path).suffix.lower() in CLIPS
+        return self._ears is not None and is_clip and not self._known[file.path].heard
 
     def _one(self, file: File, opening: Future[Opened], done: int, total: int) -> None:
         """``done`` of ``total`` bytes are, before it."""
@@ -98,7 +112,7 @@ class Adding:
         first, added = self._begun(file), 0
         try:
             opened = opening.result()
-            for rows in rows_of(file, opened, self._embedder, first):
+            for rows in rows_of(file, opened, self._embedder, first, self._listened(opened)):
                 self._rows += rows
                 added += len(rows)
                 if len(self._rows) >= ROWS or time.monotonic() - self._written >= SECONDS:
@@ -115,12 +129,25 @@ class Adding:
         self._windows += added
         self._watch(Outcome(file.path, added))
 
+    def _listened(self, opened: Opened) -> Listened | None:
+        """What is heard in a clip; None: nobody listens, or it is no clip."""
+        from assistant.media.windows import is_still
+        from assistant.retrieval.listening import Listened, listen
+
+        clip = opened.clip
+        if self._ears is None or clip is None:
+            return None
+        found = Listened() if is_still(clip) else listen(clip.path, opened.lines, self._ears)
+        if found.fault:
+            self._watch(Outcome(str(clip.path), fault=found.fault))
+        return found
+
     def _begun(self, file: File) -> int:
         """How many of its windows are there, of a run that was stopped; others leave."""
         known = self._known.get(file.path)
         if known is None:
             return 0
-        if not known.complete and _same(known, file):
+        if not known.complete and _same(known, file) and not self._to_be_heard(file):
             return self._store.windows_of(file.path)
         self._outdated.add(file.path)
         return 0

@@ -38,6 +38,7 @@ from assistant.retrieval.store import (
 
 if TYPE_CHECKING:
     from assistant.retrieval.embedding import Embedder, HasSight
+    from assistant.retrieval.listening import HasEars
 
 DEFAULT = "default"
 FRAMES = 8  # of a clip that is searched by
@@ -110,7 +111,11 @@ class Index:
         return names_in(default_uri() if uri is None else uri)
 
     def add(
-        self, paths: Sequence[str | Path], watch: Callable[[Outcome], None] | None = None
+        self,
+        paths: Sequence[str | Path],
+        watch: Callable[[Outcome], None] | None = None,
+        *,
+        listen: HasEars | None = None,
     ) -> Added:
         """Index files, and those in folders; the index is made where it is not there.
 
@@ -119,18 +124,26 @@ class Index:
 
         Args:
             watch: gets each file when it is done.
+            listen: an ``Assistant`` that listens to clips, too: what is heard in them, and what is
+                said where there are no subtitles; also to those that are there, if nobody did.
         Raises:
             InputError: a path is not there, none holds anything, another process writes the index,
-                or it holds vectors of another space.
+                it holds vectors of another space, or nothing here can listen.
         """
         check_paths(paths)
+        if listen is not None:
+            from assistant.sources.heard import check_extra
+
+            check_extra()
         with writing(self.uri, self.name):
             names_in(self.uri)  # or says why not, before a model is loaded
             embedder = self._embedder
             store = Store.create(self.uri, self.name, embedder.fingerprint, embedder.width)
             _check_space(store, embedder)
             store.complete()
-            return Adding(store, embedder, watch or (lambda _: None)).run(paths)
+            if listen is not None:
+                store.keep_heard()
+            return Adding(store, embedder, watch or (lambda _: None), listen).run(paths)
 
     def remove(self, paths: Sequence[str | Path] = (), *, gone: bool = False) -> list[str]:
         """Forget files, and those that lay in folders; the files stay. Returns their paths.

@@ -21,11 +21,13 @@ class Row:
     last: bool  # of its file
     start: float | None  # seconds; None: it has no time
     end: float | None
-    text: str  # what is seen, as words; a new line; what is said. Or the text itself
+    # What is seen, as words; what is said; what is heard: lines of each. Or the text itself.
+    text: str
     vector: np.ndarray  # (E,) fp32, of length 1
     size: int  # bytes of the file and of what is read with it
     mtime: int  # ns, the latest of these
     usual: float = 0.0  # similarity to queries of the other kind: `assistant.model.space.usual`
+    heard: bool = False  # whether somebody listened to its file
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,4 @@ class Known:
     size: int
     mtime: int
     complete: bool
+    heard: bool  # see `Row`

@@ -26,6 +26,7 @@ from assistant.retrieval.rows import KINDS, Known, Row, Window
 if TYPE_CHECKING:
     import numpy as np
 
+HEARD = "heard"  # a column of indexes whose clips were listened to
 LAYOUT = 2  # of the columns and of what is in them: windows, words, what is usual
 EXTRA = "pip install 'video-assistant[search]'"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -125,12 +126,24 @@ class Store:
     def known(self) -> dict[str, Known]:
         """Every file that there are rows of."""
         found: dict[str, Known] = {}
-        for part in self.scan("file size mtime last", "window = 0 OR last"):
+        told = [HEARD] if self.keeps_heard else []
+        for part in self.scan(" ".join(["file size mtime last", *told]), "window = 0 OR last"):
             rows = zip(*(part[name] for name in part), strict=True)
-            for file, size, mtime, last in rows:
+            for file, size, mtime, last, *heard in rows:
                 complete = last or (file in found and found[file].complete)
-                found[file] = Known(size, mtime, complete)
+                found[file] = Known(size, mtime, complete, any(heard))
         return found
+
+    @property
+    def keeps_heard(self) -> bool:
+        """Whether it is told of each file if somebody listened to it."""
+        return HEARD in self._table.schema.names
+
+    def keep_heard(self) -> None:
+        """From now on; to those that are there nobody did."""
+        if not self.keeps_heard:
+            with _told(self.uri):
+                self._table.add_columns({HEARD: "cast(false as boolean)"})
 
     def windows_of(self, file: str) -> int:
         """How many are there."""

@@ -28,6 +28,7 @@ from assistant.errors import DialogueError
 from assistant.media.files import PICTURES, File
 from assistant.media.windows import FRAMES, STEP, WINDOW, centres, is_still, on_show, spans
 from assistant.retrieval.embedding import Embedder, Item
+from assistant.retrieval.listening import Listened
 from assistant.retrieval.rows import Row
 
 if TYPE_CHECKING:
@@ -70,12 +71,20 @@ def encode_file(file: File, embedder: Embedder) -> Iterator[list[Row]]:
     yield from rows_of(file, open_file(file, embedder.side), embedder)
 
 
-def rows_of(file: File, opened: Opened, embedder: Embedder, first: int = 0) -> Iterator[list[Row]]:
-    """Rows from window ``first`` on, some at a time. Raises VideoError: it is damaged."""
+def rows_of(
+    file: File,
+    opened: Opened,
+    embedder: Embedder,
+    first: int = 0,
+    listened: Listened | None = None,
+) -> Iterator[list[Row]]:
+    """Rows from window ``first`` on, some at a time; ``listened``: what is heard, if somebody did.
+
+    Raises VideoError: it is damaged."""
     if opened.clip is None:
         yield from _of_text(file, opened.lines, embedder, first)
     else:
-        yield from _of_clip(file, opened.clip, opened.lines, embedder, first)
+        yield from _of_clip(file, opened.clip, opened.lines, embedder, first, listened)
 
 
 def passages(lines: Sequence[Line]) -> list[tuple[float | None, float | None, str]]:
@@ -150,9 +159,15 @@ def _of_text(
 
 
 def _of_clip(
-    file: File, whole: Clip, lines: Sequence[Line], embedder: Embedder, first: int
+    file: File,
+    whole: Clip,
+    lines: Sequence[Line],
+    embedder: Embedder,
+    first: int,
+    listened: Listened | None,
 ) -> Iterator[list[Row]]:
-    still, said = is_still(whole), Dialogue(tuple(lines))
+    ear = listened or Listened()
+    still, said = is_still(whole), Dialogue((*lines, *ear.lines))
     windows = spans(whole.duration)
     for begin in range(first, len(windows), BLOCK):
         some = windows[begin : begin + BLOCK]
@@ -173,11 +188,12 @@ def _of_clip(
                     last=number == len(windows) - 1,
                     start=None if still else start,
                     end=None if still else end,
-                    text="\n".join(filter(None, (words, told))),
+                    text="\n".join(filter(None, (words, told, ear.between(start, end)))),
                     vector=vectors[0],
                     size=file.size,
                     mtime=file.mtime,
                     usual=usual,
+                    heard=listened is not None,
                 )
             )
         yield rows

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -129,9 +129,7 @@ class Look:
     # `assistant.model.space.base.JointSpace`, loaded with the first use. Raises InputError: the
     # model has none.
     space: Callable[[], Any]
-    # ``sound(rate)``: second at which it begins, and ``(n,)`` float32 mono in [-1, 1], of each
-    # piece of the range; nothing where there is no track.
-    sound: Callable[[int], Iterable[tuple[float, np.ndarray]]] = lambda rate: ()
+    sound: Any = None  # `assistant.model.sound_pieces.ClipSound` of the range; None: none is heard
 
 
 class Perceiver(ABC):

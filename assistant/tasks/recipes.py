@@ -154,9 +154,10 @@ class Recipe:
         for part in self.with_:
             if part not in EXTRAS:
                 raise ConfigError(f"with {part!r}: choose some of {', '.join(EXTRAS)}")
-        if self.hears and self.frames == 1:
+        if self.hears and self.frames < 2:
             raise ConfigError(
-                "with sound and frames 1: sound is heard beside frames, take 2 or more"
+                f"with sound and frames {self.frames}: sound is heard beside frames, take 2 or "
+                "more; of sarcasm and humor, --config configs/TASK-sound.yaml"
             )
         for part in self.without:
             if part not in ABLATIONS:

@@ -4,6 +4,6 @@ Cross-modal Knowledge Mining (docs/events.md). `timeline_of` makes a `Timeline`.
 """
 
 from assistant.timeline.making import timeline_of
-from assistant.timeline.types import Knowledge, Moment, Query, Segment, Timeline, Window
+from assistant.timeline.types import Heard, Knowledge, Moment, Query, Segment, Timeline, Window
 
-__all__ = ["Knowledge", "Moment", "Query", "Segment", "Timeline", "Window", "timeline_of"]
+__all__ = ["Heard", "Knowledge", "Moment", "Query", "Segment", "Timeline", "Window", "timeline_of"]

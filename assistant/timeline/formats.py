@@ -14,13 +14,14 @@ LEAST = 0.001  # s of a cue
 
 def cues(timeline: Timeline) -> list[tuple[float, float, str]]:
     """From, to and text, in order: of the queries' moments where there are queries, else of the
-    scenes."""
+    scenes; and of what is heard, in brackets, as subtitles tell sounds."""
     if timeline.queries:
         found = [(m.start, m.end, query.text) for query in timeline.queries for m in query.moments]
     else:
         found = [
             (one.start, one.end, f"{one.label}: {one.description}") for one in timeline.segments
         ]
+    found += [(one.start, one.end, f"[{one.name}]") for one in timeline.heard]
     return sorted(
         (start, max(end, start + LEAST), " ".join(text.split())) for start, end, text in found
     )
@@ -44,7 +45,7 @@ def as_vtt(timeline: Timeline) -> str:
 
 
 def as_csv(timelines: Sequence[Timeline]) -> str:
-    """A row for each scene and each moment."""
+    """A row for each scene, each moment and each thing that is heard."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -57,6 +58,9 @@ def as_csv(timelines: Sequence[Timeline]) -> str:
             for m in query.moments:
                 times = f"{m.start:.3f}", f"{m.end:.3f}"
                 writer.writerow([one.path, "moment", *times, query.text, f"{m.score:.4f}", "", ""])
+        for heard in one.heard:
+            times = f"{heard.start:.3f}", f"{heard.end:.3f}"
+            writer.writerow([one.path, "heard", *times, heard.name, f"{heard.score:.4f}", "", ""])
     return stream.getvalue()
 
 

@@ -15,25 +15,28 @@ import numpy as np
 import torch
 
 from assistant.core.progress import report
-from assistant.errors import InputError
+from assistant.errors import InputError, VideoError
 from assistant.media.windows import spans
 from assistant.model.block_files import get_block, put_block
+from assistant.model.sound_pieces import ClipSound
 from assistant.sources import Perceived, Source
 from assistant.sources.bank import Bank, bank_of
 from assistant.sources.captions import sentences
+from assistant.sources.heard import NO_SOUND, check_extra, heard_in
 from assistant.timeline.borders import PENALTY, change_points, exact_border, merged
 from assistant.timeline.events import EventHead, lexicon_head
 from assistant.timeline.knowledge import as_line, knowledge_of, load_prompts, sentences_of
 from assistant.timeline.moments import Finder, check_query
 from assistant.timeline.saliency import event_vector, saliency, scene_vector, video_vector
 from assistant.timeline.track import Track, track_of
-from assistant.timeline.types import Knowledge, Query, Segment, Timeline, Window
+from assistant.timeline.types import Heard, Knowledge, Query, Segment, Timeline, Window
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from assistant.model.features import FeatureStore
     from assistant.model.sight import Sight
+    from assistant.model.sound_naming import SoundNaming
 
 ALIKE = 0.8  # cosine of neighbours with one label, from which they are one segment
 CUTTING = "Setting the borders"  # as `assistant.core.progress.report` tells it
@@ -51,6 +54,9 @@ class Looks(Protocol):
 
     @property
     def sight(self) -> Sight: ...
+
+    @property
+    def sounds(self) -> SoundNaming: ...
 
 
 class OpenClip(Protocol):
@@ -71,6 +77,7 @@ def timeline_of(
     queries: Sequence[str] = (),
     describe: Describe | None = None,
     penalty: float = PENALTY,
+    listen: bool = False,
 ) -> Timeline:
     """What happens when in a clip of any length.
 
@@ -81,14 +88,17 @@ def timeline_of(
         queries: anything said in words, whose moments are looked for.
         describe: tells what a segment shows; None: sentences composed of the lexicon.
         penalty: of a border: the less, the more segments.
+        listen: tell what is heard, too (the ``sound`` extra).
     Raises:
         VideoError: no such file, or nothing can be decoded. InputError: it is a picture, a query
-            is empty, or there is no clip.
+            is empty, there is no clip, or nothing here can listen.
     """
     for query in queries:
         check_query(query)
+    if listen:
+        check_extra()
     maker = maker_of(clip, assistant, head)
-    return maker.timeline(queries, describe, penalty)
+    return maker.timeline(queries, describe, penalty, listen=listen)
 
 
 def maker_of(
@@ -112,6 +122,7 @@ class Maker:
     def __init__(self, track: Track, assistant: Looks, head: EventHead | None = None) -> None:
         self.track = track
         self._sight, self._store = assistant.sight, assistant.store
+        self._assistant = assistant
         self._head = head
         self._words: dict[str, Tensor] = {}  # (E,) of each text that was embedded
         self._knowledge: dict[tuple[int, int], Knowledge] = {}  # by frames
@@ -135,7 +146,12 @@ class Maker:
         return Finder(self._sight.space, self._sight.class_names)
 
     def timeline(
-        self, queries: Sequence[str], describe: Describe | None = None, penalty: float = PENALTY
+        self,
+        queries: Sequence[str],
+        describe: Describe | None = None,
+        penalty: float = PENALTY,
+        *,
+        listen: bool = False,
     ) -> Timeline:
         """See :func:`timeline_of`."""
         track = self.track
@@ -147,6 +163,7 @@ class Maker:
             for start, end in spans(track.duration)
         )
         found = tuple(self.find(query, groups, ranges) for query in queries)
+        heard, notes = self.heard() if listen else ((), ())
         return Timeline(
             path=str(track.path),
             duration=track.duration,
@@ -155,8 +172,29 @@ class Maker:
             queries=found,
             seconds=track.seconds,
             frames=track.frames,
-            warnings=track.warnings,
+            warnings=(*track.warnings, *notes),
+            heard=heard,
         )
+
+    def heard(self) -> tuple[tuple[Heard, ...], tuple[str, ...]]:
+        """What is heard and when, and why it is nothing.
+
+        Raises: see `assistant.model.sound_naming.SoundNaming.model`.
+        """
+        track = self.track
+        sound = ClipSound(track.path, track.key.digest, self._assistant.sounds, self._store)
+        try:
+            found = heard_in(sound)
+        except VideoError as error:  # what is seen of it is there all the same
+            return (), (str(error),)
+        if any(one.name == NO_SOUND for one in found):
+            return (), ("there is nothing to hear: the clip has no sound",)
+        heard = [
+            Heard(one.name, one.start, one.end, one.probability)
+            for one in found
+            if one.start is not None and one.end is not None
+        ]
+        return tuple(heard), ()
 
     def groups(self, penalty: float = PENALTY) -> list[slice]:
         """The frames of each segment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assistant.timeline.types import Timeline
@@ -25,11 +26,14 @@ LETTERS = 150  # across the whole width
 
 
 def draw_timeline(timeline: Timeline) -> Figure:
-    """Scenes with their labels; below them a row of marks and a curve for each query."""
+    """Scenes with their labels; below them a row of marks and a curve for each query, and a row
+    for each sound."""
     from matplotlib.figure import Figure
 
-    rows = ROW * max(1, len(timeline.queries)) + 0.3
+    sounds = dict.fromkeys(one.name for one in timeline.heard)
+    rows, lanes = (ROW * max(1, len(own)) + 0.3 for own in (timeline.queries, sounds))
     heights = [BAND_HEIGHT, *([rows, CURVE_HEIGHT] if timeline.queries else [])]
+    heights += [lanes] if sounds else []
     figure = Figure(figsize=(WIDE, sum(heights) + 1.0), layout="constrained")
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[
         :, 0
@@ -38,6 +42,8 @@ def draw_timeline(timeline: Timeline) -> Figure:
     if timeline.queries:
         _marks(panels[1], timeline)
         _curves(panels[2], timeline)
+    if sounds:
+        _sounds(panels[-1], timeline, list(sounds))
     panels[-1].set_xlabel("time")
     panels[-1].set_xlim(0, timeline.duration)
     panels[-1].xaxis.set_major_formatter(lambda second, _: _clock(second))
@@ -74,6 +80,14 @@ def _marks(axes: Axes, timeline: Timeline) -> None:
         if not query.appears:
             axes.text(timeline.duration / 2, row, "does not appear", ha="center", va="center")
     axes.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6), title="moments")
+    axes.set_yticklabels(names, parse_math=False)
+
+
+def _sounds(axes: Axes, timeline: Timeline, names: Sequence[str]) -> None:
+    for row, name in enumerate(names):
+        spans = [(one.start, one.end - one.start) for one in timeline.heard if one.name == name]
+        axes.broken_barh(spans, (row - 0.35, 0.7), color=COLORS[row % len(COLORS)])
+    axes.set(yticks=range(len(names)), ylim=(len(names) - 0.4, -0.6), title="heard")
     axes.set_yticklabels(names, parse_math=False)
 
 

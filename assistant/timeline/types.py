@@ -1,4 +1,5 @@
-"""What a timeline is: segments with their events, windows with their words, moments of queries."""
+"""What a timeline is: segments with their events, windows with their words, moments of queries,
+and what is heard."""
 
 from __future__ import annotations
 
@@ -71,6 +72,16 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """Something that is heard for a while."""
+
+    name: str
+    start: float  # seconds
+    end: float
+    score: float  # its probability; 1 of loudness
+
+
+@dataclass(frozen=True)
 class Query:
     """Something said in words, looked for in a clip."""
 
@@ -101,6 +112,7 @@ class Timeline:
     seconds: tuple[float, ...]  # (T,) when each frame is looked at
     frames: Tensor  # (T, E) x_t, unit vectors of the joint space
     warnings: tuple[str, ...] = ()
+    heard: tuple[Heard, ...] = ()  # in order of time; none where nobody listened
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; vectors are left out, and times are in milliseconds' precision."""
@@ -110,6 +122,7 @@ class Timeline:
             "segments": [asdict(one) for one in self.segments],
             "windows": [asdict(one) for one in self.windows],
             "queries": [asdict(one) | {"appears": one.appears} for one in self.queries],
+            "heard": [asdict(one) for one in self.heard],
             "seconds": self.seconds,
             "warnings": self.warnings,
         }

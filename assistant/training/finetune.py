@@ -128,6 +128,11 @@ def _finetune(
             "each other for ever; give data of one kind, or leave shard out of the recipe"
         )
     if not any(item.video for item in [*train, *dev]):
+        if recipe.hears:
+            raise InputError(
+                "the recipe hears, and none of the examples has a clip; convert the data with "
+                "--clips, or add --without sound"
+            )
         still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
     ear = ear_of(recipe) if recipe.frames else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from assistant.core.clip_names import clip_path
 from assistant.dialogue.spoken import DialogueLike
 from assistant.model.features import FeatureStore
+from assistant.model.sound_naming import OURS, SoundNaming
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import StoredAdapter
 from assistant.vqa.session import Session
@@ -36,8 +37,14 @@ class Assistant:
 
     llm: ChatModel | None = None  # that answers instead, see `assistant.vqa.reading`
 
-    def __init__(self, model: VideoAssistant, store: FeatureStore | None = None) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: VideoAssistant,
+        store: FeatureStore | None = None,
+        sounds: SoundNaming = OURS,
+    ) -> None:
+        """``sounds``: what names those that are heard."""
+        self.model, self.sounds = model, sounds
         self.name = model.name
         self.store = store or FeatureStore()
 
@@ -57,7 +64,7 @@ class Assistant:
 
     def sharing(self, store: FeatureStore) -> Assistant:
         """The same with another store of features."""
-        return Assistant(self.model, store)
+        return Assistant(self.model, store, self.sounds)
 
     @property
     def sight(self) -> Sight:
@@ -130,9 +137,10 @@ class LaterAssistant(Assistant):
         load: Callable[[], VideoAssistant],
         store: FeatureStore,
         load_sight: Callable[[], Sight] | None = None,
+        sounds: SoundNaming = OURS,
     ) -> None:
         """``load_sight``: what it looks with alone, for who asks nothing; None: the model."""
-        self.name, self._load, self.store = name, load, store
+        self.name, self._load, self.store, self.sounds = name, load, store, sounds
         self._load_sight = load_sight
         self._sight: Sight | None = None
         self._loading = Lock()

@@ -20,6 +20,7 @@ from assistant.vqa.hearing import say
 from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
+    from assistant.model.sound_naming import Words
     from assistant.vqa.answer import Answer
     from assistant.vqa.asked import Asked
     from assistant.vqa.clip import SessionClip
@@ -63,8 +64,11 @@ class AsksSound:
     thing: str = ""  # as the person said it
 
 
-def asked_of_sound(question: str) -> AsksSound | None:
-    """What a question asks of the sound; None: it is about something else."""
+def asked_of_sound(question: str, known: Words) -> AsksSound | None:
+    """What a question asks of the sound; None: it is about something else.
+
+    ``known``: of `sound_words`.
+    """
     text = " ".join(question.lower().replace("\u2019", "'").split()).strip(" ?!.")
     text = OF_CLIP.sub("", re.sub(r"^(?:and|so|but|ok|please|now)[ ,]+", "", text))
     if ABOUT.search(text):
@@ -75,16 +79,16 @@ def asked_of_sound(question: str) -> AsksSound | None:
         if match := pattern.match(text):
             thing = next(filter(None, match.groups()))
             hears = HEARS.search(text) is not None
-            name = _named(thing, hears)
+            name = _named(thing, hears, known)
             if name or hears:
                 return AsksSound(kind, name, _bare(thing))
     return None
 
 
-def _named(text: str, hears: bool) -> str:
+def _named(text: str, hears: bool, known: Words) -> str:
     """The sound that some words name; those of a mere thing do where the question is of hearing."""
     words = re.findall(r"[a-z-]+", text)
-    for name, (sounding, things) in sound_words().items():
+    for name, (sounding, things) in known.items():
         if any(word in sounding or (hears and word in things) for word in words):
             return name
     return ""
@@ -110,7 +114,7 @@ def answer_by_sound(
     """
     from assistant.timeline import Moment
 
-    asks = asked_of_sound(asked.plain)
+    asks = asked_of_sound(asked.plain, sound_words(seen.sounds))
     if asks is None:
         return None
     missing = perceiver("heard").missing()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from assistant.model.audio import Ear
     from assistant.model.hearing import Heard
+    from assistant.model.sound_naming import SoundNaming
+    from assistant.model.sound_pieces import ClipSound
     from assistant.vqa.assistants import Assistant
 
 MAX_FRAMES = 256
@@ -50,6 +52,11 @@ class SessionClip:
         self._digest = "" if path is None else content_digest(path)
         self._seen: dict[Range, ClipFeatures] = {}
         self._perceived: dict[tuple[Range, str], Source] = {}
+
+    @property
+    def sounds(self) -> SoundNaming:
+        """What names those that are heard."""
+        return self._assistant.sounds
 
     @property
     def duration(self) -> float:
@@ -151,7 +158,7 @@ class SessionClip:
             encoder=seen.encoder,
             pictures=partial(self._pictures_of, where),
             space=lambda: sight.space,
-            sound=partial(self._sound_of, where),
+            sound=self.sound(where),
         )
 
     def _source(self, name: str, look: Look, key: FeatureKey) -> Source:
@@ -215,11 +222,12 @@ class SessionClip:
         )
         return clip.frames, clip.seconds
 
-    def _sound_of(self, where: Range, rate: int) -> Iterator[tuple[float, np.ndarray]]:
-        """See `Look.sound`."""
-        from assistant.media.sound import read_pieces
+    def sound(self, where: Range) -> ClipSound:
+        """That of a range, not listened to yet. Raises InputError: there is no clip."""
+        from assistant.model.sound_pieces import ClipSound
 
-        return read_pieces(self._there(), *where, rate=rate)
+        own = self._assistant
+        return ClipSound(self._there(), self._digest, self.sounds, own.store, *where)
 
     def pictures(self, where: Range, max_side: int) -> np.ndarray:
         """The frames looked at in the range, ``(T, H, W, 3)`` uint8, decoded once more.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from assistant.model.sound_naming import OURS, SoundNaming
 from assistant.vqa.assistants import Assistant, LaterAssistant
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ class ReadingAssistant(LaterAssistant):
         load: Callable[[], VideoAssistant],
         store: FeatureStore,
         load_sight: Callable[[], Sight],
+        sounds: SoundNaming = OURS,
     ) -> None:
         """``name``, ``load``, ``load_sight``: of the model that looks."""
-        super().__init__(name, load, store, load_sight)
+        super().__init__(name, load, store, load_sight, sounds)
         self.llm = llm
 
     def load(self) -> None:
@@ -44,4 +46,6 @@ class ReadingAssistant(LaterAssistant):
         return self.llm
 
     def sharing(self, store: FeatureStore) -> Assistant:
-        return ReadingAssistant(self.llm, self.name, lambda: self.model, store, lambda: self.sight)
+        return ReadingAssistant(
+            self.llm, self.name, lambda: self.model, store, lambda: self.sight, self.sounds
+        )

@@ -1,13 +1,13 @@
 """Language models of a hub by name: what can be said of one before anything is loaded."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import InputError, WeightsError
+from assistant.errors import WeightsError
 from assistant.weights import store
 from assistant.weights.checkpoints import CONFIG, read_json, weight_files
-from assistant.weights.spaces import HUB_ID, VOCABULARIES, WEIGHTS
+from assistant.weights.hub_names import folder_or_id
+from assistant.weights.spaces import VOCABULARIES, WEIGHTS
 
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.jinja")  # config, tokenizer, chat template
 SERVE = "serve it (llama.cpp: llama-server -m FILE) and give the address, http://localhost:8080/v1"
@@ -19,20 +19,15 @@ def find_causal(name: str) -> Path | str:
     Raises:
         InputError: ``name`` is neither. WeightsError: the folder lacks something.
     """
-    path = Path(os.path.expanduser(name))  # noqa: PTH111, leaves an unknown ~user as it is
-    if path.is_dir():
-        check_causal(path)
-        weight_files(path)
-        return path
-    if path.exists() or not HUB_ID.fullmatch(name):
-        what = "is a file" if path.exists() else "there is no such folder"
-        if path.suffix == ".gguf":
-            raise InputError(f"llm {name!r}: {what}; {SERVE}")
-        raise InputError(
-            f"llm {name!r}: {what}; give a hub id (owner/name), the folder of a language model, or "
-            "the address of a server (http://localhost:PORT/v1)"
-        )
-    return name
+    advice = (
+        "give a hub id (owner/name), the folder of a language model, or the address of a server "
+        "(http://localhost:PORT/v1)"
+    )
+    found = folder_or_id("llm", name, SERVE if name.endswith(".gguf") else advice)
+    if isinstance(found, Path):
+        check_causal(found)
+        weight_files(found)
+    return found
 
 
 def short_name(source: Path | str) -> str:

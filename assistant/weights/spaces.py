@@ -1,12 +1,12 @@
 """Joint spaces by name: what can be said of one before anything is loaded."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import InputError, WeightsError
 from assistant.weights.checkpoints import CONFIG, read_json, weight_files
+from assistant.weights.hub_names import folder_or_id
 
 AUTO = "auto"  # the model's own
 OWN_CONFIG, OWN_WEIGHTS = "space.yaml", "space.safetensors"  # of one that we trained
@@ -22,7 +22,6 @@ WEIGHTS = (
     "model*.safetensors",
     "pytorch_model*.bin",
 )  # the second where there is none of the first
-HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 VOCABULARIES = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt")
 PICTURES = ("preprocessor_config.json", "processor_config.json")  # how they are prepared
 
@@ -39,18 +38,16 @@ def find_space(name: str) -> Path | str:
         if not (path / OWN_WEIGHTS).is_file():
             raise WeightsError(f"{path / OWN_WEIGHTS}: is not there; give the whole folder")
         return path
-    if path.is_dir():
-        space_config(path)
-        weight_files(path)
-        check_small_files(path)
-        return path
-    if path.exists() or not HUB_ID.fullmatch(name):
-        what = "is a file" if path.exists() else "there is no such folder"
-        raise InputError(
-            f"space {name!r}: {what}; give auto, a hub id (owner/name) or the folder of a "
-            "checkpoint of CLIP, SigLIP, SigLIP 2 or BLIP-2-ITM"
-        )
-    return name
+    advice = (
+        "give auto, a hub id (owner/name) or the folder of a checkpoint of CLIP, SigLIP, SigLIP 2 "
+        "or BLIP-2-ITM"
+    )
+    found = folder_or_id("space", name, advice)
+    if isinstance(found, Path):
+        space_config(found)
+        weight_files(found)
+        check_small_files(found)
+    return found
 
 
 def check_space(name: str) -> None:

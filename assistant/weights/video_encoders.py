@@ -1,12 +1,11 @@
 """Video encoders of a model hub by name: what can be said of one before anything is loaded."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import InputError, WeightsError
+from assistant.errors import WeightsError
 from assistant.weights.checkpoints import CONFIG, read_json, weight_files
-from assistant.weights.spaces import HUB_ID
+from assistant.weights.hub_names import folder_or_id
 
 KINDS = {"videomae": "VideoMAE", "timesformer": "TimeSformer", "vivit": "ViViT"}  # by model_type
 WANTED = "VideoMAE, TimeSformer or ViViT"
@@ -19,18 +18,12 @@ def find_video_encoder(name: str) -> Path | str:
     Raises:
         InputError: ``name`` is neither. WeightsError: another architecture, or files are missing.
     """
-    path = Path(os.path.expanduser(name))  # noqa: PTH111, leaves an unknown ~user as it is
-    if path.is_dir():
-        check_small_files(path)
-        weight_files(path)
-        return path
-    if path.exists() or not HUB_ID.fullmatch(name):
-        what = "is a file" if path.exists() else "there is no such folder"
-        raise InputError(
-            f"video encoder {name!r}: {what}; give a hub id (owner/name) or the folder of a "
-            f"checkpoint of {WANTED}"
-        )
-    return name
+    advice = f"give a hub id (owner/name) or the folder of a checkpoint of {WANTED}"
+    found = folder_or_id("video encoder", name, advice)
+    if isinstance(found, Path):
+        check_small_files(found)
+        weight_files(found)
+    return found
 
 
 def check_small_files(folder: Path) -> None:
