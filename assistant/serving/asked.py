@@ -66,7 +66,7 @@ def _brought(messages: Sequence[Message]) -> tuple[str | None, Sound | None, int
         parts = message.content if isinstance(message, UserMessage) else ()
         if isinstance(parts, str):
             continue
-        urls = [url for part in parts if (url := _url(part))]
+        urls = [part.url for part in parts if isinstance(part, ImagePart | VideoPart)]
         sounds = [part.input_audio for part in parts if isinstance(part, SoundPart)]
         for what, found in (("clips or pictures", urls), ("sounds", sounds)):
             if len(found) > 1:
@@ -80,12 +80,6 @@ def _brought(messages: Sequence[Message]) -> tuple[str | None, Sound | None, int
             clip, sound, begin = urls[0], None, place
         sound = sounds[0] if sounds else sound
     return clip, sound, begin
-
-
-def _url(part: object) -> str | None:
-    if isinstance(part, VideoPart):
-        return part.video_url.url
-    return part.image_url.url if isinstance(part, ImagePart) else None
 
 
 def _text(message: UserMessage) -> str:

@@ -32,6 +32,7 @@ class Answered:
 
     text: str
     record: dict[str, Any]  # of `Answer.as_dict`
+    shares: dict[str, float] | None  # probability of each choice
 
 
 @dataclass(eq=False)
@@ -52,15 +53,17 @@ class Job:
 class Engine:
     """Use ``ask`` and ``run`` in an event loop; ``close`` ends the thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_pass: Callable[[int], None] = lambda count: None) -> None:
+        """``on_pass`` gets how many questions were answered together."""
+        self._on_pass = on_pass
         self._thread = ThreadPoolExecutor(1, "model")
         self._waiting: deque[Job] = deque()
         self._lock = Lock()
         self._pace = 1.0  # seconds of the thread for one answer, of late
 
-    def seconds_for(self, waiting: int) -> float:
-        """How long ``waiting`` requests may take."""
-        return self._pace * waiting
+    def seconds_for(self, waiting: int) -> int:
+        """How long ``waiting`` requests may take; at least 1."""
+        return max(1, round(self._pace * waiting))
 
     def close(self) -> None:
         """Whoever waits is answered first."""
@@ -100,13 +103,7 @@ class Engine:
                     if await gone():
                         raise Problem(499, "who asked has left") from None
                     if loop.time() > deadline:
-                        raise Problem(
-                            408,
-                            f"the answer took longer than {seconds:g} s; ask about a shorter clip, "
-                            "or again later",
-                            code="timeout",
-                            retry_after=max(1, round(self.seconds_for(len(self._waiting)))),
-                        ) from None
+                        raise too_slow(seconds, self.seconds_for(len(self._waiting))) from None
                     continue
                 if isinstance(what, Exception):
                     raise what
@@ -131,8 +128,19 @@ class Engine:
         for job, answer in asked:
             _finish(job, answer)
         if asked:
+            self._on_pass(len(asked))
             own = (time.perf_counter() - began) / len(asked)
             self._pace += 0.2 * (own - self._pace)
+
+
+def too_slow(seconds: float, retry_after: int) -> Problem:
+    """What takes longer than it may."""
+    return Problem(
+        408,
+        f"the answer took longer than {seconds:g} s; ask about a shorter clip, or again later",
+        code="timeout",
+        retry_after=retry_after,
+    )
 
 
 def _begun(job: Job) -> Answer | None:
@@ -156,7 +164,7 @@ def _finish(job: Job, answer: Answer) -> None:
                 return
         if job.weigh:
             answer.evidence()
-        job.tell(Answered(answer.text, answer.as_dict()))
+        job.tell(Answered(answer.text, answer.as_dict(), answer.probabilities))
     except Exception as error:
         _fail(job, error)
 

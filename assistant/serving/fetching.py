@@ -83,7 +83,11 @@ def fetch(
     """
     deadline = time.monotonic() + seconds
     timeouts = {"connect": CONNECT, "read": PIECE, "write": PIECE, "pool": CONNECT}
-    headers = {"User-Agent": AGENT, "Accept": "video/*, image/*", "Accept-Encoding": "identity"}
+    headers = [
+        ("User-Agent", AGENT),
+        ("Accept", "video/*, image/*"),
+        ("Accept-Encoding", "identity"),
+    ]
     with httpcore.ConnectionPool(network_backend=CheckedBackend(is_allowed)) as pool:
         for _ in range(MOST_REDIRECTS + 1):
             checked = _checked(url)
@@ -148,7 +152,7 @@ def _write(
             if come > most:
                 raise Problem(413, f"the file at {host} has more than {most >> 20} MB; cut it")
             if time.monotonic() > deadline:
-                raise Problem(408, f"{host} took longer than {seconds:g} s; upload the file instead")
+                raise Problem(408, f"{host} took more than {seconds:g} s; upload the file instead")
             file.write(piece)
 
 

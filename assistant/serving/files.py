@@ -58,9 +58,8 @@ class Files:
         """
         key = f"{PREFIX}{uuid4().hex}"
         # a folder of its own: nothing of another's lies beside it
-        stored = Stored(
-            key, self._folder / key / f"clip{suffix_of(name)}", name, size, purpose, int(time.time())
-        )
+        path = self._folder / key / f"clip{suffix_of(name)}"
+        stored = Stored(key, path, name, size, purpose, int(time.time()))
         with self._lock:
             own = self._owned.setdefault(owner, {})
             total = sum(one.size for one in own.values())

@@ -113,11 +113,10 @@ class Media:
 
 def told_without(error: Exception, path: Path, name: str = NAME) -> Problem:
     """What an error tells, without where the file lies."""
-    problem = problem_of(error)
-    told = str(problem).replace(str(path), name).replace(str(path.parent), "...")
-    return Problem(
-        problem.status, told, param=problem.param, code=problem.code, retry_after=problem.retry_after
-    )
+    found = problem_of(error)
+    told = str(found).replace(str(path), name).replace(str(path.parent), "...")
+    found.args = (told,)
+    return found
 
 
 def _decoded(data: str, what: str) -> bytes:

@@ -79,7 +79,7 @@ class Reply:
 
     def _logprobs(self, answered: Answered) -> dict[str, Any] | None:
         """Of the choices: each counts as one token."""
-        shares = answered.record.get("probabilities")
+        shares = answered.shares
         if self.logprobs is None or not shares:
             return None
         told = [_logprob(choice, share) for choice, share in shares.items()]

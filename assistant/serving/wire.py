@@ -75,10 +75,18 @@ class ImagePart(Strict):
     type: Literal["image_url"]
     image_url: Address
 
+    @property
+    def url(self) -> str:
+        return self.image_url.url
+
 
 class VideoPart(Strict):
     type: Literal["video_url"]
     video_url: Address
+
+    @property
+    def url(self) -> str:
+        return self.video_url.url
 
 
 class Sound(Strict):
@@ -92,7 +100,7 @@ class SoundPart(Strict):
 
 
 Part = Annotated[TextPart | ImagePart | VideoPart | SoundPart, Field(discriminator="type")]
-Look = TextPart | ImagePart | VideoPart
+LookPart = ImagePart | VideoPart
 
 
 def _kind(value: Any) -> str:
@@ -133,9 +141,7 @@ class AssistantMessage(Said):
     role: Literal["assistant"]
 
 
-Message = Annotated[
-    UserMessage | SystemMessage | AssistantMessage, Field(discriminator="role")
-]
+Message = Annotated[UserMessage | SystemMessage | AssistantMessage, Field(discriminator="role")]
 
 
 class StreamOptions(Strict):
@@ -197,12 +203,22 @@ class EmbeddingRequest(Loose):
     input: (
         Text
         | Annotated[
-            list[Text | Annotated[Look, Field(discriminator="type")]],
+            list[Text | Annotated[TextPart | LookPart, Field(discriminator="type")]],
             Field(min_length=1, max_length=MOST_INPUTS),
         ]
     )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: PositiveInt | None = None
+
+    @property
+    def inputs(self) -> list[str | LookPart]:
+        """Raises Problem: a text is empty."""
+        given = [self.input] if isinstance(self.input, str) else self.input
+        found = [one.text if isinstance(one, TextPart) else one for one in given]
+        for place, one in enumerate(found):
+            if isinstance(one, str) and not one.strip():
+                raise Problem(400, f"input.{place} is empty; give a text", param="input")
+        return found
 
 
 def read(kind: type[M], body: bytes) -> M:
