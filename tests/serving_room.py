@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fakes import ScriptedModel
 
 from assistant.model.features import FeatureStore
 from assistant.serving.app import build
@@ -22,6 +21,8 @@ from assistant.serving.running import listen, server_of
 from assistant.serving.service import Service
 from assistant.vqa.assistants import Assistant
 
+LIMITS = Limits()
+
 
 @dataclass
 class Served:
@@ -30,6 +31,7 @@ class Served:
     port: int
     service: Service
     server: Any
+    model: Any
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -54,7 +56,7 @@ def serving(
     *,
     keys: tuple[str, ...] = (),
     hosts: tuple[str, ...] = ("127.0.0.1",),
-    limits: Limits = Limits(),
+    limits: Limits = LIMITS,
     **options: Any,
 ) -> Iterator[Served]:
     """A server that is there for as long as this lasts."""
@@ -70,7 +72,7 @@ def serving(
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Served(door.getsockname()[1], service, server)
+        yield Served(door.getsockname()[1], service, server, model)
     finally:
         server.should_exit = True
         thread.join()
@@ -95,6 +97,3 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     assert set(error) == {"message", "type", "param", "code"}
     assert error["message"] and "\n" not in error["message"]
     return error
-
-
-__all__ = ["ScriptedModel", "Served", "about", "data_url", "error_of", "serving"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -42,11 +43,44 @@ def is_public(address: str) -> bool:
     return all(one.is_global and not one.is_multicast for one in (ip, *filter(None, wrapped)))
 
 
+class TimedStream(httpcore.NetworkStream):
+    """A connection that gives nothing any more once its time is over, however little comes."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        """``deadline``: of ``time.monotonic()``."""
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise httpcore.ReadTimeout
+        return self._stream.read(max_bytes, left if timeout is None else min(timeout, left))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        inner = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return TimedStream(inner, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
 class CheckedBackend(httpcore.SyncBackend):
     """Connects to addresses that were checked; TLS still asks for the certificate of the name."""
 
-    def __init__(self, is_allowed: IsAllowed) -> None:
-        self._is_allowed = is_allowed
+    def __init__(self, is_allowed: IsAllowed, deadline: float) -> None:
+        """``deadline``: of ``time.monotonic()``."""
+        self._is_allowed, self._deadline = is_allowed, deadline
 
     def connect_tcp(
         self,
@@ -57,10 +91,10 @@ class CheckedBackend(httpcore.SyncBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            told = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise Problem(400, f"{host:.80} has no address; mend the URL") from error
-        addresses = [str(info[4][0]) for info in found]
+        addresses = [str(info[4][0]) for info in told]
         if not all(map(self._is_allowed, addresses)):  # one of several may be meant to slip in
             raise Problem(
                 400,
@@ -68,7 +102,8 @@ class CheckedBackend(httpcore.SyncBackend):
                 "as a data URL, or upload it to /v1/files",
                 code="private_address",
             )
-        return super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        found = super().connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        return TimedStream(found, self._deadline)
 
 
 def fetch(
@@ -88,7 +123,7 @@ def fetch(
         ("Accept", "video/*, image/*"),
         ("Accept-Encoding", "identity"),
     ]
-    with httpcore.ConnectionPool(network_backend=CheckedBackend(is_allowed)) as pool:
+    with httpcore.ConnectionPool(network_backend=CheckedBackend(is_allowed, deadline)) as pool:
         for _ in range(MOST_REDIRECTS + 1):
             checked = _checked(url)
             try:
@@ -100,7 +135,7 @@ def fetch(
                         continue
                     if response.status != 200:
                         raise Problem(400, f"{_host(url)} answered {response.status}; mend the URL")
-                    _write(response, place, most, deadline, seconds, _host(url))
+                    _write(response, place, most, _host(url))
                     return
             except httpcore.TimeoutException as error:
                 raise Problem(408, f"{_host(url)} is too slow; upload the file instead") from error
@@ -137,22 +172,13 @@ def _next(url: str, response: httpcore.Response) -> str:
     return urljoin(url, told[0].decode("latin-1"))
 
 
-def _write(
-    response: httpcore.Response,
-    place: Path,
-    most: int,
-    deadline: float,
-    seconds: float,
-    host: str,
-) -> None:
+def _write(response: httpcore.Response, place: Path, most: int, host: str) -> None:
     come = 0
     with place.open("wb") as file:
         for piece in response.iter_stream():
             come += len(piece)
             if come > most:
                 raise Problem(413, f"the file at {host} has more than {most >> 20} MB; cut it")
-            if time.monotonic() > deadline:
-                raise Problem(408, f"{host} took more than {seconds:g} s; upload the file instead")
             file.write(piece)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from assistant.serving.metrics import Metrics
 from assistant.serving.problems import Problem, problem_of
 
 LOG = logging.getLogger("assistant.serving")
+PORT = re.compile(r":\d*$")  # of a Host header
 OPEN = "/health"  # to everybody
 DRAINED = 4  # times the largest body: read and dropped, so that who sent it hears why
 
@@ -104,7 +106,7 @@ class Guard:
 
     def _checked(self, request: Request) -> str:
         """Who asks. Raises Problem: nobody who may."""
-        host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
+        host = PORT.sub("", request.headers.get("host", "")).lower()
         origin = request.headers.get("origin")
         if self._hosts and host not in self._hosts:  # a name that was bent to this machine
             raise Problem(403, f"{host[:60]!r} is not this server's name", code="wrong_host")
@@ -113,7 +115,7 @@ class Guard:
                 403, "pages of other sites may ask only with an API key", code="wrong_origin"
             )
         owner = self._keys.owner(request.headers.get("authorization", ""))
-        if owner is None and request.url.path != OPEN:
+        if owner is None and request.scope["path"] != OPEN:
             raise Problem(
                 401,
                 "no API key that is known here was given; send Authorization: Bearer KEY",
