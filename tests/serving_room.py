@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import httpx
 
 from assistant.model.features import FeatureStore
 from assistant.serving.app import build
+from assistant.serving.guard import Guard
 from assistant.serving.keys import Keys
 from assistant.serving.limits import Limits
 from assistant.serving.running import listen, server_of
@@ -32,14 +33,14 @@ class Served:
     service: Service
     server: Any
     model: Any
-    headers: dict[str, str] = field(default_factory=dict)
+    guard: Guard
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def post(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.post(f"{self.address}{path}", timeout=20, headers=self.headers, **options)
+        return httpx.post(f"{self.address}{path}", timeout=20, **options)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(f"{self.address}{path}", timeout=20, **options)
@@ -66,13 +67,14 @@ def serving(
         Assistant(model, FeatureStore(own / "features")), own, limits=limits, **options
     )
     door = listen("127.0.0.1", 0)
-    server = server_of(build(service, Keys(keys), hosts), limits)
+    guard = build(service, Keys(keys), hosts)
+    server = server_of(guard, limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Served(door.getsockname()[1], service, server, model)
+        yield Served(door.getsockname()[1], service, server, model, guard)
     finally:
         server.should_exit = True
         thread.join()

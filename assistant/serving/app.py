@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
 
 from assistant.errors import AssistantError
 from assistant.serving.engine import Answered
@@ -43,7 +42,7 @@ def owner_of(request: Request) -> str:
 Owner = Annotated[str, Depends(owner_of)]
 
 
-def build(service: Service, keys: Keys, hosts: tuple[str, ...] = ()) -> ASGIApp:
+def build(service: Service, keys: Keys, hosts: tuple[str, ...] = ()) -> Guard:
     """The server's app.
 
     Args:

@@ -62,7 +62,7 @@ class Guard:
         """``hosts``: names under which the server is asked; (): any."""
         self._app, self._keys, self._hosts = app, keys, hosts
         self._limits, self._metrics = limits, metrics
-        self._held = Held()
+        self.held = Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +83,7 @@ class Guard:
         except Exception as error:  # the response is under way, or was sent by the app's handler
             LOG.error(json.dumps({"request": exchange.id, **fault(error)}))
         finally:
-            self._held.bytes -= exchange.come
+            self.held.bytes -= exchange.come
             seconds = time.perf_counter() - exchange.began
             self._metrics.served(exchange.route, exchange.status, seconds)
             LOG.info(
@@ -137,7 +137,7 @@ class Guard:
                     message = await receive()
                     come = len(message.get("body", b""))
                     exchange.come += come
-                    self._held.bytes += come
+                    self.held.bytes += come
                     if exchange.come > limits.bytes:
                         await _drain(message, receive, DRAINED * limits.bytes)
                         raise Problem(
@@ -152,7 +152,7 @@ class Guard:
                     f"the body took longer than {limits.body_seconds:g} s to arrive",
                     code="timeout",
                 ) from None
-            if self._held.bytes > limits.held_bytes:
+            if self.held.bytes > limits.held_bytes:
                 raise Problem(
                     429,
                     "too much is being sent at once; try again later",
