@@ -34,7 +34,7 @@ LAYERS = (
     "timeline timeline.* actions actions.* retrieval retrieval.*",
     "vqa vqa.*",
     "training training.* evaluation evaluation.*",
-    "cli cli.* __main__ ui ui.*",
+    "cli cli.* __main__ ui ui.* serving serving.*",
 )
 SIBLINGS = ("timeline", "actions", "retrieval")  # systems: none imports another
 TOP = "assistant"  # the package itself: its lazy `load` may reach everything
@@ -59,6 +59,15 @@ DOORS = {
     "lancedb": ("assistant.retrieval.store", "assistant.retrieval.vector_index"),
     "pyarrow": ("assistant.retrieval.store",),
     "gradio": ("assistant.ui.serving",),
+    "fastapi": ("assistant.serving.app",),
+    "starlette": tuple(
+        f"assistant.{name}"
+        for name in ("ui.serving", "serving.app", "serving.guard", "serving.running")
+    ),
+    "uvicorn": ("assistant.serving.running",),
+    "httpcore": ("assistant.serving.fetching",),
+    "prometheus_client": ("assistant.serving.metrics",),
+    "pydantic": ("assistant.serving.wire",),
 }
 HEAVY = {"torch", "transformers", "accelerate", "matplotlib", *DOORS} - {"pysubs2"}
 TORCH_FREE_LAYERS = (0, 1, 2)  # decoding, subtitles, fetching, scenes: no torch, not even lazily

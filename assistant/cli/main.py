@@ -30,6 +30,7 @@ from assistant.cli import (
     index,
     look,
     search,
+    serve,
     tools,
     ui,
     watch,
@@ -54,6 +55,7 @@ examples:
   assistant index add ~/Videos, then assistant search "a man playing drums"
   assistant chat clip.mp4
   assistant ui
+  assistant serve
   assistant batch questions.jsonl answers.jsonl
 
 Everything runs on this machine; the first question fetches the weights. Each command has a --help.
@@ -169,6 +171,7 @@ def build_parser() -> Parser:
         search.add_search,
         chat.add_chat,
         ui.add_ui,
+        serve.add_serve,
         batch.add_batch,
         tools.add_fetch,
         tools.add_cache,

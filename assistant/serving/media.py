@@ -1,0 +1,131 @@
+"""From what a message names to a file that may be looked at."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from assistant.errors import AssistantError, InputError
+from assistant.serving.fetching import IsAllowed, fetch, is_public
+from assistant.serving.files import PREFIX, Files, suffix_of
+from assistant.serving.limits import Limits
+from assistant.serving.problems import Problem, problem_of
+from assistant.serving.wire import Sound
+from assistant.ui import uploads
+
+NAME = "the clip"  # in messages: no path of the host is told
+WAYS = "give a data URL, or the id of a file that was uploaded to /v1/files"
+
+
+@dataclass(frozen=True)
+class Media:
+    """What clips may be named."""
+
+    files: Files
+    limits: Limits
+    folders: Sequence[Path] = ()  # below which ``file://`` is read; resolved
+    remote: bool = False  # whether http(s) is
+    is_allowed: IsAllowed = is_public  # which addresses are fetched from
+
+    def clip(self, url: str, owner: str, folder: Path) -> Path:
+        """Where the clip lies; what is sent or fetched is put into ``folder``.
+
+        Raises:
+            Problem: it may not be named so, is not there, is no clip, or is too large or long.
+        """
+        scheme = url.partition(":")[0].lower()
+        if url.startswith(PREFIX):
+            return self.files.find(owner, url).path  # which was checked
+        if scheme == "data":
+            path = self._sent(url, folder)
+        elif scheme == "file":
+            path = self._here(url)
+        elif scheme in ("http", "https"):
+            path = self._fetched(url, folder)
+        else:
+            raise Problem(400, f"{url[:60]!r} is no URL that is read; {WAYS}", code="invalid_url")
+        self.check(path)
+        return path
+
+    def sound(self, sound: Sound, folder: Path) -> Path:
+        """Where a message's sound lies. Raises Problem: it is no base64."""
+        return _written(folder / "sound", _decoded(sound.data, "input_audio.data"))
+
+    def check(self, path: Path, name: str = NAME) -> None:
+        """Raises Problem: ``path`` is no clip or picture, or larger or longer than is taken."""
+        own = self.limits
+        limits = replace(uploads.Limits(), bytes=own.bytes, seconds=own.clip_seconds)
+        try:
+            uploads.check_clip(path, name, limits)
+        except AssistantError as error:
+            raise told_without(error, path, name) from error
+
+    def _sent(self, url: str, folder: Path) -> Path:
+        head, _, data = url.partition(",")
+        kind, *options = head.partition(":")[2].split(";")
+        if "base64" not in (option.strip().lower() for option in options):
+            raise Problem(400, "a data URL is to be data:TYPE;base64,DATA", code="invalid_url")
+        suffix = suffix_of(f"x{mimetypes.guess_extension(kind.strip().lower()) or ''}")
+        return _written(folder / f"clip{suffix}", _decoded(data, "the data URL"))
+
+    def _here(self, url: str) -> Path:
+        """A file of the host. Raises Problem: it is not there, or not below an allowed folder;
+        which of the two is not told."""
+        from assistant.core.clip_names import clip_path
+
+        refused = Problem(
+            400,
+            f"{url[:80]!r} is no file below a folder that this server reads from (--allow-files); "
+            f"{WAYS}",
+            code="file_not_allowed",
+        )
+        try:
+            path = clip_path(url).resolve(strict=True)  # links are followed before they are judged
+        except (InputError, OSError, ValueError, RuntimeError):
+            raise refused from None
+        if not any(path.is_relative_to(folder) for folder in self.folders) or not path.is_file():
+            raise refused
+        return path
+
+    def _fetched(self, url: str, folder: Path) -> Path:
+        if not self.remote:
+            raise Problem(
+                400,
+                f"nothing is fetched from the web (the server was not started with "
+                f"--allow-remote); {WAYS}",
+                code="remote_not_allowed",
+            )
+        path = folder / f"clip{suffix_of(url.partition('?')[0])}"
+        limits = self.limits
+        fetch(
+            url,
+            path,
+            most=limits.bytes,
+            seconds=limits.body_seconds,
+            is_allowed=self.is_allowed,
+        )
+        return path
+
+
+def told_without(error: Exception, path: Path, name: str = NAME) -> Problem:
+    """What an error tells, without where the file lies."""
+    found = problem_of(error)
+    told = str(found).replace(str(path), name).replace(str(path.parent), "...")
+    found.args = (told,)
+    return found
+
+
+def _decoded(data: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Problem(400, f"{what} is no base64 ({error})", code="invalid_base64") from error
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

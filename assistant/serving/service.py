@@ -1,0 +1,261 @@
+"""What the server does, less HTTP: requests in, answers and vectors out."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from assistant.serving.asked import Asked, asked_in
+from assistant.serving.embedding import Vectors
+from assistant.serving.engine import Answered, Engine, too_slow
+from assistant.serving.files import Files, Stored
+from assistant.serving.limits import Limits
+from assistant.serving.media import Media, told_without
+from assistant.serving.metrics import Metrics
+from assistant.serving.models import Choice, choose
+from assistant.serving.problems import Problem
+from assistant.serving.replies import Reply
+from assistant.serving.wire import ChatRequest, EmbeddingRequest, LookPart
+from assistant.ui.uploads import safe_name
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from assistant.dialogue.spoken import DialogueLike
+    from assistant.vqa.answer import Answer
+    from assistant.vqa.assistants import Assistant
+
+Gone = Callable[[], Awaitable[bool]]  # whether who asked has left
+
+
+class Service:
+    """One model behind the API."""
+
+    def __init__(
+        self,
+        assistant: Assistant,
+        folder: Path,
+        *,
+        limits: Limits,
+        folders: Sequence[Path] = (),
+        remote: bool = False,
+        frames: int = 8,
+    ) -> None:
+        """
+        Args:
+            folder: for what is sent; emptied by who made it.
+            folders: below which ``file://`` is read. remote: whether http(s) is fetched.
+            frames: how many are looked at.
+        """
+        self.assistant, self.limits, self.metrics = assistant, limits, Metrics()
+        self.started = int(time.time())
+        self._frames = frames
+        self._requests = folder / "requests"  # a folder each
+        self._requests.mkdir()
+        self.files = Files(folder / "files", limits)
+        self.media = Media(self.files, limits, [one.resolve() for one in folders], remote)
+        self._engine = Engine(self.metrics.together)
+        self._vectors = Vectors(assistant, frames)
+        self._waiting = 0
+
+    def close(self) -> None:
+        """What is being answered is left."""
+        self._engine.close()
+
+    @property
+    def _retry_after(self) -> int:
+        return self._engine.seconds_for(self._waiting)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in the line, for as long as a request lasts. Raises Problem: there is none."""
+        if self._waiting >= self.limits.waiting:
+            raise Problem(
+                429,
+                f"{self._waiting} requests are waiting; try again later",
+                code="rate_limit_exceeded",
+                retry_after=self._retry_after,
+            )
+        self._waiting += 1
+        self.metrics.waiting(self._waiting)
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self.metrics.waiting(self._waiting)
+
+    @asynccontextmanager
+    async def own_folder(self) -> AsyncIterator[Path]:
+        """For what one request brings."""
+        folder = Path(tempfile.mkdtemp(dir=self._requests))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def chat(
+        self, request: ChatRequest, owner: str, gone: Gone
+    ) -> AsyncGenerator[Reply | str | Answered]:
+        """The frame of the answer, its pieces, and the whole of it.
+
+        Raises:
+            Problem: what is asked for is not served. AssistantError: nor can it be.
+        """
+        name = self.assistant.name
+        choice = choose(request.model, request.task, name)
+        asked = asked_in(request.messages)
+        reply = Reply(
+            request.model,
+            self.assistant.name,
+            logprobs=_logprobs(request, choice, name),
+            warnings=asked.warnings,
+        )
+        with self.place():
+            async with self.own_folder() as folder:
+                begin = await asyncio.to_thread(
+                    self._beginning, request, asked, choice, owner, folder
+                )
+                yield reply
+                async for piece in self._engine.ask(
+                    begin,
+                    weigh=bool(request.evidence),
+                    seconds=self.limits.answer_seconds,
+                    gone=gone,
+                ):
+                    yield piece
+
+    def _beginning(
+        self, request: ChatRequest, asked: Asked, choice: Choice, owner: str, folder: Path
+    ) -> Callable[[], Answer]:
+        """What asks, once it is the request's turn. Raises Problem: its clip cannot be had."""
+        clip = None if asked.clip is None else self.media.clip(asked.clip, owner, folder)
+        sound = None if asked.sound is None else self.media.sound(asked.sound, folder)
+        if sound is not None and request.dialogue is not None:
+            raise Problem(
+                400, "a sound and a dialogue are given; leave one of them out", param="dialogue"
+            )
+        if clip is None and sound is None and not request.dialogue:
+            raise Problem(
+                400,
+                "there is nothing that the question is about; bring a clip as video_url, a picture "
+                "as image_url, a sound as input_audio, or what is said as dialogue",
+                param="messages",
+            )
+        most = request.max_completion_tokens or request.max_tokens
+
+        def begin() -> Answer:
+            try:
+                dialogue: DialogueLike | None = request.dialogue
+                if sound is not None:
+                    from assistant.dialogue.speech import transcribe
+
+                    dialogue = transcribe(sound)
+                session = self.assistant.open(clip, frames=self._frames, dialogue=dialogue)
+                session.conversation = asked.conversation
+                return session.ask(
+                    asked.question,
+                    task=choice.task,
+                    adapter=choice.adapter,
+                    recogniser=choice.recogniser,
+                    choices=request.choices,
+                    start=request.start,
+                    end=request.end,
+                    max_new_tokens=most,
+                )
+            except Exception as error:
+                raise told_without(error, clip or sound or folder) from error
+
+        return begin
+
+    def keep(self, owner: str, name: str, purpose: str, size: int, content: BinaryIO) -> Stored:
+        """Store an uploaded file. Raises Problem: it is no clip, too large, or one too many."""
+        own = safe_name(name)
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                shutil.copyfileobj(content, file)
+            self.media.check(path, own)
+
+        return self.files.add(owner, own, purpose, size, write)
+
+    async def embed(self, request: EmbeddingRequest, owner: str) -> np.ndarray:
+        """``(N, E)``: a vector of the joint space for each input.
+
+        Raises:
+            Problem: what is asked for is not served. AssistantError: nor can it be.
+        """
+        name = self.assistant.name
+        if request.model != name:
+            choose(request.model, None, name)
+            raise Problem(
+                400,
+                f"{request.model[:80]!r} has no vectors of its own; ask for {name!r}, whose joint "
+                "space all share",
+                param="model",
+            )
+        with self.place():
+            async with self.own_folder() as folder:
+                try:
+                    async with asyncio.timeout(self.limits.answer_seconds):
+                        found = await self._vectors_of(request.inputs, owner, folder)
+                except TimeoutError:
+                    raise too_slow(self.limits.answer_seconds, self._retry_after) from None
+        width = found.shape[1]
+        if request.dimensions not in (None, width):
+            raise Problem(
+                400, f"vectors have {width} dimensions; leave dimensions out", param="dimensions"
+            )
+        return found
+
+    async def _vectors_of(
+        self, inputs: Sequence[str | LookPart], owner: str, folder: Path
+    ) -> np.ndarray:
+        """All texts at once, then clip by clip, so that questions come in between."""
+        import numpy as np
+
+        texts = [one for one in inputs if isinstance(one, str)]
+        read = iter(await self._engine.run(lambda: self._vectors.of_texts(texts)) if texts else ())
+        found = []
+        for place, one in enumerate(inputs):
+            if isinstance(one, str):
+                found.append(next(read))
+                continue
+            own = folder / str(place)
+            own.mkdir()
+            path = await asyncio.to_thread(self.media.clip, one.url, owner, own)
+            found.append(await self._engine.run(partial(self._vector_of, path)))
+        return np.stack(found)
+
+    def _vector_of(self, path: Path) -> np.ndarray:
+        try:
+            return self._vectors.of_clip(path)
+        except Exception as error:
+            raise told_without(error, path) from error
+
+
+def _logprobs(request: ChatRequest, choice: Choice, name: str) -> int | None:
+    """Of how many choices the log-probabilities are told; None: they are not asked for.
+
+    Raises:
+        Problem: they are asked for where nothing is chosen.
+    """
+    if not request.logprobs:
+        if request.top_logprobs is not None:
+            raise Problem(400, "top_logprobs wants logprobs: true", param="top_logprobs")
+        return None
+    if not request.choices and not choice.weighs_choices(name):
+        raise Problem(
+            400,
+            "log-probabilities are told of choices, not of tokens; give choices (a list), or leave "
+            "logprobs out",
+            param="logprobs",
+            code="unsupported_value",
+        )
+    return request.top_logprobs or 0
