@@ -24,13 +24,16 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from text_baselines import all_vectors, last_vectors, lines_of
-from tqdm import tqdm
+from text_baselines import all_vectors, last_vectors
 
 from assistant.data.items import Item, read_items
 from assistant.evaluation.bootstrap import bootstrap, difference, interval, share
+from assistant.model.expectation import signals
 from assistant.model.loading import load_model
+from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import find_task
+from assistant.training.examples import make_examples
+from assistant.training.regression import features
 
 COSTS = [1e-4, 1e-3, 1e-2]
 FOLDS = 3  # within the training folds
@@ -55,12 +58,14 @@ def main() -> None:
     plain = [("line",), ("words",), ("words", "csc"), ("words", "laugh")]
     for names in plain:
         show(names, asked([parts[name] for name in names], truth, folds), truth, first)
-    parts |= expectations_of(items, args)
+    parts |= read_by_an_adapter(items, args)
     for names in (
         ("expected",),
         ("line", "expected"),
         ("words", "expected"),
         ("words", "expected", "csc", "laugh"),
+        ("embedded",),
+        ("embedded", "expected"),
     ):
         show(names, asked([parts[name] for name in names], truth, folds), truth, first)
     for name in ("csc", "laugh", "expected"):
@@ -99,13 +104,17 @@ def words_of(items: Sequence[Item], args: argparse.Namespace) -> dict[str, np.nd
     return dict(np.load(kept))
 
 
-def expectations_of(items: Sequence[Item], args: argparse.Namespace) -> dict[str, np.ndarray]:
-    """``(N, K)``: what the language model expected, as the adapter is told."""
-    kept = args.out / "expected.npz"
+def read_by_an_adapter(items: Sequence[Item], args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """``(N, F)`` each, of what an adapter's regression reads: the embedded text's mean, and what
+    the language model expected."""
+    kept = args.out / "read.npz"
     if not kept.exists():
-        model, texts = load_model("mini", reading=False), find_task("sarcasm").expects or ()
-        found = [model.expectation(lines_of(item), texts) for item in tqdm(items, desc="LLM")]
-        np.savez(kept, expected=torch.stack(found).numpy())
+        model, prompt = load_model("mini", reading=False), find_task("sarcasm")
+        recipe = Recipe("sarcasm", frames=0, with_=("regression",))
+        examples = make_examples(items, prompt, model, None, {}, recipe)
+        count = signals(prompt.expects)
+        read = features(model, examples, count)
+        np.savez(kept, embedded=read[:, :-count], expected=read[:, -count:])
     return dict(np.load(kept))
 
 
