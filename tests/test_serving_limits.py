@@ -19,7 +19,7 @@ import httpx
 import pytest
 from clips import make_clip
 from fakes import ScriptedModel, leave_sources
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from serving_room import Served, about, data_url, error_of, serving
 
@@ -140,6 +140,20 @@ def test_many_bodies_at_once_are_told_to_come_again(tmp_path, clip):
     with serving(ScriptedModel(), tmp_path, limits=limits) as served:
         told = served.ask(about(data_url(clip)))
         assert told.status_code == 429 and told.headers["retry-after"] == "5"
+        assert served.get("/v1/models").status_code == 200
+
+
+def test_many_requests_at_once_are_told_to_come_again(tmp_path):
+    with serving(ScriptedModel(), tmp_path, limits=Limits(requests=1)) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as first:
+            first.sendall(
+                b"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            )
+            wait_for(lambda: served.guard.held.requests == 1)
+            told = served.get("/v1/models")
+            assert told.status_code == 429 and told.headers["retry-after"] == "5"
+        wait_for(lambda: served.guard.held.requests == 0)
         assert served.get("/v1/models").status_code == 200
 
 
@@ -367,74 +381,71 @@ def test_a_wrong_option_gets_one_line(words, told, capsys, tmp_path, monkeypatch
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=9,
+)
+KEPT = "file-kept"  # stands for the id of one that is there
+
+
+def mostly(*good: object) -> st.SearchStrategy:
+    """Some of what is right, now and then anything."""
+    right = [one if isinstance(one, st.SearchStrategy) else st.just(one) for one in good]
+    return st.integers(0, 24).flatmap(lambda dice: JSON if dice == 13 else st.one_of(right))
+
+
+def having(optional: dict | None = None, **keys: st.SearchStrategy) -> st.SearchStrategy:
+    return st.fixed_dictionaries(keys, optional=optional)
+
+
+URLS = mostly(*[KEPT] * 6, "file-1", "file:///etc/passwd", "http://127.0.0.1/", "data:;base64,AAAA")
+TEXT = having(type=st.just("text"), text=mostly(st.text(max_size=30), "What is it?"))
+SEEN_PART = st.sampled_from(["video_url", "image_url"]).flatmap(
+    lambda kind: st.fixed_dictionaries(
+        {"type": st.just(kind), kind: mostly(having(url=URLS))}, optional={"detail": mostly("auto")}
+    )
+)
+SOUND = having(data=mostly("AAAA", "%"), format=mostly("wav"))
+HEARD_PART = having(type=st.just("input_audio"), input_audio=mostly(SOUND))
+USER = having(
+    role=st.just("user"),
+    content=mostly(
+        st.tuples(TEXT, SEEN_PART).map(list),
+        st.tuples(TEXT, SEEN_PART).map(list),
+        st.lists(st.one_of(TEXT, SEEN_PART, HEARD_PART), max_size=3),
     ),
-    max_leaves=12,
 )
-
-
-def mostly(good: st.SearchStrategy) -> st.SearchStrategy:
-    return st.one_of(good, good, good, JSON)
-
-
-URLS = mostly(
-    st.sampled_from(["file-1", "file:///etc/passwd", "http://127.0.0.1/", "data:;base64,AAAA", ""])
-    | st.text(max_size=30)
+OTHER = having(
+    role=mostly("assistant", "system", "developer", "user", "tool"),
+    content=mostly(st.text(max_size=40)),
 )
-PARTS = mostly(
-    st.fixed_dictionaries({"type": st.just("text"), "text": mostly(st.text(max_size=30))})
-    | st.sampled_from(["video_url", "image_url"]).flatmap(
-        lambda kind: st.fixed_dictionaries(
-            {"type": st.just(kind), kind: mostly(st.fixed_dictionaries({"url": URLS}))}
-        )
-    )
-    | st.fixed_dictionaries(
-        {
-            "type": st.just("input_audio"),
-            "input_audio": mostly(
-                st.fixed_dictionaries(
-                    {
-                        "data": mostly(st.sampled_from(["AAAA", "%"])),
-                        "format": mostly(st.just("wav")),
-                    }
-                )
-            ),
-        }
-    )
-)
-MESSAGES = mostly(
-    st.fixed_dictionaries(
-        {
-            "role": mostly(st.sampled_from(["user", "user", "assistant", "system", "developer"])),
-            "content": mostly(st.text(max_size=40) | st.lists(PARTS, max_size=3)),
-        }
-    )
-)
-CHATS = st.fixed_dictionaries(
-    {"model": mostly(st.just("scripted")), "messages": mostly(st.lists(MESSAGES, max_size=4))},
+CHATS = having(
+    model=mostly("scripted"),
+    messages=mostly(
+        st.tuples(USER).map(list),
+        st.tuples(OTHER, USER).map(list),
+        st.tuples(USER, OTHER, USER).map(list),
+    ),
     optional={
         "stream": mostly(st.booleans()),
-        "stream_options": JSON,
+        "stream_options": mostly(None, {"include_usage": True}),
         "max_tokens": mostly(st.integers(1, 20)),
-        "logprobs": mostly(st.booleans()),
-        "top_logprobs": mostly(st.integers(-1, 25)),
-        "choices": mostly(st.lists(st.text(max_size=8), max_size=4)),
-        "task": mostly(st.sampled_from(["chat", "auto", "describe", "sarcasm"])),
-        "dialogue": mostly(st.text(max_size=60) | st.just("ANN: I am Ann.\nBOB: Hello.")),
-        "start": mostly(st.floats(-1, 4)),
-        "end": mostly(st.floats(-1, 4)),
+        "logprobs": mostly(None, False),
+        "top_logprobs": mostly(None),
+        "choices": mostly(None, st.lists(st.sampled_from("abcd"), max_size=4)),
+        "task": mostly("chat", "describe"),
+        "dialogue": mostly(None, st.text(max_size=40), "ANN: I am Ann.\nBOB: Hello."),
+        "start": mostly(None, st.floats(0, 1)),
+        "end": mostly(None, st.floats(0, 3)),
         "evidence": mostly(st.booleans()),
-        "temperature": JSON,
-        "response_format": JSON,
+        "temperature": mostly(0, 1, None),
+        "response_format": mostly(None, {"type": "text"}),
+        "user": mostly("ann"),
     },
 )
-VECTORS = st.fixed_dictionaries(
-    {
-        "model": mostly(st.just("scripted")),
-        "input": mostly(st.text(max_size=30) | st.lists(st.text(max_size=9) | PARTS, max_size=4)),
-    },
-    optional={"dimensions": JSON, "encoding_format": mostly(st.just("float"))},
+VECTORS = having(
+    model=mostly("scripted"),
+    input=mostly(st.text(max_size=30), st.lists(st.text(max_size=9) | TEXT | SEEN_PART)),
+    optional={"dimensions": mostly(None), "encoding_format": mostly("float", "base64")},
 )
 
 
@@ -445,14 +456,18 @@ VECTORS = st.fixed_dictionaries(
 )
 @given(
     st.tuples(st.just("/v1/chat/completions"), CHATS)
+    | st.tuples(st.just("/v1/chat/completions"), CHATS)
     | st.tuples(st.just("/v1/embeddings"), VECTORS)
     | st.tuples(st.sampled_from(["/v1/chat/completions", "/v1/embeddings"]), JSON)
     | st.tuples(st.just("/v1/chat/completions"), st.binary(max_size=60)),
 )
-def test_whatever_is_sent_is_answered_in_openais_shape(served, pooled, sent):
+def test_whatever_is_sent_is_answered_in_openais_shape(pooled, kept, sent):
     path, content = sent
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    body = (
+        content if isinstance(content, bytes) else json.dumps(content).replace(KEPT, kept).encode()
+    )
     told = pooled.post(path, content=body, headers={"Content-Type": "application/json"})
+    event(str(told.status_code))
     assert told.status_code in (200, 400, 404, 413), told.text
     if told.status_code == 200:
         assert "error" not in told.text
@@ -464,6 +479,13 @@ def test_whatever_is_sent_is_answered_in_openais_shape(served, pooled, sent):
 def pooled(served: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.address, timeout=20) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def kept(served: Served, clip: Path) -> str:
+    """An uploaded clip."""
+    form = {"files": {"file": ("a.mp4", clip.read_bytes())}, "data": {"purpose": "user_data"}}
+    return served.post("/v1/files", **form).json()["id"]
 
 
 def test_json_that_is_deep_or_huge_in_number(served):

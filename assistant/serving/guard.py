@@ -23,6 +23,7 @@ from assistant.serving.problems import Problem, problem_of
 LOG = logging.getLogger("assistant.serving")
 PORT = re.compile(r":\d*$")  # of a Host header
 OPEN = "/health"  # to everybody
+COME_AGAIN = 5  # seconds
 DRAINED = 4  # times the largest body: read and dropped, so that who sent it hears why
 
 
@@ -32,9 +33,10 @@ class Left(Exception):
 
 @dataclass
 class Held:
-    """Bytes of all bodies that are in memory."""
+    """By all requests that are there."""
 
-    bytes: int = 0
+    requests: int = 0
+    bytes: int = 0  # of their bodies
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope)
+        self.held.requests += 1
         owner: str | None = None
         bounded, told = self._bounded(exchange, receive), self._told(exchange, send)
         try:
@@ -83,6 +86,7 @@ class Guard:
         except Exception as error:  # the response is under way, or was sent by the app's handler
             LOG.error(json.dumps({"request": exchange.id, **fault(error)}))
         finally:
+            self.held.requests -= 1
             self.held.bytes -= exchange.come
             seconds = time.perf_counter() - exchange.began
             self._metrics.served(exchange.route, exchange.status, seconds)
@@ -105,7 +109,9 @@ class Guard:
         return JSONResponse(problem.as_dict(), problem.status, problem.headers)
 
     def _checked(self, request: Request) -> str:
-        """Who asks. Raises Problem: nobody who may."""
+        """Who asks. Raises Problem: nobody who may, or too many at once."""
+        if self.held.requests > self._limits.requests:
+            raise _too_much("too many requests are there at once")
         host = PORT.sub("", request.headers.get("host", "")).lower()
         origin = request.headers.get("origin")
         if self._hosts and host not in self._hosts:  # a name that was bent to this machine
@@ -153,12 +159,7 @@ class Guard:
                     code="timeout",
                 ) from None
             if self.held.bytes > limits.held_bytes:
-                raise Problem(
-                    429,
-                    "too much is being sent at once; try again later",
-                    code="rate_limit_exceeded",
-                    retry_after=5,
-                )
+                raise _too_much("too much is being sent at once")
             ended = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 
@@ -179,6 +180,12 @@ class Guard:
                 raise Left from None
 
         return told
+
+
+def _too_much(told: str) -> Problem:
+    return Problem(
+        429, f"{told}; try again later", code="rate_limit_exceeded", retry_after=COME_AGAIN
+    )
 
 
 async def _drain(message: Message, receive: Receive, most: int) -> None:
