@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -24,8 +25,10 @@ from hypothesis import strategies as st
 from serving_room import Served, about, data_url, error_of, serving
 
 from assistant.cli.main import main
-from assistant.serving.guard import LOG
+from assistant.serving.guard import LOG, Guard
+from assistant.serving.keys import Keys
 from assistant.serving.limits import Limits
+from assistant.serving.metrics import Metrics
 
 SEEN = "I see 0 1 2 3 4 5 6 7"
 KEYS = ("key-of-ann-1", "key-of-bob-2")
@@ -263,6 +266,41 @@ def test_one_that_fails_among_others_fails_alone(tmp_path, clip, gate):
     assert error_of(told[1])["type"] == "server_error" and "secret" not in told[1].text
 
 
+ADAPTERS = ("left", "right")
+
+
+class Adapted(ScriptedModel):
+    """It says which of its adapters answers."""
+
+    def load_adapter(self, folder: Path, recipe: object) -> str:
+        return folder.name
+
+    def generate_batch(
+        self, visual, prompts, histories, max_new_tokens=None, beams=None, adapter=None
+    ):
+        return [iter([f"{adapter} answers {prompt}"]) for prompt in prompts]
+
+
+def test_each_request_has_its_own_adapter(tmp_path, clip, monkeypatch):
+    recipe = Path(__file__).parents[1] / "adapters/mini/motion/recipe.yaml"
+    for name in ADAPTERS:
+        folder = tmp_path / "home/adapters/scripted" / name
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_bytes(recipe.read_bytes())
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
+    message = about(data_url(clip), "Which way?")
+    with serving(Adapted(), tmp_path) as served, ThreadPoolExecutor(6) as pool:
+        names = [one["id"] for one in served.get("/v1/models").json()["data"]]
+        assert names == ["scripted", "scripted:none", "scripted:left", "scripted:right"]
+        asked = [*names[2:], names[1]] * 4
+        told = list(pool.map(lambda name: served.ask(message, model=name).json(), asked))
+        assert served.ask(message, model="scripted:../left").status_code == 404
+    for name, one in zip(asked, told, strict=True):
+        own = name.removeprefix("scripted:") if name != "scripted:none" else None
+        assert one["choices"][0]["message"]["content"] == f"{own} answers Which way?"
+        assert one["evidence"]["adapter"] == own and one["model"] == name
+
+
 def test_a_stream_that_breaks_ends_with_the_error(tmp_path, clip):
     class Breaks(ScriptedModel):
         def _words(self, asked) -> Iterator[str]:
@@ -275,6 +313,42 @@ def test_a_stream_that_breaks_ends_with_the_error(tmp_path, clip):
     assert told.status_code == 200 and "one" in events[1] and "[DONE]" not in told.text
     assert json.loads(events[-1].removeprefix("data: "))["error"]["type"] == "server_error"
     assert "secret" not in told.text
+
+
+def test_a_fault_before_the_model_is_logged_and_not_told(tmp_path, clip, monkeypatch, caplog):
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of the house")
+
+    monkeypatch.setattr("assistant.vqa.assistants.Assistant.open", breaks)
+    with serving(ScriptedModel(), tmp_path) as served:
+        told = served.ask(about(data_url(clip)))
+    assert told.status_code == 500 and "secret" not in told.text + caplog.text
+    assert error_of(told)["code"] == "internal_error" and '"RuntimeError"' in caplog.text
+
+
+async def take_slowly(limits: Limits) -> list[str]:
+    """What a client gets that takes nothing after the first piece."""
+    taken: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def send(message) -> None:
+        taken.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    guard = Guard(app, Keys(), (), limits, Metrics())
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    await asyncio.wait_for(guard(scope, send, send), 5)
+    assert guard.held.requests == 0
+    return taken
+
+
+def test_who_takes_nothing_is_let_go():
+    taken = asyncio.run(take_slowly(Limits(body_seconds=0.1)))
+    assert taken == ["http.response.start", "http.response.body"]
 
 
 # Logs, and the end

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assistant.serving.keys import Keys
 from assistant.serving.limits import Limits
 from assistant.serving.metrics import Metrics
-from assistant.serving.problems import Problem, problem_of
+from assistant.serving.problems import Problem
 
 LOG = logging.getLogger("assistant.serving")
 PORT = re.compile(r":\d*$")  # of a Host header
@@ -200,7 +200,6 @@ def fault(error: Exception) -> dict[str, object]:
     """Where it went wrong, without what was sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
-        "status": problem_of(error).status,
         "error": type(error).__name__,
         "where": [f"{frame.name}:{frame.lineno}" for frame in frames[-8:]],
     }
