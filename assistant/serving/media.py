@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assistant.dialogue.spoken import can_listen
+from assistant.dialogue.subtitles import Dialogue, find_dialogue
 from assistant.errors import InputError
 from assistant.serving.fetching import IsAllowed, fetch, is_public
 from assistant.serving.files import PREFIX, Files, suffix_of
@@ -123,9 +125,20 @@ def without_paths(path: Path, name: str = NAME) -> Iterator[None]:
         problem = problem_of(error)
         if problem.status == 500:
             raise
-        told = str(problem).replace(str(path), name).replace(str(path.parent), "...")
-        problem.args = (told,)
+        problem.args = (hidden(str(problem), path, name),)
         raise problem from error
+
+
+def hidden(text: str, path: Path, name: str = NAME) -> str:
+    """The text without where the file lies."""
+    return text.replace(str(path), name).replace(str(path.parent), "...")
+
+
+def said_in(path: Path) -> Dialogue | None:
+    """What is said beside or inside a clip; None: it is to be listened to."""
+    found = find_dialogue(path)
+    warnings = tuple(hidden(one, path) for one in found.warnings)
+    return replace(found, warnings=warnings) if found or not can_listen() else None
 
 
 def _decoded(data: str, what: str) -> bytes:

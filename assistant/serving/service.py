@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from assistant.dialogue.speech import transcribe
 from assistant.serving.asked import Asked, asked_in
 from assistant.serving.embedding import Vectors
 from assistant.serving.engine import Answered, Engine, too_slow
 from assistant.serving.files import Files, Stored
 from assistant.serving.limits import Limits
-from assistant.serving.media import Media, without_paths
+from assistant.serving.media import Media, said_in, without_paths
 from assistant.serving.metrics import Metrics
 from assistant.serving.models import Choice, choose
 from assistant.serving.problems import Problem
@@ -159,15 +160,17 @@ class Service:
                 param="messages",
             )
         most = request.max_completion_tokens or request.max_tokens
+        said: DialogueLike | None = request.dialogue
+        if said is None and clip is not None and sound is None:
+            said = said_in(clip)  # here, where nobody waits for the decoder
 
         def begin() -> Answer:
             with without_paths(clip or sound or folder):
-                dialogue: DialogueLike | None = request.dialogue
-                if sound is not None:
-                    from assistant.dialogue.speech import transcribe
-
-                    dialogue = transcribe(sound)
-                session = self.assistant.open(clip, frames=self._frames, dialogue=dialogue)
+                session = self.assistant.open(
+                    clip,
+                    frames=self._frames,
+                    dialogue=said if sound is None else transcribe(sound),
+                )
                 session.conversation = asked.conversation
                 return session.ask(
                     asked.question,
