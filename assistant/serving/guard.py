@@ -48,6 +48,7 @@ class Exchange:
     began: float = field(default_factory=time.perf_counter)
     come: int = 0  # bytes
     status: int = 499  # until it is answered
+    is_cut: bool = False  # not all of its body was read: the connection is of no use any more
 
     @property
     def route(self) -> str:
@@ -111,7 +112,7 @@ class Guard:
     def _checked(self, request: Request) -> str:
         """Who asks. Raises Problem: nobody who may, or too many at once."""
         if self.held.requests > self._limits.requests:
-            raise _too_much("too many requests are there at once")
+            raise come_again("too many requests are there at once")
         host = PORT.sub("", request.headers.get("host", "")).lower()
         origin = request.headers.get("origin")
         if self._hosts and host not in self._hosts:  # a name that was bent to this machine
@@ -144,26 +145,33 @@ class Guard:
                     come = len(message.get("body", b""))
                     exchange.come += come
                     self.held.bytes += come
-                    if exchange.come > limits.bytes:
+                    if problem := self._too_much(exchange):
+                        exchange.is_cut = True
                         await _drain(message, receive, DRAINED * limits.bytes)
-                        raise Problem(
-                            413,
-                            f"the body has more than {limits.bytes >> 20} MB; cut the clip, or "
-                            "look at less of it",
-                            code="request_too_large",
-                        )
+                        raise problem
             except TimeoutError:
+                exchange.is_cut = True
                 raise Problem(
                     408,
                     f"the body took longer than {limits.body_seconds:g} s to arrive",
                     code="timeout",
                 ) from None
-            if self.held.bytes > limits.held_bytes:
-                raise _too_much("too much is being sent at once")
             ended = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 
         return bounded
+
+    def _too_much(self, exchange: Exchange) -> Problem | None:
+        """What is wrong with how much has come so far."""
+        if exchange.come > self._limits.bytes:
+            return Problem(
+                413,
+                f"the body has more than {self._limits.bytes >> 20} MB; cut the clip, or look at "
+                "less of it",
+                code="request_too_large",
+            )
+        is_full = self.held.bytes > self._limits.held_bytes
+        return come_again("too much is being sent at once") if is_full else None
 
     def _told(self, exchange: Exchange, send: Send) -> Send:
         """``send`` that waits only so long for a client to take what it asked for."""
@@ -172,6 +180,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 own = [(b"x-request-id", exchange.id.encode()), (b"cache-control", b"no-store")]
+                own += [(b"connection", b"close")] if exchange.is_cut else []
                 message = {**message, "headers": [*message.get("headers", ()), *own]}
             try:
                 async with asyncio.timeout(self._limits.body_seconds):
@@ -182,7 +191,8 @@ class Guard:
         return told
 
 
-def _too_much(told: str) -> Problem:
+def come_again(told: str) -> Problem:
+    """What there is no room for now."""
     return Problem(
         429, f"{told}; try again later", code="rate_limit_exceeded", retry_after=COME_AGAIN
     )
