@@ -320,7 +320,7 @@ class TestAddress:
         told = capsys.readouterr().err
         assert (
             told
-            == f"assistant: port {port} is taken; choose another with --port, or leave it out\n"
+            == f"assistant: port {port} is taken; choose another with --port\n"
         )
 
     def test_a_port_that_is_taken_in_the_moment_is_said_and_a_full_disk_is_not_called_one(self):
