@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -19,13 +20,15 @@ import httpx
 import pytest
 from clips import make_clip
 from fakes import ScriptedModel, leave_sources
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from serving_room import Served, about, data_url, error_of, serving
 
 from assistant.cli.main import main
-from assistant.serving.guard import LOG
+from assistant.serving.guard import LOG, Guard
+from assistant.serving.keys import Keys
 from assistant.serving.limits import Limits
+from assistant.serving.metrics import Metrics
 
 SEEN = "I see 0 1 2 3 4 5 6 7"
 KEYS = ("key-of-ann-1", "key-of-bob-2")
@@ -132,7 +135,7 @@ def test_a_body_that_is_too_large(tmp_path, clip):
         form = {"files": {"file": ("a.mp4", b"x" * (2 << 20))}, "data": {"purpose": "user_data"}}
         assert served.post("/v1/files", **form).status_code == 413
         assert served.ask(about(data_url(clip))).status_code == 200
-        assert served.guard.held.bytes == 0
+        wait_for(lambda: served.guard.held.bytes == 0)
 
 
 def test_many_bodies_at_once_are_told_to_come_again(tmp_path, clip):
@@ -140,6 +143,20 @@ def test_many_bodies_at_once_are_told_to_come_again(tmp_path, clip):
     with serving(ScriptedModel(), tmp_path, limits=limits) as served:
         told = served.ask(about(data_url(clip)))
         assert told.status_code == 429 and told.headers["retry-after"] == "5"
+        assert served.get("/v1/models").status_code == 200
+
+
+def test_many_requests_at_once_are_told_to_come_again(tmp_path):
+    with serving(ScriptedModel(), tmp_path, limits=Limits(requests=1)) as served:
+        with socket.create_connection(("127.0.0.1", served.port)) as first:
+            first.sendall(
+                b"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n"
+                b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+            )
+            wait_for(lambda: served.guard.held.requests == 1)
+            told = served.get("/v1/models")
+            assert told.status_code == 429 and told.headers["retry-after"] == "5"
+        wait_for(lambda: served.guard.held.requests == 0)
         assert served.get("/v1/models").status_code == 200
 
 
@@ -158,7 +175,7 @@ def test_a_slow_client_is_let_go(tmp_path):
                 b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
             )
             slow.settimeout(5)
-            told = slow.recv(10_000)
+            told = slow.makefile("rb").read()  # to the connection's end
         assert told.startswith(b"HTTP/1.1 408") and b'"code":"timeout"' in told
 
 
@@ -187,12 +204,16 @@ def test_who_waits_too_many_is_told_when_to_come_again(tmp_path, clip, gate):
 
 
 def test_who_leaves_makes_room(tmp_path, clip, gate):
-    body = {"model": "scripted", "messages": [about(data_url(clip))]}
+    body = json.dumps({"model": "scripted", "messages": [about(data_url(clip))]}).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     with serving(ScriptedModel(gate), tmp_path, limits=Limits(waiting=1)) as served:
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{served.address}/v1/chat/completions", json=body, timeout=0.5)
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(head.encode() + body)
+            assert gate.reached.wait(20)
         wait_for(lambda: served.service._waiting == 0)
-        assert gate.reached.is_set()
         gate.open.set()
         assert served.ask(about(data_url(clip))).status_code == 200
 
@@ -249,6 +270,41 @@ def test_one_that_fails_among_others_fails_alone(tmp_path, clip, gate):
     assert error_of(told[1])["type"] == "server_error" and "secret" not in told[1].text
 
 
+ADAPTERS = ("left", "right")
+
+
+class Adapted(ScriptedModel):
+    """It says which of its adapters answers."""
+
+    def load_adapter(self, folder: Path, recipe: object) -> str:
+        return folder.name
+
+    def generate_batch(
+        self, visual, prompts, histories, max_new_tokens=None, beams=None, adapter=None
+    ):
+        return [iter([f"{adapter} answers {prompt}"]) for prompt in prompts]
+
+
+def test_each_request_has_its_own_adapter(tmp_path, clip, monkeypatch):
+    recipe = Path(__file__).parents[1] / "adapters/mini/motion/recipe.yaml"
+    for name in ADAPTERS:
+        folder = tmp_path / "home/adapters/scripted" / name
+        folder.mkdir(parents=True)
+        (folder / "recipe.yaml").write_bytes(recipe.read_bytes())
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
+    message = about(data_url(clip), "Which way?")
+    with serving(Adapted(), tmp_path) as served, ThreadPoolExecutor(6) as pool:
+        names = [one["id"] for one in served.get("/v1/models").json()["data"]]
+        assert names == ["scripted", "scripted:none", "scripted:left", "scripted:right"]
+        asked = [*names[2:], names[1]] * 4
+        told = list(pool.map(lambda name: served.ask(message, model=name).json(), asked))
+        assert served.ask(message, model="scripted:../left").status_code == 404
+    for name, one in zip(asked, told, strict=True):
+        own = name.removeprefix("scripted:") if name != "scripted:none" else None
+        assert one["choices"][0]["message"]["content"] == f"{own} answers Which way?"
+        assert one["evidence"]["adapter"] == own and one["model"] == name
+
+
 def test_a_stream_that_breaks_ends_with_the_error(tmp_path, clip):
     class Breaks(ScriptedModel):
         def _words(self, asked) -> Iterator[str]:
@@ -261,6 +317,42 @@ def test_a_stream_that_breaks_ends_with_the_error(tmp_path, clip):
     assert told.status_code == 200 and "one" in events[1] and "[DONE]" not in told.text
     assert json.loads(events[-1].removeprefix("data: "))["error"]["type"] == "server_error"
     assert "secret" not in told.text
+
+
+def test_a_fault_before_the_model_is_logged_and_not_told(tmp_path, clip, monkeypatch, caplog):
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("a secret of the house")
+
+    monkeypatch.setattr("assistant.vqa.assistants.Assistant.open", breaks)
+    with serving(ScriptedModel(), tmp_path) as served:
+        told = served.ask(about(data_url(clip)))
+    assert told.status_code == 500 and "secret" not in told.text + caplog.text
+    assert error_of(told)["code"] == "internal_error" and '"RuntimeError"' in caplog.text
+
+
+async def take_slowly(limits: Limits) -> list[str]:
+    """What a client gets that takes nothing after the first piece."""
+    taken: list[str] = []
+
+    async def app(scope, receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def send(message) -> None:
+        taken.append(message["type"])
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(60)
+
+    guard = Guard(app, Keys(), (), limits, Metrics())
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    await asyncio.wait_for(guard(scope, send, send), 5)
+    assert guard.held.requests == 0
+    return taken
+
+
+def test_who_takes_nothing_is_let_go():
+    taken = asyncio.run(take_slowly(Limits(body_seconds=0.1)))
+    assert taken == ["http.response.start", "http.response.body"]
 
 
 # Logs, and the end
@@ -367,74 +459,71 @@ def test_a_wrong_option_gets_one_line(words, told, capsys, tmp_path, monkeypatch
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=9,
+)
+KEPT = "file-kept"  # stands for the id of one that is there
+
+
+def mostly(*good: object) -> st.SearchStrategy:
+    """Some of what is right, now and then anything."""
+    right = [one if isinstance(one, st.SearchStrategy) else st.just(one) for one in good]
+    return st.integers(0, 24).flatmap(lambda dice: JSON if dice == 13 else st.one_of(right))
+
+
+def having(optional: dict | None = None, **keys: st.SearchStrategy) -> st.SearchStrategy:
+    return st.fixed_dictionaries(keys, optional=optional)
+
+
+URLS = mostly(*[KEPT] * 6, "file-1", "file:///etc/passwd", "http://127.0.0.1/", "data:;base64,AAAA")
+TEXT = having(type=st.just("text"), text=mostly(st.text(max_size=30), "What is it?"))
+SEEN_PART = st.sampled_from(["video_url", "image_url"]).flatmap(
+    lambda kind: st.fixed_dictionaries(
+        {"type": st.just(kind), kind: mostly(having(url=URLS))}, optional={"detail": mostly("auto")}
+    )
+)
+SOUND = having(data=mostly("AAAA", "%"), format=mostly("wav"))
+HEARD_PART = having(type=st.just("input_audio"), input_audio=mostly(SOUND))
+USER = having(
+    role=st.just("user"),
+    content=mostly(
+        st.tuples(TEXT, SEEN_PART).map(list),
+        st.tuples(TEXT, SEEN_PART).map(list),
+        st.lists(st.one_of(TEXT, SEEN_PART, HEARD_PART), max_size=3),
     ),
-    max_leaves=12,
 )
-
-
-def mostly(good: st.SearchStrategy) -> st.SearchStrategy:
-    return st.one_of(good, good, good, JSON)
-
-
-URLS = mostly(
-    st.sampled_from(["file-1", "file:///etc/passwd", "http://127.0.0.1/", "data:;base64,AAAA", ""])
-    | st.text(max_size=30)
+OTHER = having(
+    role=mostly("assistant", "system", "developer", "user", "tool"),
+    content=mostly(st.text(max_size=40)),
 )
-PARTS = mostly(
-    st.fixed_dictionaries({"type": st.just("text"), "text": mostly(st.text(max_size=30))})
-    | st.sampled_from(["video_url", "image_url"]).flatmap(
-        lambda kind: st.fixed_dictionaries(
-            {"type": st.just(kind), kind: mostly(st.fixed_dictionaries({"url": URLS}))}
-        )
-    )
-    | st.fixed_dictionaries(
-        {
-            "type": st.just("input_audio"),
-            "input_audio": mostly(
-                st.fixed_dictionaries(
-                    {
-                        "data": mostly(st.sampled_from(["AAAA", "%"])),
-                        "format": mostly(st.just("wav")),
-                    }
-                )
-            ),
-        }
-    )
-)
-MESSAGES = mostly(
-    st.fixed_dictionaries(
-        {
-            "role": mostly(st.sampled_from(["user", "user", "assistant", "system", "developer"])),
-            "content": mostly(st.text(max_size=40) | st.lists(PARTS, max_size=3)),
-        }
-    )
-)
-CHATS = st.fixed_dictionaries(
-    {"model": mostly(st.just("scripted")), "messages": mostly(st.lists(MESSAGES, max_size=4))},
+CHATS = having(
+    model=mostly("scripted"),
+    messages=mostly(
+        st.tuples(USER).map(list),
+        st.tuples(OTHER, USER).map(list),
+        st.tuples(USER, OTHER, USER).map(list),
+    ),
     optional={
         "stream": mostly(st.booleans()),
-        "stream_options": JSON,
+        "stream_options": mostly(None, {"include_usage": True}),
         "max_tokens": mostly(st.integers(1, 20)),
-        "logprobs": mostly(st.booleans()),
-        "top_logprobs": mostly(st.integers(-1, 25)),
-        "choices": mostly(st.lists(st.text(max_size=8), max_size=4)),
-        "task": mostly(st.sampled_from(["chat", "auto", "describe", "sarcasm"])),
-        "dialogue": mostly(st.text(max_size=60) | st.just("ANN: I am Ann.\nBOB: Hello.")),
-        "start": mostly(st.floats(-1, 4)),
-        "end": mostly(st.floats(-1, 4)),
+        "logprobs": mostly(None, False),
+        "top_logprobs": mostly(None),
+        "choices": mostly(None, st.lists(st.sampled_from("abcd"), max_size=4)),
+        "task": mostly("chat", "describe"),
+        "dialogue": mostly(None, st.text(max_size=40), "ANN: I am Ann.\nBOB: Hello."),
+        "start": mostly(None, st.floats(0, 1)),
+        "end": mostly(None, st.floats(0, 3)),
         "evidence": mostly(st.booleans()),
-        "temperature": JSON,
-        "response_format": JSON,
+        "temperature": mostly(0, 1, None),
+        "response_format": mostly(None, {"type": "text"}),
+        "user": mostly("ann"),
     },
 )
-VECTORS = st.fixed_dictionaries(
-    {
-        "model": mostly(st.just("scripted")),
-        "input": mostly(st.text(max_size=30) | st.lists(st.text(max_size=9) | PARTS, max_size=4)),
-    },
-    optional={"dimensions": JSON, "encoding_format": mostly(st.just("float"))},
+VECTORS = having(
+    model=mostly("scripted"),
+    input=mostly(st.text(max_size=30), st.lists(st.text(max_size=9) | TEXT | SEEN_PART)),
+    optional={"dimensions": mostly(None), "encoding_format": mostly("float", "base64")},
 )
 
 
@@ -445,14 +534,18 @@ VECTORS = st.fixed_dictionaries(
 )
 @given(
     st.tuples(st.just("/v1/chat/completions"), CHATS)
+    | st.tuples(st.just("/v1/chat/completions"), CHATS)
     | st.tuples(st.just("/v1/embeddings"), VECTORS)
     | st.tuples(st.sampled_from(["/v1/chat/completions", "/v1/embeddings"]), JSON)
     | st.tuples(st.just("/v1/chat/completions"), st.binary(max_size=60)),
 )
-def test_whatever_is_sent_is_answered_in_openais_shape(served, pooled, sent):
+def test_whatever_is_sent_is_answered_in_openais_shape(pooled, kept, sent):
     path, content = sent
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    body = (
+        content if isinstance(content, bytes) else json.dumps(content).replace(KEPT, kept).encode()
+    )
     told = pooled.post(path, content=body, headers={"Content-Type": "application/json"})
+    event(str(told.status_code))
     assert told.status_code in (200, 400, 404, 413), told.text
     if told.status_code == 200:
         assert "error" not in told.text
@@ -464,6 +557,13 @@ def test_whatever_is_sent_is_answered_in_openais_shape(served, pooled, sent):
 def pooled(served: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=served.address, timeout=20) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def kept(served: Served, clip: Path) -> str:
+    """An uploaded clip."""
+    form = {"files": {"file": ("a.mp4", clip.read_bytes())}, "data": {"purpose": "user_data"}}
+    return served.post("/v1/files", **form).json()["id"]
 
 
 def test_json_that_is_deep_or_huge_in_number(served):

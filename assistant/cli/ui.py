@@ -212,7 +212,7 @@ def check_address(host: str, port: int | None) -> None:
         raise InputError(f"{host:.60} is no address; mend --host") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            told = f"port {port} is taken; choose another with --port, or leave it out"
+            told = f"port {port} is taken; choose another with --port"
         elif error.errno == errno.EACCES:
             told = f"port {port} is not yours to use; choose one from 1024 on with --port"
         else:

@@ -175,7 +175,9 @@ async def _events(
             yield reply.usage()
         yield DONE
     except Exception as error:
-        LOG.error(json.dumps(fault(error)))
-        yield event(problem_of(error).as_dict())
+        problem = problem_of(error)
+        if problem.status == 500:
+            LOG.error(json.dumps(fault(error)))
+        yield event(problem.as_dict())
     finally:
         await told.aclose()

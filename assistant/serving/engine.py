@@ -10,7 +10,7 @@ import asyncio
 import time
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -80,7 +80,7 @@ class Engine:
         weigh: bool,
         seconds: float,
         gone: Callable[[], Awaitable[bool]],
-    ) -> AsyncIterator[str | Answered]:
+    ) -> AsyncGenerator[str | Answered]:
         """Pieces of an answer as they are made, and the whole last.
 
         Args:

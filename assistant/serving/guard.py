@@ -18,11 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from assistant.serving.keys import Keys
 from assistant.serving.limits import Limits
 from assistant.serving.metrics import Metrics
-from assistant.serving.problems import Problem, problem_of
+from assistant.serving.problems import Problem
 
 LOG = logging.getLogger("assistant.serving")
 PORT = re.compile(r":\d*$")  # of a Host header
 OPEN = "/health"  # to everybody
+COME_AGAIN = 5  # seconds
 DRAINED = 4  # times the largest body: read and dropped, so that who sent it hears why
 
 
@@ -32,9 +33,10 @@ class Left(Exception):
 
 @dataclass
 class Held:
-    """Bytes of all bodies that are in memory."""
+    """By all requests that are there."""
 
-    bytes: int = 0
+    requests: int = 0
+    bytes: int = 0  # of their bodies
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Exchange:
     began: float = field(default_factory=time.perf_counter)
     come: int = 0  # bytes
     status: int = 499  # until it is answered
+    is_cut: bool = False  # not all of its body was read: the connection is of no use any more
 
     @property
     def route(self) -> str:
@@ -69,6 +72,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(scope)
+        self.held.requests += 1
         owner: str | None = None
         bounded, told = self._bounded(exchange, receive), self._told(exchange, send)
         try:
@@ -83,6 +87,7 @@ class Guard:
         except Exception as error:  # the response is under way, or was sent by the app's handler
             LOG.error(json.dumps({"request": exchange.id, **fault(error)}))
         finally:
+            self.held.requests -= 1
             self.held.bytes -= exchange.come
             seconds = time.perf_counter() - exchange.began
             self._metrics.served(exchange.route, exchange.status, seconds)
@@ -105,7 +110,9 @@ class Guard:
         return JSONResponse(problem.as_dict(), problem.status, problem.headers)
 
     def _checked(self, request: Request) -> str:
-        """Who asks. Raises Problem: nobody who may."""
+        """Who asks. Raises Problem: nobody who may, or too many at once."""
+        if self.held.requests > self._limits.requests:
+            raise come_again("too many requests are there at once")
         host = PORT.sub("", request.headers.get("host", "")).lower()
         origin = request.headers.get("origin")
         if self._hosts and host not in self._hosts:  # a name that was bent to this machine
@@ -138,31 +145,33 @@ class Guard:
                     come = len(message.get("body", b""))
                     exchange.come += come
                     self.held.bytes += come
-                    if exchange.come > limits.bytes:
+                    if problem := self._too_much(exchange):
+                        exchange.is_cut = True
                         await _drain(message, receive, DRAINED * limits.bytes)
-                        raise Problem(
-                            413,
-                            f"the body has more than {limits.bytes >> 20} MB; cut the clip, or "
-                            "look at less of it",
-                            code="request_too_large",
-                        )
+                        raise problem
             except TimeoutError:
+                exchange.is_cut = True
                 raise Problem(
                     408,
                     f"the body took longer than {limits.body_seconds:g} s to arrive",
                     code="timeout",
                 ) from None
-            if self.held.bytes > limits.held_bytes:
-                raise Problem(
-                    429,
-                    "too much is being sent at once; try again later",
-                    code="rate_limit_exceeded",
-                    retry_after=5,
-                )
             ended = message["type"] != "http.request" or not message.get("more_body", False)
             return message
 
         return bounded
+
+    def _too_much(self, exchange: Exchange) -> Problem | None:
+        """What is wrong with how much has come so far."""
+        if exchange.come > self._limits.bytes:
+            return Problem(
+                413,
+                f"the body has more than {self._limits.bytes >> 20} MB; cut the clip, or look at "
+                "less of it",
+                code="request_too_large",
+            )
+        is_full = self.held.bytes > self._limits.held_bytes
+        return come_again("too much is being sent at once") if is_full else None
 
     def _told(self, exchange: Exchange, send: Send) -> Send:
         """``send`` that waits only so long for a client to take what it asked for."""
@@ -171,6 +180,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 own = [(b"x-request-id", exchange.id.encode()), (b"cache-control", b"no-store")]
+                own += [(b"connection", b"close")] if exchange.is_cut else []
                 message = {**message, "headers": [*message.get("headers", ()), *own]}
             try:
                 async with asyncio.timeout(self._limits.body_seconds):
@@ -179,6 +189,13 @@ class Guard:
                 raise Left from None
 
         return told
+
+
+def come_again(told: str) -> Problem:
+    """What there is no room for now."""
+    return Problem(
+        429, f"{told}; try again later", code="rate_limit_exceeded", retry_after=COME_AGAIN
+    )
 
 
 async def _drain(message: Message, receive: Receive, most: int) -> None:
@@ -193,7 +210,6 @@ def fault(error: Exception) -> dict[str, object]:
     """Where it went wrong, without what was sent."""
     frames = traceback.extract_tb(error.__traceback__)
     return {
-        "status": problem_of(error).status,
         "error": type(error).__name__,
         "where": [f"{frame.name}:{frame.lineno}" for frame in frames[-8:]],
     }

@@ -17,6 +17,7 @@ class Limits:
     answer_seconds: float = 300.0  # from the end of a request's body to the end of its answer
     stop_seconds: float = 30.0  # that answers in flight have when the server is stopped
     clip_seconds: float = 3600.0  # of a clip
+    requests: int = 256  # there at once, those included that list files or send them
     waiting: int = 32  # requests that are answered or wait for it
     files: int = 100  # that a key keeps
     stored_bytes: int = 1024 * MEGABYTE  # of them together

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assistant.errors import AssistantError, InputError
+from assistant.dialogue.spoken import can_listen
+from assistant.dialogue.subtitles import Dialogue, find_dialogue
+from assistant.errors import InputError
 from assistant.serving.fetching import IsAllowed, fetch, is_public
 from assistant.serving.files import PREFIX, Files, suffix_of
 from assistant.serving.limits import Limits
@@ -59,10 +62,8 @@ class Media:
         """Raises Problem: ``path`` is no clip or picture, or larger or longer than is taken."""
         own = self.limits
         limits = replace(uploads.Limits(), bytes=own.bytes, seconds=own.clip_seconds)
-        try:
+        with without_paths(path, name):
             uploads.check_clip(path, name, limits)
-        except AssistantError as error:
-            raise told_without(error, path, name) from error
 
     def _sent(self, url: str, folder: Path) -> Path:
         head, _, data = url.partition(",")
@@ -111,12 +112,33 @@ class Media:
         return path
 
 
-def told_without(error: Exception, path: Path, name: str = NAME) -> Problem:
-    """What an error tells, without where the file lies."""
-    found = problem_of(error)
-    told = str(found).replace(str(path), name).replace(str(path.parent), "...")
-    found.args = (told,)
-    return found
+@contextmanager
+def without_paths(path: Path, name: str = NAME) -> Iterator[None]:
+    """What goes wrong is told without where the file lies.
+
+    Raises:
+        Problem: instead of what its reader can mend; a fault of ours stays what it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.status == 500:
+            raise
+        problem.args = (hidden(str(problem), path, name),)
+        raise problem from error
+
+
+def hidden(text: str, path: Path, name: str = NAME) -> str:
+    """The text without where the file lies."""
+    return text.replace(str(path), name).replace(str(path.parent), "...")
+
+
+def said_in(path: Path) -> Dialogue | None:
+    """What is said beside or inside a clip; None: it is to be listened to."""
+    found = find_dialogue(path)
+    warnings = tuple(hidden(one, path) for one in found.warnings)
+    return replace(found, warnings=warnings) if found or not can_listen() else None
 
 
 def _decoded(data: str, what: str) -> bytes:

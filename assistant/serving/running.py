@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from assistant.serving.limits import Limits
 
-CONNECTIONS = 512  # at once; more are told to come again
+CONNECTIONS = 1024  # at once; uvicorn answers more of them with a bare 503
 KEEP_ALIVE = 30  # seconds that a connection may idle between two requests
 
 

@@ -7,17 +7,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
+from assistant.dialogue.speech import transcribe
 from assistant.serving.asked import Asked, asked_in
 from assistant.serving.embedding import Vectors
 from assistant.serving.engine import Answered, Engine, too_slow
 from assistant.serving.files import Files, Stored
 from assistant.serving.limits import Limits
-from assistant.serving.media import Media, told_without
+from assistant.serving.media import Media, said_in, without_paths
 from assistant.serving.metrics import Metrics
 from assistant.serving.models import Choice, choose
 from assistant.serving.problems import Problem
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
     from assistant.vqa.assistants import Assistant
 
+T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]  # whether who asked has left
 
 
@@ -63,11 +66,17 @@ class Service:
         self.media = Media(self.files, limits, [one.resolve() for one in folders], remote)
         self._engine = Engine(self.metrics.together)
         self._vectors = Vectors(assistant, frames)
+        self._opening = ThreadPoolExecutor(limits.waiting, "opening")  # nobody waits for a slow one
         self._waiting = 0
 
     def close(self) -> None:
-        """What is being answered is left."""
+        """Whoever waits still is answered first; what is being opened is left."""
+        self._opening.shutdown(wait=False, cancel_futures=True)
         self._engine.close()
+
+    async def _open(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns that may wait for others: for the web, or for a decoder."""
+        return await asyncio.get_running_loop().run_in_executor(self._opening, work)
 
     @property
     def _retry_after(self) -> int:
@@ -119,17 +128,19 @@ class Service:
         )
         with self.place():
             async with self.own_folder() as folder:
-                begin = await asyncio.to_thread(
-                    self._beginning, request, asked, choice, owner, folder
+                begin = await self._open(
+                    partial(self._beginning, request, asked, choice, owner, folder)
                 )
                 yield reply
-                async for piece in self._engine.ask(
+                answer = self._engine.ask(
                     begin,
                     weigh=bool(request.evidence),
                     seconds=self.limits.answer_seconds,
                     gone=gone,
-                ):
-                    yield piece
+                )
+                async with aclosing(answer):
+                    async for piece in answer:
+                        yield piece
 
     def _beginning(
         self, request: ChatRequest, asked: Asked, choice: Choice, owner: str, folder: Path
@@ -149,15 +160,17 @@ class Service:
                 param="messages",
             )
         most = request.max_completion_tokens or request.max_tokens
+        said: DialogueLike | None = request.dialogue
+        if said is None and clip is not None and sound is None:
+            said = said_in(clip)  # here, where nobody waits for the decoder
 
         def begin() -> Answer:
-            try:
-                dialogue: DialogueLike | None = request.dialogue
-                if sound is not None:
-                    from assistant.dialogue.speech import transcribe
-
-                    dialogue = transcribe(sound)
-                session = self.assistant.open(clip, frames=self._frames, dialogue=dialogue)
+            with without_paths(clip or sound or folder):
+                session = self.assistant.open(
+                    clip,
+                    frames=self._frames,
+                    dialogue=said if sound is None else transcribe(sound),
+                )
                 session.conversation = asked.conversation
                 return session.ask(
                     asked.question,
@@ -169,8 +182,6 @@ class Service:
                     end=request.end,
                     max_new_tokens=most,
                 )
-            except Exception as error:
-                raise told_without(error, clip or sound or folder) from error
 
         return begin
 
@@ -229,15 +240,13 @@ class Service:
                 continue
             own = folder / str(place)
             own.mkdir()
-            path = await asyncio.to_thread(self.media.clip, one.url, owner, own)
+            path = await self._open(partial(self.media.clip, one.url, owner, own))
             found.append(await self._engine.run(partial(self._vector_of, path)))
         return np.stack(found)
 
     def _vector_of(self, path: Path) -> np.ndarray:
-        try:
+        with without_paths(path):
             return self._vectors.of_clip(path)
-        except Exception as error:
-            raise told_without(error, path) from error
 
 
 def _logprobs(request: ChatRequest, choice: Choice, name: str) -> int | None:
