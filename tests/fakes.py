@@ -90,6 +90,7 @@ class ScriptedModel:
         qformer_text: Sequence[str],
         adapter: str | None = None,
         heard: object = None,
+        expected: object = None,
     ) -> list[tuple[Tensor | None, str]]:
         rows = [None] * len(qformer_text) if patches is None else list(patches)
         self.together.append(len(qformer_text))
@@ -143,6 +144,7 @@ class ScriptedModel:
         choosing: bool = False,
         ended: bool = True,
         heard: object = None,
+        expected: object = None,
     ) -> list[float]:
         self.occluded.append((answer, ended))
         return [number / 100 for number in numbers_in(patches)]

@@ -669,7 +669,7 @@ def test_a_failed_answer_fails_again_and_lets_go_of_what_it_computed_with(mini, 
 
     kept: list[weakref.ref] = []
 
-    def visual_tokens(patches, texts, adapter=None, heard=None):
+    def visual_tokens(patches, texts, adapter=None, heard=None, expected=None):
         tokens = Big([(row, text) for row, text in zip(patches, texts, strict=True)])
         kept.append(weakref.ref(tokens))
         return tokens
