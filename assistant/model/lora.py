@@ -34,6 +34,7 @@ from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
 GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.")
 """Of the Q-Former: what an adapter with rereading or sound has beside those without."""
+HEARING = r"hearing\..*"
 
 
 class Adapters:
@@ -56,6 +57,8 @@ class Adapters:
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
+            rank_pattern={HEARING: heard_rank(lora)},
+            alpha_pattern={HEARING: lora.alpha * heard_rank(lora) / lora.rank},
             target_modules=adapted_layers(lora, transfer, layers),
             modules_to_save=["parts"],
         )
@@ -177,6 +180,11 @@ class Adapters:
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
             parameter.requires_grad_(own and (lora or "lora_" not in key))
+
+
+def heard_rank(lora: LoraSettings) -> int:
+    """Of what reads sound: half, or an adapter of the paper's size had more than its 2.5 M."""
+    return max(1, lora.rank // 2)
 
 
 def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) -> str:

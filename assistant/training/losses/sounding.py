@@ -1,15 +1,17 @@
 """Dense supervision of sound on generated clips: what is heard in each frame, and from whom.
 
 A question's answer says little about when something is heard; the generator knows. In every frame
-the query that begins the answer says which kinds of sound are heard beside it; pooled over frames
-it says how often each kind is heard and what each object that the question names lets be heard.
-Linear heads, used in training only.
+the query that begins the answer says which kinds of sound are heard beside it, and where something
+is, those that are laid over the picture as a grid (``cells``) say what the object in their cell
+lets be heard now; pooled over frames, the first says how often each kind is heard and what each
+object that the question names lets be heard. Linear heads, used in training only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from assistant.data.scenes.sounding import SoundingScene
 from assistant.data.scenes.timbres import KINDS
 from assistant.training.generated import generated_clip, is_generated
 from assistant.training.losses.base import Loss, Seen, Setting
+from assistant.training.losses.cells import in_cells
+from assistant.training.losses.motion import moved_of
 
 PHRASES = 2  # of a question, at most, whose objects are asked for
 SILENT = len(KINDS)  # of an object
@@ -34,7 +38,21 @@ class Sounding:
 
     heard: Sequence[Sequence[float]]  # T x KINDS, 1 where it is heard beside the frame
     counts: Sequence[float]  # KINDS, how often
+    places: Sequence[Sequence[tuple[float, float]]]  # T x M, of objects, shares of the picture
+    sources: Sequence[Sequence[int]]  # T x M, kind that each lets be heard now, or SILENT
     named: Sequence[int]  # of each phrase of the question the kind of its object, or SILENT
+
+    def beside(self, frames: Sequence[int]) -> Sounding:
+        """Beside as many of the T frames, one of each N that follow each other: sound is heard
+        during all N."""
+        each = len(self.heard) // len(frames)
+        spans = [slice(place * each, (place + 1) * each) for place in range(len(frames))]
+        return replace(
+            self,
+            heard=[[max(kind) for kind in zip(*self.heard[span], strict=True)] for span in spans],
+            sources=[[min(one) for one in zip(*self.sources[span], strict=True)] for span in spans],
+            places=[self.places[frame] for frame in frames],
+        )
 
 
 @lru_cache(maxsize=16)  # a clip's questions come one after the other
@@ -47,6 +65,7 @@ def sounding_of(video: Path, frames: int) -> Mapping[str, Sounding]:
     window = clip.seconds / frames
     heard = [[0.0] * len(KINDS) for _ in range(frames)]
     counts = [0.0] * len(KINDS)
+    sources = [[SILENT] * len(clip.scene.objects) for _ in range(frames)]
     kinds = {sound.index: KINDS.index(sound.kind) for sound in clip.sounds}
     for sound in clip.sounds:
         kind = KINDS.index(sound.kind)
@@ -55,26 +74,35 @@ def sounding_of(video: Path, frames: int) -> Mapping[str, Sounding]:
             last = min(frames - 1, int((onset + sound.length) / window))
             for frame in range(int(onset / window), last + 1):
                 heard[frame][kind] = 1.0
+                sources[frame][sound.index] = kind
     return {
-        asked.question: Sounding(
-            heard, counts, [kinds.get(indices[0], SILENT) for indices in asked.about[:PHRASES]]
+        question: Sounding(
+            heard,
+            counts,
+            moved.places,
+            sources,
+            [kinds.get(indices[0], SILENT) for indices in moved.about[:PHRASES]],
         )
-        for asked in example.questions
+        for question, moved in moved_of(video, frames).items()
     }
 
 
 class SoundSupervision(Loss):
-    """Loss of the query that begins the answer."""
+    """Loss of the query that begins the answer, and of those over the picture."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, queries: int, width: int) -> None:
         super().__init__()
+        self.first = queries // 2
+        self.side = math.isqrt(queries - self.first)
+        self.cells = nn.Linear(width, len(KINDS) + 1)
         self.heard = nn.Linear(width, len(KINDS))
         self.counts = nn.Linear(width, len(KINDS))
         self.named = nn.Linear(width, PHRASES * (len(KINDS) + 1))
 
     @classmethod
     def build(cls, setting: Setting) -> SoundSupervision:
-        return cls(setting.model.qformer.config.width)
+        shape = setting.model.qformer.config
+        return cls(shape.queries, shape.width)
 
     @classmethod
     def known(cls, item: Item, frames: int) -> Sounding | None:
@@ -83,16 +111,15 @@ class SoundSupervision(Loss):
         return sounding_of(item.video, frames).get(item.question)
 
     def forward(self, seen: Seen, known: Sequence[Sounding | None]) -> Tensor:
-        told = {row: one for row, one in enumerate(known) if one is not None}
+        told = {row: s.beside(seen.frames[row]) for row, s in enumerate(known) if s is not None}
         states = seen.states
         if not told:
             return states.pooled.new_zeros((), dtype=torch.float32)
         rows, clips = list(told), list(told.values())
-        framed, pooled = states.framed[rows, :, 0].float(), states.steps[0][rows, 0].float()
-        scores = self.heard(framed)  # (B, T, KINDS)
-        frames = [seen.frames[row][: scores.shape[1]] for row in rows]
-        truth = [[c.heard[frame] for frame in own] for c, own in zip(clips, frames, strict=True)]
-        loss = F.binary_cross_entropy_with_logits(scores, torch.tensor(truth).to(scores))
+        framed, pooled = states.framed[rows], states.steps[0][rows, 0].float()
+        scores = self.heard(framed[:, :, 0].float())  # (B, T, KINDS)
+        truth = torch.tensor([one.heard for one in clips]).to(scores)
+        loss = F.binary_cross_entropy_with_logits(scores, truth) + self._of_cells(framed, clips)
         counts = torch.tensor([one.counts for one in clips]).to(pooled)
         loss = loss + COUNT_WEIGHT * F.smooth_l1_loss(self.counts(pooled), counts)
         kinds = self.named(pooled).unflatten(-1, (PHRASES, -1))  # (B, PHRASES, KINDS + 1)
@@ -105,3 +132,19 @@ class SoundSupervision(Loss):
             at, phrases, wanted = torch.tensor(asked, device=pooled.device).T
             loss = loss + F.cross_entropy(kinds[at, phrases], wanted)
         return loss
+
+    def _of_cells(self, states: Tensor, known: Sequence[Sounding]) -> Tensor:
+        """Of cells ``(B, T, L, D)`` with an object, where something is heard beside the frame."""
+        where: list[tuple[int, int, int]] = []
+        wanted: list[int] = []
+        for row, clip in enumerate(known):
+            for frame, places in enumerate(clip.places):
+                if any(clip.heard[frame]):
+                    found = in_cells(places, self.side)
+                    where += [(row, frame, self.first + cell) for cell in found]
+                    wanted += [clip.sources[frame][index] for index in found.values()]
+        if not where:
+            return states.new_zeros((), dtype=torch.float32)
+        rows, frames, queries = torch.tensor(where, device=states.device).T
+        told = self.cells(states[rows, frames, queries].float())
+        return F.cross_entropy(told, torch.tensor(wanted, device=told.device))
