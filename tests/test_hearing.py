@@ -243,6 +243,23 @@ def test_a_stopped_run_goes_on_to_the_same_adapter(examples, tmp_path, monkeypat
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_hearing_is_learned_beside_what_is_known_and_that_may_stay(examples, tmp_path):
+    deaf = ablated(RECIPE, ["sound"])
+    known = finetune(deaf, PROMPT, tiny_assistant(), examples, tmp_path / "deaf").folder
+    held = replace(RECIPE, training=replace(RECIPE.training, start_lr=0.0, weight_decay=0.0))
+    for name, recipe in (("held", held), ("free", RECIPE)):
+        out = tmp_path / name
+        finetune(recipe, PROMPT, tiny_assistant(), examples, out, start=known)
+    before, kept, moved = (
+        load_file(folder / ADAPTER_WEIGHTS)
+        for folder in (known, tmp_path / "held/adapter", tmp_path / "free/adapter")
+    )
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+    assert any(not torch.equal(moved[name], value) for name, value in before.items())
+    heard = [name for name in kept.keys() - before.keys() if name.endswith("lora_B.weight")]
+    assert heard and any(kept[name].any() for name in heard)
+
+
 def test_a_session_listens_and_refuses_another_ear(examples, tmp_path, monkeypatch):
     done = finetune(RECIPE, PROMPT, tiny_assistant(), examples, tmp_path / "run", install=True)
     assert load_recipe(done.folder).transfer.sound == WIDTH

@@ -129,8 +129,8 @@ class Adapters:
             self.remove(name)
             raise
 
-    def fill(self, name: str, folder: Path, *, grow: bool = False) -> None:
-        """Give the adapter ``name`` the weights in ``folder``.
+    def fill(self, name: str, folder: Path, *, grow: bool = False) -> frozenset[str]:
+        """Give the adapter ``name`` the weights in ``folder``; what of :meth:`trainable` they are.
 
         Args:
             grow: rereadings and hearing that those weights lack stay as they are.
@@ -142,6 +142,7 @@ class Adapters:
         state = read_weights(path)
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
+        begun = wanted.keys() & state.keys()
         if grow:
             whole = tuple(f"base_model.model.{name}" for name in GROWN)
             state |= {key: wanted[key] for key in missing if key.startswith(whole)}
@@ -155,6 +156,9 @@ class Adapters:
         set_peft_model_state_dict(
             self._peft, {k: v.float() for k, v in state.items()}, adapter_name=name
         )
+        own = f".{name}."
+        names = (n for n, _ in self.qformer.named_parameters() if own in n)
+        return frozenset(n for n in names if saved_name(n, name) in begun)
 
     def remove(self, name: str) -> None:
         """Forget an adapter."""
@@ -180,6 +184,12 @@ class Adapters:
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
             parameter.requires_grad_(own and (lora or "lora_" not in key))
+
+
+def saved_name(name: str, adapter: str) -> str:
+    """What PEFT's files call a Q-Former's parameter ``name`` of an adapter."""
+    plain = name.replace("modules_to_save.", "").replace(f".{adapter}.", ".", 1)
+    return f"base_model.model.{plain}"
 
 
 def heard_rank(lora: LoraSettings) -> int:

@@ -134,10 +134,11 @@ def _finetune(
     torch.manual_seed(recipe.training.seed)  # the adapter's start
     run = prepare(recipe, prompt, model, train, dev, examples.digest, out, ear)
     keeper = _Keeper(run, prompt, out / ADAPTER, "" if ear is None else ear.encoder.fingerprint)
-    loop = Loop(run, out, run.accelerator, keeper)
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
-        model.adapters.fill(run.name, start, grow=True)
+        begun = model.adapters.fill(run.name, start, grow=True)
+        run.paces = dict.fromkeys(begun, recipe.training.start_lr)
+    loop = Loop(run, out, run.accelerator, keeper)
     run.identity["adapter to go on from"] = keeper.start
     if resume:
         loop.load()
