@@ -1,10 +1,11 @@
 """Dense supervision of sound on generated clips: what is heard in each frame, and from whom.
 
-A question's answer says little about when something is heard; the generator knows. In every frame
-the query that begins the answer says which kinds of sound are heard beside it, and where something
-is, those that are laid over the picture as a grid (``cells``) say what the object in their cell
-lets be heard now; pooled over frames, the first says how often each kind is heard and what each
-object that the question names lets be heard. Linear heads, used in training only.
+A question's answer says little about when something is heard; the generator knows. What a frame's
+queries are told of its sound says which kinds that is. After each of the last adapted layers so
+does the query that begins the answer, and those that are laid over the picture as a grid
+(``cells``) say what the object in their cell lets be heard now; pooled over frames, the first says
+how often each kind is heard and what each object that the question names lets be heard. Linear
+heads, used in training only.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from assistant.training.losses.cells import in_cells
 from assistant.training.losses.motion import moved_of
 
 PHRASES = 2  # of a question, at most, whose objects are asked for
+LAYERS = 2  # adapted ones, the last, that are asked
 SILENT = len(KINDS)  # of an object
 COUNT_WEIGHT = 0.5
 
@@ -94,8 +96,9 @@ class SoundSupervision(Loss):
         super().__init__()
         self.first = queries // 2
         self.side = math.isqrt(queries - self.first)
-        self.cells = nn.Linear(width, len(KINDS) + 1)
-        self.heard = nn.Linear(width, len(KINDS))
+        self.sounds = nn.Linear(width, len(KINDS))
+        self.heard = nn.ModuleList(nn.Linear(width, len(KINDS)) for _ in range(LAYERS))
+        self.cells = nn.ModuleList(nn.Linear(width, len(KINDS) + 1) for _ in range(LAYERS))
         self.counts = nn.Linear(width, len(KINDS))
         self.named = nn.Linear(width, PHRASES * (len(KINDS) + 1))
 
@@ -116,10 +119,16 @@ class SoundSupervision(Loss):
         if not told:
             return states.pooled.new_zeros((), dtype=torch.float32)
         rows, clips = list(told), list(told.values())
-        framed, pooled = states.framed[rows], states.steps[0][rows, 0].float()
-        scores = self.heard(framed[:, :, 0].float())  # (B, T, KINDS)
-        truth = torch.tensor([one.heard for one in clips]).to(scores)
-        loss = F.binary_cross_entropy_with_logits(scores, truth) + self._of_cells(framed, clips)
+        pooled = states.steps[0][rows, 0].float()
+        truth = torch.tensor([one.heard for one in clips]).to(pooled)  # (B, T, KINDS)
+        loss = pooled.new_zeros(())
+        if states.heard is not None:
+            scores = self.sounds(states.heard[rows].float())
+            loss = loss + F.binary_cross_entropy_with_logits(scores, truth)
+        layers = [framed[rows].float() for framed in states.layers[-LAYERS:]]
+        for framed, heard, cells in zip(layers, self.heard, self.cells, strict=True):
+            loss = loss + F.binary_cross_entropy_with_logits(heard(framed[:, :, 0]), truth)
+            loss = loss + self._of_cells(cells, framed, clips)
         counts = torch.tensor([one.counts for one in clips]).to(pooled)
         loss = loss + COUNT_WEIGHT * F.smooth_l1_loss(self.counts(pooled), counts)
         kinds = self.named(pooled).unflatten(-1, (PHRASES, -1))  # (B, PHRASES, KINDS + 1)
@@ -133,7 +142,7 @@ class SoundSupervision(Loss):
             loss = loss + F.cross_entropy(kinds[at, phrases], wanted)
         return loss
 
-    def _of_cells(self, states: Tensor, known: Sequence[Sounding]) -> Tensor:
+    def _of_cells(self, head: nn.Module, framed: Tensor, known: Sequence[Sounding]) -> Tensor:
         """Of cells ``(B, T, L, D)`` with an object, where something is heard beside the frame."""
         where: list[tuple[int, int, int]] = []
         wanted: list[int] = []
@@ -144,7 +153,7 @@ class SoundSupervision(Loss):
                     where += [(row, frame, self.first + cell) for cell in found]
                     wanted += [clip.sources[frame][index] for index in found.values()]
         if not where:
-            return states.new_zeros((), dtype=torch.float32)
-        rows, frames, queries = torch.tensor(where, device=states.device).T
-        told = self.cells(states[rows, frames, queries].float())
+            return framed.new_zeros(())
+        rows, frames, queries = torch.tensor(where, device=framed.device).T
+        told = head(framed[rows, frames, queries])
         return F.cross_entropy(told, torch.tensor(wanted, device=told.device))
