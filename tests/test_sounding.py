@@ -159,16 +159,18 @@ def test_what_is_heard_beside_half_the_frames_is_heard_in_windows_twice_as_long(
 def test_the_loss_is_least_where_each_cell_says_what_its_object_lets_be_heard() -> None:
     known = next(iter(sounding_of(Path("generated/sounding/5/train/0"), 8).values()))
     assert any(map(any, known.heard))
-    loss = SoundSupervision(queries=8, width=SILENT + 1)  # four cells, queries 4 to 7
+    width = SILENT + 2  # a channel of each kind, of silence, and of moving
+    loss = SoundSupervision(queries=8, width=width)  # four cells, queries 4 to 7
     with torch.no_grad():
         for head in (*loss.heard, *loss.cells):
-            head.weight.copy_(10 * torch.eye(SILENT + 1)[: len(head.weight)])
+            head.weight.copy_(10 * torch.eye(width)[: len(head.weight)])
             head.bias.zero_()
-    told = torch.zeros(1, 8, 8, SILENT + 1)
+    told = torch.zeros(1, 8, 8, width)
     told[0, :, 0, :SILENT] = 2 * torch.tensor(known.heard) - 1
     for frame, (places, sources) in enumerate(zip(known.places, known.sources, strict=True)):
         for cell, thing in in_cells(places, 2).items():
             told[0, frame, 4 + cell, sources[thing]] = 1
+            told[0, frame, 4 + cell, -1] = 2 * known.moving[frame][thing] - 1
 
     def lost(framed: torch.Tensor) -> float:
         states = States([framed, framed], [framed.mean(1)], [])

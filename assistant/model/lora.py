@@ -32,8 +32,8 @@ from assistant.model.weight_files import read_weights, save_weights
 from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
-GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.")
-"""Of the Q-Former: what an adapter with rereading or sound has beside those without."""
+GROWN = ("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens.", "parts.neighbours.")
+"""Of the Q-Former: what an adapter may have beside one that it goes on from."""
 HEARING = r"hearing\..*"
 
 
@@ -133,7 +133,7 @@ class Adapters:
         """Give the adapter ``name`` the weights in ``folder``; what of :meth:`trainable` they are.
 
         Args:
-            grow: rereadings and hearing that those weights lack stay as they are.
+            grow: what is in GROWN and those weights lack stays as it is.
         Raises:
             WeightsError: as :meth:`load`; the adapter is then as it was.
         """

@@ -126,7 +126,7 @@ def _finetune(
             "each other for ever; give data of one kind, or leave shard out of the recipe"
         )
     if not any(item.video for item in [*train, *dev]):
-        still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
+        still = replace(recipe.transfer, temporal=False, contrast=0, neighbours=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
     ear = ear_of(recipe) if recipe.frames else None
     width = 0 if ear is None else ear.encoder.width
@@ -239,7 +239,7 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
     if "dar" in without:
         transfer = replace(transfer, routing="none")
     if "contrast" in without:
-        transfer = replace(transfer, contrast=0)
+        transfer = replace(transfer, contrast=0, neighbours=0)
     if "video" in without:
         transfer = replace(transfer, sees=False)
     if "lora" in without:

@@ -3,9 +3,9 @@
 A question's answer says little about when something is heard; the generator knows. What a frame's
 queries are told of its sound says which kinds that is. After each of the last adapted layers so
 does the query that begins the answer, and those that are laid over the picture as a grid
-(``cells``) say what the object in their cell lets be heard now; pooled over frames, the first says
-how often each kind is heard and what each object that the question names lets be heard. Linear
-heads, used in training only.
+(``cells``) say whether the object in their cell moves now and what it lets be heard. Pooled over
+frames, the first says how often each kind is heard and what each object that the question names
+lets be heard. Linear heads, used in training only.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Sounding:
     counts: Sequence[float]  # KINDS, how often
     places: Sequence[Sequence[tuple[float, float]]]  # T x M, of objects, shares of the picture
     sources: Sequence[Sequence[int]]  # T x M, kind that each lets be heard now, or SILENT
+    moving: Sequence[Sequence[float]]  # T x M, 1 where it moves now
     named: Sequence[int]  # of each phrase of the question the kind of its object, or SILENT
 
     def beside(self, frames: Sequence[int]) -> Sounding:
@@ -53,6 +54,7 @@ class Sounding:
             self,
             heard=[[max(kind) for kind in zip(*self.heard[span], strict=True)] for span in spans],
             sources=[[min(one) for one in zip(*self.sources[span], strict=True)] for span in spans],
+            moving=[[max(one) for one in zip(*self.moving[span], strict=True)] for span in spans],
             places=[self.places[frame] for frame in frames],
         )
 
@@ -77,12 +79,22 @@ def sounding_of(video: Path, frames: int) -> Mapping[str, Sounding]:
             for frame in range(int(onset / window), last + 1):
                 heard[frame][kind] = 1.0
                 sources[frame][sound.index] = kind
+    moves = {move.index: move for move in clip.moves}
+    borders = [(frame * window, (frame + 1) * window) for frame in range(frames)]
+    moving = [
+        [
+            float(index in moves and moves[index].start < end and begin < moves[index].stop)
+            for index in range(len(clip.scene.objects))
+        ]
+        for begin, end in borders
+    ]
     return {
         question: Sounding(
             heard,
             counts,
             moved.places,
             sources,
+            moving,
             [kinds.get(indices[0], SILENT) for indices in moved.about[:PHRASES]],
         )
         for question, moved in moved_of(video, frames).items()
@@ -98,7 +110,7 @@ class SoundSupervision(Loss):
         self.side = math.isqrt(queries - self.first)
         self.sounds = nn.Linear(width, len(KINDS))
         self.heard = nn.ModuleList(nn.Linear(width, len(KINDS)) for _ in range(LAYERS))
-        self.cells = nn.ModuleList(nn.Linear(width, len(KINDS) + 1) for _ in range(LAYERS))
+        self.cells = nn.ModuleList(nn.Linear(width, len(KINDS) + 2) for _ in range(LAYERS))
         self.counts = nn.Linear(width, len(KINDS))
         self.named = nn.Linear(width, PHRASES * (len(KINDS) + 1))
 
@@ -143,17 +155,24 @@ class SoundSupervision(Loss):
         return loss
 
     def _of_cells(self, head: nn.Module, framed: Tensor, known: Sequence[Sounding]) -> Tensor:
-        """Of cells ``(B, T, L, D)`` with an object, where something is heard beside the frame."""
+        """Of cells ``(B, T, L, D)`` with an object: whether it moves now and, where something is
+        heard beside the frame, what it lets be heard."""
         where: list[tuple[int, int, int]] = []
-        wanted: list[int] = []
+        moving: list[float] = []
+        sources: dict[int, int] = {}  # by place in ``where``
         for row, clip in enumerate(known):
             for frame, places in enumerate(clip.places):
-                if any(clip.heard[frame]):
-                    found = in_cells(places, self.side)
-                    where += [(row, frame, self.first + cell) for cell in found]
-                    wanted += [clip.sources[frame][index] for index in found.values()]
+                for cell, index in in_cells(places, self.side).items():
+                    if any(clip.heard[frame]):
+                        sources[len(where)] = clip.sources[frame][index]
+                    where.append((row, frame, self.first + cell))
+                    moving.append(clip.moving[frame][index])
         if not where:
             return framed.new_zeros(())
         rows, frames, queries = torch.tensor(where, device=framed.device).T
         told = head(framed[rows, frames, queries])
-        return F.cross_entropy(told, torch.tensor(wanted, device=told.device))
+        loss = F.binary_cross_entropy_with_logits(told[:, -1], torch.tensor(moving).to(told))
+        if sources:
+            wanted = torch.tensor(list(sources.values()), device=told.device)
+            loss = loss + F.cross_entropy(told[list(sources), :-1], wanted)
+        return loss
