@@ -18,8 +18,9 @@ from tiny import tiny_assistant, tiny_qformer
 from assistant.core.config import LoraSettings, TransferConfig
 from assistant.data.formats.convert import convert
 from assistant.errors import ConfigError, InputError, WeightsError
+from assistant.media.writer import write_clip
 from assistant.model import audio
-from assistant.model.audio import RATE, Ear, read_sound
+from assistant.model.audio import RATE, Ear, in_windows, read_sound
 from assistant.model.hearing import Heard, cut_sound, together
 from assistant.model.lora import Adapters
 from assistant.model.spatiotemporal import SpatioTemporalQFormer
@@ -172,9 +173,23 @@ def test_sound_is_cut_into_the_frames_windows_and_ends_where_it_ends():
 
 def test_a_clip_without_a_track_is_not_a_number_and_nothing_is_heard(tmp_path):
     path = make_clip(tmp_path / "a.mp4", range(9))
-    sound = read_sound(path)
-    assert len(sound) > 0 and np.isnan(sound).all()
-    assert not Ear(Loudness(), TOKENS).hear(sound, 2).mask.any()
+    sound = read_sound(path, 2)
+    assert sound.size and np.isnan(sound).all()
+    assert not Ear(Loudness(), TOKENS).hear(sound).mask.any()
+
+
+def test_of_a_long_clip_the_middle_of_each_window_is_read(tmp_path, monkeypatch):
+    ramp = np.repeat(np.arange(8, dtype=np.float32) / 10, RATE // 2)  # 4 s
+    path = tmp_path / "a.mp4"
+    write_clip(path, [np.zeros((16, 16, 3), np.uint8)] * 24, 6, ramp, RATE)
+    whole = read_sound(path, 2)
+    assert whole.size == pytest.approx(4 * RATE, rel=0.02)
+    monkeypatch.setattr(audio, "WINDOW", 1.0)
+    some = read_sound(path, 2)
+    assert some.shape == (2, RATE)
+    for heard, first in zip(some, (RATE // 2, 5 * RATE // 2), strict=True):
+        there = whole.reshape(-1)[first : first + RATE]
+        assert np.nanmean(np.abs(heard - there)) < 0.02 < np.nanmax(heard)
 
 
 def test_a_recipe_says_with_sound_and_nothing_else(tmp_path):
@@ -209,7 +224,7 @@ def examples(tmp_path, monkeypatch):
             for turn in range(4)
         ]
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    monkeypatch.setattr(clips, "read_sound", lambda path, *_: sounds[path.name])
+    monkeypatch.setattr(clips, "read_sound", lambda path, *_: in_windows(sounds[path.name], 2))
     return examples_from(tmp_path)
 
 
@@ -238,9 +253,9 @@ def test_sarcasm_and_humor_learn_from_what_is_heard_in_their_clips(name, tmp_pat
     """From a folder as its authors publish it to an adapter that hears each utterance's clip."""
     heard = []
 
-    def listen(path, start=None, end=None):
+    def listen(path, windows, start=None, end=None):
         heard.append((path.name, start, end))
-        return np.sin(np.arange(RATE) / 9).astype(np.float32)
+        return in_windows(np.sin(np.arange(RATE) / 9).astype(np.float32), windows)
 
     monkeypatch.setattr(clips, "read_sound", listen)
     source, frames = tmp_path / "in", range(6)
@@ -270,6 +285,23 @@ def test_sarcasm_and_humor_learn_from_what_is_heard_in_their_clips(name, tmp_pat
         finetune(recipe, find_task(name), tiny_assistant(), silent, tmp_path / "other")
 
 
+def test_hearing_is_learned_beside_what_is_known_and_that_may_stay(examples, tmp_path):
+    deaf = ablated(RECIPE, ["sound"])
+    known = finetune(deaf, PROMPT, tiny_assistant(), examples, tmp_path / "deaf").folder
+    held = replace(RECIPE, training=replace(RECIPE.training, start_lr=0.0, weight_decay=0.0))
+    for name, recipe in (("held", held), ("free", RECIPE)):
+        out = tmp_path / name
+        finetune(recipe, PROMPT, tiny_assistant(), examples, out, start=known)
+    before, kept, moved = (
+        load_file(folder / ADAPTER_WEIGHTS)
+        for folder in (known, tmp_path / "held/adapter", tmp_path / "free/adapter")
+    )
+    assert all(torch.equal(kept[name], value) for name, value in before.items())
+    assert any(not torch.equal(moved[name], value) for name, value in before.items())
+    heard = [name for name in kept.keys() - before.keys() if name.endswith("lora_B.weight")]
+    assert heard and any(kept[name].any() for name in heard)
+
+
 def test_a_session_listens_and_refuses_another_ear(examples, tmp_path, monkeypatch):
     done = finetune(RECIPE, PROMPT, tiny_assistant(), examples, tmp_path / "run", install=True)
     assert load_recipe(done.folder).transfer.sound == WIDTH
@@ -278,7 +310,7 @@ def test_a_session_listens_and_refuses_another_ear(examples, tmp_path, monkeypat
     make_clip(silent, range(9))
 
     def answer(path, sound):
-        monkeypatch.setattr(audio, "read_sound", lambda *_: sound)
+        monkeypatch.setattr(audio, "read_sound", lambda *_: in_windows(sound, 2))
         session = Assistant(tiny_assistant()).open(path, frames=2)
         told = session.ask("is it?", task="sound", choices=["yes", "no"])
         return told.probabilities, told.warnings

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scene_words import the_one
 
 from assistant.cli.main import main
@@ -16,6 +18,10 @@ from assistant.data.scenes.sound_questions import BY_BOTH, BY_SOUND, ask_soundin
 from assistant.data.scenes.sounding import SoundingScene
 from assistant.data.scenes.timbres import KINDS, RATE, SAID, TIMBRES
 from assistant.media.video import read_audio
+from assistant.model.spatiotemporal import States
+from assistant.training.losses.base import Seen
+from assistant.training.losses.cells import in_cells
+from assistant.training.losses.sounding import SILENT, SoundSupervision, sounding_of
 
 Drawn = dict[str, list[ClipExample[SoundingScene]]]
 COUNT = 10
@@ -137,3 +143,40 @@ def test_sound_is_of_clips_alone(tmp_path, capsys) -> None:
     assert main(["scenes", str(tmp_path / "out"), "--kind", "ego", "--sound"]) == 2
     assert "--kind clips" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_what_is_heard_beside_half_the_frames_is_heard_in_windows_twice_as_long(index) -> None:
+    video = Path("generated/sounding/5/train", str(index))
+    fine, coarse = sounding_of(video, 8), sounding_of(video, 4)
+    assert fine and fine.keys() == coarse.keys()
+    for question, one in fine.items():
+        some = one.beside([1, 2, 5, 6])
+        assert (some.heard, some.sources) == (coarse[question].heard, coarse[question].sources)
+        assert some.places == [one.places[frame] for frame in (1, 2, 5, 6)]
+
+
+def test_the_loss_is_least_where_each_cell_says_what_its_object_lets_be_heard() -> None:
+    known = next(iter(sounding_of(Path("generated/sounding/5/train/0"), 8).values()))
+    assert any(map(any, known.heard))
+    width = SILENT + 2  # a channel of each kind, of silence, and of moving
+    loss = SoundSupervision(queries=8, width=width)  # four cells, queries 4 to 7
+    with torch.no_grad():
+        for head in (*loss.heard, *loss.cells):
+            head.weight.copy_(10 * torch.eye(width)[: len(head.weight)])
+            head.bias.zero_()
+    told = torch.zeros(1, 8, 8, width)
+    told[0, :, 0, :SILENT] = 2 * torch.tensor(known.heard) - 1
+    for frame, (places, sources) in enumerate(zip(known.places, known.sources, strict=True)):
+        for cell, thing in in_cells(places, 2).items():
+            told[0, frame, 4 + cell, sources[thing]] = 1
+            told[0, frame, 4 + cell, -1] = 2 * known.moving[frame][thing] - 1
+
+    def lost(framed: torch.Tensor) -> float:
+        states = States([framed, framed], [framed.mean(1)], [])
+        return loss(Seen(states, framed.mean(1), [range(8)]), [known]).item()
+
+    cells, first = told.clone(), told.clone()
+    cells[:, :, 4:] = cells[:, :, 4:].flip(-1)
+    first[:, :, 0] = -first[:, :, 0]
+    assert lost(told) + 1 < min(lost(cells), lost(first))

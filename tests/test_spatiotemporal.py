@@ -119,15 +119,17 @@ def test_heads_look_at_their_own_time_and_together_at_all_of_it():
     assert window.max() == 0
 
 
-CONTRAST = replace(PLAIN, temporal=False, contrast=3)
+STILL = replace(PLAIN, temporal=False)
+contrasts = pytest.mark.parametrize("contrast", [{"contrast": 3}, {"neighbours": 3}])
 
 
 @torch.no_grad()
-def test_contrast_adds_nothing_at_the_start_and_where_nothing_changes(image, seen):
+@contrasts
+def test_contrast_adds_nothing_at_the_start_and_where_nothing_changes(image, seen, contrast):
     patches, ids, mask = seen
-    fresh = SpatioTemporalQFormer(image, CONTRAST)
+    fresh = SpatioTemporalQFormer(image, replace(STILL, **contrast))
     assert torch.allclose(fresh(*seen), image(*seen), atol=1e-5)
-    model = moved(SpatioTemporalQFormer(image, replace(CONTRAST, layers=1)))
+    model = moved(SpatioTemporalQFormer(image, replace(STILL, **contrast, layers=1)))
     model.parts.query_embedding.zero_()  # these two are no contrast
     model.parts.frame_embedding.zero_()
     still = patches[:, :1].expand(-1, FRAMES, -1, -1)
@@ -146,19 +148,20 @@ def test_frames_that_are_not_told_their_time_are_a_set(image, seen, frames):
 
 
 @torch.no_grad()
-def test_contrast_alone_tells_a_clip_from_its_reverse(image, seen):
+@contrasts
+def test_contrast_alone_tells_a_clip_from_its_reverse(image, seen, contrast):
     patches, ids, mask = seen
-    config = replace(PLAIN, temporal=False, contrast=3)
-    model = moved(SpatioTemporalQFormer(image, config))
+    model = moved(SpatioTemporalQFormer(image, replace(STILL, **contrast)))
     model.parts.frame_embedding.zero_()
     assert not torch.allclose(model(patches.flip(1), ids, mask), model(*seen), atol=1e-2)
 
 
 @torch.no_grad()
-def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen):
+@contrasts
+def test_contrast_does_not_see_frames_that_fill_a_batch(image, seen, contrast):
     patches, ids, mask = seen
     frames = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, contrast=3)))
+    model = moved(SpatioTemporalQFormer(image, replace(PLAIN, gate=1.0, **contrast)))
     alone = model(patches[1:, :3], ids[1:], mask[1:])
     assert torch.allclose(model(patches, ids, mask, frames)[1:], alone, atol=1e-4)
 
@@ -293,7 +296,7 @@ def test_temporal_blocks_and_rereadings_hold_the_same_parameters(image):
 @pytest.mark.parametrize("form", ROUTINGS)
 def test_gradients_reach_every_learned_part(image, seen, form):
     config = TransferConfig(
-        frames=4, routing=form, pooling="learned", contrast=3, rereads=2, text_mean=3
+        frames=4, routing=form, pooling="learned", contrast=3, neighbours=3, rereads=2, text_mean=3
     )
     model = moved(SpatioTemporalQFormer(image, config))
     model(*seen).square().sum().backward()

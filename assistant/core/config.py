@@ -123,6 +123,7 @@ class TransferConfig:
     gate_layers: int = 2  # the last layers, that begin with it; those before with 0; 0: all
     routing: str = "log_bias"  # form of DAR, one of ROUTINGS
     contrast: int = 16  # channels that tell what changes in a query over the clip; 0: none
+    neighbours: int = 0  # channels that tell what changes from frame to frame; 0: none
     rereads: int = 0  # times that the last layer runs again over pooled queries and text
     text_mean: int = 0  # channels that tell every query the mean of the text's tokens; 0: none
     regression: int = 0  # scores of a regression of the text, fitted before training; 0: none
@@ -144,6 +145,7 @@ class TransferConfig:
         check_bounds(self, layers=(0, 256), gate_layers=(0, 256))
         check_bounds(self, contrast=(0, 4096), text_mean=(0, 4096))
         check_bounds(self, regression=(0, 256), regressions=(1, 256), expectation=(0, 4096))
+        check_bounds(self, neighbours=(0, 4096))
         check_bounds(self, sound=(0, 16384), sound_tokens=(1, 256))
 
 

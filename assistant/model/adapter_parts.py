@@ -12,7 +12,7 @@ from assistant.model.hearing import SoundTokens
 from assistant.model.qformer import QFormer
 from assistant.model.qformer_layers import AttentionBlock
 from assistant.model.routing import Route, Router
-from assistant.model.temporal import FrameContrast, TimeWindows
+from assistant.model.temporal import FrameContrast, NeighbourContrast, TimeWindows
 
 MASKS = 3  # receptive fields of the deepest layer; the first has one less, at least one
 
@@ -54,6 +54,9 @@ class AdapterParts(nn.Module):
         self.spatial_routers = each(routed, router)
         self.temporal_routers = each(temporal and routed, router)
         self.contrasts = each(config.contrast > 0, lambda _: FrameContrast(width, config.contrast))
+        self.neighbours = each(
+            config.neighbours > 0, lambda _: NeighbourContrast(width, config.neighbours)
+        )
         self.text_means = each(config.text_mean > 0, lambda _: TextMean(width, config.text_mean))
         self.regression: TextRegression | None = None
         if config.regression:
@@ -90,7 +93,9 @@ class AdapterParts(nn.Module):
         return self.temporal_routers[place](queries, frames, queries.shape[1])
 
     def contrast(self, place: int, queries: Tensor, frames: Tensor | None) -> Tensor:
-        return self.contrasts[place](queries, frames) if len(self.contrasts) else queries
+        for contrasts in (self.contrasts, self.neighbours):
+            queries = contrasts[place](queries, frames) if len(contrasts) else queries
+        return queries
 
     def tell_text(self, place: int, queries: Tensor, text: Tensor, mask: Tensor) -> Tensor:
         return self.text_means[place](queries, text, mask) if len(self.text_means) else queries

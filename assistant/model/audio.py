@@ -17,12 +17,14 @@ from torch import Tensor
 
 from assistant.dialogue.speech import RATE, WEIGHTS, speech_model
 from assistant.errors import WeightsError
-from assistant.media.video import probe, read_audio
+from assistant.media.sound import read_pieces
+from assistant.media.video import probe
 from assistant.model.hearing import Heard, cut_sound
 from assistant.tasks.recipes import Recipe
 from assistant.weights.hub_names import folder_or_id
 
 LONGEST = 30  # seconds that are encoded at a time
+WINDOW = 10.0  # seconds beside a frame that are heard, at most
 HOP = 320  # samples of one of Whisper's features
 MELS_A_FEATURE = 2  # what its encoder's stride leaves
 
@@ -73,13 +75,14 @@ class Ear:
         """All that decides what is heard of a sound."""
         return f"{self.encoder.fingerprint}-{self.tokens}"
 
-    def hear(self, samples: np.ndarray, frames: int) -> Heard:
-        """``(n,)`` as :func:`read_sound` has them, beside so many frames."""
+    def hear(self, windows: np.ndarray) -> Heard:
+        """``(T, n)`` as :func:`read_sound` has them, beside T frames."""
+        samples = windows.reshape(-1)
         silent = np.isnan(samples)
         sounding = samples[: int(silent.argmax())] if silent.any() else samples
         features = self.encoder.encode(sounding)
         expected = round(len(samples) / RATE * self.encoder.rate)
-        return cut_sound(features, expected, frames, self.tokens)
+        return cut_sound(features, expected, len(windows), self.tokens)
 
 
 def ear_of(recipe: Recipe) -> Ear | None:
@@ -100,19 +103,35 @@ def ear_of(recipe: Recipe) -> Ear | None:
     return Ear(encoder, recipe.transfer.sound_tokens)
 
 
-def read_sound(path: Path, start: float | None = None, end: float | None = None) -> np.ndarray:
-    """A clip's range as ``(n,)`` float32 mono, RATE a second; not a number where it has no sound.
+def read_sound(
+    path: Path, windows: int, start: float | None = None, end: float | None = None
+) -> np.ndarray:
+    """A clip's range as :func:`in_windows` has it: all of it, or, where the windows are longer,
+    WINDOW seconds in the middle of each.
 
     Raises:
         VideoError: the clip cannot be read.
     """
-    found = probe(path)
-    begin, stop = start or 0.0, found.duration if end is None else min(end, found.duration)
-    sound = np.full(max(0, round((stop - begin) * RATE)), np.nan, np.float32)
-    if found.has_audio:
-        heard, _ = read_audio(path, start=start, end=end, rate=RATE)
-        sound[: len(heard)] = heard[: len(sound)]
-    return sound
+    begin = start or 0.0
+    stop = probe(path).duration
+    stop = stop if end is None else min(end, stop)
+    whole = max(0.0, stop - begin)
+    length, every, count = whole, whole, 1
+    if whole > windows * WINDOW:
+        length, every, count = WINDOW, whole / windows, windows
+    sound = np.full((count, round(length * RATE)), np.nan, np.float32)
+    first = begin + (every - length) / 2
+    pieces = read_pieces(path, first, stop, rate=RATE, length=length, every=every)
+    for row, (_, heard) in zip(sound, pieces, strict=False):
+        row[: len(heard)] = heard[: len(row)]
+    return in_windows(sound.reshape(-1), windows)
+
+
+def in_windows(sound: np.ndarray, windows: int) -> np.ndarray:
+    """``(n,)`` float32 mono, RATE a second, as ``(windows, m)``: not a number where it has none."""
+    length = max(1, -(-len(sound) // windows))
+    missing = windows * length - len(sound)
+    return np.pad(sound, (0, missing), constant_values=np.nan).reshape(windows, length)
 
 
 @lru_cache(maxsize=1)

@@ -61,7 +61,8 @@ def together(clips: Sequence[Heard | None]) -> Heard | None:
 
 
 class SoundTokens(nn.Module):
-    """Brings the encoder's tokens to the Q-Former's width by way of a few channels."""
+    """Brings the encoder's tokens to the Q-Former's width by way of a few channels, and tells all
+    queries of a frame, by the same, what is heard beside it: nothing at the start."""
 
     def __init__(self, heard_width: int, width: int, tokens: int) -> None:
         super().__init__()
@@ -69,8 +70,13 @@ class SoundTokens(nn.Module):
         self.up = nn.Linear(CHANNELS, width, bias=False)
         self.order = nn.Parameter(torch.zeros(tokens, width))  # of a frame's tokens
         self.norm = nn.LayerNorm(width)
+        self.told = nn.Linear(CHANNELS, width, bias=False)
+        nn.init.zeros_(self.told.weight)
 
-    def forward(self, heard: Tensor) -> Tensor:
-        """``(B, T, A, Wa)`` -> ``(B, T, A, D)``."""
-        tokens = F.layer_norm(heard.to(self.down.weight.dtype), heard.shape[-1:])
-        return self.norm(self.up(self.down(tokens)) + self.order)
+    def forward(self, heard: Heard) -> tuple[Tensor, Tensor]:
+        """Tokens ``(B, T, A, D)``, and what to add to a frame's queries ``(B, T, D)``."""
+        tokens = heard.tokens.to(self.down.weight.dtype)
+        channels = self.down(F.layer_norm(tokens, tokens.shape[-1:]))  # (B, T, A, C)
+        there = heard.mask[..., None].to(channels.dtype)
+        mean = (F.gelu(channels) * there).sum(2) / there.sum(2).clamp(min=1.0)
+        return self.norm(self.up(channels) + self.order), self.told(mean)

@@ -33,14 +33,11 @@ from assistant.tasks.store import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 
 LORA_NAME = re.compile(r"\.lora_([AB])\.default\.weight")  # as PEFT calls them
 GROWN = (
-    "rereads.",
-    "parts.reread_gates",
-    "hearing.",
-    "parts.sound_tokens.",
-    "parts.regression.",
-    "parts.leanings.",
+    *("rereads.", "parts.reread_gates", "hearing.", "parts.sound_tokens."),
+    *("parts.neighbours.", "parts.regression.", "parts.leanings."),
 )
-"""Of the Q-Former: what adapters with rereading, sound or a regression have beside others."""
+"""Of the Q-Former: what an adapter may have beside one that it goes on from."""
+HEARING = r"hearing\..*"
 
 
 class Adapters:
@@ -63,6 +60,8 @@ class Adapters:
             r=lora.rank,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
+            rank_pattern={HEARING: heard_rank(lora)},
+            alpha_pattern={HEARING: lora.alpha * heard_rank(lora) / lora.rank},
             target_modules=adapted_layers(lora, transfer, layers),
             modules_to_save=["parts"],
         )
@@ -133,11 +132,11 @@ class Adapters:
             self.remove(name)
             raise
 
-    def fill(self, name: str, folder: Path, *, grow: bool = False) -> None:
-        """Give the adapter ``name`` the weights in ``folder``.
+    def fill(self, name: str, folder: Path, *, grow: bool = False) -> frozenset[str]:
+        """Give the adapter ``name`` the weights in ``folder``; what of :meth:`trainable` they are.
 
         Args:
-            grow: what is GROWN and those weights lack stays as it is.
+            grow: what is in GROWN and those weights lack stays as it is.
         Raises:
             WeightsError: as :meth:`load`; the adapter is then as it was.
         """
@@ -146,6 +145,7 @@ class Adapters:
         state = read_weights(path)
         wanted = self.state(name)
         missing, unknown = wanted.keys() - state.keys(), state.keys() - wanted.keys()
+        begun = wanted.keys() & state.keys()
         if grow:
             whole = tuple(f"base_model.model.{name}" for name in GROWN)
             state |= {key: wanted[key] for key in missing if key.startswith(whole)}
@@ -159,6 +159,9 @@ class Adapters:
         set_peft_model_state_dict(
             self._peft, {k: v.float() for k, v in state.items()}, adapter_name=name
         )
+        own = f".{name}."
+        names = (n for n, _ in self.qformer.named_parameters() if own in n)
+        return frozenset(n for n in names if saved_name(n, name) in begun)
 
     def remove(self, name: str) -> None:
         """Forget an adapter."""
@@ -184,6 +187,17 @@ class Adapters:
         for key, parameter in self.qformer.named_parameters():
             own = name is not None and f".{name}." in key
             parameter.requires_grad_(own and (lora or "lora_" not in key))
+
+
+def saved_name(name: str, adapter: str) -> str:
+    """What PEFT's files call a Q-Former's parameter ``name`` of an adapter."""
+    plain = name.replace("modules_to_save.", "").replace(f".{adapter}.", ".", 1)
+    return f"base_model.model.{plain}"
+
+
+def heard_rank(lora: LoraSettings) -> int:
+    """Of what reads sound: half, or an adapter of the paper's size had more than its 2.5 M."""
+    return max(1, lora.rank // 2)
 
 
 def adapted_layers(lora: LoraSettings, transfer: TransferConfig, layers: range) -> str:

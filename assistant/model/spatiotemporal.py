@@ -41,6 +41,7 @@ class States:
     layers: list[Tensor]  # (B, T, L, D), of each frame after each adapted layer
     steps: list[Tensor]  # (B, L, D), of the clip: frames pooled, then after each rereading
     routes: list[dict[str, Tensor]]  # alpha (B, p) in "space" and "time" per layer
+    heard: Tensor | None = None  # (B, T, D), what was added to each frame's queries of its sound
 
     @property
     def framed(self) -> Tensor:
@@ -124,9 +125,11 @@ class SpatioTemporalQFormer(nn.Module):
                 queries, text = run_layer(layer, queries, text, text_bias, seen)  # Eq. 7, 8
 
         queries = queries + self._places(times).to(queries.dtype)  # (B, T, L, D), Eq. 6
-        sound, bias = None, text_bias
+        sound, now, bias = None, None, text_bias
         if heard is not None and parts.sound_tokens is not None:
-            sound = parts.sound_tokens(heard.tokens).to(queries.dtype)  # (B, T, A, D)
+            sound, now = parts.sound_tokens(heard)
+            queries = queries + now[:, :, None].to(queries.dtype)  # (B, T, L, D)
+            sound = sound.to(queries.dtype)  # (B, T, A, D)
             bias = beside(text_bias, heard.mask)  # (B, T, 1, 1, L+Kt+A)
         adapted: list[Tensor] = []
         routes: list[dict[str, Tensor]] = [{} for _ in range(parts.first)]
@@ -152,7 +155,7 @@ class SpatioTemporalQFormer(nn.Module):
 
         steps = [self.pool(queries, text, mask, frames)]  # (B, L, D)
         steps += self._reread(steps[0], mean_over_frames(told, frames), text_bias)
-        return States(adapted, steps, routes)
+        return States(adapted, steps, routes, now)
 
     def pool(
         self, states: Tensor, text: Tensor, mask: Tensor, frames: Tensor | None = None

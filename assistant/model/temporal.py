@@ -52,6 +52,32 @@ class FrameContrast(nn.Module):
         return x + F.linear(changes, self.up.weight.to(x.dtype))
 
 
+class NeighbourContrast(nn.Module):
+    """What changes from frame to frame: adds to each query, by way of a few channels, how it
+    differs from itself a frame before and a frame after. Nothing at the start.
+
+    First, last and mean frame say that something moves in a clip; when it does, its neighbours.
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, 2 * channels, bias=False)
+        self.up = nn.Linear(2 * channels, width, bias=False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, x: Tensor, frames: Tensor | None) -> Tensor:
+        """``(B, T, L, D)`` -> the same; ``frames`` ``(B, T)``: 1 where there is a frame."""
+        before, after = F.linear(x, self.down.weight.to(x.dtype)).chunk(2, dim=-1)  # (B, T, L, C)
+        steps = after.diff(dim=1)  # (B, T-1, L, C), to the frame after
+        if frames is not None:
+            steps = steps * frames[:, 1:, None, None].to(x.dtype)
+        nothing = torch.zeros_like(after[:, :1])
+        changes = torch.cat(
+            [before.diff(dim=1, prepend=before[:, :1]), torch.cat([steps, nothing], 1)], dim=-1
+        )
+        return x + F.linear(F.gelu(changes), self.up.weight.to(x.dtype))
+
+
 def mean_over_frames(x: Tensor, frames: Tensor | None) -> Tensor:
     """``(B, T, N, D)`` -> ``(B, N, D)``; ``frames`` ``(B, T)``: 1 where there is a frame."""
     if frames is None:

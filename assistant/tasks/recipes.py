@@ -43,6 +43,7 @@ class Training:
     batch: int = 32  # examples per step and process
     accumulate: int = 1  # batches per step of the optimizer
     lr: float = 2.0e-3
+    start_lr: float = 1.0  # share of the learning rate, for what the run begins with by --from
     betas: tuple[float, ...] = (0.9, 0.98)
     weight_decay: float = 0.05
     losses: dict[str, float] = field(default_factory=dict)  # weights, over those of LOSSES
@@ -84,6 +85,7 @@ class Training:
         check_bounds(self, silent_epochs=(0, self.epochs), balance=(0, 1), sources_kept=(0, 1))
         check_bounds(self, answered=(0, 1))
         check_bounds(self, weights=(0, 1e6), losses=(0, 1e6), lr=(0, 10), llm_lr=(0, 10))
+        check_bounds(self, start_lr=(0, 1))
         check_optimizer(self.betas, self.weight_decay)
         if not any(self.losses.values()):
             raise ConfigError("losses: all weights are 0; then there is nothing to learn from")

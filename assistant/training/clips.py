@@ -49,9 +49,9 @@ class ClipRef:
         clip = read_clip(self.path, frames=frames, start=self.start, end=self.end, max_side=side)
         return clip.frames
 
-    def sound(self) -> np.ndarray:
+    def sound(self, windows: int) -> np.ndarray:
         """As `read_sound` has it. Raises VideoError."""
-        return read_sound(self.path, self.start, self.end)
+        return read_sound(self.path, windows, self.start, self.end)
 
 
 class GeneratedRef(ClipRef):
@@ -64,8 +64,8 @@ class GeneratedRef(ClipRef):
     def read(self, frames: int, side: int = SIDE) -> np.ndarray:
         return draw_clip(self.path, frames)
 
-    def sound(self) -> np.ndarray:
-        return draw_sound(self.path)
+    def sound(self, windows: int) -> np.ndarray:
+        return draw_sound(self.path, windows)
 
 
 def clip_of(item: Item) -> ClipRef | None:

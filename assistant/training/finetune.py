@@ -133,7 +133,7 @@ def _finetune(
                 "the recipe hears, and none of the examples has a clip; convert the data with "
                 "--clips, or add --without sound"
             )
-        still = replace(recipe.transfer, temporal=False, contrast=0, rereads=0)
+        still = replace(recipe.transfer, temporal=False, contrast=0, neighbours=0, rereads=0)
         recipe = replace(recipe, frames=0, transfer=still)
     ear = ear_of(recipe) if recipe.frames else None
     width = 0 if ear is None else ear.encoder.width
@@ -152,10 +152,11 @@ def _finetune(
         with model.using(run.name) as qformer:
             fit_regression(qformer.parts.regression, model, run.train_set)
     keeper = _Keeper(run, prompt, out / ADAPTER, "" if ear is None else ear.encoder.fingerprint)
-    loop = Loop(run, out, run.accelerator, keeper)
     if start is not None:
         keeper.start = model.adapter_name(start, load_recipe(start))
-        model.adapters.fill(run.name, start, grow=True)
+        begun = model.adapters.fill(run.name, start, grow=True)
+        run.paces = dict.fromkeys(begun, recipe.training.start_lr)
+    loop = Loop(run, out, run.accelerator, keeper)
     run.identity["adapter to go on from"] = keeper.start
     if resume:
         loop.load()
@@ -256,7 +257,7 @@ def ablated(recipe: Recipe, without: Sequence[str]) -> Recipe:
     if "dar" in without:
         transfer = replace(transfer, routing="none")
     if "contrast" in without:
-        transfer = replace(transfer, contrast=0)
+        transfer = replace(transfer, contrast=0, neighbours=0)
     if "video" in without:
         transfer = replace(transfer, sees=False)
     if "lora" in without:

@@ -18,6 +18,7 @@ from assistant.data.scenes.render import render
 from assistant.data.scenes.timbres import RATE
 from assistant.errors import InputError
 from assistant.media.sampling import centres
+from assistant.model.audio import in_windows
 
 KIND_OF_TASK = {"motion": "clips", "egoqa": "ego", "sound": "sounding"}
 """What is generated to finetune a task on; for others there is nothing."""
@@ -68,12 +69,12 @@ def draw_clip(video: Path, frames: int) -> np.ndarray:
     return np.stack([render(clip.at(time), SIZE) for time in times])
 
 
-def draw_sound(video: Path) -> np.ndarray:
-    """``(n,)`` as `assistant.model.audio.read_sound` has it."""
+def draw_sound(video: Path, windows: int) -> np.ndarray:
+    """As `assistant.model.audio.in_windows` has it."""
     example = generated_clip(video)
     sound = example.sound()
     nothing = np.full(round(example.clip.seconds * RATE), np.nan, np.float32)
-    return nothing if sound is None else sound
+    return in_windows(nothing if sound is None else sound, windows)
 
 
 @lru_cache(maxsize=1 << 16)  # sampling a clip takes 30 ms, keeping it a few KB

@@ -8,7 +8,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -55,6 +55,7 @@ class Trainable(ABC, Generic[B]):
     restarts = False  # each phase begins with a new optimizer
     fused = False  # the optimizer moves all that learns at once: faster where that is much
     trained: dict[str, Tensor]  # what the optimizer moves
+    paces: Mapping[str, float] = {}  # of that, by name: times the learning rate, else 1
     identity: dict[str, str]  # what a run must have in common with the one that it goes on with
 
     def beside(self) -> dict[str, Tensor]:
@@ -113,10 +114,13 @@ class Loop(Generic[B]):
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
         run = self.trainable
-        settings, moved = run.settings, run.trained.values()
+        settings = run.settings
+        found: dict[tuple[float, bool], list[Tensor]] = {}
+        for name, moved in run.trained.items():
+            found.setdefault((run.paces.get(name, 1.0), moved.ndim > 1), []).append(moved)
         groups = [
-            {"params": [p for p in moved if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in moved if p.ndim <= 1], "weight_decay": 0.0},
+            {"params": some, "pace": pace, "weight_decay": settings.weight_decay if wide else 0.0}
+            for (pace, wide), some in sorted(found.items(), key=lambda one: one[0], reverse=True)
         ]
         return torch.optim.AdamW(groups, betas=tuple(settings.betas), fused=run.fused or None)
 
@@ -165,7 +169,7 @@ class Loop(Generic[B]):
         """One step of the optimizer; the loss. Raises ModelError: it has diverged."""
         now, run, several = self.progress, self.trainable, self.accelerator.num_processes > 1
         for group in self.optimizer.param_groups:
-            group["lr"] = run.lr(now.phase, now.step)
+            group["lr"] = run.lr(now.phase, now.step) * group.get("pace", 1.0)
         rng = np.random.default_rng((run.settings.seed, now.phase, now.step))
         torch.manual_seed(int(rng.integers(2**31)))  # dropout, the same after a resume
         total = 0.0

@@ -19,8 +19,8 @@ from assistant.training.features import FeatureTable
 class Sounding(Protocol):
     """A clip."""
 
-    def sound(self) -> np.ndarray:
-        """As `assistant.model.audio.read_sound` has it."""
+    def sound(self, windows: int) -> np.ndarray:
+        """As `assistant.model.audio.in_windows` has it."""
 
 
 class ListeningEncoder:
@@ -34,7 +34,7 @@ class ListeningEncoder:
 
     def __call__(self, windows: np.ndarray) -> FrameFeatures:
         """Of one clip's sound ``(T, n)``."""
-        heard = self.ear.hear(windows.reshape(-1), len(windows))
+        heard = self.ear.hear(windows)
         tokens = torch.cat([heard.tokens, heard.mask[..., None].half()], dim=-1)
         return FrameFeatures(tokens, torch.zeros(len(windows), 0))
 
@@ -50,15 +50,12 @@ def sound_table(root: Path, ear: Ear, clips: Mapping[str, Sounding], windows: in
         problems = []
         for key in keys:
             try:
-                sound = clips[key].sound()
+                sound = clips[key].sound(windows)
             except VideoError as error:
                 problems.append(str(error))
                 continue
             if not problems:
-                length = max(1, -(-len(sound) // windows))
-                missing = windows * length - len(sound)
-                padded = np.pad(sound, (0, missing), constant_values=np.nan)
-                yield padded.reshape(windows, length)
+                yield sound
         if problems:
             raise InputError("\n  ".join(["clips that cannot be heard; mend them", *problems]))
 

@@ -111,7 +111,7 @@ class SessionClip:
             if found := get_block(store, key):
                 return Heard(**found)
         report("Listening", 0.0)
-        heard = ear.hear(read_sound(self._there(), *where), frames)
+        heard = ear.hear(read_sound(self._there(), frames, *where))
         with self._noting():
             put_block(store, key, {"tokens": heard.tokens, "mask": heard.mask})
         return heard

@@ -76,3 +76,21 @@ def cell_of(x: float, y: float, side: int) -> tuple[int, list[float]]:
     """Which cell of a ``side x side`` grid a place of the picture lies in, and where in it."""
     across, down = (min(max(v, 0.0), 0.9999) * side for v in (x, y))
     return int(down) * side + int(across), [across % 1.0, down % 1.0]
+
+
+def in_view(place: tuple[float, float]) -> bool:
+    """Whether a place, x and y as shares of the picture, lies in it."""
+    x, y = place
+    return 0.0 <= x < 1.0 and 0.0 <= y < 1.0
+
+
+def in_cells(places: Sequence[tuple[float, float]], side: int) -> dict[int, int]:
+    """By cell of a ``side x side`` grid the object in it; of two the nearer, lower in the picture.
+
+    ``places``: of each object, shares of the picture; those outside are in no cell.
+    """
+    found: dict[int, int] = {}
+    for index in sorted(range(len(places)), key=lambda index: places[index][1]):
+        if in_view(places[index]):
+            found[cell_of(*places[index], side)[0]] = index
+    return found

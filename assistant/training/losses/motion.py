@@ -24,7 +24,7 @@ from assistant.data.scenes.walk import Walk
 from assistant.media.sampling import centres
 from assistant.training.generated import generated_clip, is_generated
 from assistant.training.losses.base import Loss, Seen, Setting
-from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
+from assistant.training.losses.cells import PLACE_WEIGHT, in_cells
 
 PHRASES = 2  # of a question, at most, whose objects are asked for
 
@@ -104,14 +104,9 @@ class MotionSupervision(Loss):
                 for index in range(count)
             ]
             for frame, places in enumerate(moved.places[: states.shape[1]]):
-                found: dict[int, tuple[float, float]] = {}
-                nearest_last = sorted(range(len(places)), key=lambda index: places[index][1])
-                for index in nearest_last:
-                    x, y = places[index]
-                    if 0.0 <= x < 1.0 and 0.0 <= y < 1.0:
-                        found[cell_of(x, y, self.side)[0]] = told[index]
+                found = in_cells(places, self.side)
                 where += [(row, frame, self.first + cell) for cell in found]
-                wanted += found.values()
+                wanted += [told[index] for index in found.values()]
         if not where:
             return states.new_zeros((), dtype=torch.float32)
         rows, frames, queries = torch.tensor(where, device=states.device).T

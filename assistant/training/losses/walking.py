@@ -25,7 +25,7 @@ from assistant.data.items import Item
 from assistant.data.scenes.world import COLORS, SHAPES
 from assistant.training.generated import is_generated
 from assistant.training.losses.base import Loss, Seen, Setting
-from assistant.training.losses.cells import PLACE_WEIGHT, cell_of
+from assistant.training.losses.cells import PLACE_WEIGHT, in_cells, in_view
 from assistant.training.losses.walked import KINDS, SIDES, UNTOLD, Walked, walked_of
 
 PHRASES = 2  # of a question, at most, whose objects are asked for
@@ -87,10 +87,7 @@ class WalkSupervision(Loss):
         for row, walked in enumerate(known):
             asked = {index for indices in walked.about for index in indices}
             for frame, places in enumerate(walked.places):
-                found: dict[int, int] = {}
-                for index in sorted(range(len(places)), key=lambda index: places[index][1]):
-                    if in_view(places[index]):
-                        found[cell_of(*places[index], self.side)[0]] = index
+                found = in_cells(places, self.side)
                 where += [(row, frame, self.first + cell) for cell in found]
                 shown += [(walked, frame, index) for index in found.values()]
                 wanted += [
@@ -197,11 +194,6 @@ def _of_shown(scores: Sequence[Tensor], shown: Sequence[tuple[Walked, int, int]]
     }
     colors, shapes = (torch.stack(scores[2 + kind :: 2], dim=1) for kind in range(len(LOOKS)))
     return loss + _of_looks((colors, shapes), others)
-
-
-def in_view(place: tuple[float, float]) -> bool:
-    x, y = place
-    return 0.0 <= x < 1.0 and 0.0 <= y < 1.0
 
 
 def seen_of(walked: Walked, phrase: int) -> list[tuple[float, float]]:
