@@ -176,10 +176,7 @@ JOKE = "Why did the spoon leave the party? It was tired of being stirred up."
     "news",
     [
         "City council approves new bike lanes after two years of debate",
-        pytest.param(
-            "The county will vote next Tuesday on a new budget for its libraries.",
-            marks=pytest.mark.xfail(strict=True, reason="what was no joke in training had no dot"),
-        ),
+        "The county will vote next Tuesday on a new budget for its libraries.",
     ],
 )
 def test_the_humor_adapter_tells_a_joke_from_the_news(mini, street, news):
