@@ -72,7 +72,8 @@ def test_the_dialogue_is_fused_and_the_prompt_names_its_last_line(name: str, ask
     filled = ALL | {"dialogue": said, "target": "SHELDON: It's a privilege."}
     filled["context"] = "LEONARD: Hi."
     marked = "<SHELDON: It's a privilege.>\nLEONARD: Hi."
-    assert task.render_qformer_text(**filled) == (marked if name == "sarcasm" else said)
+    read = {"sarcasm": marked, "humor": "SHELDON: It's a privilege."}
+    assert task.render_qformer_text(**filled) == read[name]
     assert task.render_prompt(**filled) == (
         f"Pair with the past dialogue and video, is it {asked} when <SHELDON: It's a privilege.>?"
     )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from assistant.core.languages import own_language
 from assistant.core.progress import report
@@ -104,6 +103,8 @@ class ClipSound:
 
 def piece_of(read: Callable[[int], np.ndarray], naming: SoundNaming, start: float = 0.0) -> Piece:
     """A stretch of sound, heard; ``read``: gives it in so many samples a second, ``(n,)``."""
+    import torch
+
     samples = read(RATE)
     levels = decibels(samples)
     frames = math.ceil(len(samples) / RATE / voices.FRAME)
