@@ -218,3 +218,9 @@ def test_it_is_trained_asked_and_refuses_a_prompt_with_other_texts(tmp_path, mon
     replace(PROMPT, expects=("one",)).save(done.installed.folder)
     with pytest.raises(ConfigError, match="trained with"):
         ask()
+
+
+def test_an_expected_text_that_is_dots_alone_is_one_line(tmp_path):
+    path = replace(PROMPT, expects=("...",)).save(tmp_path)
+    with pytest.raises(ConfigError, match="expects is"):
+        load_prompt(path)

@@ -205,10 +205,11 @@ def _from_data(data: Any, path: Path) -> TaskPrompt:
 def _checked(key: str, value: Any, path: Path) -> Any:
     if key in ("examples", "choices", "expects"):
         least = 2 if key == "choices" else 1
+        blank = " ." if key == "expects" else None  # "..." alone goes on with nothing
         if (
             not isinstance(value, list)
             or len(value) < least
-            or not all(isinstance(text, str) and text.strip() for text in value)
+            or not all(isinstance(text, str) and text.strip(blank) for text in value)
         ):
             raise ConfigError(
                 f"prompt file {path}: {key} is {value!r:.60}: "
