@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -254,6 +256,33 @@ def test_together_as_alone(session):
     assert [answer.text for answer in together] == [answer.text for answer in alone]
     confident = [answer.confidence for answer in alone]
     assert [answer.confidence for answer in together] == pytest.approx(confident, abs=1e-4)
+
+
+def test_what_is_written_to_another_question_weighs_nothing(session, weighing, monkeypatch):
+    told = yaml.safe_load((weighing / WEIGHING).read_text())
+    told["kinds"][forms.YES_NO] = {
+        "score": [0.0, 0.0, 0.0, 2.0, 0.0, 0.0],  # of what was written alone
+        "chance": [1.0, 0.0, 0.0, 0.0, 1.0],  # by the lead
+    }
+    (weighing / WEIGHING).write_text(yaml.safe_dump(told))
+    load_weighing.cache_clear()
+    model = session._assistant.model
+    monkeypatch.setattr(model, "propose", lambda visual, *_: [["yes"]] * len(visual))
+    alone = session.ask("Is there a dog?").confidence
+    session.clear()
+    assert session.ask_many(["Is there a dog?", "What is it?"])[0].confidence == alone
+
+
+def test_a_session_is_freed_with_its_last_answer(session):
+    short = session._assistant.open(session.path, frames=2)
+    short.ask("Is there a dog?", beams=1).finish()
+    freed = weakref.ref(short)
+    gc.disable()
+    try:
+        del short
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_not_sure_is_not_said(session, weighing):

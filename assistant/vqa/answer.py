@@ -240,6 +240,7 @@ class Answer:
             self._claim = Claim("".join(self._pieces).strip(), True)
         self._seconds = time.perf_counter() - self._began
         self._on_end("".join(self._pieces))
+        del self._on_end  # it may hold the session, which holds the answer: two that nobody frees
 
     def _told(self, draft: Draft) -> Iterator[str]:
         """What a draft comes to: its pieces, its best choice, or that the clip does not tell."""

@@ -107,24 +107,30 @@ def draft_answers(queries: Sequence[Query]) -> list[Draft]:
 
 
 def _weighed(queries: Sequence[Query], visual: Tensor) -> list[Draft]:
-    """Candidates written by the model and offered by the sources, all weighed."""
+    """Candidates written by the model, for those that may be, and offered by the sources, all
+    weighed."""
     import torch
 
     from assistant.model.memory import within_memory
 
     model, requests = queries[0].model, [query.request for query in queries]
     assert model is not None
-    prompts, histories = [r.prompt for r in requests], [r.history for r in requests]
+    weighers = [query.weigher for query in queries if query.weigher is not None]
+    free = [row for row, weigher in enumerate(weighers) if weigher.is_free]
+    written: list[list[str]] = [[] for _ in queries]
     with within_memory(), torch.inference_mode():
-        free = any(query.weigher is not None and query.weigher.is_free for query in queries)
-        written = (
-            model.propose(visual, prompts, histories, requests[0].max_new_tokens)
-            if free
-            else [[] for _ in queries]
-        )
+        if free:
+            some = [requests[row] for row in free]
+            proposed = model.propose(
+                visual[free],
+                [r.prompt for r in some],
+                [r.history for r in some],
+                some[0].max_new_tokens,
+            )
+            for row, texts in zip(free, proposed, strict=True):
+                written[row] = texts
         blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests])
     drafts = []
-    weighers = [query.weigher for query in queries if query.weigher is not None]
     texts = [w.candidates(own) for w, own in zip(weighers, written, strict=True)]
     claims = [[(text, True) for text in own] for own in texts]
     scored = score_answers(model, requests, claims, visual, blind)
