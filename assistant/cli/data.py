@@ -78,7 +78,7 @@ def add_events(actions: argparse._SubParsersAction) -> None:
         description="Make OUT/data.jsonl: events as text, picture or clip, for retrieval.",
         epilog=f"IN holds:\n{told}\n\n{EVENTS_EPILOG}",
     )
-    events.add_argument("set", metavar="SET", choices=SETS, help=", ".join(SETS))
+    events.add_argument("set", metavar="SET", choices=tuple(SETS), help=", ".join(SETS))
     events.add_argument("path", metavar="IN", type=Path, help="a folder")
     events.add_argument("out", metavar="OUT", type=Path, help="a folder")
     events.add_argument("--split", choices=SPLITS, default="test", help="flickr8k (default: test)")
@@ -98,7 +98,9 @@ def add_convert(actions: argparse._SubParsersAction) -> None:
         description="Make OUT/data.jsonl of a dataset in its official format.",
         epilog=f"formats:\n{told}\n\n{CONVERT_EPILOG}",
     )
-    convert.add_argument("format", metavar="FORMAT", choices=FORMATS, help=", ".join(FORMATS))
+    convert.add_argument(
+        "format", metavar="FORMAT", choices=tuple(FORMATS), help=", ".join(FORMATS)
+    )
     convert.add_argument("path", metavar="IN", type=Path, help="the dataset's folder, or its file")
     convert.add_argument("out", metavar="OUT", type=Path, help="a folder")
     convert.add_argument(

@@ -57,7 +57,7 @@ def add_segments(actions: argparse._SubParsersAction) -> None:
         description="Make OUT/data.jsonl, which evaluate events reads, of official lists.",
         epilog=f"sets:\n{told}\n\n{SEGMENTS_EPILOG}",
     )
-    segments.add_argument("set", metavar="SET", choices=LABELLED, help=", ".join(LABELLED))
+    segments.add_argument("set", metavar="SET", choices=tuple(LABELLED), help=", ".join(LABELLED))
     segments.add_argument("path", metavar="IN", type=Path, help="a folder with the lists, or one")
     segments.add_argument("out", metavar="OUT", type=Path, help="a folder")
     segments.add_argument(

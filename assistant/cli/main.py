@@ -23,6 +23,7 @@ from assistant.cli import (
     ask,
     batch,
     chat,
+    completion,
     data,
     evaluate,
     events,
@@ -184,6 +185,7 @@ def build_parser() -> Parser:
         tools.add_doctor,
     ):
         add(commands)
+    completion.add_completion(commands, parser)
     for command in (parser, *commands.choices.values()):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
