@@ -10,8 +10,9 @@ an answer with another length is about another's clip. Before, each clip's quest
 while nobody else asks; what is answered otherwise later is counted, too (rounding may do that,
 where several share a pass). A client that is told 429 waits as long as it is told to.
 
-``--together``: questions a second with 1 and 8 in flight, about one clip and about 16, beside the
-same server when it answers one by one.
+``--together``: questions a second with 1, 4, 8 and 16 in flight, about one clip and about 16, beside
+the same server when it answers one by one, and beside one that moreover keeps nothing of a clip
+from request to request, in the style of `transformers serve`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ import psutil
 SIDE, RATE = 96, 10  # of a clip
 COLORS = ("red", "green", "blue", "yellow", "white", "black")
 RGB = ((220, 30, 30), (30, 200, 30), (30, 30, 220), (220, 220, 30), (240, 240, 240), (15, 15, 15))
+ANEW, ONE_BY_ONE, TOGETHER = "nothing kept", "one by one", "together"
 ASKED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("What is to be seen?", {}),
     ("What color is it?", {"choices": list(COLORS)}),
@@ -126,13 +128,13 @@ def client_of(address: str) -> openai.OpenAI:
 
 
 @contextmanager
-def server(waiting: int, *, one_by_one: bool = False) -> Iterator[tuple[str, psutil.Process]]:
+def server(waiting: int, way: str = TOGETHER) -> Iterator[tuple[str, psutil.Process]]:
     """`assistant serve` on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = ["--one-by-one"] if one_by_one else []
-    command = [sys.executable, __file__, "--serve", str(port), "--waiting", str(waiting), *own]
+    own = ["--serve", str(port), "--waiting", str(waiting), "--way", way]
+    command = [sys.executable, __file__, *own]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         address = f"http://127.0.0.1:{port}"
@@ -157,10 +159,13 @@ def server(waiting: int, *, one_by_one: bool = False) -> Iterator[tuple[str, psu
 
 def serve(args: argparse.Namespace) -> None:
     from assistant.cli.main import main
+    from assistant.model.features import FeatureStore
     from assistant.serving import engine
 
-    if args.one_by_one:
+    if args.way != TOGETHER:
         engine.AT_ONCE = 1
+    if args.way == ANEW:
+        FeatureStore.get = FeatureStore.get_source = lambda *_: None
     raise SystemExit(main(["serve", "--port", args.serve, "--max-waiting", str(args.waiting)]))
 
 
@@ -224,22 +229,23 @@ def together(args: argparse.Namespace) -> None:
     found: dict[tuple[int, int], list[float]] = {}
     row("", "")
     row("---", "---")
-    for one_by_one in (True, False):
-        with server(64, one_by_one=one_by_one) as (address, _), client_of(address) as client:
+    for way in (ANEW, ONE_BY_ONE, TOGETHER):
+        with server(64, way) as (address, _), client_of(address) as client:
             for clip in clips:
                 ask(client, clip, 0)  # looked at once, and warm
             for count in (1, 16):
-                for at_once in (1, 8):
+                for at_once in (1, 4, 8, 16):
                     asked = [clips[n % count] for n in range(args.questions)]
                     began = time.monotonic()
                     with ThreadPoolExecutor(at_once) as pool:
                         list(pool.map(lambda clip: ask(client, clip, 0), asked))
                     speed = args.questions / (time.monotonic() - began)
                     found.setdefault((count, at_once), []).append(speed)
-    print("\n| clips | in flight | one by one, questions/s | together, questions/s | ratio |")
-    print("|---|---|---|---|---|")
-    for (count, at_once), (alone, shared) in found.items():
-        print(f"| {count} | {at_once} | {alone:.2f} | {shared:.2f} | {shared / alone:.2f} |")
+    print(f"\n| clips | in flight | {ANEW} | {ONE_BY_ONE} | {TOGETHER} | times | times |")
+    print("|---|---|---|---|---|---|---|")
+    for (count, at_once), (anew, alone, shared) in found.items():
+        speeds = " | ".join(f"{speed:.2f}" for speed in (anew, alone, shared))
+        print(f"| {count} | {at_once} | {speeds} | {shared / anew:.2f} | {shared / alone:.2f} |")
 
 
 def row(name: str, found: str) -> None:
@@ -257,7 +263,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true")
     parser.add_argument("--questions", type=int, default=16, help="of each cell of --together")
     parser.add_argument("--serve", metavar="PORT", help=argparse.SUPPRESS)
-    parser.add_argument("--one-by-one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         serve(args)

@@ -120,15 +120,14 @@ def _weighed(queries: Sequence[Query], visual: Tensor) -> list[Draft]:
     written: list[list[str]] = [[] for _ in queries]
     with within_memory(), torch.inference_mode():
         if free:
-            some = [requests[row] for row in free]
             proposed = model.propose(
                 visual[free],
-                [r.prompt for r in some],
-                [r.history for r in some],
-                some[0].max_new_tokens,
+                [requests[row].prompt for row in free],
+                [requests[row].history for row in free],
+                requests[0].max_new_tokens,
             )
-            for row, texts in zip(free, proposed, strict=True):
-                written[row] = texts
+            for row, answers in zip(free, proposed, strict=True):
+                written[row] = answers
         blind = model.visual_tokens(None, [r.blind_qformer_text for r in requests])
     drafts = []
     texts = [w.candidates(own) for w, own in zip(weighers, written, strict=True)]
