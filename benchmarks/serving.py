@@ -10,9 +10,9 @@ an answer with another length is about another's clip. Before, each clip's quest
 while nobody else asks; what is answered otherwise later is counted, too (rounding may do that,
 where several share a pass). A client that is told 429 waits as long as it is told to.
 
-``--together``: questions a second with 1, 4, 8 and 16 in flight, about one clip and about 16, beside
-the same server when it answers one by one, and beside one that moreover keeps nothing of a clip
-from request to request, in the style of `transformers serve`.
+``--together``: questions a second with 1, 4, 8 and 16 in flight, about one clip and about 16,
+beside the same server when it answers one by one, and beside one that moreover keeps nothing of a
+clip from request to request, in the style of `transformers serve`.
 """
 
 from __future__ import annotations
