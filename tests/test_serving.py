@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import shutil
@@ -16,6 +17,9 @@ from fakes import ScriptedModel, leave_sources
 from PIL import Image
 from retrieval_sight import tiny_sight
 from serving_room import Served, about, data_url, error_of, serving
+
+from assistant.dialogue.subtitles import parse_dialogue
+from assistant.serving import service
 
 openai = pytest.importorskip("openai", reason="openai is not installed: pip install openai")
 
@@ -239,6 +243,36 @@ def test_two_clips_in_one_message_are_refused(served, clip):
 def test_what_is_said_is_asked_about_without_a_clip(served, asked):
     told = served.ask({"role": "user", "content": "What does Ann say?"}, dialogue="ANN: I am Ann.")
     assert told.status_code == 200 and "I am Ann." in asked[-1].qformer_text
+
+
+def test_what_is_heard_is_asked_about(client, asked, monkeypatch):
+    sent = b"RIFF of a wave"
+    heard = []
+
+    def listen(path):
+        heard.append(path.read_bytes())
+        return parse_dialogue("ANN: I am Ann.")
+
+    monkeypatch.setattr(service, "transcribe", listen)
+    sound = {"data": base64.b64encode(sent).decode(), "format": "wav"}
+    content = [
+        {"type": "text", "text": "What does Ann say?"},
+        {"type": "input_audio", "input_audio": sound},
+    ]
+    messages = [{"role": "user", "content": content}]
+    client.chat.completions.create(model="scripted", messages=messages)
+    assert heard == [sent] and "I am Ann." in asked[-1].qformer_text
+    with pytest.raises(openai.BadRequestError, match="leave one of them out"):
+        client.chat.completions.create(
+            model="scripted", messages=messages, extra_body={"dialogue": "BOB: No."}
+        )
+
+
+@pytest.mark.parametrize("data", ["no base64!", base64.b64encode(b"no sound").decode()])
+def test_a_sound_that_is_none(served, data):
+    part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    told = served.ask({"role": "user", "content": [part]})
+    assert told.status_code == 400 and "\n" not in error_of(told)["message"]
 
 
 def test_health_and_unknown_addresses(served):
