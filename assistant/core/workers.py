@@ -1,0 +1,297 @@
+"""Work spread over workers: processes of this machine, or of the machines of a Ray cluster.
+
+Workers only compute. What they find comes to the one process that writes, each item once, in the
+order in which it is done: how a command is resumed has nothing to do with them. An item whose
+worker dies is given to another, or to the same when it is back; one that kills three is given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+import socket
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata, util
+from typing import Any
+
+from assistant.core.shortage import shortage_of
+from assistant.errors import AssistantError, InputError, ResourceError
+
+LOCAL = "local"  # in place of an address: this machine alone
+DISTRIBUTION, EXTRA = "video-assistant", "pip install 'video-assistant[ray]'"
+CORES = 4  # of a worker without a GPU, where a machine has so many
+TRIES = 3  # of an item, and of beginning a worker, until it is given up
+LONGEST, LEAST = 16, 256  # items sent at once; more than one if each worker gets so many times
+STORE = 256 << 20  # bytes of shared memory for what is on its way, of a Ray that we start
+REACHED = 10.0  # seconds that an address has to answer
+QUIET = {  # of Ray, unless the person says otherwise
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its news of dead workers would be among our results
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as it will be: else it warns
+}
+
+Work = Callable[[Any], Any]
+"""Does an item; both and what comes of it can be pickled. An exception ends the whole run."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of an item."""
+
+    place: int  # of the item, from 0
+    value: Any = None
+    fault: str = ""  # why there is no value: it killed the workers that it was given to
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where work is spread."""
+
+    address: str = LOCAL  # of a Ray cluster: HOST:PORT, or "auto" on one of its machines
+    cores: int | None = None  # of a worker; None: `CORES`, or its part of a machine with GPUs
+    gpu: bool | None = False  # whether each has one; None: where the cluster has any
+
+    def __post_init__(self) -> None:
+        """Raises InputError: Ray is not installed, or cannot be reached so."""
+        if util.find_spec("ray") is None:
+            raise InputError(f"--ray needs the 'ray' extra: {EXTRA}")
+        if self.address.startswith("ray://"):
+            raise InputError(
+                f"{self.address}: is for Ray's client, which cannot do this; run the command on a "
+                "machine of the cluster, with --ray auto"
+            )
+
+    def spread(self, items: Sequence[Any], make: Callable[[], Work]) -> Iterator[Done]:
+        """Each item once, in the order in which they are done.
+
+        Args:
+            make: called once in each worker, in the folder of this process and with its
+                ``ASSISTANT_`` variables: loads what does the work.
+        Raises:
+            InputError: no cluster there, or no machine of it has what a worker needs. What ``make``
+                and its work raise.
+        """
+        if not items:
+            return
+        with _joined(self.address) as ray:
+            count, cores, gpus = self._share(ray, len(items))
+            tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tries).remote()
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            at_once = max(1, min(LONGEST, len(items) // (LEAST * count)))
+            rows = [{"place": n, "item": pickle.dumps(item)} for n, item in enumerate(items)]
+            found = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // at_once)).map(
+                Worker,
+                fn_constructor_args=(make, tries, Surroundings.here(cores)),
+                num_cpus=cores,
+                num_gpus=gpus,
+                compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
+            )
+            came: set[int] = set()
+            for row in found.iter_rows():
+                told = pickle.loads(row["told"])
+                if isinstance(told, Exception):
+                    raise told
+                if told.place not in came:
+                    came.add(told.place)
+                    yield told
+
+    def _share(self, ray: Any, most: int) -> tuple[int, int, int]:
+        """How many workers, at most ``most``, and cores and GPUs of each."""
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        has = [(int(m.get("CPU", 0)), int(m.get("GPU", 0))) for m in machines]
+        if self.gpu is not False and any(gpus for _, gpus in has):
+            parts = [cores // gpus for cores, gpus in has if gpus]
+            cores = self.cores or max(1, min(parts))
+            count = sum(min(gpus, own // cores) for own, gpus in has)
+            wanted = f"{cores} cores beside each GPU"
+        elif self.gpu:
+            raise InputError(f"Ray ({self.address}) knows no GPU; leave out --device cuda")
+        else:
+            cores = self.cores or max(1, min(CORES, max(own for own, _ in has)))
+            count = sum(own // cores for own, _ in has)
+            wanted = f"{cores} cores"
+        if not count:
+            told = ", ".join(str(own) for own, _ in has)
+            raise InputError(
+                f"a worker wants {wanted}, and the machines of Ray ({self.address}) have {told}; "
+                "give less with --ray-cores"
+            )
+        return min(count, most), cores, int(self.gpu is not False and "GPU" in wanted)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a worker shares with the process that began the run."""
+
+    version: str
+    folder: str
+    variables: dict[str, str]
+
+    @classmethod
+    def here(cls, cores: int) -> Surroundings:
+        own = {name: told for name, told in os.environ.items() if name.startswith("ASSISTANT_")}
+        # Read when torch is imported, which is later: one thread for each core of the worker.
+        own["OMP_NUM_THREADS"] = str(cores)
+        return cls(metadata.version(DISTRIBUTION), os.getcwd(), own)  # noqa: PTH109
+
+    def enter(self) -> None:
+        """Raises InputError: another version is installed here."""
+        there = metadata.version(DISTRIBUTION)
+        if there != self.version:
+            raise InputError(
+                f"{socket.gethostname()} has {DISTRIBUTION} {there}, and the run was begun with "
+                f"{self.version}; install the same on all machines"
+            )
+        os.environ.update(self.variables)
+        with suppress(OSError):  # what is named by its whole path is found all the same
+            os.chdir(self.folder)
+
+
+class Tries:
+    """How often something was begun and not ended; it outlives the workers."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[Hashable] = Counter()
+
+    def begin(self, what: Hashable) -> bool:
+        """Whether it may be tried (again)."""
+        self._begun[what] += 1
+        return self._begun[what] <= TRIES
+
+    def end(self, what: Hashable) -> None:
+        del self._begun[what]
+
+
+class Worker:
+    """In a process of its own."""
+
+    def __init__(self, make: Callable[[], Work], tries: Any, surroundings: Surroundings) -> None:
+        self._make, self._tries, self._surroundings = make, tries, surroundings
+        self._work: Work | None = None  # so that what is wrong with it comes as an answer
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        place = int(row["place"])
+        try:
+            told: Done | Exception = self._done(place, pickle.loads(row["item"]))
+        except Exception as error:
+            told = _sendable(error)
+        return {"place": place, "told": pickle.dumps(told)}
+
+    def _done(self, place: int, item: Any) -> Done:
+        work = self._work = self._work or self._begun()
+        if not self._ask("begin", place):
+            return Done(place, fault=f"the process that worked on it died, {TRIES} times")
+        done = Done(place, work(item))
+        self._ask("end", place)
+        return done
+
+    def _begun(self) -> Work:
+        import ray
+
+        own = ray.get_runtime_context().get_actor_id()  # stays when it is begun anew
+        if not self._ask("begin", own):
+            raise ResourceError(
+                f"a worker on {socket.gethostname()} died {TRIES} times while its model was "
+                "loaded, perhaps for want of memory; let there be fewer with --ray-cores"
+            )
+        self._surroundings.enter()
+        work = self._make()
+        self._ask("end", own)
+        return work
+
+    def _ask(self, what: str, about: Hashable) -> bool:
+        import ray
+
+        return ray.get(getattr(self._tries, what).remote(about))
+
+
+def _sendable(error: Exception) -> Exception:
+    """As the process that began the run is to raise it; libraries' own may not bear pickling."""
+    if isinstance(error, AssistantError):
+        return error
+    if told := shortage_of(error):
+        return ResourceError(told)
+    sent = RuntimeError(f"{type(error).__name__}: {error}")
+    sent.add_note("".join(traceback.format_exception(error)))
+    return sent
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[Any]:
+    """Ray, with a cluster; one that this program has joined already stays so.
+
+    Raises InputError: there is none."""
+    os.environ.update(QUIET | {name: os.environ[name] for name in QUIET if name in os.environ})
+    import ray
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield ray
+        return
+    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
+    if address != LOCAL:
+        _check_answers(address)
+        options = {}
+    try:
+        with _own_signals(), _no_stderr():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        what = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
+        raise InputError(
+            f"Ray ({address}) cannot be joined: {what}; give the address that `ray start` tells, "
+            "on one of the cluster's machines, or local"
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Raises InputError: nobody does at once; Ray would try for minutes."""
+    host, found, port = address.rpartition(":")
+    if not found or not port.isdecimal():
+        return  # "auto", or what Ray knows by another name
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"Ray does not answer at {address} ({error}); start it there with `ray start --head`"
+        ) from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """What ends this process stays as it is: Ray would have its own way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Ray's parts that are not Python tell there which log level they were told."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
