@@ -41,8 +41,6 @@ def workers_of(args: argparse.Namespace) -> Workers | None:
         if args.ray_cores is not None:
             raise InputError("--ray-cores is of the workers that --ray spreads; give that, too")
         return None
-    if args.model == "auto":
-        raise InputError("--model auto chooses for one machine; name the model beside --ray")
     from assistant.core.workers import Workers
 
     large = args.model != "mini" or not (args.space == "auto" or Path(args.space).exists())

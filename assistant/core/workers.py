@@ -15,7 +15,7 @@ import socket
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata, util
@@ -51,6 +51,17 @@ class Done:
     fault: str = ""  # why there is no value: it killed the workers that it was given to
 
 
+def in_order(found: Iterable[Done]) -> Iterator[Done]:
+    """By place, each as soon as all before it are there."""
+    waiting: dict[int, Done] = {}
+    wanted = 0
+    for done in found:
+        waiting[done.place] = done
+        while wanted in waiting:
+            yield waiting.pop(wanted)
+            wanted += 1
+
+
 @dataclass(frozen=True)
 class Workers:
     """Where work is spread."""
@@ -81,7 +92,7 @@ class Workers:
         """
         if not items:
             return
-        with _joined(self.address) as ray:
+        with joined(self.address) as ray:
             count, cores, gpus = self._share(ray, len(items))
             tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tries).remote()
             context = ray.data.DataContext.get_current()
@@ -96,13 +107,24 @@ class Workers:
                 compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
             )
             came: set[int] = set()
-            for row in found.iter_rows():
+            for row in self._rows(ray, found):
                 told = pickle.loads(row["told"])
                 if isinstance(told, Exception):
                     raise told
                 if told.place not in came:
                     came.add(told.place)
                     yield told
+
+    def _rows(self, ray: Any, found: Any) -> Iterator[dict[str, Any]]:
+        """Raises InputError: Ray cannot begin workers, or has lost its machines."""
+        try:
+            yield from found.iter_rows()
+        except ray.exceptions.RayError as error:
+            what = str(error).strip().splitlines()[-1][:200]
+            raise InputError(
+                f"Ray ({self.address}) cannot keep its workers ({what}); look that all machines are "
+                f"there and have {DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
+            ) from error
 
     def _share(self, ray: Any, most: int) -> tuple[int, int, int]:
         """How many workers, at most ``most``, and cores and GPUs of each."""
@@ -226,7 +248,7 @@ def _sendable(error: Exception) -> Exception:
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[Any]:
+def joined(address: str) -> Iterator[Any]:
     """Ray, with a cluster; one that this program has joined already stays so.
 
     Raises InputError: there is none."""
@@ -235,16 +257,15 @@ def _joined(address: str) -> Iterator[Any]:
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    if address != LOCAL:
+        _check_answers(address)
     if ray.is_initialized():
         yield ray
         return
-    options: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
-    if address != LOCAL:
-        _check_answers(address)
-        options = {}
+    own = {"include_dashboard": False, "object_store_memory": STORE} if address == LOCAL else {}
     try:
         with _own_signals(), _no_stderr():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (OSError, RuntimeError, ValueError, AssertionError) as error:
         what = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
         raise InputError(

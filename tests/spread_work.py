@@ -1,0 +1,80 @@
+"""What workers of the tests do; they import it in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fakes import ScriptedModel
+from retrieval_sight import tiny_sight
+
+from assistant.model.features import FeatureStore
+from assistant.retrieval.embedding import Embedder
+from assistant.retrieval.encoding import Encoded, Encoding, Task
+from assistant.vqa.assistants import Assistant
+from assistant.vqa.batch import Answering, Options, Part, Records
+
+ALWAYS, ONCE, FAILS = "always", "once", "fails"  # of an item: kills its worker; raises
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(mark: Path) -> None:
+    """``mark`` is left, so that the next one lives."""
+    if not mark.exists():
+        mark.touch()
+        die()
+
+
+def doing(folder: Path) -> Callable[[str], tuple[str, str, int]]:
+    """Notes in ``folder`` what is begun, a line for each time."""
+    return partial(_do, folder)
+
+
+def _do(folder: Path, item: str) -> tuple[str, str, int]:
+    with (folder / "begun").open("a") as file:
+        file.write(item + "\n")
+    if item.startswith(ALWAYS):
+        die()
+    if item.startswith(ONCE):
+        die_once(folder / item)
+    if item.startswith(FAILS):
+        raise OSError(f"no {item}")
+    return item, os.environ["ASSISTANT_OF_TEST"], int(os.environ["OMP_NUM_THREADS"])
+
+
+def dying() -> Callable[[Any], Any]:
+    """A worker whose model does not fit."""
+    die()
+    return str
+
+
+def encoding(mark: Path, space: str) -> Callable[[Task], Encoded]:
+    """Killed once, when it has encoded a file whose rows are not sent yet."""
+    encode = Encoding(Embedder(tiny_sight()), None, space)
+
+    def work(task: Task) -> Encoded:
+        encoded = encode(task)
+        if task.file.path.endswith("film.mp4"):
+            die_once(mark)
+        return encoded
+
+    return work
+
+
+def answering(folder: Path) -> Callable[[Part], Records]:
+    """A scripted model, killed once at the first question of all."""
+    answer = Answering(Assistant(ScriptedModel(), FeatureStore(folder / "features")), Options(2))
+
+    def work(part: Part) -> Records:
+        if part[0].id == 0:
+            die_once(folder / "killed")
+        return answer(part)
+
+    return work
