@@ -7,16 +7,11 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fakes import ScriptedModel
-from retrieval_sight import tiny_sight
-
-from assistant.model.features import FeatureStore
-from assistant.retrieval.embedding import Embedder
-from assistant.retrieval.encoding import Encoded, Encoding, Task
-from assistant.vqa.assistants import Assistant
-from assistant.vqa.batch import Answering, Options, Part, Records
+if TYPE_CHECKING:  # torch takes a worker's seconds
+    from assistant.retrieval.encoding import Encoded, Task
+    from assistant.vqa.batch import Part, Records
 
 ALWAYS, ONCE, FAILS = "always", "once", "fails"  # of an item: kills its worker; raises
 
@@ -57,6 +52,11 @@ def dying() -> Callable[[Any], Any]:
 
 def encoding(mark: Path, space: str) -> Callable[[Task], Encoded]:
     """Killed once, when it has encoded a file whose rows are not sent yet."""
+    from retrieval_sight import tiny_sight
+
+    from assistant.retrieval.embedding import Embedder
+    from assistant.retrieval.encoding import Encoding
+
     encode = Encoding(Embedder(tiny_sight()), None, space)
 
     def work(task: Task) -> Encoded:
@@ -70,6 +70,12 @@ def encoding(mark: Path, space: str) -> Callable[[Task], Encoded]:
 
 def answering(folder: Path) -> Callable[[Part], Records]:
     """A scripted model, killed once at the first question of all."""
+    from fakes import ScriptedModel
+
+    from assistant.model.features import FeatureStore
+    from assistant.vqa.assistants import Assistant
+    from assistant.vqa.batch import Answering, Options
+
     answer = Answering(Assistant(ScriptedModel(), FeatureStore(folder / "features")), Options(2))
 
     def work(part: Part) -> Records:

@@ -22,7 +22,8 @@ from assistant.core.workers import LOCAL, TRIES, Done, Workers, in_order, joined
 from assistant.errors import InputError, ResourceError
 from assistant.model.features import FeatureStore
 from assistant.retrieval import Index
-from assistant.retrieval.encoding import Encoded, Spread, Task
+from assistant.retrieval.embedding import Embedder
+from assistant.retrieval.encoding import Encoded, Encoding, Spread, Task
 from assistant.vqa.assistants import Assistant
 from assistant.vqa.batch import Options, Part, Records, answer_all, read_questions
 
@@ -51,7 +52,7 @@ class TestSpread:
     ):
         monkeypatch.setenv("ASSISTANT_OF_TEST", "told")
         items = [f"{n}" for n in range(8)]
-        items[1], items[4], items[6] = ONCE, ALWAYS, f"{ONCE} more"
+        items[1], items[4] = ONCE, ALWAYS
         found = list(in_order(two.spread(items, partial(doing, tmp_path))))
         assert [done.place for done in found] == [*range(8)]
         (lost,) = [done for done in found if done.fault]
@@ -60,7 +61,7 @@ class TestSpread:
         kept = [done.value for done in found if not done.fault]
         assert kept == [(item, "told", 1) for item in items if item != ALWAYS]
         begun = Counter((tmp_path / "begun").read_text().splitlines())
-        assert begun == dict.fromkeys(items, 1) | {ALWAYS: TRIES, ONCE: 2, items[6]: 2}
+        assert begun == dict.fromkeys(items, 1) | {ALWAYS: TRIES, ONCE: 2}
 
     def test_what_a_worker_raises_ends_the_run(self, two, tmp_path, monkeypatch):
         monkeypatch.setenv("ASSISTANT_OF_TEST", "told")
@@ -117,10 +118,9 @@ class TestIndex:
         again = found.add([folder], spread=spread)  # the bad one alone
         assert (again.files, again.unchanged, held(found)) == (0, 3, held(whole))
 
-    def test_another_joint_space_on_a_machine_is_refused(self, two, tmp_path):
-        make = partial(encoding, tmp_path / "killed", "colors-2")
+    def test_another_joint_space_on_a_machine_is_refused(self):
         with pytest.raises(InputError, match=r"space is colors-1, .* is colors-2; give all"):
-            list(two.spread([None], make))
+            Encoding(Embedder(tiny_sight()), None, "colors-2")
 
 
 def test_batch_writes_the_same_records(two, tmp_path):

@@ -122,8 +122,8 @@ class Workers:
         except ray.exceptions.RayError as error:
             what = str(error).strip().splitlines()[-1][:200]
             raise InputError(
-                f"Ray ({self.address}) cannot keep its workers ({what}); look that all machines are "
-                f"there and have {DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
+                f"Ray ({self.address}) cannot keep its workers ({what}); look that all machines "
+                f"are there and have {DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
             ) from error
 
     def _share(self, ray: Any, most: int) -> tuple[int, int, int]:
