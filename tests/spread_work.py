@@ -7,24 +7,20 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # torch takes a worker's seconds
     from assistant.retrieval.encoding import Encoded, Task
     from assistant.vqa.batch import Part, Records
 
-ALWAYS, ONCE, FAILS = "always", "once", "fails"  # of an item: kills its worker; raises
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+ALWAYS, ONCE = "always", "once"  # items that kill their worker
 
 
 def die_once(mark: Path) -> None:
     """``mark`` is left, so that the next one lives."""
     if not mark.exists():
         mark.touch()
-        die()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def doing(folder: Path) -> Callable[[str], tuple[str, str, int]]:
@@ -35,19 +31,11 @@ def doing(folder: Path) -> Callable[[str], tuple[str, str, int]]:
 def _do(folder: Path, item: str) -> tuple[str, str, int]:
     with (folder / "begun").open("a") as file:
         file.write(item + "\n")
-    if item.startswith(ALWAYS):
-        die()
-    if item.startswith(ONCE):
+    if item == ALWAYS:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == ONCE:
         die_once(folder / item)
-    if item.startswith(FAILS):
-        raise OSError(f"no {item}")
     return item, os.environ["ASSISTANT_OF_TEST"], int(os.environ["OMP_NUM_THREADS"])
-
-
-def dying() -> Callable[[Any], Any]:
-    """A worker whose model does not fit."""
-    die()
-    return str
 
 
 def encoding(mark: Path, space: str) -> Callable[[Task], Encoded]:
@@ -69,18 +57,11 @@ def encoding(mark: Path, space: str) -> Callable[[Task], Encoded]:
 
 
 def answering(folder: Path) -> Callable[[Part], Records]:
-    """A scripted model, killed once at the first question of all."""
+    """A scripted model."""
     from fakes import ScriptedModel
 
     from assistant.model.features import FeatureStore
     from assistant.vqa.assistants import Assistant
     from assistant.vqa.batch import Answering, Options
 
-    answer = Answering(Assistant(ScriptedModel(), FeatureStore(folder / "features")), Options(2))
-
-    def work(part: Part) -> Records:
-        if part[0].id == 0:
-            die_once(folder / "killed")
-        return answer(part)
-
-    return work
+    return Answering(Assistant(ScriptedModel(), FeatureStore(folder / "features")), Options(2))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +15,23 @@ import pytest
 from clips import make_clip
 from fakes import ScriptedModel
 from retrieval_sight import tiny_sight
-from spread_work import ALWAYS, FAILS, ONCE, answering, doing, dying, encoding
+from spread_work import ALWAYS, ONCE, answering, doing, encoding
 from test_index import color_clip, color_photo, held
 
 from assistant.cli.main import main
 from assistant.core.results import Results
-from assistant.core.workers import LOCAL, TRIES, Done, Workers, in_order, joined
+from assistant.core.workers import (
+    LOCAL,
+    TRIES,
+    Done,
+    Surroundings,
+    Tries,
+    Work,
+    Worker,
+    Workers,
+    in_order,
+    joined,
+)
 from assistant.errors import InputError, ResourceError
 from assistant.model.features import FeatureStore
 from assistant.retrieval import Index
@@ -63,27 +76,61 @@ class TestSpread:
         begun = Counter((tmp_path / "begun").read_text().splitlines())
         assert begun == dict.fromkeys(items, 1) | {ALWAYS: TRIES, ONCE: 2}
 
-    def test_what_a_worker_raises_ends_the_run(self, two, tmp_path, monkeypatch):
-        monkeypatch.setenv("ASSISTANT_OF_TEST", "told")
-        with pytest.raises(RuntimeError, match=f"OSError: no {FAILS}") as met:
-            list(two.spread([FAILS], partial(doing, tmp_path)))
-        assert "spread_work.py" in met.value.__notes__[0]  # where, for --debug
-
-    def test_a_worker_that_dies_before_it_works_ends_it_too(self, two):
-        with pytest.raises(ResourceError, match=r"died 3 times while its model was loaded.*cores"):
-            list(two.spread(["one"], dying))
-
     def test_more_cores_than_there_are(self, ray):
         with pytest.raises(InputError, match=r"wants 9999 cores, and the machines of Ray .* give"):
-            list(Workers(LOCAL, cores=9999).spread(["one"], dying))
+            list(Workers(LOCAL, cores=9999).spread(["one"], str))
 
     def test_a_gpu_that_is_not_there(self, ray):
         with pytest.raises(InputError, match="knows no GPU; leave out --device cuda"):
-            list(Workers(LOCAL, gpu=True).spread(["one"], dying))
+            list(Workers(LOCAL, gpu=True).spread(["one"], str))
 
     @needs_ray
     def test_nothing_to_do_starts_nothing(self):
-        assert list(Workers("127.0.0.1:1").spread([], dying)) == []
+        assert list(Workers("127.0.0.1:1").spread([], str)) == []
+
+
+class TestWorker:
+    """Without Ray around it."""
+
+    @pytest.fixture(autouse=True)
+    def named(self, monkeypatch, tmp_path) -> None:
+        monkeypatch.setattr("assistant.core.workers._name_of_this_worker", lambda: "me")
+        monkeypatch.setattr("os.environ", {})  # which it changes
+        monkeypatch.chdir(tmp_path)
+
+    @staticmethod
+    def told(work: Work, tries: Tries, surroundings: Surroundings | None = None) -> object:
+        worker = Worker(lambda: work, tries, surroundings or Surroundings.here(1))
+        return pickle.loads(worker({"place": 3, "item": pickle.dumps("x")})["told"])
+
+    def test_a_typed_error_stays_and_another_says_where(self):
+        def mistaken(item: str) -> None:
+            raise InputError(f"no {item}")
+
+        def broken(item: str) -> None:
+            raise KeyError(item)
+
+        error = self.told(mistaken, Tries())
+        assert type(error) is InputError and str(error) == "no x"
+        error = self.told(broken, Tries())
+        assert type(error) is RuntimeError and str(error) == "KeyError: 'x'"
+        assert "in broken" in error.__notes__[0]
+
+    def test_an_item_is_given_up(self):
+        tries = Tries()
+        assert self.told(str, tries) == Done(3, "x")
+        assert all(tries.begin(3) for _ in range(TRIES))  # and died each time
+        assert self.told(str, tries).fault.startswith("the process that worked on it died")
+
+    def test_a_worker_whose_model_does_not_fit_ends_the_run(self):
+        tries = Tries()
+        assert all(tries.begin("me") for _ in range(TRIES))
+        error = self.told(str, tries)
+        assert type(error) is ResourceError and "--ray-cores" in str(error)
+
+    def test_another_version_is_refused(self):
+        error = self.told(str, Tries(), replace(Surroundings.here(1), version="0.0.1"))
+        assert type(error) is InputError and "was begun with 0.0.1; install the same" in str(error)
 
 
 def test_the_order_of_the_items():
@@ -115,7 +162,7 @@ class TestIndex:
         assert (tmp_path / "killed").exists() and added == alone
         assert held(found) == held(whole) and len(alone.failed) == 1
         assert found.verify().damaged == ()
-        again = found.add([folder], spread=spread)  # the bad one alone
+        again = found.add([folder])  # the bad one alone
         assert (again.files, again.unchanged, held(found)) == (0, 3, held(whole))
 
     def test_another_joint_space_on_a_machine_is_refused(self):
@@ -149,7 +196,6 @@ def test_batch_writes_the_same_records(two, tmp_path):
 
     found = records("spread.jsonl", over)
     assert found == records("alone.jsonl", None) and len(found) == 21
-    assert (tmp_path / "killed").exists()
     assert records("spread.jsonl", over) == found  # all are there: nobody is asked
 
 

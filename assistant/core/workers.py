@@ -94,14 +94,14 @@ class Workers:
             return
         with joined(self.address) as ray:
             count, cores, gpus = self._share(ray, len(items))
-            tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tries).remote()
+            tries = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Tries)
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             at_once = max(1, min(LONGEST, len(items) // (LEAST * count)))
             rows = [{"place": n, "item": pickle.dumps(item)} for n, item in enumerate(items)]
             found = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // at_once)).map(
                 Worker,
-                fn_constructor_args=(make, tries, Surroundings.here(cores)),
+                fn_constructor_args=(make, SharedTries(tries.remote()), Surroundings.here(cores)),
                 num_cpus=cores,
                 num_gpus=gpus,
                 compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
@@ -193,12 +193,32 @@ class Tries:
         del self._begun[what]
 
 
-class Worker:
-    """In a process of its own."""
+@dataclass(frozen=True)
+class SharedTries:
+    """`Tries` in a process of their own, as a worker asks them."""
 
-    def __init__(self, make: Callable[[], Work], tries: Any, surroundings: Surroundings) -> None:
+    actor: Any
+
+    def begin(self, what: Hashable) -> bool:
+        import ray
+
+        return ray.get(self.actor.begin.remote(what))
+
+    def end(self, what: Hashable) -> None:
+        import ray
+
+        ray.get(self.actor.end.remote(what))
+
+
+class Worker:
+    """Does items, in a process of its own."""
+
+    def __init__(
+        self, make: Callable[[], Work], tries: Tries | SharedTries, surroundings: Surroundings
+    ) -> None:
+        """Makes nothing yet: what is wrong with it is to come as an answer."""
         self._make, self._tries, self._surroundings = make, tries, surroundings
-        self._work: Work | None = None  # so that what is wrong with it comes as an answer
+        self._work: Work | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         place = int(row["place"])
@@ -210,30 +230,30 @@ class Worker:
 
     def _done(self, place: int, item: Any) -> Done:
         work = self._work = self._work or self._begun()
-        if not self._ask("begin", place):
+        if not self._tries.begin(place):
             return Done(place, fault=f"the process that worked on it died, {TRIES} times")
         done = Done(place, work(item))
-        self._ask("end", place)
+        self._tries.end(place)
         return done
 
     def _begun(self) -> Work:
-        import ray
-
-        own = ray.get_runtime_context().get_actor_id()  # stays when it is begun anew
-        if not self._ask("begin", own):
+        own = _name_of_this_worker()
+        if not self._tries.begin(own):
             raise ResourceError(
                 f"a worker on {socket.gethostname()} died {TRIES} times while its model was "
                 "loaded, perhaps for want of memory; let there be fewer with --ray-cores"
             )
         self._surroundings.enter()
         work = self._make()
-        self._ask("end", own)
+        self._tries.end(own)
         return work
 
-    def _ask(self, what: str, about: Hashable) -> bool:
-        import ray
 
-        return ray.get(getattr(self._tries, what).remote(about))
+def _name_of_this_worker() -> str:
+    """It stays when the worker is begun anew."""
+    import ray
+
+    return ray.get_runtime_context().get_actor_id()
 
 
 def _sendable(error: Exception) -> Exception:
@@ -262,7 +282,9 @@ def joined(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    own = {"include_dashboard": False, "object_store_memory": STORE} if address == LOCAL else {}
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"include_dashboard": False, "object_store_memory": STORE}
     try:
         with _own_signals(), _no_stderr():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
