@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from clips import make_clip
@@ -77,7 +78,7 @@ class TestSpread:
         assert begun == dict.fromkeys(items, 1) | {ALWAYS: TRIES, ONCE: 2}
 
     def test_more_cores_than_there_are(self, ray):
-        with pytest.raises(InputError, match=r"wants 9999 cores, and the machines of Ray .* give"):
+        with pytest.raises(InputError, match=r"wants 9999 cores and 0 GPUs, and the .* give less"):
             list(Workers(LOCAL, cores=9999).spread(["one"], str))
 
     def test_a_gpu_that_is_not_there(self, ray):
@@ -131,6 +132,33 @@ class TestWorker:
     def test_another_version_is_refused(self):
         error = self.told(str, Tries(), replace(Surroundings.here(1), version="0.0.1"))
         assert type(error) is InputError and "was begun with 0.0.1; install the same" in str(error)
+
+
+@needs_ray
+class TestShare:
+    """Of machines that are only told of."""
+
+    @pytest.mark.parametrize(
+        ("wanted", "machines", "share"),
+        [
+            (dict(), [(16, 0), (6, 0)], (5, 4, 0)),
+            (dict(), [(2, 0)], (1, 2, 0)),
+            (dict(cores=1), [(2, 0), (3, 0)], (5, 1, 0)),
+            (dict(gpu=None), [(2, 0)], (1, 2, 0)),
+            (dict(gpu=None), [(16, 2), (8, 0)], (2, 8, 1)),
+            (dict(gpu=True), [(16, 2), (4, 1)], (3, 4, 1)),
+            (dict(gpu=True, cores=1), [(1, 4)], (1, 1, 1)),
+            (dict(), [(16, 2)], (4, 4, 0)),
+            (dict(cores=1), [(64, 0)], (9, 1, 0)),  # no more than there are items
+        ],
+    )
+    def test_one_a_gpu_or_for_some_cores(self, wanted, machines, share):
+        nodes = [
+            {"Alive": True, "Resources": {"CPU": float(cores), "GPU": float(gpus)}}
+            for cores, gpus in machines
+        ]
+        ray = SimpleNamespace(nodes=lambda: [*nodes, {"Alive": False, "Resources": {"CPU": 99.0}}])
+        assert Workers(**wanted)._share(ray, 9) == share
 
 
 def test_the_order_of_the_items():

@@ -130,24 +130,24 @@ class Workers:
         """How many workers, at most ``most``, and cores and GPUs of each."""
         machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         has = [(int(m.get("CPU", 0)), int(m.get("GPU", 0))) for m in machines]
-        if self.gpu is not False and any(gpus for _, gpus in has):
-            parts = [cores // gpus for cores, gpus in has if gpus]
-            cores = self.cores or max(1, min(parts))
-            count = sum(min(gpus, own // cores) for own, gpus in has)
-            wanted = f"{cores} cores beside each GPU"
-        elif self.gpu:
+        by_gpu = self.gpu is not False and any(gpus for _, gpus in has)
+        if self.gpu and not by_gpu:
             raise InputError(f"Ray ({self.address}) knows no GPU; leave out --device cuda")
+        if by_gpu:
+            own = min(cores // gpus for cores, gpus in has if gpus)
         else:
-            cores = self.cores or max(1, min(CORES, max(own for own, _ in has)))
-            count = sum(own // cores for own, _ in has)
-            wanted = f"{cores} cores"
+            own = min(CORES, max(cores for cores, _ in has))
+        wanted = self.cores or max(1, own)
+        count = sum(
+            min(cores // wanted, gpus) if by_gpu else cores // wanted for cores, gpus in has
+        )
         if not count:
-            told = ", ".join(str(own) for own, _ in has)
+            told = ", ".join(f"{cores} and {gpus}" for cores, gpus in has)
             raise InputError(
-                f"a worker wants {wanted}, and the machines of Ray ({self.address}) have {told}; "
-                "give less with --ray-cores"
+                f"a worker wants {wanted} cores and {int(by_gpu)} GPUs, and the machines of Ray "
+                f"({self.address}) have {told}; give less with --ray-cores"
             )
-        return min(count, most), cores, int(self.gpu is not False and "GPU" in wanted)
+        return min(count, most), wanted, int(by_gpu)
 
 
 @dataclass(frozen=True)
@@ -288,11 +288,11 @@ def joined(address: str) -> Iterator[Any]:
     try:
         with _own_signals(), _no_stderr():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         what = next(iter(str(error).splitlines()), type(error).__name__)[:200].rstrip(".")
         raise InputError(
             f"Ray ({address}) cannot be joined: {what}; give the address that `ray start` tells, "
-            "on one of the cluster's machines, or local"
+            "on one of the cluster's machines, or local (docs/scale.md)"
         ) from error
     try:
         yield ray
