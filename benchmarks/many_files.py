@@ -1,11 +1,12 @@
 """Index many files by one process and by workers of Ray that are killed: the same, how much sooner?
 
-    python benchmarks/many_files.py [--files 300] [--workers 2] [--kills 5] [--seed 0]
+    python benchmarks/many_files.py [--files 300] [--kind images] [--workers 2] [--kills 5]
 
-Makes short generated clips, and runs `assistant index add` over them: in one process, with as many
-threads as there are workers; by workers of a core each; the same while workers are killed (SIGKILL)
-at random moments; and by workers whose writing process is killed halfway, and then once more. The
-rows of each index (file, window, times, words, vector) are compared with those of the first.
+Makes generated pictures, or short clips of them, and runs `assistant index add` over them: in one
+process, with as many threads as there are workers; by workers of a core each; the same while
+workers are killed (SIGKILL) at random moments; and by workers whose writing process is killed
+halfway, and then once more. The rows of each index (file, window, times, words, vector) are
+compared with those of the first.
 """
 
 from __future__ import annotations
@@ -47,16 +48,16 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=300)
+    parser.add_argument("--kind", choices=("images", "clips"), default="images")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as scratch:
-        folder, place = Path(scratch) / "clips", Path(scratch) / "index"
-        write_dataset(folder, "clips", args.files, args.seed, "train")
-        files = sum(1 for _ in folder.rglob("*.mp4"))
-        print(f"{files} clips, {os.cpu_count()} cores, seed {args.seed}\n")
+        folder, place = Path(scratch) / "files", Path(scratch) / "index"
+        write_dataset(folder, args.kind, args.files, args.seed, "train")
+        print(f"{args.files} {args.kind}, {os.cpu_count()} cores, seed {args.seed}\n")
         by_ray = ["--ray", "local", "--ray-cores", "1"]
         alone = added(folder, place, "alone", args.workers, [])
         print("| how | seconds | to one process | kills | rows | same rows | damaged |")

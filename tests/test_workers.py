@@ -141,15 +141,15 @@ class TestShare:
     @pytest.mark.parametrize(
         ("wanted", "machines", "share"),
         [
-            (dict(), [(16, 0), (6, 0)], (5, 4, 0)),
-            (dict(), [(2, 0)], (1, 2, 0)),
-            (dict(cores=1), [(2, 0), (3, 0)], (5, 1, 0)),
-            (dict(gpu=None), [(2, 0)], (1, 2, 0)),
-            (dict(gpu=None), [(16, 2), (8, 0)], (2, 8, 1)),
-            (dict(gpu=True), [(16, 2), (4, 1)], (3, 4, 1)),
-            (dict(gpu=True, cores=1), [(1, 4)], (1, 1, 1)),
-            (dict(), [(16, 2)], (4, 4, 0)),
-            (dict(cores=1), [(64, 0)], (9, 1, 0)),  # no more than there are items
+            ({}, [(16, 0), (6, 0)], (5, 4, 0)),
+            ({}, [(2, 0)], (1, 2, 0)),
+            ({"cores": 1}, [(2, 0), (3, 0)], (5, 1, 0)),
+            ({"gpu": None}, [(2, 0)], (1, 2, 0)),
+            ({"gpu": None}, [(16, 2), (8, 0)], (2, 8, 1)),
+            ({"gpu": True}, [(16, 2), (4, 1)], (3, 4, 1)),
+            ({"gpu": True, "cores": 1}, [(1, 4)], (1, 1, 1)),
+            ({}, [(16, 2)], (4, 4, 0)),
+            ({"cores": 1}, [(64, 0)], (9, 1, 0)),  # no more than there are items
         ],
     )
     def test_one_a_gpu_or_for_some_cores(self, wanted, machines, share):
