@@ -1,12 +1,11 @@
 """Index many files by one process and by workers of Ray that are killed: the same, how much sooner?
 
-    python benchmarks/many_files.py [--files 300] [--kind images] [--workers 2] [--kills 5]
+    python benchmarks/many_files.py [--files 300] [--kind images] [--kills 5] [--seed 0]
 
 Makes generated pictures, or short clips of them, and runs `assistant index add` over them: in one
-process, with as many threads as there are workers; by workers of a core each; the same while
-workers are killed (SIGKILL) at random moments; and by workers whose writing process is killed
-halfway, and then once more. The rows of each index (file, window, times, words, vector) are
-compared with those of the first.
+process; by workers; the same while workers are killed (SIGKILL) at random moments; and by workers
+whose writing process is killed halfway, and then once more. Each process computes with one thread.
+The rows of each index (file, window, times, words, vector) are compared with those of the first.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from assistant.data.scenes import write_dataset
 from assistant.retrieval import Index
 
 WORKER = "ray::MapWorker"  # as the system's list of processes tells it
-ALIKE = 1e-4  # that numbers of vectors may differ: other numbers of threads round otherwise
+ALIKE = 1e-4  # that numbers of vectors may differ: other processors round otherwise
 LOOKED = 0.05  # seconds between two looks at a run
 
 
@@ -49,7 +48,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=300)
     parser.add_argument("--kind", choices=("images", "clips"), default="images")
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -59,21 +57,19 @@ def main() -> None:
         write_dataset(folder, args.kind, args.files, args.seed, "train")
         print(f"{args.files} {args.kind}, {os.cpu_count()} cores, seed {args.seed}\n")
         by_ray = ["--ray", "local", "--ray-cores", "1"]
-        alone = added(folder, place, "alone", args.workers, [])
+        alone = added(folder, place, "alone", [])
         print("| how | seconds | to one process | kills | rows | same rows | damaged |")
         print("|---|---|---|---|---|---|---|")
         tell("one process", alone, alone)
-        spread = added(folder, place, "spread", 1, by_ray)
-        tell(f"{args.workers} workers", spread, alone)
+        spread = added(folder, place, "spread", by_ray)
+        tell("workers of a core each", spread, alone)
         moments = sorted(rng.uniform(0.3, 0.9) * spread.seconds for _ in range(args.kills))
-        killed = added(
-            folder, place, "killed", 1, by_ray, lambda run: kill_workers(run, moments, rng)
-        )
+        killed = added(folder, place, "killed", by_ray, lambda run: kill_workers(run, moments, rng))
         tell("workers killed", killed, alone)
         halfway = 0.65 * spread.seconds
-        stopped = added(folder, place, "stopped", 1, by_ray, lambda run: kill_after(run, halfway))
+        stopped = added(folder, place, "stopped", by_ray, lambda run: kill_after(run, halfway))
         tell("the writing process killed", stopped, alone)
-        again = added(folder, place, "stopped", 1, by_ray)
+        again = added(folder, place, "stopped", by_ray)
         tell("and run once more", again, alone)
 
 
@@ -81,7 +77,6 @@ def added(
     folder: Path,
     place: Path,
     name: str,
-    threads: int,
     more: list[str],
     disturb: Callable[[psutil.Popen], int] = lambda run: 0,
 ) -> Run:
@@ -90,7 +85,7 @@ def added(
     began = time.perf_counter()
     run = psutil.Popen(
         [sys.executable, "-m", "assistant", *words],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
     )
     kills = disturb(run)

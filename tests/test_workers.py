@@ -21,18 +21,8 @@ from test_index import color_clip, color_photo, held
 
 from assistant.cli.main import main
 from assistant.core.results import Results
-from assistant.core.workers import (
-    LOCAL,
-    TRIES,
-    Done,
-    Surroundings,
-    Tries,
-    Work,
-    Worker,
-    Workers,
-    in_order,
-    joined,
-)
+from assistant.core.worker import TRIES, Done, Surroundings, Tries, Work, Worker
+from assistant.core.workers import LOCAL, Workers, in_order, joined
 from assistant.errors import InputError, ResourceError
 from assistant.model.features import FeatureStore
 from assistant.retrieval import Index
@@ -95,7 +85,7 @@ class TestWorker:
 
     @pytest.fixture(autouse=True)
     def named(self, monkeypatch, tmp_path) -> None:
-        monkeypatch.setattr("assistant.core.workers._name_of_this_worker", lambda: "me")
+        monkeypatch.setattr("assistant.core.worker._name_of_this_worker", lambda: "me")
         monkeypatch.setattr("os.environ", {})  # which it changes
         monkeypatch.chdir(tmp_path)
 
