@@ -36,7 +36,8 @@ CORES = 4  # of a worker without a GPU, where a machine has so many
 LONGEST, LEAST = 16, 256  # items sent at once; more than one if each worker gets so many times
 STORE = 256 << 20  # bytes of shared memory for what is on its way, of a Ray that we start
 REACHED = 10.0  # seconds that an address has to answer
-QUIET = {  # of Ray, unless the person says otherwise
+SETTINGS = {  # of Ray, unless the person says otherwise: quiet, and no slower than we are
+    "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # its news of dead workers would be among our results
@@ -148,7 +149,8 @@ def joined(address: str) -> Iterator[Any]:
     """Ray, with a cluster; one that this program has joined already stays so.
 
     Raises InputError: there is none."""
-    os.environ.update(QUIET | {name: os.environ[name] for name in QUIET if name in os.environ})
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     import ray
     import ray.data
 
