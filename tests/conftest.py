@@ -47,6 +47,7 @@ ENABLED_BY = {
     "whisper": ("speech", (FETCH,)),
     "'ocr' extra": ("ocr", (f"{PIP} '.[ocr]'",)),
     "decord": ("decord", (f"{PIP} .",)),
+    "'ray' extra": ("workers of Ray", (f"{PIP} '.[ray]'",)),
     "could not import": ("metrics", (f"{PIP} '.[train]'",)),
     "ASSISTANT_TEST_DATA": ("official data sets", ("export ASSISTANT_TEST_DATA=FOLDER",)),
     "root": ("rights of files, as another user than root", ()),

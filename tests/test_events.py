@@ -97,6 +97,20 @@ class TestCommand:
         assert len(query["saliency"]) == len(first["seconds"])
         assert second["queries"][0]["appears"] is False and second["queries"][0]["moments"] == []
 
+    def test_one_of_several_that_cannot_be_looked_at(self, mini, film, labels, capsys, tmp_path):
+        bad = tmp_path / "bad.mp4"
+        bad.write_text("no clip")
+        words = (bad, film, "--labels", labels)
+        code, out, err = run(capsys, *words, "--json", "--quiet")
+        first, second = map(json.loads, out.splitlines())
+        assert code == 2 and set(first) == {"video", "error"} and second["duration"] == 12
+        assert first["video"] == str(bad) and err.startswith(f"warning: {bad}: {first['error']}\n")
+        assert err.splitlines()[1] == "assistant: 1 of 2 clips could not be looked at"
+        code, out, _ = run(capsys, *words, "--csv", "--quiet")
+        assert code == 2 and {row["video"] for row in csv.DictReader(io.StringIO(out))} == {
+            str(film)
+        }
+
     def test_examples_teach_labels(self, mini, film, capsys, tmp_path):
         for name, color in (("alarm", "red"), ("calm", "blue")):
             (tmp_path / "examples" / name).mkdir(parents=True)

@@ -379,9 +379,9 @@ import pickle, sys
 sys.path.insert(0, {tests!r})
 from retrieval_sight import tiny_sight
 from assistant.retrieval.embedding import Embedder
-from assistant.retrieval.windows import encode_file
-files = pickle.load(sys.stdin.buffer)
-rows = [row for file in files for some in encode_file(file, Embedder(tiny_sight())) for row in some]
+from assistant.retrieval.encoding import Encoding, Task
+encode = Encoding(Embedder(tiny_sight()), None, "colors-1")
+rows = [row for file in pickle.load(sys.stdin.buffer) for row in encode(Task(file)).rows]
 assert "lancedb" not in sys.modules
 sys.stdout.buffer.write(pickle.dumps(rows))
 """

@@ -65,6 +65,7 @@ DOORS = {
         for name in ("ui.serving", "serving.app", "serving.guard", "serving.running")
     ),
     "uvicorn": ("assistant.serving.running",),
+    "ray": ("assistant.core.workers", "assistant.core.worker"),
     "httpcore": ("assistant.serving.fetching",),
     "prometheus_client": ("assistant.serving.metrics",),
     "pydantic": ("assistant.serving.wire",),

@@ -4,6 +4,7 @@ the one line of everything that a person will meet."""
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -42,6 +43,7 @@ PROMPT = {
 }
 VICUNA = "instructblip-vicuna-7b"
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TOGETHER = str(CONFIGS / "accelerate/machines.yaml")
 
 
 @pytest.fixture(scope="module", params=["llama", "t5"])
@@ -164,23 +166,35 @@ def test_a_task_is_learned_through_a_quantized_llm(folder, clip, home, capsys, q
     assert code == 0 and "2 questions of the split test" in out
 
 
-@pytest.mark.parametrize("shard", [False, True])
-def test_two_processes_learn_what_one_does(llama, clip, home, capsys, shard):
+@pytest.mark.parametrize(("shard", "machines"), [(False, 1), (True, 2)])
+def test_two_processes_learn_what_one_does(llama, clip, home, capsys, shard, machines):
     """One process with batches of four, and two with batches of two, on equal examples; with
-    ``shard`` each of the two holds one half of every layer of the LLM."""
+    ``shard`` each of the two holds one half of every layer of the LLM. Two machines are two
+    launchers here, which meet at a port."""
     clips = [clip, make_clip(home / "other.mp4", 200)]
     exact = ("--precision", "fp32", "--quantize", "none", "--no-install")
     one, two = (written(home / f"of-{n}", batch=4 // n, clips=clips, shard=shard) for n in (1, 2))
     assert run(capsys, *finetune_arguments(one, llama, home / "one", *exact))[0] == 0
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"),
-        *("--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"),
-        *("--main_process_port=0", "-m", "assistant"),
-        *map(str, finetune_arguments(two, llama, home / "two", *exact)),
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = 0 if machines == 1 else free.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "accelerate.commands.launch", "--config_file", TOGETHER),
+                *("--num_processes=2", f"--num_machines={machines}", f"--machine_rank={rank}"),
+                *("--main_process_ip=127.0.0.1", f"--main_process_port={port}", "-m", "assistant"),
+                *map(str, finetune_arguments(two, llama, home / "two", *exact)),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(machines)
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("parameters, kept") == 1
+    told = [process.communicate(timeout=300) for process in started]
+    for process, (_, err) in zip(started, told, strict=True):
+        assert process.returncode == 0, err[-2000:]
+    assert "".join(out for out, _ in told).count("parameters, kept") == 1
     alone, together = (
         [json.loads(line) for line in (home / name / "log.jsonl").read_text().splitlines()]
         for name in ("one", "two")
@@ -215,6 +229,8 @@ def test_the_shipped_configs_are_usable():
         assert adapter_size(shape, patch_width, recipe.lora, transfer) <= 2_500_000
     config = load_config_from_file(str(CONFIGS / "accelerate/gpus.yaml"))
     assert config.num_processes == 2
+    config = load_config_from_file(TOGETHER)
+    assert (config.num_machines, config.num_processes) == (2, 16)
 
 
 @pytest.mark.parametrize(

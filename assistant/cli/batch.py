@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,12 @@ from assistant.cli.options import (
     load_assistant,
     say,
 )
+from assistant.cli.spreading import add_workers, for_worker, workers_of
 
 if TYPE_CHECKING:
     from assistant.core.results import Results
+    from assistant.core.workers import Workers
+    from assistant.vqa.batch import Answering, Options, Part, Records
 
 BATCH_EPILOG = """\
 a line of IN:   {"id": 1, "video": "clip.mp4", "question": "What happens?"}
@@ -38,6 +43,7 @@ OUT holds already are skipped: after an interruption run the same command again.
 examples:
   assistant batch questions.jsonl answers.jsonl
   assistant batch questions.jsonl answers.jsonl --retry     ask those with an error again
+  assistant batch questions.jsonl answers.jsonl --ray local     by several processes
 """
 
 
@@ -55,6 +61,7 @@ def add_batch(commands: argparse._SubParsersAction) -> None:
     )
     add_clip_options(parser, one_clip=False)
     add_model_options(parser)
+    add_workers(parser)
     parser.set_defaults(run=run_batch)
 
 
@@ -64,23 +71,15 @@ def run_batch(args: argparse.Namespace) -> int:
     from assistant.core.jsonl import WrongLine
     from assistant.core.results import Results
     from assistant.dialogue.speech import check_extra
-    from assistant.vqa.batch import Options, answer_all, read_questions
+    from assistant.vqa.batch import answer_all, read_questions
 
+    workers = workers_of(args)
     if args.transcribe == "yes":
         check_extra()
     check_head(args)
     assistant = load_assistant(args, now=False)
     questions = read_questions(args.input, assistant.name)
-    options = Options(
-        frames=args.frames,
-        decoder=args.decoder,
-        task=args.task,
-        adapter=args.adapter,
-        max_new_tokens=args.max_tokens,
-        transcribe=args.transcribe,
-        without=tuple(args.without),
-        head=args.head,
-    )
+    spread = None if workers is None else partial(by_workers, workers, args)
     with Results(args.output, retry=args.retry) as results:
         left = [question for question in questions if question.id not in results.done]
         for wrong in [question for question in left if isinstance(question, WrongLine)]:
@@ -88,7 +87,7 @@ def run_batch(args: argparse.Namespace) -> int:
         waiting = len(left)
         try:
             if waiting:
-                records = answer_all(assistant, questions, results, options)
+                records = answer_all(assistant, questions, results, options_of(args), spread)
                 for _ in tqdm(records, total=waiting, unit="question", disable=args.quiet):
                     pass
         except KeyboardInterrupt as stop:
@@ -99,6 +98,40 @@ def run_batch(args: argparse.Namespace) -> int:
             ) from stop
         say(summary(len(questions), waiting, results), args.quiet)
     return 0
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """What ``args`` say of every question."""
+    from assistant.vqa.batch import Options
+
+    return Options(
+        frames=args.frames,
+        decoder=args.decoder,
+        task=args.task,
+        adapter=args.adapter,
+        max_new_tokens=args.max_tokens,
+        transcribe=args.transcribe,
+        without=tuple(args.without),
+        head=args.head,
+    )
+
+
+def by_workers(
+    workers: Workers, args: argparse.Namespace, parts: Sequence[Part]
+) -> Iterator[Records]:
+    """The records of each part, in the order in which they are done."""
+    for done in workers.spread(parts, partial(answering, for_worker(args))):
+        lost = [{"id": question.id, "error": done.fault} for question in parts[done.place]]
+        yield lost if done.fault else done.value
+
+
+def answering(args: argparse.Namespace) -> Answering:
+    """What a worker does."""
+    from assistant.vqa.batch import Answering
+
+    assistant = load_assistant(args, now=False)
+    assistant.load()
+    return Answering(assistant, options_of(args))
 
 
 def summary(total: int, asked: int, results: Results) -> str:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.cli.options import add_backend_options, add_sound_options, load_assistant, say
-from assistant.errors import InputError
-from assistant.vqa.time_words import format_time
+from assistant.cli.spreading import add_workers, for_worker, without_gpu, workers_of
+from assistant.errors import AssistantError, InputError, VideoError
 
 if TYPE_CHECKING:
+    from assistant.core.workers import Workers
     from assistant.timeline import Timeline
     from assistant.timeline.events import EventHead
     from assistant.timeline.making import Looks
     from assistant.vqa.assistants import Assistant
     from assistant.vqa.session import Session
 
-HEAD = ("from", "to", "score", "event", "shows")
+LOOKING = "Looking at the clips"
 EPILOG = """\
 A line for each scene: from, to, how likely its event is among all labels, the event, what it shows.
 A clip of any length is looked at once, a frame every 1.25 s, and what was seen is kept: after an
@@ -35,6 +37,8 @@ A query is anything said in words. Its moments are found wherever they are, and 
 like enough it "does not appear": of short words the lexicon's own ("a dog", "playing the drums")
 are the surest.
 
+Of several clips one that cannot be looked at is told, and the rest goes on; the exit code is 2.
+
 examples:
   assistant events film.mp4
   assistant events film.mp4 --query "a dog" --query "a man opens a door"
@@ -45,6 +49,7 @@ examples:
   assistant events film.mp4 --head run/head             what assistant finetune events learned
   assistant events film.mp4 --vtt > film.chapters.vtt   chapters for a player
   assistant events a.mp4 b.mp4 --csv > events.csv
+  assistant events clips/*.mp4 --json --ray local       by several processes, in the same order
   assistant events film.mp4 --query "snow" --plot film.png
   assistant events film.mp4 --listen --csv              scenes and sounds, a row for each
 """
@@ -99,15 +104,56 @@ def add_events(commands: argparse._SubParsersAction) -> None:
     group = parser.add_argument_group("model")
     add_backend_options(group)
     add_sound_options(group)
+    add_workers(parser)
     parser.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
     parser.set_defaults(run=run_events, adapter="none", task="")
 
 
 def run_events(args: argparse.Namespace) -> int:
+    workers = workers_of(args)
+    queries, paths = checked(args)
+    assistant = load_assistant(without_gpu(args), now=False)
+    kept: list[Timeline] = []  # that are written when all are there
+    failed = 0
+    with progress(args.quiet):
+        head = head_of(args, assistant)
+        look = Looking(assistant, head, queries, args.describe, args.listen)
+        found: Iterator[Timeline | AssistantError] = (
+            map(look, paths) if workers is None else by_workers(workers, args, head, queries, paths)
+        )
+        for number, (path, timeline) in enumerate(zip(paths, found, strict=True)):
+            if not isinstance(timeline, AssistantError):
+                tell(args, timeline, number)
+                if args.csv or args.plot is not None:
+                    kept.append(timeline)
+            elif len(paths) == 1:
+                raise timeline
+            else:
+                failed += 1
+                tell_fault(args, path, timeline)
+    if args.csv:
+        from assistant.timeline.formats import as_csv
+
+        print(as_csv(kept), end="")
+    if args.plot is not None:
+        from assistant.timeline.plot import draw_timeline
+        from assistant.vqa.evidence import save_figure
+
+        save_figure(draw_timeline(kept[0]), args.plot)
+        say(f"[plot: {args.plot}]", args.quiet)
+    if failed:
+        raise InputError(f"{failed} of {len(paths)} clips could not be looked at")
+    return 0
+
+
+def checked(args: argparse.Namespace) -> tuple[list[str], list[Path]]:
+    """The queries and the clips; mistakes show before the model loads.
+
+    Raises:
+        InputError, ConfigError, VideoError: what ``args`` ask for cannot be done.
+    """
     from assistant.core.clip_names import clip_path
     from assistant.model.features import check_file
-    from assistant.timeline import timeline_of
-    from assistant.timeline.formats import as_csv, as_srt, as_vtt
     from assistant.timeline.moments import check_query
 
     one = [name for name in ("srt", "vtt", "plot") if getattr(args, name)]
@@ -125,7 +171,7 @@ def run_events(args: argparse.Namespace) -> int:
                 raise InputError(
                     f"--head knows its own labels; leave out --{option.replace('_', '-')}"
                 )
-        read_head_config(args.head)  # mistakes show before the model loads
+        read_head_config(args.head)
     if args.listen:
         from assistant.sources.heard import check_extra
 
@@ -134,38 +180,77 @@ def run_events(args: argparse.Namespace) -> int:
     paths = [clip_path(name) for name in args.videos]
     for path in paths:
         check_file(path)
-    assistant = load_assistant(args, now=False)
-    with progress(args.quiet):
-        head = head_of(args, assistant)
-        found = []
-        for number, path in enumerate(paths):
-            session = assistant.open(path)
-            told = partial(described, session) if args.describe else None
-            timeline = timeline_of(
-                session, head=head, queries=queries, describe=told, listen=args.listen
-            )
-            found.append(timeline)
-            for warning in timeline.warnings:
-                say(f"warning: {path}: {warning}", args.quiet)
-            if args.json:
-                print(json.dumps(timeline.as_dict(), ensure_ascii=False), flush=True)
-            elif args.srt or args.vtt:
-                print((as_srt if args.srt else as_vtt)(timeline), end="")
-            elif not args.csv:
-                title = [*([""] if number else []), str(path)] if len(paths) > 1 else []
-                print(
-                    "\n".join([*title, *table(timeline), *answers(timeline), *sounds(timeline)]),
-                    flush=True,
-                )
-    if args.csv:
-        print(as_csv(found), end="")
-    if args.plot is not None:
-        from assistant.timeline.plot import draw_timeline
-        from assistant.vqa.evidence import save_figure
+    return queries, paths
 
-        save_figure(draw_timeline(found[0]), args.plot)
-        say(f"[plot: {args.plot}]", args.quiet)
-    return 0
+
+def tell(args: argparse.Namespace, timeline: Timeline, number: int) -> None:
+    """One of the clips, from 0."""
+    from assistant.cli.events_table import lines_of
+    from assistant.timeline.formats import as_srt, as_vtt
+
+    for warning in timeline.warnings:
+        say(f"warning: {timeline.path}: {warning}", args.quiet)
+    if args.json:
+        print(json.dumps(timeline.as_dict(), ensure_ascii=False), flush=True)
+    elif args.srt or args.vtt:
+        print((as_srt if args.srt else as_vtt)(timeline), end="")
+    elif not args.csv:
+        title = [*([""] if number else []), timeline.path] if len(args.videos) > 1 else []
+        print("\n".join([*title, *lines_of(timeline)]), flush=True)
+
+
+def tell_fault(args: argparse.Namespace, path: Path, error: AssistantError) -> None:
+    """What is wrong with one of several clips."""
+    fault = str(error).removeprefix(f"{path}: ")
+    say(f"warning: {path}: {fault}")
+    if args.json:
+        print(json.dumps({"video": str(path), "error": fault}, ensure_ascii=False), flush=True)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Looks at clips, one after another."""
+
+    assistant: Assistant
+    head: EventHead | None
+    queries: Sequence[str]
+    describe: bool
+    listen: bool
+
+    def __call__(self, path: Path) -> Timeline | AssistantError:
+        """What is wrong with this clip is given back."""
+        from assistant.timeline import timeline_of
+
+        try:
+            session = self.assistant.open(path)
+            told = partial(described, session) if self.describe else None
+            return timeline_of(
+                session, head=self.head, queries=self.queries, describe=told, listen=self.listen
+            )
+        except (VideoError, InputError) as error:
+            return error
+
+
+def by_workers(
+    workers: Workers,
+    args: argparse.Namespace,
+    head: EventHead | None,
+    queries: Sequence[str],
+    paths: Sequence[Path],
+) -> Iterator[Timeline | AssistantError]:
+    """The same by workers, in the order of ``paths``."""
+    from assistant.core.progress import report
+    from assistant.core.workers import in_order
+
+    report(LOOKING, 0, len(paths))
+    for done in in_order(workers.spread(paths, partial(looking, for_worker(args), head, queries))):
+        yield VideoError(done.fault) if done.fault else done.value
+        report(LOOKING, done.place + 1, len(paths))
+
+
+def looking(args: argparse.Namespace, head: EventHead | None, queries: Sequence[str]) -> Looking:
+    """What a worker does."""
+    return Looking(load_assistant(args, now=False), head, queries, args.describe, args.listen)
 
 
 def described(session: Session, start: float, end: float) -> str:
@@ -231,45 +316,3 @@ def progress(quiet: bool) -> Iterator[None]:
     finally:
         if bar is not None:
             bar.close()
-
-
-def table(timeline: Timeline) -> list[str]:
-    """Lines of the columns ``HEAD``, one for each scene."""
-    rows = [HEAD]
-    for one in timeline.segments:
-        begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
-        rows.append((begin, end, f"{one.score:.0%}", one.label, one.description))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            text.rjust(width) if number < 3 else text.ljust(width)
-            for number, (text, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def answers(timeline: Timeline) -> list[str]:
-    """Lines for each query: its moments, best first, or that it does not appear."""
-    told = []
-    for query in timeline.queries:
-        unsure = "" if query.calibrated else "; not calibrated for this joint space"
-        kind = f"{query.score_kind}, from {query.threshold:g} on, sure from {query.sure:g}{unsure}"
-        told += ["", f"{query.text}  ({kind})"]
-        for one in query.moments:
-            begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
-            told.append(f"  {begin}-{end}  {one.score:.2f}")
-        if not query.appears:
-            best = query.best
-            begin, end = (format_time(round(second, 1)) for second in (best.start, best.end))
-            told.append(f"  does not appear (likeliest {begin}-{end}, {best.score:.2f})")
-    return told
-
-
-def sounds(timeline: Timeline) -> list[str]:
-    """Lines for what is heard, if somebody listened."""
-    told = ["", "heard"] if timeline.heard else []
-    for one in timeline.heard:
-        begin, end = (format_time(round(second, 1)) for second in (one.start, one.end))
-        told.append(f"  {begin}-{end}  {one.score:.2f}  {one.name}")
-    return told

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.cli.options import add_backend_options, add_sound_options, load_assistant
+from assistant.cli.spreading import add_workers, for_worker, without_gpu, workers_of
 from assistant.errors import InputError
 
 if TYPE_CHECKING:
+    from assistant.core.workers import Workers
     from assistant.retrieval import Index, Outcome
+    from assistant.retrieval.encoding import Encoded, Encoding, Task
     from assistant.vqa.assistants import Assistant
 
 MOST_NAMED = 10  # files named one by one
@@ -26,6 +31,7 @@ examples:
   assistant index add ~/Videos --listen           what is heard in clips, too
   assistant index add talks --name talks          one of several
   assistant index add clips --index s3://bucket/index
+  assistant index add clips --ray local           by several processes
   assistant index info
   assistant index verify                          is each window there, and each file as it was?
   assistant index remove ~/Videos/old             forgets them; the files stay
@@ -60,6 +66,7 @@ def add_index(commands: argparse._SubParsersAction) -> None:
                 help="keep what is heard in clips, too, and what is said where there are no "
                 "subtitles (the sound extra); clips that are there are listened to now",
             )
+            add_workers(action)
             action.add_argument("--quiet", action="store_true", help="nothing on stderr but errors")
             action.set_defaults(adapter="none", task="")
         if name == "remove":
@@ -114,7 +121,9 @@ def run_add(args: argparse.Namespace) -> int:
     from assistant.core.progress import watched
     from assistant.retrieval.adding import INDEXING
 
-    assistant = load_assistant(args, now=False)
+    workers = workers_of(args)
+    spread = None if workers is None else partial(by_workers, workers, args)
+    assistant = load_assistant(without_gpu(args), now=False)
     index, listen = named_index(args, assistant), assistant if args.listen else None
     with tqdm(
         total=100,
@@ -137,7 +146,7 @@ def run_add(args: argparse.Namespace) -> int:
 
         try:
             with watched(move):
-                added = index.add(args.paths, tell, listen=listen)
+                added = index.add(args.paths, tell, listen=listen, spread=spread)
         except KeyboardInterrupt as stop:
             told = str(stop) or "stopped"
             raise KeyboardInterrupt(f"{told}; the same command again goes on") from stop
@@ -164,6 +173,29 @@ def run_add(args: argparse.Namespace) -> int:
     if added.gone:
         print(f"{len(added.gone)} are gone: assistant index remove --gone forgets them")
     return 0
+
+
+def by_workers(
+    workers: Workers, args: argparse.Namespace, space: str
+) -> Callable[[Sequence[Task]], Iterator[Encoded]]:
+    """What has files encoded by workers, for an index of ``space``."""
+    from assistant.retrieval.encoding import Encoded
+
+    def spread(tasks: Sequence[Task]) -> Iterator[Encoded]:
+        for done in workers.spread(tasks, partial(encoding, for_worker(args), space)):
+            yield Encoded(tasks[done.place], fault=done.fault) if done.fault else done.value
+
+    return spread
+
+
+def encoding(args: argparse.Namespace, space: str) -> Encoding:
+    """What a worker does."""
+    from assistant.retrieval.embedding import Embedder
+    from assistant.retrieval.encoding import Encoding
+
+    assistant = load_assistant(args, now=False)
+    embedder = Embedder(assistant.sight, args.head)
+    return Encoding(embedder, assistant if args.listen else None, space)
 
 
 def run_list(args: argparse.Namespace) -> int:

@@ -1,4 +1,5 @@
-"""One run of `Index.add`: files are read ahead, windows written some at a time."""
+"""One run of `Index.add`: files are read ahead, or encoded elsewhere; windows are written some at a
+time."""
 
 from __future__ import annotations
 
@@ -13,21 +14,24 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.progress import report
-from assistant.core.shortage import shortage_of
-from assistant.errors import AssistantError, DialogueError, InputError, VideoError
+from assistant.errors import InputError, VideoError
 from assistant.media.files import CLIPS, File, find_files, under
+from assistant.retrieval.encoding import Encoded, Spread, Task, fault_of
 from assistant.retrieval.rows import Row
 from assistant.retrieval.store import Store
 
 if TYPE_CHECKING:
     from assistant.retrieval.embedding import Embedder
-    from assistant.retrieval.listening import HasEars, Listened
+    from assistant.retrieval.listening import HasEars
     from assistant.retrieval.windows import Opened
 
 INDEXING = "Indexing"  # as `assistant.core.progress.report` tells it
 READERS, AHEAD = 2, 4  # files begun while one is looked at: most of a picture's time is reading it
 ROWS, SECONDS = 256, 5.0  # written at once: so many, or after so long
 BEGUN = 1 << 20  # bytes that beginning to read a clip or a picture counts as, for the time left
+
+Parts = Iterator[tuple[list[Row], float]]
+"""Rows of a file, some at a time, and how much of it is done with them."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,11 @@ class Adding:
         embedder: Embedder,
         watch: Callable[[Outcome], None],
         ears: HasEars | None = None,
+        spread: Spread | None = None,
     ) -> None:
-        """``ears``: what listens to clips, too."""
+        """``ears``: what listens to clips, too. ``spread``: encodes elsewhere; None: here."""
         self._store, self._embedder, self._watch, self._ears = store, embedder, watch, ears
+        self._spread = spread
         self._known = store.known()
         self._rows: list[Row] = []  # to be written
         self._outdated: set[str] = set()  # whose rows of before leave first
@@ -77,10 +83,10 @@ class Adding:
             raise InputError(f"{told}: holds no clip, picture or text that is known by its name")
         total, done = sum(map(_work, fresh)), 0
         try:
-            for file, opening in opened_ahead(fresh, self._embedder.side):
+            for task, parts in self._encoded([Task(file, self._first(file)) for file in fresh]):
                 report(INDEXING, done, total)
-                self._one(file, opening, done, total)
-                done += _work(file)
+                self._one(task, parts, done, total)
+                done += _work(task.file)
         finally:  # stopped with Ctrl-C, too
             self._write()
         report(INDEXING, 1)
@@ -105,52 +111,62 @@ class Adding:
         is_clip = Path(file.path).suffix.lower() in CLIPS
         return self._ears is not None and is_clip and not self._known[file.path].heard
 
-    def _one(self, file: File, opening: Future[Opened], done: int, total: int) -> None:
-        """``done`` of ``total`` bytes are, before it."""
+    def _encoded(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Parts]]:
+        """In their order, or in that in which they are done elsewhere."""
+        if self._spread is not None:
+            for encoded in self._spread(tasks):
+                yield encoded.task, self._sent(encoded)
+            return
+        files = [task.file for task in tasks]
+        for task, opening in zip(tasks, opened_ahead(files, self._embedder.side), strict=True):
+            yield task, self._here(task, opening[1])
+
+    def _sent(self, encoded: Encoded) -> Parts:
+        if encoded.unheard:
+            self._watch(Outcome(encoded.task.file.path, fault=encoded.unheard))
+        if encoded.rows:
+            yield [*encoded.rows], 1.0
+        if encoded.fault:
+            raise VideoError(encoded.fault)
+
+    def _here(self, task: Task, opening: Future[Opened]) -> Parts:
+        from assistant.retrieval.listening import listened
         from assistant.retrieval.windows import rows_of
 
-        first, added = self._begun(file), 0
+        opened = opening.result()
+        heard = listened(opened.clip, opened.lines, self._ears)
+        if heard is not None and heard.fault:
+            self._watch(Outcome(task.file.path, fault=heard.fault))
+        length = opened.clip.duration if opened.clip is not None else 0.0
+        for rows in rows_of(task.file, opened, self._embedder, task.first, heard):
+            yield rows, (rows[-1].end or 0.0) / length if length else 0.0
+
+    def _one(self, task: Task, parts: Parts, done: int, total: int) -> None:
+        """``done`` of ``total`` bytes are, before it."""
+        file, added = task.file, 0
+        if not task.first and file.path in self._known:
+            self._outdated.add(file.path)
         try:
-            opened = opening.result()
-            for rows in rows_of(file, opened, self._embedder, first, self._listened(opened)):
+            for rows, share in parts:
                 self._rows += rows
                 added += len(rows)
                 if len(self._rows) >= ROWS or time.monotonic() - self._written >= SECONDS:
                     self._write()
-                if opened.clip is not None and rows[-1].end is not None:
-                    share = rows[-1].end / opened.clip.duration
-                    report(INDEXING, done + share * _work(file), total)
+                report(INDEXING, done + share * _work(file), total)
         except Exception as error:
-            if not added and file.path in self._known and not first:
-                self._outdated.add(file.path)  # it has changed into what cannot be read
             self._fail(file.path, fault_of(error, file.path))
             return
         self._done += 1
         self._windows += added
         self._watch(Outcome(file.path, added))
 
-    def _listened(self, opened: Opened) -> Listened | None:
-        """What is heard in a clip; None: nobody listens, or it is no clip."""
-        from assistant.media.windows import is_still
-        from assistant.retrieval.listening import Listened, listen
-
-        clip = opened.clip
-        if self._ears is None or clip is None:
-            return None
-        found = Listened() if is_still(clip) else listen(clip.path, opened.lines, self._ears)
-        if found.fault:
-            self._watch(Outcome(str(clip.path), fault=found.fault))
-        return found
-
-    def _begun(self, file: File) -> int:
+    def _first(self, file: File) -> int:
         """How many of its windows are there, of a run that was stopped; others leave."""
         known = self._known.get(file.path)
-        if known is None:
+        unfinished = known is not None and not known.complete and _same(known, file)
+        if not unfinished or self._to_be_heard(file):
             return 0
-        if not known.complete and _same(known, file) and not self._to_be_heard(file):
-            return self._store.windows_of(file.path)
-        self._outdated.add(file.path)
-        return 0
+        return self._store.windows_of(file.path)
 
     def _write(self) -> None:
         if self._outdated:
@@ -197,15 +213,6 @@ def opened_ahead(files: Iterable[File], side: int) -> Iterator[tuple[File, Futur
         pool.shutdown(wait=False, cancel_futures=True)
         for reader in readers:
             reader.close()
-
-
-def fault_of(error: Exception, path: str) -> str:
-    """What is wrong with a file. What is wrong with all of them is raised again."""
-    if isinstance(error, VideoError | DialogueError):
-        return str(error).removeprefix(f"{path}: ")
-    if isinstance(error, AssistantError):
-        raise error
-    return shortage_of(error) or f"internal error ({type(error).__name__}: {error})"
 
 
 def _work(file: File) -> int:

@@ -38,6 +38,7 @@ from assistant.retrieval.store import (
 
 if TYPE_CHECKING:
     from assistant.retrieval.embedding import Embedder, HasSight
+    from assistant.retrieval.encoding import Spread
     from assistant.retrieval.listening import HasEars
 
 DEFAULT = "default"
@@ -116,6 +117,7 @@ class Index:
         watch: Callable[[Outcome], None] | None = None,
         *,
         listen: HasEars | None = None,
+        spread: Callable[[str], Spread] | None = None,
     ) -> Added:
         """Index files, and those in folders; the index is made where it is not there.
 
@@ -126,6 +128,8 @@ class Index:
             watch: gets each file when it is done.
             listen: an ``Assistant`` that listens to clips, too: what is heard in them, and what is
                 said where there are no subtitles; also to those that are there, if nobody did.
+            spread: gets the fingerprint of the joint space, and gives what has files encoded
+                elsewhere; they are added in the order in which they are done.
         Raises:
             InputError: a path is not there, none holds anything, another process writes the index,
                 it holds vectors of another space, or nothing here can listen.
@@ -143,7 +147,8 @@ class Index:
             store.complete()
             if listen is not None:
                 store.keep_heard()
-            return Adding(store, embedder, watch or (lambda _: None), listen).run(paths)
+            elsewhere = None if spread is None else spread(embedder.fingerprint)
+            return Adding(store, embedder, watch or (lambda _: None), listen, elsewhere).run(paths)
 
     def remove(self, paths: Sequence[str | Path] = (), *, gone: bool = False) -> list[str]:
         """Forget files, and those that lay in folders; the files stay. Returns their paths.

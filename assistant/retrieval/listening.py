@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from assistant.dialogue.spoken import AUTO, Spoken
 from assistant.errors import VideoError
+from assistant.media.windows import is_still
 from assistant.model.features import content_digest
 from assistant.model.sound_pieces import ClipSound
 from assistant.sources.heard import LEVELS, NO_SOUND, heard_in
 
 if TYPE_CHECKING:
     from assistant.dialogue.subtitles import Line
+    from assistant.media.video import Clip
     from assistant.model.features import FeatureStore
     from assistant.model.sound_naming import SoundNaming
     from assistant.sources import Perceived
@@ -39,6 +41,13 @@ class Listened:
         """``dog barking (heard), speech (heard)``."""
         own = [one.name for one in self.sounds if overlap(one, start, end)]
         return ", ".join(f"{name} (heard)" for name in dict.fromkeys(own))
+
+
+def listened(clip: Clip | None, lines: Sequence[Line], ears: HasEars | None) -> Listened | None:
+    """What is heard in a clip, as `listen` tells it; None: nobody listens, or it is no clip."""
+    if ears is None or clip is None:
+        return None
+    return Listened() if is_still(clip) else listen(clip.path, lines, ears)
 
 
 def listen(path: Path, lines: Sequence[Line], ears: HasEars) -> Listened:

@@ -64,13 +64,6 @@ def open_file(file: File, side: int, reader: Reader | None = None) -> Opened:
     return Opened(said.lines, clip)
 
 
-def encode_file(file: File, embedder: Embedder) -> Iterator[list[Row]]:
-    """All rows of a file, some at a time; no index is opened, so that many machines can do it, and
-    one process appends what they send. Raises VideoError, DialogueError: it cannot be read.
-    """
-    yield from rows_of(file, open_file(file, embedder.side), embedder)
-
-
 def rows_of(
     file: File,
     opened: Opened,

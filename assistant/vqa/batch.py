@@ -2,13 +2,14 @@
 answered at once, resumable.
 
 ``read_questions`` checks the whole input first, as training data are checked; ``answer_all`` works
-through what is not answered yet, clip by clip.
+through what is not answered yet, clip by clip, here or spread over workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,17 +80,27 @@ def read_questions(path: Path, model: str = "mini") -> list[Question | WrongLine
     return [*wrong, *questions]
 
 
+Part = Sequence[Question]
+"""Questions about one clip that are answered together."""
+
+Records = list[dict[str, Any]]
+
+
 def answer_all(
     assistant: Assistant,
     questions: Sequence[Question | WrongLine],
     results: Results,
     options: Options = Options(),
+    spread: Callable[[Sequence[Part]], Iterator[Records]] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Ask what ``results`` lacks, clip by clip, some questions of a clip at a time; write and
     yield one record per question.
 
     A wrong line, or a question that fails, gives ``{"id", "error"}``, and the rest goes on.
 
+    Args:
+        spread: has each part answered by an `Answering` elsewhere, and gives its records, in any
+            order; None: ``assistant`` answers, one part after another.
     Raises:
         ConfigError: the task in ``options``. InputError: the results cannot be written.
     """
@@ -106,16 +117,31 @@ def answer_all(
             yield record
         else:
             clips.setdefault(question.video, []).append(question)
-    if clips:
+    parts = [
+        group[first : first + AT_ONCE]
+        for group in clips.values()
+        for first in range(0, len(group), AT_ONCE)
+    ]
+    if parts and spread is None:
         assistant.load()
-    for group in clips.values():
-        clip = _Clip(assistant, options)
-        for start in range(0, len(group), AT_ONCE):
-            some = group[start : start + AT_ONCE]
-            told = zip(some, clip.answer(some), strict=True)
-            records = [{"id": question.id, **rest} for question, rest in told]
-            results.write(*records)  # answered together, now and after a stop
-            yield from records
+    for records in (spread or partial(map, Answering(assistant, options)))(parts):
+        results.write(*records)  # answered together, now and after a stop
+        yield from records
+
+
+class Answering:
+    """Answers parts; the clip of the last one stays open."""
+
+    def __init__(self, assistant: Assistant, options: Options) -> None:
+        self._assistant, self._options = assistant, options
+        self._path: Path | None = None
+        self._clip = _Clip(assistant, options)
+
+    def __call__(self, part: Part) -> Records:
+        if part[0].video != self._path:
+            self._path, self._clip = part[0].video, _Clip(self._assistant, self._options)
+        told = zip(part, self._clip.answer(part), strict=True)
+        return [{"id": question.id, **rest} for question, rest in told]
 
 
 class _Clip:
