@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -93,6 +93,27 @@ def say(
 ) -> Answer:
     """An answer that is no model's; ``doubt``: why it is unsure; ``rests_on``: of `Basis`, nothing
     unless given."""
+    return say_pieces(
+        lambda: iter((sentence,)),
+        question,
+        model,
+        on_end,
+        doubt=lambda text: doubt or None,
+        **rests_on,
+    )
+
+
+def say_pieces(
+    pieces: Callable[[], Iterator[str]],
+    question: str,
+    model: str,
+    on_end: Callable[[str, dict[str, Any], str], None],
+    *,
+    doubt: Callable[[str], str | None],
+    shares: Mapping[str, float] | None = None,
+    **rests_on: Any,
+) -> Answer:
+    """The same of a text that is still to be made; ``doubt`` and ``shares``: of `Query`."""
     nothing: dict[str, Any] = {
         "task": TALK,
         "adapter": None,
@@ -107,13 +128,9 @@ def say(
     }
     basis = Basis(question=question, model=model, **nothing | rests_on)
     request = Request("", "", (), "", "", None, (), 1, None, 0)
-
-    def spoken() -> Iterator[str]:
-        yield sentence
-
     return Answer(
         basis,
-        Query(None, request, None, spoken, doubt=lambda _: doubt or None),
+        Query(None, request, None, pieces, doubt=doubt, shares=shares),
         calibration=Calibration(),
         prior=0.0,
         began=time.perf_counter(),
