@@ -93,27 +93,28 @@ def say(
 ) -> Answer:
     """An answer that is no model's; ``doubt``: why it is unsure; ``rests_on``: of `Basis`, nothing
     unless given."""
-    return say_pieces(
-        lambda: iter((sentence,)),
-        question,
-        model,
-        on_end,
-        doubt=lambda text: doubt or None,
-        **rests_on,
-    )
+    query = spoken(lambda: iter((sentence,)), lambda text: doubt or None)
+    return answer_with(query, question, model, on_end, **rests_on)
 
 
-def say_pieces(
+def spoken(
     pieces: Callable[[], Iterator[str]],
+    doubt: Callable[[str], str | None],
+    shares: Mapping[str, float] | None = None,
+) -> Query:
+    """What no model is asked; ``doubt`` and ``shares``: of `Query`."""
+    request = Request("", "", (), "", "", None, (), 1, None, 0)
+    return Query(None, request, None, pieces, doubt=doubt, shares=shares)
+
+
+def answer_with(
+    query: Query,
     question: str,
     model: str,
     on_end: Callable[[str, dict[str, Any], str], None],
-    *,
-    doubt: Callable[[str], str | None],
-    shares: Mapping[str, float] | None = None,
     **rests_on: Any,
 ) -> Answer:
-    """The same of a text that is still to be made; ``doubt`` and ``shares``: of `Query`."""
+    """The answer of what is not this model's; ``rests_on``: of `Basis`, nothing unless given."""
     nothing: dict[str, Any] = {
         "task": TALK,
         "adapter": None,
@@ -127,10 +128,9 @@ def say_pieces(
         "warnings": (),
     }
     basis = Basis(question=question, model=model, **nothing | rests_on)
-    request = Request("", "", (), "", "", None, (), 1, None, 0)
     return Answer(
         basis,
-        Query(None, request, None, pieces, doubt=doubt, shares=shares),
+        query,
         calibration=Calibration(),
         prior=0.0,
         began=time.perf_counter(),

@@ -106,6 +106,11 @@ class Session:
         return self._clip.path
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know of the clip, a line each."""
+        return self._clip.notes
+
+    @property
     def without(self) -> frozenset[str]:
         """Names of the sources that are left out."""
         return self._without

@@ -3,7 +3,7 @@ be, or not to be, in the others too."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,23 +43,24 @@ class Differences:
     warnings: tuple[str, ...] = ()
 
 
-def differences(
-    sessions: Sequence[Session], ranges: Sequence[Range], without: Collection[str]
-) -> Differences:
+def differences(pairs: Sequence[tuple[Session, Range]]) -> Differences:
     """What only one of the clips shows, and what all do.
 
+    Args:
+        pairs: clips, and where each is looked at.
     Raises:
         VideoError: a clip cannot be looked at.
     """
     from assistant.sources.bank import bank_of
 
-    pairs = list(zip(sessions, ranges, strict=True))
-    names = [one for one in SOURCES_TOLD if one not in without and not perceiver(one).missing()]
+    first, _ = pairs[0]
+    names = [name for name in SOURCES_TOLD if name not in first.without]
+    names = [name for name in names if not perceiver(name).missing()]
     told = [session.clip.perceive(where, names) for session, where in pairs]
     named = [tuple(dict.fromkeys(_named(sources))) for sources in told]
     warnings = [source.warning for sources in told for source in sources if source.warning]
     try:
-        space = sessions[0].assistant.sight.space
+        space = first.assistant.sight.space
     except InputError:
         all_of = [one for one in named[0] if all(one in some for some in named)]
         own = [[one for one in some if one not in all_of] for some in named]
@@ -123,7 +124,7 @@ def _in_all(likely: Sequence[dict[str, float]]) -> list[str]:
 
 def _chance(session: Session, where: Range, thing: str) -> float:
     sought = Sought(thing, f"Is there {thing}?")
-    return chance_of(judge_clip(session, where, sought, without=True).odds)
+    return chance_of(judge_clip(session, where, sought, listen=False).odds)
 
 
 def _highest_beside(chances: Sequence[float], place: int) -> float:

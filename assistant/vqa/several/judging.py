@@ -35,16 +35,17 @@ class Judged:
     calibrated: bool = True  # else only differences between clips mean something
 
 
-def judge_clip(session: Session, where: Range, sought: Sought, *, without: bool) -> Judged:
+def judge_clip(session: Session, where: Range, sought: Sought, *, listen: bool = True) -> Judged:
     """How likely a clip shows ``sought`` in the range.
 
     Args:
-        without: the source ``heard`` is left out.
+        listen: where it is a sound, unless the session leaves that source out.
     Raises:
         InputError, WeightsError, VideoError: it cannot be looked at, or listened to.
     """
     sign = -1.0 if sought.denied else 1.0
-    found = (None if without else _heard(session, where, sought)) or _seen(session, where, sought)
+    hears = listen and "heard" not in session.without
+    found = (_heard(session, where, sought) if hears else None) or _seen(session, where, sought)
     scores = tuple(sign * score for score in found.scores)
     return Judged(sign * found.odds, found.frames, scores, found.by, found.calibrated)
 

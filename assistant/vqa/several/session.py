@@ -11,35 +11,24 @@ from assistant.core.checks import check_question
 from assistant.errors import InputError, VideoError
 from assistant.vqa.answer import Answer
 from assistant.vqa.conversation import SEVERAL, TALK, Conversation
-from assistant.vqa.hearing import hear, say, say_pieces
-from assistant.vqa.several.asking import (
-    DIFFERS,
-    MEASURED,
-    SAME,
-    WHICH,
-    Compares,
-    compared_by,
-    put_to_one,
-)
-from assistant.vqa.several.comparing import chance_of, judge
-from assistant.vqa.several.differing import differences
-from assistant.vqa.several.judging import judge_clip
-from assistant.vqa.several.measuring import measure, told
+from assistant.vqa.hearing import answer_with, hear, say, spoken
+from assistant.vqa.several.asking import DIFFERS, MEASURED, SAME, Compares, compared_by, put_to_one
+from assistant.vqa.several.by_llm import asking_all
+from assistant.vqa.several.found import compare, part_of
 from assistant.vqa.several.naming import MOST, ClipName, names_of, referring
 from assistant.vqa.several.parts import Part
-from assistant.vqa.several.shown import UNCALIBRATED
-from assistant.vqa.several.telling import shares_of, tell_differences, tell_values, tell_verdict
 from assistant.vqa.talk import QUESTION, kind_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     from assistant.dialogue.spoken import Range
+    from assistant.model.chat.base import ChatModel
     from assistant.vqa.assistants import Assistant
+    from assistant.vqa.drafts import Query
     from assistant.vqa.session import Session
 
 ABOUT = "the clips"
-LONGER = 1.2  # times another's length, from which on it is told as a difference
 AUTO = "auto"
 NOT_ONES = "{name} belongs to one clip, and {count} are open; leave it out, or open that clip alone"
 
@@ -160,9 +149,12 @@ class SeveralSession:
             _, _, plain = next(iter(self.sessions.values())).range_asked(asked, start, end)
             asks = compared_by(plain)
             if asks is not None and (len(named) != 1 or asks.kind in (DIFFERS, SAME)):
-                return self._compare(asked, asks, named if len(named) > 1 else [], start, end)
+                return self._compare(asked, asks, named if len(named) > 1 else [], options)
             if not named and kind_of(asked) != QUESTION:
                 return self._talk(asked)
+            if self._assistant.llm is not None and len(named) != 1:
+                ranges = self._ranges(asked, named, options)
+                return self._by_llm(self._assistant.llm, asked, ranges, options)
         if refers.again and self._put:
             put = self._put
         else:
@@ -225,127 +217,77 @@ class SeveralSession:
                 return None
             return "; ".join(f"{clip}: {reason}" for clip, reason in reasons)
 
-        return self._say(pieces, asked or first.basis.question, parts, doubt)
+        return self._say(spoken(pieces, doubt), asked or first.basis.question, parts)
 
     def _compare(
         self,
         asked: str,
         asks: Compares,
         named: Sequence[ClipName],
-        start: float | None,
-        end: float | None,
+        options: dict[str, Any],
     ) -> Answer:
-        self._require(named)
-        ranges: dict[ClipName, Range] = {}
-
-        def look(session: Session) -> Range:
-            where, _, _ = session.range_asked(asked, start, end)
-            session.look(*where)
-            return where
-
-        for name, _, where in self._each(look, named or list(self.sessions)):
-            ranges[name] = where
+        ranges = self._ranges(asked, named, options)
         if len(ranges) < 2:
             left = "; ".join(self.warnings) or f"only {next(iter(ranges))} is open"
             raise InputError(f"two clips are wanted to compare, and {left}; give another clip")
-        if asks.kind in MEASURED:
-            return self._measured(asked, asks, ranges)
-        if asks.kind in (DIFFERS, SAME):
-            return self._differing(asked, asks, ranges)
-        return self._judged(asked, asks, ranges)
-
-    def _judged(self, asked: str, asks: Compares, ranges: dict[ClipName, Range]) -> Answer:
-        assert asks.sought is not None
-        names = list(ranges)
-        without = "heard" in self._without
-        found = [
-            judge_clip(self.sessions[name], where, asks.sought, without=without)
-            for name, where in ranges.items()
-        ]
-        calibrated = all(one.calibrated for one in found)
-        warnings = [] if calibrated else [UNCALIBRATED]
-        odds = [one.odds for one in found]
-        if not calibrated and asks.kind != WHICH:
-            return self._ask_each(asked, asks.sought.question, names, {})
-        verdict = judge(asks.kind, odds, many=asks.many, calibrated=calibrated)
-        text, doubt = tell_verdict(asks, verdict, names)
-        parts = [
-            Part(
-                name,
-                self.sessions[name].path or Path(),
-                where,
-                frames=one.frames,
-                scores=one.scores,
-                chance=chance_of(one.odds) if one.calibrated else None,
-                by=one.by,
-            )
-            for (name, where), one in zip(ranges.items(), found, strict=True)
-        ]
-        shares = shares_of(verdict, names)
-        return self._say(
-            lambda: iter((text,)), asked, parts, lambda _: doubt or None, shares, warnings
+        llm = self._assistant.llm
+        if llm is not None and asks.kind not in MEASURED:  # which no language model knows better
+            return self._by_llm(llm, asked, ranges, options)
+        found = compare(
+            asks, {name: (self.sessions[name], where) for name, where in ranges.items()}
         )
+        if asks.sought is not None:
+            self._put = asks.sought.question  # "and the first?"
+            if found is None:
+                own = {"start": options["start"], "end": options["end"]}
+                return self._ask_each(asked, asks.sought.question, list(ranges), own)
+        assert found is not None
+        return self._say(found.query, asked, found.parts, warnings=found.warnings)
 
-    def _measured(self, asked: str, asks: Compares, ranges: dict[ClipName, Range]) -> Answer:
-        values = [measure(self.sessions[name], where, asks) for name, where in ranges.items()]
-        text = tell_values(asks, values, list(ranges))
-        parts = [
-            Part(
-                name,
-                self.sessions[name].path or Path(),
-                where,
-                frames=self.sessions[name].look(*where).seconds,
-                value=told(asks.kind, value),
-            )
-            for (name, where), value in zip(ranges.items(), values, strict=True)
-        ]
-        return self._say(lambda: iter((text,)), asked, parts, lambda _: None)
+    def _ranges(
+        self, asked: str, named: Sequence[ClipName], options: dict[str, Any]
+    ) -> dict[ClipName, Range]:
+        """Where each of the clips that are ``named``, or of all, is looked at."""
+        self._require(named)
 
-    def _differing(self, asked: str, asks: Compares, ranges: dict[ClipName, Range]) -> Answer:
-        sessions = [self.sessions[name] for name in ranges]
-        found = differences(sessions, list(ranges.values()), self._without)
-        lengths = [session.duration for session in sessions]
-        told_lengths = lengths if max(lengths) > LONGER * min(lengths) else []
-        text, doubt = tell_differences(asks, found, list(ranges), told_lengths)
-        own = found.own if asks.kind == DIFFERS else [found.shared] * len(sessions)
-        parts = [
-            Part(
-                name,
-                session.path or Path(),
-                where,
-                frames=session.look(*where).seconds,
-                seen=seen,
-            )
-            for (name, where), session, seen in zip(ranges.items(), sessions, own, strict=True)
-        ]
-        return self._say(
-            lambda: iter((text,)),
-            asked,
-            parts,
-            lambda _: doubt or None,
-            warnings=found.warnings,
-        )
+        def look(session: Session) -> Range:
+            where, _, _ = session.range_asked(asked, options["start"], options["end"])
+            session.look(*where)
+            return where
+
+        looked = self._each(look, named or list(self.sessions))
+        return {name: where for name, _, where in looked}
+
+    def _by_llm(
+        self, llm: ChatModel, asked: str, ranges: dict[ClipName, Range], options: dict[str, Any]
+    ) -> Answer:
+        """The answer of a language model of the person's own, from the notes of all clips."""
+        llm.prepare()
+        most = options.get("max_new_tokens")
+        put = asking_all(llm, asked, self.sessions, ranges, self.conversation.about_clip, most)
+        parts = [part_of(name, self.sessions[name], where) for name, where in ranges.items()]
+        return self._say(put.query(), asked, parts, model=llm.name, notes=put.notes)
 
     def _say(
         self,
-        pieces: Callable[[], Iterator[str]],
+        query: Query,
         asked: str,
         parts: Sequence[Part],
-        doubt: Callable[[str], str | None],
-        shares: dict[str, float] | None = None,
+        *,
         warnings: Sequence[str] = (),
+        model: str = "",
+        **rests_on: Any,
     ) -> Answer:
         own = [one for part in parts if part.answer for one in part.answer.basis.warnings]
-        self._last = say_pieces(
-            pieces,
+        self._last = answer_with(
+            query,
             asked,
-            self._assistant.name,
+            model or self._assistant.name,
             self._remember,
-            doubt=doubt,
-            shares=shares,
             task=SEVERAL,
             clips=tuple(parts),
             warnings=tuple(dict.fromkeys([*self.warnings, *own, *warnings])),
+            **rests_on,
         )
         return self._last
 
@@ -375,10 +317,6 @@ class SeveralSession:
         if failed is not None and not found:
             raise failed
         return found
-
-    @property
-    def _without(self) -> frozenset[str]:
-        return next(iter(self.sessions.values())).without
 
     def _remember(self, question: str, found: dict[str, Any], answer: str) -> None:
         self.conversation = self.conversation.add(question, answer, found)

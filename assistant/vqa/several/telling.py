@@ -39,7 +39,7 @@ def _said(asks: Compares, verdict: Verdict, names: Sequence[ClipName]) -> str:
     if verdict.is_none:
         return telling["neither" if two else "none"].format(clip=clips)
     if not places:
-        return telling["zero"]
+        return telling["zero of two" if two else "zero"]
     if asks.kind == COUNT:
         return telling["count"].format(number=words().numbers[len(places) - 1], clips=clips)
     if verdict.is_all:
@@ -51,7 +51,7 @@ def _said(asks: Compares, verdict: Verdict, names: Sequence[ClipName]) -> str:
 def shares_of(verdict: Verdict, names: Sequence[ClipName]) -> dict[str, float] | None:
     """How likely each clip alone shows it, none does, or all do; None: not just one was asked
     for."""
-    none = words().telling["zero"]
+    none = words().telling["zero of two" if len(names) == 2 else "zero"]
     told = [*map(str, names), none, every_of(len(names))]
     return dict(zip(told, verdict.shares, strict=True)) if verdict.shares else None
 
