@@ -14,12 +14,12 @@ pair is asked in both orders: "moved" counts those whose answer does not follow 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 import re
+import sys
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +40,14 @@ from assistant.sources.lexicon import load_lexicon
 from assistant.training.pretraining.captions import read_captions, read_split
 from assistant.training.pretraining.photos import Archive
 from assistant.training.reading.questions import split_of
+from assistant.vqa.assistants import Assistant
 from assistant.vqa.candidates import with_article
-from assistant.vqa.several.asking import WHICH, compared_by
+from assistant.vqa.several.asking import WHICH, Sought, compared_by
 from assistant.vqa.several.comparing import judge
 from assistant.vqa.several.shown import see
 
-SEED, SIDE_OF_TWO, MOST_OF_PHRASE, SAID = 7, 2, 4, 3
+SEED, MOST_OF_PHRASE, SAID = 7, 4, 3
+SCALES = np.array([10.0, 0.5])  # of likeness and log-odds, before they are fitted
 INDOORS = re.compile(
     r"\b(?:kitchen|bedroom|bathroom|living room|restaurant|office|indoors?|couch|sofa|in a room|gym"
     r"|classroom|toilet)\b"
@@ -56,6 +58,7 @@ OUTDOORS = re.compile(
 )
 ROOMS = ("bedroom", "kitchen", "living room", "office", "store")
 NEITHER = ("industrial",)  # of scenes15: within and without
+CLIPS = "clips, by label"
 ASKED = {
     "things": "Which of the two shows {thing}?",
     "objects": "Which of the two shows {thing}?",
@@ -63,7 +66,7 @@ ASKED = {
     "activities": "In which of the two is somebody {name}?",
     "indoors, outdoors": "Which of the two is {name}?",
     "caption": "Which of the two shows {name}?",
-    "clips, by label": "Which of the two shows {name}?",
+    CLIPS: "Which of the two shows {name}?",
 }
 
 
@@ -77,6 +80,12 @@ class Pair:
     @property
     def question(self) -> str:
         return ASKED[self.kind].format(name=self.name, thing=with_article(self.name))
+
+    @property
+    def asks(self) -> Sought:
+        found = compared_by(self.question)
+        assert found is not None and found.sought is not None, self.question
+        return found.sought
 
 
 def pairs_of(data: Path, split: str, count: int) -> list[Pair]:
@@ -145,12 +154,12 @@ def _labelled(data: Path, split: str, rng: random.Random) -> Iterator[Pair]:
         yield Pair("indoors, outdoors", other, Path("scenes15", beside), Path("scenes15", name))
     half = ("dev", "test").index(split)
     clips = [row[:3] for row in _rows(data / "clips_named" / "clips.tsv")[1:]]
-    clips = [row for row in clips if crc32(row[0].encode()) % SIDE_OF_TWO == half]
+    clips = [row for row in clips if crc32(row[0].encode()) % 2 == half]
     for name, _, label in clips:
         others = [one for one, _, kind in clips if not set(kind.split()) & set(label.split())]
         for other in rng.sample(others, 4):
             folder = Path("clips_named", "clips")
-            yield Pair("clips, by label", label, folder / name, folder / other)
+            yield Pair(CLIPS, label, folder / name, folder / other)
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -175,21 +184,23 @@ def pictures(data: Path, paths: Sequence[Path]) -> Iterator[tuple[Path, np.ndarr
 
 
 def features(data: Path, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """``(N, 2, 3)``: likeness, log-odds of the phrase, of the object, right one first; ``(N, 2)``:
-    whether there is a phrase, an object."""
+    """``(N, 2, 2)``: likeness, and log-odds of the phrase, of photos, the right one first; ``(N,)``:
+    whether there is a phrase."""
     sight = load_sight("mini")
-    photos = [pair for pair in pairs if pair.right.parts[0] != "clips_named"]
+    wanted = [path for pair in pairs for path in (pair.right, pair.wrong)]
     looks: dict[Path, Look] = {
-        path: look_at(sight, picture[None], (0.0,))
-        for path, picture in pictures(data, [p for one in photos for p in (one.right, one.wrong)])
+        path: look_at(sight, picture[None], (0.0,)) for path, picture in pictures(data, wanted)
     }
     found, known = [], []
-    for pair in photos:
-        asks = compared_by(pair.question)
-        assert asks is not None and asks.sought is not None, pair.question
-        both = [see(sight.space, looks[path], asks.sought.text) for path in (pair.right, pair.wrong)]
-        found.append([one.as_row() for one in both])
-        known.append((both[0].phrase is not None, both[0].object is not None))
+    for pair in pairs:
+        both = [see(sight.space, looks[path], pair.asks.text) for path in (pair.right, pair.wrong)]
+        known.append(both[0].phrase is not None)
+        found.append(
+            [
+                (one.likeness.mean(), 0.0 if one.phrase is None else one.phrase.mean())
+                for one in both
+            ]
+        )
     return np.array(found), np.array(known)
 
 
@@ -198,42 +209,106 @@ def fit(data: Path) -> None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold, cross_val_predict
 
-    pairs = [one for one in pairs_of(data, "dev", 400) if one.kind != "clips, by label"]
+    pairs = [one for one in pairs_of(data, "dev", 400) if one.kind != CLIPS]
     found, known = features(data, pairs)
-    kinds = np.array([pair.kind for pair in pairs])
-    scale = np.array([10.0, 0.5, 0.5])
-    told = {}
-    odds = np.zeros((len(pairs), 2))
-    for name, mask in (
-        ("phrase", known[:, 0] & ~known[:, 1]),
-        ("both", known[:, 0] & known[:, 1]),
-        ("object", ~known[:, 0] & known[:, 1]),
-        ("text", ~known.any(1)),
-    ):
-        x = np.concatenate(found[mask].transpose(1, 0, 2)) * scale
-        y = np.repeat([1, 0], mask.sum())
+    told, odds = {}, np.zeros((len(pairs), 2))
+    for name, mask in (("phrase", known), ("text", ~known)):
+        rows = np.concatenate(found[mask].transpose(1, 0, 2)) * SCALES
+        there = np.repeat([1, 0], mask.sum())
         groups = np.tile(np.arange(mask.sum()), 2)
         line = LogisticRegression(C=10.0)
-        held = cross_val_predict(line, x, y, groups=groups, cv=GroupKFold(10), method="decision_function")
+        held = cross_val_predict(
+            line, rows, there, groups=groups, cv=GroupKFold(10), method="decision_function"
+        )
         odds[mask] = held.reshape(2, -1).T
-        line.fit(x, y)
-        weights = line.coef_[0] * scale
-        told[name] = dict(zip(("likeness", "phrase", "object"), weights.round(3).tolist(), strict=True))
-        told[name]["constant"] = round(float(line.intercept_[0]), 3)
-        print(name, int(mask.sum()), told[name], f"alone right {(held > 0).astype(int).__eq__(y).mean():.3f}")
-    for kind in dict.fromkeys(kinds):
-        mask = kinds == kind
-        sure = [judge(WHICH, own) for own in odds[mask].tolist()]
-        right = np.array([one.places == (0,) for one in sure])
-        told_sure = np.array([one.sure for one in sure])
-        print(f"{kind}: {mask.sum()} pairs, right {right.mean():.3f}, sure {told_sure.mean():.3f}, of these {right[told_sure].mean():.3f}; higher {(odds[mask][:, 0] > odds[mask][:, 1]).mean():.3f}")
+        line.fit(rows, there)
+        likeness, phrase = (line.coef_[0] * SCALES).round(2).tolist()
+        constant = round(float(line.intercept_[0]), 2)
+        told[name] = {"likeness": likeness, "phrase": phrase, "constant": constant}
+    table = Table()
+    for pair, own in zip(pairs, odds.tolist(), strict=True):
+        verdict = judge(WHICH, own)
+        table.add(pair.kind, verdict.places == (0,), verdict.sure)
+    table.show()
     print(yaml.safe_dump(told, sort_keys=False))
+
+
+def test(data: Path, count: int, alone: int) -> None:
+    """Print what the front door answers to pairs of the test halves, in both orders."""
+    pairs = pairs_of(data, "test", count)
+    table, asked = Table(), Counter[str]()
+    with tempfile.TemporaryDirectory() as folder:
+        places = {path: data / path for pair in pairs for path in (pair.right, pair.wrong)}
+        for path, picture in pictures(data, [*places]):
+            places[path] = Path(folder, f"{path.parts[0]}-{path.stem}.png")
+            Image.fromarray(picture).save(places[path])
+        assistant = load("mini", store=FeatureStore(Path(folder, "features")))
+        for number, pair in enumerate(pairs):
+            right, wrong = places[pair.right], places[pair.wrong]
+            said = [named(assistant, order, pair) for order in ((right, wrong), (wrong, right))]
+            for path, sure in said:
+                table.add(pair.kind, path == right, sure)
+            table.moved[pair.kind] += said[0] != said[1]
+            asked[pair.kind] += 1
+            if asked[pair.kind] <= alone:
+                yes = [said_alone(assistant, path, pair) for path in (right, wrong)]
+                table.alone[pair.kind].append(yes[0] > yes[1])
+            if number % 20 == 0:
+                print(f"{number} of {len(pairs)} pairs", file=sys.stderr, flush=True)
+    table.show()
+
+
+def named(assistant: Assistant, order: Sequence[Path], pair: Pair) -> tuple[Path | None, bool]:
+    """The clip that the answer names, None for neither or both; and whether it is sure."""
+    session = assistant.open(list(order))
+    answer = session.ask(pair.question)
+    shares = answer.probabilities
+    assert shares is not None, pair.question
+    best = max(shares, key=shares.__getitem__)
+    by_name = dict(zip(map(str, session.names), order, strict=True))
+    return by_name.get(best), answer.reason is None
+
+
+def said_alone(assistant: Assistant, path: Path, pair: Pair) -> float:
+    """The share of "yes" that the model gives the clip alone."""
+    answer = assistant.open(path).ask(pair.asks.question, choices=["yes", "no"])
+    assert answer.probabilities is not None
+    return answer.probabilities["yes"]
+
+
+class Table:
+    """What was answered, by kind."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+        self.alone: dict[str, list[bool]] = defaultdict(list)
+        self.moved: Counter[str] = Counter()
+
+    def add(self, kind: str, right: bool, sure: bool) -> None:
+        self.rows[kind].append((right, sure))
+
+    def show(self) -> None:
+        print(
+            "| asked for | answers | right | sure | right of the sure | each alone (of) | moved |"
+        )
+        print("|---|---|---|---|---|---|---|")
+        for kind in [*self.rows, "all"]:
+            rows = self.rows[kind] if kind in self.rows else sum(self.rows.values(), [])
+            alone = self.alone[kind] if kind in self.rows else sum(self.alone.values(), [])
+            moved = self.moved[kind] if kind in self.rows else sum(self.moved.values())
+            right, sure = np.array(rows).T
+            shares = [right.mean(), sure.mean(), right[sure].mean() if sure.any() else math.nan]
+            told = [f"{100 * share:.0f}" for share in shares]
+            told.append(f"{100 * np.mean(alone):.0f} ({len(alone)})" if alone else "-")
+            print(f"| {kind} | {len(rows)} | {' | '.join(told)} | {moved} |", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=Raw)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--fit", action="store_true", help="weights, by dev pairs of photos")
+    parser.add_argument("--count", type=int, default=60, help="test pairs of each kind (60)")
+    parser.add_argument("--alone", type=int, default=30, help="of these asked alone, too (30)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    fit(args.data)
+    fit(args.data) if args.fit else test(args.data, args.count, args.alone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,12 @@ class Opening(TypedDict, total=False):
     transcribe: str
     without: Collection[str]
     head: str | Path | None
+
+
+class OpeningSeveral(Opening, total=False):
+    """The same of a list of clips."""
+
+    names: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ class Assistant:
     def open(self, path: str | Path | None = None, **how: Unpack[Opening]) -> Session: ...
 
     @overload
-    def open(self, path: Paths, **how: Unpack[Opening]) -> SeveralSession: ...
+    def open(self, path: Paths, **how: Unpack[OpeningSeveral]) -> SeveralSession: ...
 
     def open(
         self,
@@ -117,6 +123,7 @@ class Assistant:
         transcribe: str = "auto",
         without: Collection[str] = (),
         head: str | Path | None = None,
+        names: Sequence[str] | None = None,
     ) -> Session | SeveralSession:
         """A conversation about the clip (or picture) at ``path``, or about a list of them; decoding
         waits for the first use.
@@ -134,6 +141,7 @@ class Assistant:
             without: sources to leave out, of ``assistant.sources.SOURCES``.
             head: a recogniser of actions of yours, by name or folder, that answers where the
                 question asks for an action and it is sure.
+            names: of a list: what answers call the clips, instead of their files' names.
         Raises:
             InputError: an argument out of its range, or neither a clip nor a dialogue.
             VideoError: no such file. DialogueError: unreadable dialogue.
@@ -141,7 +149,7 @@ class Assistant:
         how: Opening = {"frames": frames, "start": start, "end": end, "decoder": decoder}
         how |= {"dialogue": dialogue, "transcribe": transcribe, "without": without, "head": head}
         if isinstance(path, list | tuple):
-            return SeveralSession(self, path, **how)
+            return SeveralSession.open(self, path, names, **how)
         return Session(self, clip_path(path) if isinstance(path, str) else path, **how)
 
 

@@ -445,6 +445,10 @@ class Session:
         answer_together(answers)
         return answers
 
+    def take_up(self, conversation: Conversation) -> None:
+        """Go on with what was said elsewhere."""
+        self.conversation = conversation
+
     def clear(self) -> None:
         """Forget the conversation; what was seen stays."""
         self.conversation = Conversation()

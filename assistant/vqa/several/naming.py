@@ -55,7 +55,12 @@ def names_of(paths: Sequence[Path]) -> tuple[ClipName, ...]:
         told = [
             some[-1] if told.count(one) == 1 else "" for some, one in zip(parts, told, strict=True)
         ]
-    return tuple(ClipName(place, name) for place, name in enumerate(told))
+    return called_by(told)
+
+
+def called_by(names: Sequence[str]) -> tuple[ClipName, ...]:
+    """Clips as somebody calls them; "": by their place alone."""
+    return tuple(ClipName(place, name) for place, name in enumerate(names))
 
 
 @dataclass(frozen=True)

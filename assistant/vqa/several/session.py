@@ -3,19 +3,27 @@ about one that it names, or put to each in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.core.checks import check_question
+from assistant.core.clip_names import clip_path
 from assistant.errors import InputError, VideoError
 from assistant.vqa.answer import Answer
-from assistant.vqa.conversation import SEVERAL, TALK, Conversation
+from assistant.vqa.conversation import SEVERAL, TALK, Conversation, Turn
 from assistant.vqa.hearing import answer_with, hear, say, spoken
 from assistant.vqa.several.asking import DIFFERS, MEASURED, SAME, Compares, compared_by, put_to_one
 from assistant.vqa.several.by_llm import asking_all
 from assistant.vqa.several.found import compare, part_of
-from assistant.vqa.several.naming import MOST, ClipName, names_of, referring
+from assistant.vqa.several.naming import (
+    MOST,
+    ClipName,
+    Referring,
+    called_by,
+    names_of,
+    referring,
+)
 from assistant.vqa.several.parts import Part
 from assistant.vqa.talk import QUESTION, kind_of
 
@@ -30,46 +38,70 @@ if TYPE_CHECKING:
 
 ABOUT = "the clips"
 AUTO = "auto"
-NOT_ONES = "{name} belongs to one clip, and {count} are open; leave it out, or open that clip alone"
+ONES_OWN = (
+    "a dialogue belongs to one clip, and several are given; leave it out (subtitles beside a clip "
+    "or inside it are read), or ask about that clip alone"
+)
+
+
+def check_count(count: int) -> None:
+    """Raises InputError: no clip, or too many."""
+    if not 1 <= count <= MOST:
+        raise InputError(f"{count} clips are given; 1 to {MOST} can be asked about at once")
 
 
 class SeveralSession:
-    """Clips beside each other. Made by ``Assistant.open`` with a list."""
+    """Clips beside each other. Made by ``Assistant.open`` with a list of them."""
 
-    def __init__(self, assistant: Assistant, paths: Sequence[str | Path], **options: Any) -> None:
+    def __init__(
+        self,
+        assistant: Assistant,
+        sessions: Mapping[ClipName, Session],
+        lost: Mapping[ClipName, str] | None = None,
+    ) -> None:
+        """``lost``: clips that cannot be read, and why."""
+        self.conversation = Conversation()
+        self.sessions, self.lost = dict(sessions), dict(lost or {})
+        self._assistant = assistant
+        self._last: Answer | None = None
+
+    @classmethod
+    def open(
+        cls,
+        assistant: Assistant,
+        paths: Sequence[str | Path],
+        names: Sequence[str] | None = None,
+        **options: Any,
+    ) -> SeveralSession:
         """
         Args:
+            names: what the clips are called; None: as their files.
             options: of `Assistant.open`, for every clip.
         Raises:
             InputError: no clip, too many, or an option that belongs to one. VideoError: none of
                 them is there.
         """
-        if not 1 <= len(paths) <= MOST:
-            raise InputError(
-                f"{len(paths)} clips are given; 1 to {MOST} can be asked about at once"
-            )
+        check_count(len(paths))
         if options.get("dialogue") is not None:
-            raise InputError(NOT_ONES.format(name="a dialogue", count=len(paths)))
-        from assistant.core.clip_names import clip_path
-
+            raise InputError(ONES_OWN)
         places = [clip_path(one) if isinstance(one, str) else one for one in paths]
-        self.names = names_of(places)
-        self.conversation = Conversation()
-        self.lost: dict[ClipName, str] = {}  # clips that cannot be read, and why
-        self._assistant, self._last = assistant, None
-        self._put = ""  # the last question, as it was put to one clip
-        self.sessions: dict[ClipName, Session] = {}
-        failed: VideoError | None = None
-        for name, path in zip(self.names, places, strict=True):
+        called = names_of(places) if names is None else called_by(names)
+        sessions: dict[ClipName, Session] = {}
+        lost: dict[ClipName, str] = {}
+        for name, path in zip(called, places, strict=True):
             try:
-                self.sessions[name] = assistant.open(path, **options)
+                sessions[name] = assistant.open(path, **options)
             except VideoError as error:
                 failed = error
-                self.lost[name] = str(error)
-        if failed is not None and not self.sessions:
+                lost[name] = _without_path(error, name, path)
+        if not sessions:
             raise failed
+        return cls(assistant, sessions, lost)
 
-    _last: Answer | None
+    @property
+    def names(self) -> tuple[ClipName, ...]:
+        """Of all clips, in their order."""
+        return tuple(sorted({**self.sessions, **self.lost}, key=lambda name: name.place))
 
     @property
     def assistant(self) -> Assistant:
@@ -91,7 +123,7 @@ class SeveralSession:
 
     def clear(self) -> None:
         """Forget the conversation; what was seen stays."""
-        self.conversation, self._put = Conversation(), ""
+        self.conversation = Conversation()
         for session in self.sessions.values():
             session.clear()
 
@@ -155,11 +187,7 @@ class SeveralSession:
             if self._assistant.llm is not None and len(named) != 1:
                 ranges = self._ranges(asked, named, options)
                 return self._by_llm(self._assistant.llm, asked, ranges, options)
-        if refers.again and self._put:
-            put = self._put
-        else:
-            put = refers.question if named else put_to_one(asked)
-        return self._ask_each(asked, put, named or list(self.sessions), options)
+        return self._ask_each(asked, self._put(refers), named or list(self.sessions), options)
 
     def ask_many(self, questions: Sequence[str], **options: Any) -> list[Answer]:
         """Ask several questions, one after the other; the answers are whole. See `ask`."""
@@ -170,6 +198,30 @@ class SeveralSession:
             answers.append(self.ask(question, **options))
             answers[-1].finish()
         return answers
+
+    def take_up(self, conversation: Conversation) -> None:
+        """Go on with what was said elsewhere; what is told of a clip there is its own turn."""
+        self.conversation = conversation
+        for name, session in self.sessions.items():
+            turns = [
+                Turn(self._put(referring(turn.question, self.names)), line.removeprefix(led))
+                for turn in conversation.about_clip
+                for line in turn.answer.splitlines()
+                if line.startswith(led := f"{name.title}: ")
+            ]
+            session.conversation = Conversation(tuple(turns))
+
+    def _put(self, refers: Referring) -> str:
+        """A question as it is put to one clip: "And in the second?" is the last one again."""
+        if not refers.again:
+            return refers.question if refers.places else put_to_one(refers.question)
+        for turn in reversed(self.conversation.about_clip):
+            asks, before = compared_by(turn.question), referring(turn.question, self.names)
+            if asks is not None and asks.sought is not None:
+                return asks.sought.question
+            if asks is None and not before.again:
+                return self._put(before)
+        return refers.question
 
     def _talk(self, asked: str) -> Answer:
         heard = hear(
@@ -203,7 +255,6 @@ class SeveralSession:
         if first.basis.task == TALK:  # it is the same for all
             self._remember(asked or "", first.basis.as_dict(), first.text)
             return first
-        self._put = put or ""
 
         def pieces() -> Iterator[str]:
             for number, part in enumerate(parts):
@@ -236,12 +287,10 @@ class SeveralSession:
         found = compare(
             asks, {name: (self.sessions[name], where) for name, where in ranges.items()}
         )
-        if asks.sought is not None:
-            self._put = asks.sought.question  # "and the first?"
-            if found is None:
-                own = {"start": options["start"], "end": options["end"]}
-                return self._ask_each(asked, asks.sought.question, list(ranges), own)
-        assert found is not None
+        if found is None:
+            assert asks.sought is not None
+            own = {"start": options["start"], "end": options["end"]}
+            return self._ask_each(asked, asks.sought.question, list(ranges), own)
         return self._say(found.query, asked, found.parts, warnings=found.warnings)
 
     def _ranges(
@@ -312,7 +361,7 @@ class SeveralSession:
                 found.append((name, session, work(session)))
             except VideoError as error:
                 failed = error
-                self.lost[name] = str(error)
+                self.lost[name] = _without_path(error, name, session.path)
                 del self.sessions[name]
         if failed is not None and not found:
             raise failed
@@ -320,3 +369,8 @@ class SeveralSession:
 
     def _remember(self, question: str, found: dict[str, Any], answer: str) -> None:
         self.conversation = self.conversation.add(question, answer, found)
+
+
+def _without_path(error: VideoError, name: ClipName, path: Path | None) -> str:
+    """What went wrong, without where the clip lies."""
+    return str(error).replace(str(path), name.name or name.ordinal)

@@ -76,7 +76,7 @@ def tell_values(asks: Compares, values: Sequence[float], names: Sequence[ClipNam
         for place in (range(len(values)) if near else others)
     ]
     form = telling["alike" if near else "measured"]
-    said = form.format(clip=names[best], value=shown[best], values=listed(rest, ", "))
+    said = form.format(clip=names[best], value=shown[best], values="; ".join(rest))
     return f"{said[:1].upper()}{said[1:]}."
 
 
