@@ -1,5 +1,5 @@
-"""Which of two clips shows what is asked for: right answers, how many are sure, and what it would be
-to ask each alone and take the higher "yes".
+"""Which of two clips shows what is asked for: right answers, how many are sure, and what it would
+be to ask each alone and take the higher "yes".
 
     python benchmarks/several.py DATA --fit               # weights, by dev pairs
     python benchmarks/several.py DATA [--count N]         # test pairs, through `open([a, b]).ask`
@@ -7,8 +7,8 @@ to ask each alone and take the higher "yes".
 DATA holds flickr8k, coco, scenes15 and clips_named. Of each pair one shows what is asked for, by
 what people said of it: a phrase that three captions of a photo say and no caption of the other, a
 whole caption, the answer to a question of COCO-QA, a room or a place outdoors, the label of a clip.
-Photos of a split's list, or by name one in twenty, that nothing was trained on; clips by a half. Each
-pair is asked in both orders: "moved" counts those whose answer does not follow the clip.
+Photos of a split's list, or by name one in twenty, that nothing was trained on; clips by a half.
+Each pair is asked in both orders: "moved" counts those whose answer does not follow the clip.
 """
 
 from __future__ import annotations
@@ -184,8 +184,8 @@ def pictures(data: Path, paths: Sequence[Path]) -> Iterator[tuple[Path, np.ndarr
 
 
 def features(data: Path, pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray]:
-    """``(N, 2, 2)``: likeness, and log-odds of the phrase, of photos, the right one first; ``(N,)``:
-    whether there is a phrase."""
+    """``(N, 2, 2)``: likeness and log-odds of the phrase, of photos, the right one first;
+    ``(N,)``: whether there is a phrase."""
     sight = load_sight("mini")
     wanted = [path for pair in pairs for path in (pair.right, pair.wrong)]
     looks: dict[Path, Look] = {
@@ -233,9 +233,9 @@ def fit(data: Path) -> None:
     print(yaml.safe_dump(told, sort_keys=False))
 
 
-def test(data: Path, count: int, alone: int) -> None:
-    """Print what the front door answers to pairs of the test halves, in both orders."""
-    pairs = pairs_of(data, "test", count)
+def test(data: Path, split: str, count: int, alone: int) -> None:
+    """Print what the front door answers to pairs, in both orders."""
+    pairs = pairs_of(data, split, count)
     table, asked = Table(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         places = {path: data / path for pair in pairs for path in (pair.right, pair.wrong)}
@@ -293,9 +293,10 @@ class Table:
         )
         print("|---|---|---|---|---|---|---|")
         for kind in [*self.rows, "all"]:
-            rows = self.rows[kind] if kind in self.rows else sum(self.rows.values(), [])
-            alone = self.alone[kind] if kind in self.rows else sum(self.alone.values(), [])
-            moved = self.moved[kind] if kind in self.rows else sum(self.moved.values())
+            own = [kind] if kind in self.rows else [*self.rows]
+            rows = [row for one in own for row in self.rows[one]]
+            alone = [right for one in own for right in self.alone[one]]
+            moved = sum(self.moved[one] for one in own)
             right, sure = np.array(rows).T
             shares = [right.mean(), sure.mean(), right[sure].mean() if sure.any() else math.nan]
             told = [f"{100 * share:.0f}" for share in shares]
@@ -307,8 +308,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=Raw)
     parser.add_argument("data", type=Path)
     parser.add_argument("--fit", action="store_true", help="weights, by dev pairs of photos")
+    parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--count", type=int, default=60, help="test pairs of each kind (60)")
     parser.add_argument("--alone", type=int, default=30, help="of these asked alone, too (30)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    fit(args.data) if args.fit else test(args.data, args.count, args.alone)
+    fit(args.data) if args.fit else test(args.data, args.split, args.count, args.alone)
