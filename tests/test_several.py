@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import sys
 from dataclasses import dataclass, field
 from itertools import permutations
 from pathlib import Path
@@ -11,14 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from clips import make_clip
-from fakes import ScriptedModel, leave_sources, numbers_in
+from clips import ffmpeg, make_clip
+from fakes import ScriptedModel, install, leave_sources, numbers_in
 
+from assistant.cli.main import main
+from assistant.errors import InputError, VideoError
 from assistant.model.features import FeatureStore
 from assistant.model.space.base import JointSpace
 from assistant.vqa.assistants import Assistant
 from assistant.vqa.conversation import Conversation
-from assistant.vqa.several import shown
+from assistant.vqa.several import judging, shown
 from assistant.vqa.several.asking import ALL, ANY, COUNT, WHICH, compared_by, put_to_one
 from assistant.vqa.several.comparing import judge
 from assistant.vqa.several.naming import called_by, names_of, referring
@@ -279,3 +283,105 @@ def test_a_conversation_is_taken_up(mini, model, clips):
     own = [one.conversation.turns[0].answer for one in session.sessions.values()]
     assert own == ["Ann.", "Bob."]
     session.ask("And in the second?").finish()
+    assert "Who is there?" in model.asked[-1].prompt
+
+
+def test_choices_are_weighed_for_each(mini, clips):
+    answer = mini.open(clips[:2]).ask("Is it open?", choices=["yes", "no"])
+    assert answer.text == "First (a.mp4): yes\nSecond (b.mp4): yes"
+    assert all(one["choice"] == "yes" for one in answer.as_dict()["clips"])
+
+
+def test_a_time_is_where_all_are_looked_at(mini, clips):
+    answer = mini.open(clips[:2]).ask("Which of them shows 5 in the first 0.5 seconds?")
+    assert all(max(part.frames) <= 0.5 for part in answer.basis.clips)
+
+
+def test_without_calibration_only_differences_count(mini, clips, monkeypatch):
+    monkeypatch.setattr(shown, "calibration", lambda space: None)
+    session = mini.open(clips[:2])
+    which = session.ask("Which of them shows 15?")
+    assert which.text == "The second (b.mp4) shows 15." and shown.UNCALIBRATED in which.warnings
+    assert "chance" not in which.as_dict()["clips"][0]
+    both = session.ask("Do both show 15?")
+    assert both.text.splitlines()[0].startswith("First (a.mp4): I see")
+
+
+def test_without_a_space_each_is_asked_alone(folder, tmp_path, monkeypatch):
+    leave_sources(monkeypatch)
+    model = ScriptedModel(scores={"yes": -0.1, "no": -3.0})
+    session = Assistant(model, FeatureStore(tmp_path)).open([folder / "a.mp4", folder / "b.mp4"])
+    answer = session.ask("Do both show a dog?")
+    assert answer.text == "Yes, both."
+    assert answer.basis.clips[0].by == judging.MODEL
+    assert session.conversation.turns[0].question == "Do both show a dog?"
+    assert all(not one.conversation.turns for one in session.sessions.values())
+
+
+def test_a_clip_that_cannot_be_read_is_left_out(mini, clips, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no clip")
+    session = mini.open([*clips[:2], broken, tmp_path / "gone.mp4"])
+    answer = session.ask("Which of them shows 15?")
+    assert answer.text == "The second (b.mp4) shows 15."
+    left_out = {one.split(" is left out: ")[0] for one in answer.warnings}
+    assert left_out == {"the third (broken.mp4)", "the fourth (gone.mp4)"}
+    assert str(tmp_path) not in " ".join(answer.warnings)
+    with pytest.raises(InputError, match=r"the third \(broken.mp4\) cannot be asked about"):
+        session.ask("What is in the third?")
+    left = mini.open([clips[0], broken])
+    with pytest.raises(InputError, match="two clips are wanted"):
+        left.ask("Which is longer?")
+    with pytest.raises(VideoError):
+        mini.open([tmp_path / "gone.mp4", tmp_path / "lost.mp4"])
+
+
+def test_there_is_room_for_eight(mini, clips):
+    with pytest.raises(InputError, match="9 clips are given; 1 to 8"):
+        mini.open([clips[0]] * 9)
+    with pytest.raises(InputError, match="0 clips"):
+        mini.open([])
+    with pytest.raises(InputError, match="belongs to one clip"):
+        mini.open(clips, dialogue="ANN: Hi.")
+
+
+def test_sound_is_measured(mini, folder, tmp_path):
+    loud, quiet = tmp_path / "loud.mp4", tmp_path / "quiet.mp4"
+    for path, volume in ((loud, 0.9), (quiet, 0.02)):
+        tone = ("-f", "lavfi", "-i", f"sine=frequency=440:duration=1,volume={volume}")
+        ffmpeg("-i", folder / "a.mp4", *tone, "-shortest", "-c:v", "copy", path)
+    session = mini.open([quiet, loud])
+    assert session.ask("Which is louder?").text.startswith("The second (loud.mp4), -")
+    assert session.ask("Which one is quieter?").text.startswith("The first (quiet.mp4), -")
+
+
+def test_the_evidence_of_each_is_drawn(mini, clips, tmp_path):
+    from assistant.vqa.several.picture import draw_parts
+
+    session = mini.open(clips[:2])
+    figure = draw_parts(session.ask("Which of them shows 15?"), session.pictures)
+    assert len(figure.subfigs) == 2
+    first, second = ([len(axes.patches) for axes in row.axes][-1] for row in figure.subfigs)
+    assert (first, second) == (4, 8)  # bars
+    figure.savefig(tmp_path / "why.png")
+
+
+def test_from_the_command_line(model, clips, capsys, monkeypatch, fresh_cache):
+    install(monkeypatch, model)
+    code = main(["ask", *map(str, clips), "Which of them shows 25?", "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0 and json.loads(out)["answer"] == "The third (c.mp4) shows 25."
+    assert err.splitlines()[0].startswith("[First (a.mp4): frames at 0.")
+    assert "likely by joint space" in err
+
+
+def test_in_a_chat(model, clips, capsys, monkeypatch, fresh_cache):
+    install(monkeypatch, model)
+    monkeypatch.setattr(
+        sys, "stdin", io.StringIO("Which of them shows 15?\n/frames\nAnd the first?\n")
+    )
+    assert main(["chat", *map(str, clips[:2])]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0] == "The second (b.mp4) shows 15." and lines[1].startswith("[First (a.mp4): ")
+    assert lines[3].startswith("First (a.mp4): I see") and "a.mp4: 1.0 s; b.mp4: 2.0 s" in err
