@@ -11,7 +11,6 @@ from assistant.errors import InputError
 from assistant.sources import Source, perceiver
 from assistant.sources.heard import LEVELS, NO_SOUND
 from assistant.sources.lexicon import ACTIVITIES, SCENES
-from assistant.sources.phrases import LIKELY, PERSONS, SAME
 from assistant.sources.seen import SURE
 from assistant.vqa.several.asking import Sought
 from assistant.vqa.several.comparing import chance_of
@@ -97,7 +96,9 @@ def _named(sources: Sequence[Source]) -> Iterator[str]:
 
 
 def _likely(bank: Bank, frames: Tensor) -> dict[str, float]:
-    """Phrases by their mean probability over frames ``(T, E)``; () where it is not calibrated."""
+    """Phrases by their mean probability over frames ``(T, E)``; {} where it is not calibrated."""
+    from assistant.sources.phrases import PERSONS
+
     if bank.config is None:
         return {}
     means = bank.probabilities(frames).mean(0).tolist()
@@ -110,6 +111,8 @@ def _likely(bank: Bank, frames: Tensor) -> dict[str, float]:
 
 def _apart(likely: Sequence[dict[str, float]], place: int) -> list[str]:
     """The likely phrases of a clip that most set it apart from the others."""
+    from assistant.sources.phrases import LIKELY
+
     own, others = likely[place], [some for k, some in enumerate(likely) if k != place]
     able = [name for name, chance in own.items() if chance >= LIKELY]
     return sorted(able, key=lambda name: max(some[name] for some in others) - own[name])[:TRIED]
@@ -117,6 +120,8 @@ def _apart(likely: Sequence[dict[str, float]], place: int) -> list[str]:
 
 def _in_all(likely: Sequence[dict[str, float]]) -> list[str]:
     """The phrases that are likely in every clip, the likeliest first."""
+    from assistant.sources.phrases import LIKELY
+
     lowest = {name: min(some[name] for some in likely) for name in likely[0]}
     able = [name for name, chance in lowest.items() if chance >= LIKELY]
     return sorted(able, key=lambda name: -lowest[name])[:TRIED]
@@ -135,6 +140,7 @@ def _less_alike(things: Iterable[str], bank: Bank) -> tuple[str, ...]:
     """The first of those that say the same: "street" says nothing beside "city street"."""
     from torch.nn.functional import cosine_similarity
 
+    from assistant.sources.phrases import SAME
     from assistant.sources.wording import phrase_of
 
     kept: list[str] = []

@@ -83,15 +83,18 @@ def _references() -> tuple[re.Pattern[str], ...]:
 def referring(question: str, names: Sequence[ClipName]) -> Referring:
     """Which clips a question names: by place ("the second one", "clip 2"), or by file."""
     found: dict[tuple[int, int], int] = {}  # where it stands: the clip
-    for name in names:
+
+    def note(match: re.Match[str], place: int | None) -> None:
+        inside = any(a < match.end() and match.start() < b for a, b in found)
+        if place is not None and not inside:
+            found[match.span()] = place
+
+    for name in sorted(names, key=lambda name: -len(name.name)):  # "my dog.png" is not "dog.png"
         for match in _named(name.name, question):
-            found[match.span()] = name.place
+            note(match, name.place)
     for pattern in _references():
         for match in pattern.finditer(question):
-            place = _place(match, len(names))
-            inside = any(a < match.end() and match.start() < b for a, b in found)
-            if place is not None and not inside:
-                found[match.span()] = place
+            note(match, _place(match, len(names)))
     if not found:
         return Referring((), question)
     told, at = "", 0

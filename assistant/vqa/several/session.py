@@ -50,6 +50,22 @@ def check_count(count: int) -> None:
         raise InputError(f"{count} clips are given; 1 to {MOST} can be asked about at once")
 
 
+def put_of(refers: Referring, turns: Sequence[Turn], names: Sequence[ClipName]) -> str:
+    """A question as it is put to one clip: "And in the second?" is the last one again.
+
+    ``turns``: about the clips, oldest first.
+    """
+    if not refers.again:
+        return refers.question if refers.places else put_to_one(refers.question)
+    for place, turn in reversed([*enumerate(turns)]):
+        asks, before = compared_by(turn.question), referring(turn.question, names)
+        if asks is not None and asks.sought is not None:
+            return asks.sought.question
+        if asks is None and not before.again:
+            return put_of(before, turns[:place], names)
+    return refers.question
+
+
 class SeveralSession:
     """Clips beside each other. Made by ``Assistant.open`` with a list of them."""
 
@@ -212,16 +228,7 @@ class SeveralSession:
             session.conversation = Conversation(tuple(turns))
 
     def _put(self, refers: Referring) -> str:
-        """A question as it is put to one clip: "And in the second?" is the last one again."""
-        if not refers.again:
-            return refers.question if refers.places else put_to_one(refers.question)
-        for turn in reversed(self.conversation.about_clip):
-            asks, before = compared_by(turn.question), referring(turn.question, self.names)
-            if asks is not None and asks.sought is not None:
-                return asks.sought.question
-            if asks is None and not before.again:
-                return self._put(before)
-        return refers.question
+        return put_of(refers, self.conversation.about_clip, self.names)
 
     def _talk(self, asked: str) -> Answer:
         heard = hear(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from assistant.core.config import from_yaml
-from assistant.sources.bank import bank_of
 from assistant.sources.wording import caption_of, phrases_of
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ class Shown:
 def see(space: JointSpace, look: Look, text: str) -> Shown:
     """How a clip's frames are to some words."""
     import torch
+
+    from assistant.sources.bank import bank_of
 
     with torch.inference_mode():
         likeness = space.compare(look, [caption_of(text)])[:, 0].numpy()
