@@ -21,11 +21,11 @@ from assistant.ui.visitor import Asked, OpenClip, Told, Visitor
 
 from assistant.core.progress import watched
 from assistant.vqa.several.comparing import chance_of
-from assistant.vqa.several.naming import called_by
-from assistant.vqa.several.session import SeveralSession, check_count
+from assistant.vqa.several.naming import called_by, check_count
 
 if TYPE_CHECKING:
     from assistant.vqa.answer import Answer
+    from assistant.vqa.several.session import SeveralSession
 
 TEXTS = ("clip", "value", "by")
 NUMBER = (int, float)
@@ -41,6 +41,8 @@ def compare(engine: Engine, visitor: Visitor, clips: Sequence[OpenClip], questio
     check_count(len(clips))
 
     def work(job: Job) -> None:
+        from assistant.vqa.several.session import SeveralSession  # which imports torch
+
         with watched(lambda doing, share: job.put(Stage(doing, share))):
             names = called_by([clip.name for clip in clips])
             own = [visitor.session(clip, engine) for clip in clips]

@@ -12,8 +12,7 @@ from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
 from assistant.vqa.conversation import Turn
 from assistant.vqa.several.asking import DIFFERS, SAME, compared_by
-from assistant.vqa.several.naming import called_by, referring
-from assistant.vqa.several.session import put_of
+from assistant.vqa.several.naming import called_by, put_of, referring
 
 ALL = "All clips"
 DONE = "What is being done?"

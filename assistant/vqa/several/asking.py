@@ -15,7 +15,6 @@ from pathlib import Path
 from assistant.core.config import from_yaml
 from assistant.core.mentions import KNOWN
 from assistant.errors import ConfigError
-from assistant.vqa.candidates import with_article
 
 WHICH, ALL, ANY, COUNT, DIFFERS, SAME = "which", "all", "any", "count", "differs", "same"
 LONGEST, SHORTEST, LOUDEST, QUIETEST = "longest", "shortest", "loudest", "quietest"
@@ -142,6 +141,8 @@ def _compares(kind: str, match: re.Match[str]) -> Compares:
 def _of_thing(text: str) -> Sought:
     text, denied = _undenied(text)
     if denied and text not in KNOWN["people"]:
+        from assistant.vqa.candidates import with_article  # which imports torch
+
         text = with_article(text)
     be = "Are" if PLURAL.match(text) or text.split()[-1] in KNOWN["people"] else "Is"
     return Sought(text, f"{be} there {text}?", denied)

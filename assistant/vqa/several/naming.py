@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from assistant.vqa.several.asking import pattern_of, words
+from assistant.errors import InputError
+from assistant.vqa.conversation import Turn
+from assistant.vqa.several.asking import compared_by, pattern_of, put_to_one, words
 
 MOST = 8  # clips of one conversation
 LAST, FIRST = ("last", "latter", "right", "right-hand"), ("former", "left", "left-hand")
@@ -56,6 +58,12 @@ def names_of(paths: Sequence[Path]) -> tuple[ClipName, ...]:
             some[-1] if told.count(one) == 1 else "" for some, one in zip(parts, told, strict=True)
         ]
     return called_by(told)
+
+
+def check_count(count: int) -> None:
+    """Raises InputError: no clip, or too many."""
+    if not 1 <= count <= MOST:
+        raise InputError(f"{count} clips are given; 1 to {MOST} can be asked about at once")
 
 
 def called_by(names: Sequence[str]) -> tuple[ClipName, ...]:
@@ -106,6 +114,22 @@ def referring(question: str, names: Sequence[ClipName]) -> Referring:
     plain = told.lower().strip(" ?!.,")
     again = any(pattern.fullmatch(plain) for pattern in _added())
     return Referring(places, told, again)
+
+
+def put_of(refers: Referring, turns: Sequence[Turn], names: Sequence[ClipName]) -> str:
+    """A question as it is put to one clip: "And in the second?" is the last one again.
+
+    ``turns``: about the clips, oldest first.
+    """
+    if not refers.again:
+        return refers.question if refers.places else put_to_one(refers.question)
+    for place, turn in reversed([*enumerate(turns)]):
+        asks, before = compared_by(turn.question), referring(turn.question, names)
+        if asks is not None and asks.sought is not None:
+            return asks.sought.question
+        if asks is None and not before.again:
+            return put_of(before, turns[:place], names)
+    return refers.question
 
 
 @cache

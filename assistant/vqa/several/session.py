@@ -13,15 +13,16 @@ from assistant.errors import InputError, VideoError
 from assistant.vqa.answer import Answer
 from assistant.vqa.conversation import SEVERAL, TALK, Conversation, Turn
 from assistant.vqa.hearing import answer_with, hear, say, spoken
-from assistant.vqa.several.asking import DIFFERS, MEASURED, SAME, Compares, compared_by, put_to_one
+from assistant.vqa.several.asking import DIFFERS, MEASURED, SAME, Compares, compared_by
 from assistant.vqa.several.by_llm import asking_all
 from assistant.vqa.several.found import compare, part_of
 from assistant.vqa.several.naming import (
-    MOST,
     ClipName,
     Referring,
     called_by,
+    check_count,
     names_of,
+    put_of,
     referring,
 )
 from assistant.vqa.several.parts import Part
@@ -42,28 +43,6 @@ ONES_OWN = (
     "a dialogue belongs to one clip, and several are given; leave it out (subtitles beside a clip "
     "or inside it are read), or ask about that clip alone"
 )
-
-
-def check_count(count: int) -> None:
-    """Raises InputError: no clip, or too many."""
-    if not 1 <= count <= MOST:
-        raise InputError(f"{count} clips are given; 1 to {MOST} can be asked about at once")
-
-
-def put_of(refers: Referring, turns: Sequence[Turn], names: Sequence[ClipName]) -> str:
-    """A question as it is put to one clip: "And in the second?" is the last one again.
-
-    ``turns``: about the clips, oldest first.
-    """
-    if not refers.again:
-        return refers.question if refers.places else put_to_one(refers.question)
-    for place, turn in reversed([*enumerate(turns)]):
-        asks, before = compared_by(turn.question), referring(turn.question, names)
-        if asks is not None and asks.sought is not None:
-            return asks.sought.question
-        if asks is None and not before.again:
-            return put_of(before, turns[:place], names)
-    return refers.question
 
 
 class SeveralSession:
