@@ -99,14 +99,14 @@ def _shown(clip: dict[str, Any], pictures: Sequence[str]) -> str:
         bar = "" if chance is None else f'<i style="--share:{chance:.3f}"></i>'
         title = clock(moment) + ("" if chance is None else f", {chance:.0%} likely")
         drawn.append(
-            f'<span class="va-still" title="{title}"><img src="{pictures[number]}" alt="{title}">'
+            f'<span class="va-shot" title="{title}"><img src="{pictures[number]}" alt="{title}">'
             f"{bar}<small>{clock(moment)}</small></span>"
         )
     name = f"<b>{clip['place']}. {escape(clip['clip'])}</b>"
     said = escape("; ".join(filter(None, told)))
     return (
         f'<div class="va-compared"><p>{name} <span>{said}</span></p>'
-        f'<div class="va-stills" tabindex="0">{"".join(drawn)}</div></div>'
+        f'<div class="va-shots" tabindex="0">{"".join(drawn)}</div></div>'
     )
 
 

@@ -112,9 +112,12 @@ def answer_with(
     question: str,
     model: str,
     on_end: Callable[[str, dict[str, Any], str], None],
+    *,
+    began: float | None = None,
     **rests_on: Any,
 ) -> Answer:
-    """The answer of what is not this model's; ``rests_on``: of `Basis`, nothing unless given."""
+    """The answer of what is not this model's; ``began``: of `Answer`, now unless given;
+    ``rests_on``: of `Basis`, nothing unless given."""
     nothing: dict[str, Any] = {
         "task": TALK,
         "adapter": None,
@@ -133,6 +136,6 @@ def answer_with(
         query,
         calibration=Calibration(),
         prior=0.0,
-        began=time.perf_counter(),
+        began=time.perf_counter() if began is None else began,
         on_end=partial(on_end, question, basis.as_dict()),
     )

@@ -3,6 +3,7 @@ about one that it names, or put to each in turn."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ class SeveralSession:
         self.sessions, self.lost = dict(sessions), dict(lost or {})
         self._assistant = assistant
         self._last: Answer | None = None
+        self._began = 0.0  # the last question, on time.perf_counter()
 
     @classmethod
     def open(
@@ -158,6 +160,7 @@ class SeveralSession:
                 and only one can be read. VideoError: no clip can be looked at. And what
                 `Session.ask` raises.
         """
+        self._began = time.perf_counter()
         asked = check_question(question) if question else None
         fixed = choices is not None or (task, adapter) != (AUTO, AUTO) or asked is None
         fixed = fixed or options.get("recogniser") is not None
@@ -319,6 +322,7 @@ class SeveralSession:
             asked,
             model or self._assistant.name,
             self._remember,
+            began=self._began,
             task=SEVERAL,
             clips=tuple(parts),
             warnings=tuple(dict.fromkeys([*self.warnings, *own, *warnings])),
