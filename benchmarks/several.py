@@ -3,6 +3,7 @@ be to ask each alone and take the higher "yes".
 
     python benchmarks/several.py DATA --fit               # weights, by dev pairs
     python benchmarks/several.py DATA [--count N]         # test pairs, through `open([a, b]).ask`
+    python benchmarks/several.py DATA --more [--count N]  # "Do both ...?" and "What differs?"
 
 DATA holds flickr8k, coco, scenes15 and clips_named. Of each pair one shows what is asked for, by
 what people said of it: a phrase that three captions of a photo say and no caption of the other, a
@@ -238,10 +239,8 @@ def test(data: Path, split: str, count: int, alone: int) -> None:
     pairs = pairs_of(data, split, count)
     table, asked = Table(), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
-        places = {path: data / path for pair in pairs for path in (pair.right, pair.wrong)}
-        for path, picture in pictures(data, [*places]):
-            places[path] = Path(folder, f"{path.parts[0]}-{path.stem}.png")
-            Image.fromarray(picture).save(places[path])
+        wanted = [path for pair in pairs for path in (pair.right, pair.wrong)]
+        places = written(data, wanted, Path(folder))
         assistant = load("mini", store=FeatureStore(Path(folder, "features")))
         for number, pair in enumerate(pairs):
             right, wrong = places[pair.right], places[pair.wrong]
@@ -276,6 +275,67 @@ def said_alone(assistant: Assistant, path: Path, pair: Pair) -> float:
     return answer.probabilities["yes"]
 
 
+def more(data: Path, split: str, count: int) -> None:
+    """Print what is answered to "Do both show ...?" about pairs of which both do or one, and what
+    is told to differ between two photos that each have five captions."""
+    rng = random.Random(SEED)
+    by_name: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+    for pair in pairs_of(data, split, sys.maxsize):
+        if pair.kind in ("things", "objects", "scenes"):
+            by_name[pair.kind, pair.name].append(pair)
+    able = [some for some in by_name.values() if len({one.right for one in some}) > 1]
+    asked = []
+    for some in rng.sample(able, min(count, len(able))):
+        first, other = rng.sample(some, 2)
+        asked += [(first, first.right, other.right, True), (first, first.right, first.wrong, False)]
+    captions = {
+        Path("flickr8k", name): told
+        for name, told in read_captions(data / "flickr8k" / "captions.tsv").items()
+    }
+    names = sorted(read_split(data / "flickr8k" / f"{split}.txt"))
+    photos = [Path("flickr8k", name) for name in rng.sample(names, 2 * count)]
+    table, told, held, denied, silent = Table(), 0, 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        places = written(data, [p for _, a, b, _ in asked for p in (a, b)] + photos, Path(folder))
+        assistant = load("mini", now=False, store=FeatureStore(Path(folder, "features")))
+        for pair, one, other, both in asked:
+            answer = assistant.open([places[one], places[other]]).ask(
+                f"Do both show {with_article(pair.name)}?"
+            )
+            said = "yes" in answer.text.lower()
+            table.add("both do" if both else "one does", said == both, answer.reason is None)
+        for one, other in zip(photos[:count], photos[count:], strict=True):
+            answer = assistant.open([places[one], places[other]]).ask("What differs?")
+            own = [list(part.seen) for part in answer.basis.clips]
+            silent += not any(own)
+            for things, mine, others in zip(own, (one, other), (other, one), strict=True):
+                told += len(things)
+                held += sum(held_by(thing, captions[mine]) for thing in things)
+                denied += sum(held_by(thing, captions[others]) for thing in things)
+    table.show()
+    print(
+        f"what differs: {count} pairs, {silent} without a difference that is sure, {told} things; "
+        f"{held} of them are in the photo's own captions, {denied} in the other's"
+    )
+
+
+def held_by(thing: str, captions: Sequence[str]) -> bool:
+    """Whether captions say a thing, or what else its phrase is called."""
+    groups = load_lexicon().groups.values()
+    others = [more for group in groups for name, more in group.phrases.items() if name == thing]
+    names = [thing, *(one for some in others for one in some)]
+    return _said(names, [text.lower() for text in captions]) > 0
+
+
+def written(data: Path, paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Photos as files of their own, by where they are under ``data``; clips are there."""
+    places = {path: data / path for path in paths}
+    for path, picture in pictures(data, paths):
+        places[path] = folder / f"{path.parts[0]}-{path.stem}.png"
+        Image.fromarray(picture).save(places[path])
+    return places
+
+
 class Table:
     """What was answered, by kind."""
 
@@ -308,9 +368,15 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=Raw)
     parser.add_argument("data", type=Path)
     parser.add_argument("--fit", action="store_true", help="weights, by dev pairs of photos")
+    parser.add_argument("--more", action="store_true", help="other questions about pairs of photos")
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--count", type=int, default=60, help="test pairs of each kind (60)")
     parser.add_argument("--alone", type=int, default=30, help="of these asked alone, too (30)")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    fit(args.data) if args.fit else test(args.data, args.split, args.count, args.alone)
+    if args.fit:
+        fit(args.data)
+    elif args.more:
+        more(args.data, args.split, args.count)
+    else:
+        test(args.data, args.split, args.count, args.alone)

@@ -11,7 +11,7 @@ import numpy as np
 from assistant.errors import InputError
 from assistant.sources import perceiver
 from assistant.sources.heard import sound_words
-from assistant.vqa.by_sound import asked_of_sound
+from assistant.vqa.by_sound import HEARS, asked_of_sound
 
 if TYPE_CHECKING:
     from assistant.dialogue.spoken import Range
@@ -53,8 +53,12 @@ def judge_clip(session: Session, where: Range, sought: Sought, *, listen: bool =
 def _heard(session: Session, where: Range, sought: Sought) -> Judged | None:
     """By what is heard; None: it is about no sound, or nothing here can listen."""
     asks = asked_of_sound(sought.question, sound_words(session.clip.sounds))
-    if asks is None or not asks.name or perceiver("heard").missing():
+    if asks is None or not asks.name:
         return None
+    if missing := perceiver("heard").missing():
+        if HEARS.search(sought.question.lower()):
+            raise InputError(missing)
+        return None  # what is to be seen of it may tell
     (source,) = session.clip.perceive(where, ["heard"])
     if source.warning:
         raise InputError(source.warning)
