@@ -20,7 +20,9 @@ from assistant.cli.main import main
 from assistant.errors import InputError, VideoError
 from assistant.model.features import FeatureStore
 from assistant.model.space.base import JointSpace
+from assistant.sources import Perceived, Source, heard
 from assistant.vqa.assistants import Assistant
+from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
 from assistant.vqa.several import judging, shown
 from assistant.vqa.several.asking import ALL, ANY, COUNT, WHICH, compared_by, put_to_one
@@ -353,6 +355,22 @@ def test_sound_is_measured(mini, folder, tmp_path):
     session = mini.open([quiet, loud])
     assert session.ask("Which is louder?").text.startswith("The second (loud.mp4), -")
     assert session.ask("Which one is quieter?").text.startswith("The first (quiet.mp4), -")
+
+
+def test_a_sound_is_judged_by_what_is_heard(mini, clips, monkeypatch):
+    def perceive(self, where, names):
+        assert names == ["heard"]
+        there = self.path is not None and self.path.name == "b.mp4"
+        return (Source("heard", (Perceived("music", 0.9, 0.0, 1.0),) if there else ()),)
+
+    monkeypatch.setattr(SessionClip, "perceive", perceive)
+    monkeypatch.setattr(heard.PERCEIVER, "missing", lambda: "", raising=False)
+    answer = mini.open(clips[:2]).ask("In which clip is there music?")
+    assert answer.text == "In the second (b.mp4)."
+    assert [part.by for part in answer.basis.clips] == [judging.SOUND] * 2
+    monkeypatch.setattr(heard.PERCEIVER, "missing", lambda: "install the ears")
+    with pytest.raises(InputError, match="install the ears"):
+        mini.open(clips[:2]).ask("In which clip can you hear music?")
 
 
 def test_the_evidence_of_each_is_drawn(mini, clips, tmp_path):
