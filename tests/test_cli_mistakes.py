@@ -105,7 +105,7 @@ COMMANDS = [
     ("ask", [(["bad.mp4", "Who?"], "bad.mp4"), (["talk.txt", "Who?"], "as dialogue")]),
     ("ask --dialogue talk.txt", [(["--task", "describe"], "no clip"), (["a.mp4"], "a.mp4")]),
     ("chat clip.mp4", [*BACKEND, *QUESTION, *CLIP, (["Who?"], "questions are typed")]),
-    ("chat", [(["bad.mp4"], "bad.mp4"), (["clip.mp4", "a.mp4"], "one clip")]),
+    ("chat", [(["bad.mp4"], "bad.mp4"), (["clip.mp4", "9 clips?"], "no clip")]),
     ("batch data out.jsonl", [*BACKEND, *QUESTION]),
     (
         "finetune motion --data data --out out",
@@ -184,8 +184,11 @@ def test_choices_without_a_clip(here, model, capsys):
     ("words", "said"),
     [
         (["--choices", "yes", "no"], "--choices took 'yes', 'no'"),
-        (["clip.mp4", "other clip.mp4", "Who?"], "two clips"),
-        (["clip.mp4", "Who?", "gone.mov"], "two clips"),
+        (["clip.mp4", "Who?", "gone.mov"], "all clips before the questions"),
+        (["gone.mov", "lost.mp4", "Who?"], "is not there"),
+        (["clip.mp4", "gone.mov", "Which is longer?"], "two clips are wanted"),
+        (["clip.mp4", *["other clip.mp4"] * 8, "Who?"], "1 to 8 can be asked"),
+        (["clip.mp4", "other clip.mp4", "Who?", "--dialogue", "talk.txt"], "belongs to one clip"),
         (["Who is it?", "clip.mp4"], "put the clip first"),
         (["-clip.mp4", "Who?"], "./-clip.mp4"),
         (["https://example.com/a.mp4", "Who?"], "download"),

@@ -115,6 +115,22 @@ class TestSession:
         assert answer.evidence() == () and answer.routing() == []
         assert chat.most == instructions().max_new_tokens
 
+    def test_the_notes_of_several_clips_stand_under_their_names(self, opened, clip, tmp_path):
+        other = tmp_path / "other.mp4"
+        other.write_bytes(clip.read_bytes())
+        session, chat = opened("Both show a dog.", "The second.", path=[clip, other])
+        answer = session.ask("What differs?")
+        assert answer.text.strip() == "Both show a dog."
+        ((system, user),) = chat.read
+        assert "several clips" in system[1]
+        notes = f"First (clip.mp4), 4.0 s:\n{NOTES}\n\nSecond (other.mp4), 4.0 s:\n{NOTES}"
+        assert user[1] == f"Notes:\n{notes}\n\nQuestion: What differs?"
+        assert answer.as_dict()["notes"] == notes
+        assert session.ask("Which is longer?").text.startswith("They are alike")
+        assert len(chat.read) == 1  # it is measured
+        session.ask("Who is there?").finish()
+        assert [role for role, _ in chat.read[1]][:3] == ["system", "user", "assistant"]
+
     def test_a_follow_up_reads_the_turns_before(self, opened):
         session, chat = opened("A dog.", "Brown, maybe.", path=None, dialogue=TALK)
         session.ask("Who is there?").finish()

@@ -234,10 +234,38 @@ def test_a_wrong_message_gets_one_line(served, messages, words):
     assert words in error_of(told)["message"]
 
 
-def test_two_clips_in_one_message_are_refused(served, clip):
+def test_several_clips_in_one_message_are_compared(client, clip, asked, tmp_path):
+    longer = make_clip(tmp_path / "longer.mp4", range(20, 32), fps=4)
+    kept = client.files.create(file=longer, purpose="user_data")
+    message = about(data_url(clip), "Which is longer?")
+    message["content"].append({"type": "video_url", "video_url": {"url": kept.id}})
+    messages = [message]
+
+    def ask() -> openai.types.chat.ChatCompletion:
+        return client.chat.completions.create(
+            model="scripted", messages=messages, extra_body={"evidence": True}
+        )
+
+    found = ask()
+    said = found.choices[0].message.content
+    assert said == "The second (longer.mp4), 3.0 s; the first, 2.0 s."
+    assert [one["value"] for one in found.evidence["clips"]] == ["2.0 s", "3.0 s"]
+    messages.append({"role": "assistant", "content": said})
+    messages.append({"role": "user", "content": "What is in the first?"})
+    assert ask().choices[0].message.content == f"First: {SEEN}"
+    messages += [{"role": "assistant", "content": f"First: {SEEN}"}]
+    messages.append({"role": "user", "content": "And in the second one?"})
+    found = ask()
+    assert found.choices[0].message.content.startswith("Second (longer.mp4): I see 2")
+    assert "What is in the clip?" in asked[-1].prompt
+    assert len(found.evidence["clips"][0]["evidence"]) == 8
+    assert str(tmp_path) not in found.model_dump_json()
+
+
+def test_more_clips_than_can_be_compared_are_refused(served, clip):
     message = about(data_url(clip))
-    message["content"].append(message["content"][-1])
-    assert "2 clips" in error_of(served.ask(message))["message"]
+    message["content"] += [message["content"][-1]] * 8
+    assert "9 clips" in error_of(served.ask(message))["message"]
 
 
 def test_what_is_said_is_asked_about_without_a_clip(served, asked):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from assistant.ui import cards, picking
 from assistant.ui.chat import how_sure, label_of, message_places, messages
+from assistant.ui.comparing import compare as start_comparing
 from assistant.ui.line import Failed, Job, Waiting
 from assistant.ui.room import Room, failed
 from assistant.ui.settings import FREE, choices_of
@@ -25,6 +26,7 @@ from assistant.ui.visitor import MOST_TURNS, Asked, Visitor
 
 from assistant.core.checks import check_text
 from assistant.errors import AssistantError
+from assistant.vqa.conversation import Turn
 
 BUSY = "One question at a time: this one is still being answered."
 STOPPED = "Stopped. This question is not remembered."
@@ -146,6 +148,13 @@ def _ask_clips(
         open_one = "Open a clip first: drop one, or take an example."
         yield {"hint": cards.note(open_one, "bad"), "question": ready(question)}
         return
+    among = [] if choices else picking.compared_clips(question, list(visitor.clips))
+    if among and visitor.settings.task == "auto" and visitor.settings.adapter == "auto":
+        visitor.unanswered = question
+        yield from _compare(room, visitor, among, question)
+        if visitor.left is None:
+            visitor.unanswered = ""
+        return
     names = picking.asked_clips(question, list(visitor.clips), visitor.chosen)
     elsewhere = visitor.chosen not in names and visitor.chosen != picking.ALL
     visitor.unanswered = question
@@ -153,6 +162,20 @@ def _ask_clips(
     yield from _ask_each(room, visitor, names, question, choices, instead)
     if visitor.left is None:  # else it is for who comes back
         visitor.unanswered = ""
+
+
+def _compare(room: Room, visitor: Visitor, names: list[str], question: str) -> Iterator[Parts]:
+    """One answer about several clips."""
+    try:
+        clips = [visitor.clips[name] for name in names]
+        visitor.job = start_comparing(room.engine, visitor, clips, question)
+    except AssistantError as error:
+        yield _failed(visitor, question, Failed(str(error)))
+        return
+    try:
+        yield from _follow(visitor, visitor.job, question, also=False, instead="")
+    finally:
+        visitor.job = None
 
 
 def _ask_each(
@@ -163,9 +186,12 @@ def _ask_each(
     choices: Sequence[str] | None,
     instead: str,
 ) -> Iterator[Parts]:
+    turns = [Turn(turn.question, turn.said) for turn in visitor.turns if not turn.also]
+    put = picking.put_to_clip(question, list(visitor.clips), turns)
     for number, name in enumerate(names):
+        clip = visitor.clips[name]
         try:
-            visitor.job = start_asking(room.engine, visitor, visitor.clips[name], question, choices)
+            visitor.job = start_asking(room.engine, visitor, clip, question, choices, put)
         except AssistantError as error:
             yield _failed(visitor, question, Failed(str(error)))
             return

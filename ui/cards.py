@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from assistant.ui import recognised
+from assistant.ui import comparing, recognised
 from assistant.ui.chat import unsure_of
 from assistant.ui.seen import item_of, legend, named
 from assistant.ui.timeline import as_svg, clock, draw_routing, spoken_line, timeline
@@ -17,7 +17,7 @@ from assistant.ui.visitor import subtitles_of
 from assistant.sources import SOURCES
 from assistant.vqa.basis import CHOSEN_BY, FROM_SOUND, FROM_TIMELINE
 from assistant.vqa.boxes import boxes_in
-from assistant.vqa.conversation import HEARD, TIMELINE
+from assistant.vqa.conversation import HEARD, SEVERAL, TIMELINE
 from assistant.vqa.perception import is_still
 
 if TYPE_CHECKING:
@@ -165,6 +165,7 @@ def evidence(turn: Asked | None) -> str:
         parts.append(legend(told.items) if told.pictures else "")
         parts.append(LEGEND if told.weights is not None else recognised.legend(told))
     else:
+        parts.append(comparing.strips(found.get("clips", ()), told.strips))
         parts.append(moments(found.get("moments", ())))
         parts.append(spoken_line(told.lines))
     return "".join(parts) + "</section>"
@@ -193,6 +194,8 @@ def _chips(turn: Asked) -> list[str]:
         looked_at = FROM_TIMELINE
     if found["task"] == HEARD:
         looked_at = FROM_SOUND
+    if found["task"] == SEVERAL:
+        looked_at = f"{len(found.get('clips', ()))} clips compared"
     if turn.told.sees:
         span = f"{clock(found['start'])} to {clock(found['end'])}"
         frames = "1 frame" if len(found["frames"]) == 1 else f"{len(found['frames'])} frames"
@@ -200,7 +203,7 @@ def _chips(turn: Asked) -> list[str]:
         looked_at = f"{frames}, {span}{asked}"
         if is_still((found["start"], found["end"])):
             looked_at = "1 picture"
-    timed = found["task"] in (HEARD, TIMELINE)
+    timed = found["task"] in (HEARD, SEVERAL, TIMELINE)
     chips = [
         f"{turn.clip}",
         *([] if timed else [f"task {found['task']}{chosen}"]),
@@ -229,8 +232,9 @@ def _source(source: str) -> str:
 
 def _probabilities(found: dict[str, Any]) -> str:
     shares = {choice: share or 0.0 for choice, share in found["probabilities"].items()}
+    highest = max(shares.values(), default=0.0)
     rows = [
-        f"<li{' class=va-first' if choice == found['choice'] else ''}><span>{escape(choice)}</span>"
+        f"<li{' class=va-first' if share == highest else ''}><span>{escape(choice)}</span>"
         f'<i style="--share:{share:.4f}"></i><b>{share:.0%}</b></li>'
         for choice, share in shares.items()
     ]

@@ -67,4 +67,6 @@ def label_of(turns: Sequence[Asked], turn: Asked) -> str:
     question named it and another was chosen."""
     if turn.instead:
         return f"**{turn.clip}** (named in the question; {turn.instead} is chosen)**:** "
+    if turn.among:  # it names them itself
+        return ""
     return f"**{turn.clip}:** " if len({other.clip for other in turns}) > 1 else ""

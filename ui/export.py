@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from assistant.ui import recognised
+from assistant.ui import comparing, recognised
 from assistant.ui.seen import item_of
 from assistant.ui.timeline import clock
 from assistant.ui.visitor import MOST_TURNS, Asked, Told
@@ -202,7 +202,8 @@ def _is_sound(found: Any) -> bool:
         and recognised.is_sound(found.get("recognised", {"by": "", "actions": []}))
         and isinstance(shares, dict)
         and all(isinstance(share, int | float) for share in shares.values())
-        and ("probabilities" not in found or found.get("choice") in shares)
+        and ("choice" not in found or found["choice"] in shares)
+        and comparing.are_clips(found.get("clips", []))
         and (not found.get("unsure") or isinstance(found.get("reason"), str))
         and isinstance(found.get("task_score"), int | float | None)
     )

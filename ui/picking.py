@@ -10,12 +10,14 @@ from assistant.actions.store import find_recogniser, recogniser_names, user_reco
 from assistant.errors import AssistantError
 from assistant.tasks.prompts import list_prompts
 from assistant.tasks.store import adapter_folders, find_adapter, find_task, list_models
+from assistant.vqa.conversation import Turn
+from assistant.vqa.several.asking import DIFFERS, SAME, compared_by
+from assistant.vqa.several.naming import called_by, put_of, referring
 
 ALL = "All clips"
 DONE = "What is being done?"
 MOST_LABELS = 12  # that are named in a line
 OWN_ACTIONS = "actions:"  # a task that is a recogniser of actions, before its name
-QUOTED = ('"{}"', "'{}'", "`{}`", "“{}”", "„{}“", "‘{}’", "«{}»")  # noqa: RUF001
 EVERY = re.compile(
     r"\b(?:all|both|each|every(?:one)?)(?: one)?(?: of)?(?: the| these| my)? (?:clips?|videos?)\b"
 )
@@ -29,15 +31,31 @@ def clip_choices(names: Sequence[str]) -> list[str]:
 def asked_clips(question: str, names: Sequence[str], chosen: str) -> list[str]:
     """The clips a question is to: those it names, or all, or the chosen one.
 
-    A name counts with its ending, or in quotes.
+    A name counts with its ending, or in quotes; so does "the second clip".
     """
-    text = question.casefold()
-    if EVERY.search(text):
+    if EVERY.search(question.casefold()):
         return list(names)
-    named = _named(names, text)
-    if named:
-        return named
+    places = referring(question, called_by(names)).places
+    if places:
+        return [names[place] for place in sorted(places)]
     return list(names) if chosen == ALL else [name for name in names if name == chosen]
+
+
+def compared_clips(question: str, names: Sequence[str]) -> list[str]:
+    """The clips that a question compares: those it names, or all; []: it compares none."""
+    asks = compared_by(question) if len(names) > 1 else None
+    places = referring(question, called_by(names)).places
+    if asks is None or (len(places) == 1 and asks.kind not in (DIFFERS, SAME)):
+        return []
+    return [names[place] for place in sorted(places)] if len(places) > 1 else list(names)
+
+
+def put_to_clip(question: str, names: Sequence[str], turns: Sequence[Turn]) -> str:
+    """A question as it is put to the clip that it names: "And in the second one?" is the last one
+    again."""
+    called = called_by(names)
+    refers = referring(question, called)
+    return put_of(refers, turns, called) if refers.places else question
 
 
 def models(options: Options) -> dict[str, str]:
@@ -118,16 +136,3 @@ def adapters(model: str) -> list[tuple[str, str]]:
     """``(label, name)`` of every adapter."""
     found = [(f"{name} ({origin})", name) for name, (_, origin) in adapter_folders(model).items()]
     return [("the task's own", "auto"), ("none: base weights", "none"), *found]
-
-
-def _named(names: Sequence[str], text: str) -> list[str]:
-    """With the ending, or in quotes: "Is there a dog?" is not to ``dog.png``. ``hot-dog.png`` does
-    not name ``dog.png``, too."""
-    longest_first = sorted((name.casefold() for name in names if Path(name).suffix), key=len)[::-1]
-    ended = re.findall(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text)
-    return [name for name in names if name.casefold() in ended or _is_quoted(name, text)]
-
-
-def _is_quoted(name: str, text: str) -> bool:
-    known = (name.casefold(), Path(name).stem.casefold())
-    return any(mark.format(one) in text for mark in QUOTED for one in known)

@@ -6,7 +6,7 @@ from typing import Any
 from assistant.ui.visitor import Told
 
 from assistant.vqa.basis import FROM_SOUND, FROM_TIMELINE
-from assistant.vqa.conversation import ACTIONS, HEARD, TALK, TIMELINE
+from assistant.vqa.conversation import ACTIONS, HEARD, SEVERAL, TALK, TIMELINE
 
 # By task: why no text was sent to a model for an answer.
 UNSENT = {
@@ -14,6 +14,7 @@ UNSENT = {
     TIMELINE: f"Answered from {FROM_TIMELINE}.",
     HEARD: f"Answered from {FROM_SOUND}.",
     ACTIONS: "Answered from the frames alone: no text was sent.",
+    SEVERAL: "Each clip was compared with the question's words: no text was sent.",
 }
 FEW = 3  # labels that are named in a line
 HEAT = (

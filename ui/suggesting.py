@@ -25,6 +25,7 @@ TIMED = 30.0  # from which on one may want to know what happens when in it
 CLOCK = re.compile(r"\d:\d\d")  # a time that the clip at hand may not have
 SCENE = re.compile(r"\b(?:cube|sphere|cylinder|cone|pyramid|ball)s?\b")  # what is generated
 BASE_TASKS = ("auto", "chat", "describe")
+BESIDE = ("What differs?", "Which of them is outdoors?")  # of several clips
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def questions(task: str, model: str, clips: Sequence[OpenClip] = ()) -> list[str
     made = samples.questions(about[0].sample) if len(about) == 1 else []
     if task in BASE_TASKS[:2]:
         found = made or [*_of_clips(about), *_of_adapters(model, about)]
+        found = [*BESIDE, *found] if len(about) > 1 else found
         found = found or _examples("chat", model)[:2]
         return list(dict.fromkeys(found))[:MOST]
     if not _fits(task, model, about):

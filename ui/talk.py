@@ -87,17 +87,17 @@ def ask(
     clip: OpenClip,
     question: str,
     choices: Sequence[str] | None = None,
+    put: str = "",
 ) -> Job:
     """Answer a question; a job that is stopped leaves no turn.
+
+    ``put``: what is asked, where ``question`` says more than that.
 
     Raises:
         InputError: unusable question or choices, or too many are waiting.
     """
-    check_text("the question", question)
     choices = check_choices(choices)
-    for name, text in (("the question has", question), ("choices have", "".join(choices or ()))):
-        if len(text) > LONGEST_QUESTION:
-            raise InputError(f"{name} {len(text)} characters; up to {LONGEST_QUESTION} are read")
+    check_asked(question, choices)
 
     def work(job: Job) -> None:
         wanted = visitor.settings
@@ -105,7 +105,7 @@ def ask(
             session = visitor.session(clip, engine)
             recogniser = recogniser_of(wanted.task)
             answer = session.ask(
-                question,
+                put or question,
                 task=wanted.task if recogniser is None else "auto",
                 recogniser=recogniser,
                 adapter=wanted.adapter,
@@ -132,6 +132,14 @@ def ask(
     if visitor.explaining is not None:
         visitor.explaining.stop.set()
     return engine.line.join(work, visitor)
+
+
+def check_asked(question: str, choices: Sequence[str] | None = None) -> None:
+    """Raises InputError: no text, or too long."""
+    check_text("the question", question)
+    for name, text in (("the question has", question), ("choices have", "".join(choices or ()))):
+        if len(text) > LONGEST_QUESTION:
+            raise InputError(f"{name} {len(text)} characters; up to {LONGEST_QUESTION} are read")
 
 
 def see(engine: Engine, visitor: Visitor, clip: OpenClip, *, every: bool) -> Job:

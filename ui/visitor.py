@@ -47,6 +47,7 @@ class Told:
     weights: tuple[float, ...] | None = None  # (T,), see Answer.evidence; None: not known yet
     routing: list[dict[str, list[float]]] = field(default_factory=list)  # see Answer.routing
     items: tuple[Perceived, ...] = ()  # what stands in the frames, see Session.perceived
+    strips: tuple[tuple[str, ...], ...] = ()  # of the clips that were compared, as ``pictures``
 
     @property
     def sees(self) -> bool:
@@ -71,7 +72,13 @@ class Asked:
     told: Told | None = None  # None: a turn that was loaded from a file
     live: Answer | None = None  # until its evidence is known
     also: bool = False  # the same question as the turn before, to another clip
+    among: tuple[str, ...] = ()  # the clips that it compares; (): it is to one
     instead: str = ""  # the clip that was chosen, where the question named this one
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The clips that it is to."""
+        return self.among or (self.clip,)
 
     @property
     def said(self) -> str:
@@ -162,9 +169,9 @@ class Visitor:
             path.unlink(missing_ok=True)
         self.lent.take_back(clip.path)
         shutil.rmtree(dialogues_of(clip), ignore_errors=True)
-        self.turns = [turn for turn in self.turns if turn.clip != name]
-        self.cleared = [turn for turn in self.cleared if turn.clip != name]
-        if self.shown is not None and self.shown.clip == name:
+        self.turns = [turn for turn in self.turns if name not in turn.about]
+        self.cleared = [turn for turn in self.cleared if name not in turn.about]
+        if self.shown is not None and name in self.shown.about:
             self.shown = None
         if self.chosen == name:
             self.chosen = next(reversed(self.clips), "")
@@ -198,10 +205,10 @@ class Visitor:
         )
         return clip.session
 
-    def remember(self, turn: Asked, job: Job, clip: OpenClip) -> bool:
+    def remember(self, turn: Asked, job: Job, *clips: OpenClip) -> bool:
         """The newest answer, which is shown; not of a job that was stopped or a clip that left."""
         with self._talking:
-            if job.stop.is_set() or self.clips.get(turn.clip) is not clip:
+            if job.stop.is_set() or any(self.clips.get(one.name) is not one for one in clips):
                 return False
             self.turns = [*self.turns, turn][-MOST_TURNS:]
             self.shown = turn

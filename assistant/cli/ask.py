@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assistant.cli.events import progress
 from assistant.cli.options import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from assistant.sources import Perceived
     from assistant.vqa.answer import Answer
     from assistant.vqa.basis import Basis
+    from assistant.vqa.several.parts import Part
+    from assistant.vqa.several.session import SeveralSession
 
 ASK_EPILOG = """\
 The answer goes to stdout; what it rests on goes to stderr.
@@ -46,6 +48,8 @@ examples:
   assistant ask clip.mp4 "Is there a dog?" --choices yes no --evidence why.png
   assistant ask clip.mp4 "What is he doing?" --head gestures    a recogniser of yours, where sure
   assistant ask --dialogue talk.txt "Is it humorous?"           no clip, only what is said
+  assistant ask a.mp4 b.mp4 "Which of the two is outdoors?"     several clips: docs/several.md
+  assistant ask a.mp4 b.mp4 c.mp4 "What differs?" --json
 """
 
 
@@ -53,12 +57,16 @@ def add_ask(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "ask",
         help="ask about a clip, a picture or a dialogue",
-        description="Ask about a clip or a picture, or about a dialogue alone. Several questions "
-        "are answered at once, none of which knows of the others: an answer a line.",
+        description="Ask about a clip or a picture, about several (up to 8) beside each other, or "
+        "about a dialogue alone. Several questions are answered at once, none of which knows of "
+        "the others: an answer a line.",
         epilog=ASK_EPILOG,
     )
     parser.add_argument(
-        "video", metavar="VIDEO", nargs="?", help="may be left out beside --dialogue"
+        "video",
+        metavar="VIDEO",
+        nargs="?",
+        help="or several, one after the other; may be left out beside --dialogue",
     )
     parser.add_argument(
         "questions",
@@ -86,12 +94,12 @@ def run_ask(args: argparse.Namespace) -> int:
     from assistant.vqa.evidence import check_frames, save_evidence, save_figure
 
     part_choices(args)
+    more = part_clips(args)
     if not args.questions and args.dialogue is not None and is_question(args.video):
         args.video, args.questions = None, [args.video]
     check_questions(args)
     if args.evidence is not None:
         check_evidence(args)
-    session = load_assistant(args, now=False).open(args.video, **clip_options(args))
     options = {
         "task": args.task,
         "adapter": args.adapter,
@@ -100,6 +108,11 @@ def run_ask(args: argparse.Namespace) -> int:
         "end": args.end,
         "max_new_tokens": args.max_tokens,
     }
+    assistant = load_assistant(args, now=False)
+    if more:
+        ask_several(assistant.open([args.video, *more], **clip_options(args)), args, options)
+        return 0
+    session = assistant.open(args.video, **clip_options(args))
     if len(args.questions) > 1:
         for answer in session.ask_many(args.questions, **options):
             tell(answer, args)
@@ -127,6 +140,30 @@ def run_ask(args: argparse.Namespace) -> int:
         save_evidence(answer, pictures, args.evidence, items)
         say(f"[evidence: {args.evidence}]", args.quiet)
     return 0
+
+
+def ask_several(session: SeveralSession, args: argparse.Namespace, options: dict[str, Any]) -> None:
+    """Each question to several clips; its evidence is drawn clip by clip."""
+    for question in args.questions or [None]:
+        with progress(args.quiet or not sys.stderr.isatty()):
+            answer = session.ask(question, **options)
+        tell(answer, args)
+    if args.evidence is not None:
+        from assistant.vqa.evidence import save_figure
+        from assistant.vqa.several.picture import draw_parts
+
+        save_figure(draw_parts(answer, session.pictures), args.evidence)
+        say(f"[evidence: {args.evidence}]", args.quiet)
+
+
+def part_clips(args: argparse.Namespace) -> list[str]:
+    """The clips that stand behind the first one, before the questions: these are left."""
+    if not is_clip(args.video or ""):
+        return []
+    words = args.questions
+    count = next((k for k, word in enumerate(words) if not is_clip(word)), len(words))
+    args.questions = words[count:]
+    return words[:count]
 
 
 def part_choices(args: argparse.Namespace) -> None:
@@ -162,8 +199,7 @@ def check_questions(args: argparse.Namespace) -> None:
     for question in filter(is_clip, args.questions):
         if is_clip(args.video or ""):
             raise InputError(
-                f"{args.video} and {question} are two clips, and ask takes one; ask about each by "
-                "itself, or with assistant batch"
+                f"the clip {question} stands behind a question; put all clips before the questions"
             )
         raise InputError(
             f"{args.video!r} is taken for the clip and {question!r} for a question; put the clip "
@@ -195,7 +231,8 @@ def check_evidence(args: argparse.Namespace) -> None:
 
 def tell(answer: Answer, args: argparse.Namespace) -> None:
     """One answer, and what it rests on."""
-    say(basis_line(answer.basis), args.quiet)
+    for line in basis_lines(answer.basis):
+        say(line, args.quiet)
     for warning in answer.warnings:
         say(f"warning: {warning}", args.quiet)
     if args.json:
@@ -212,6 +249,23 @@ def is_question(word: str | None) -> bool:
     if word is None or not word.strip() or is_clip(word):
         return False
     return re.search(r"\.\w{2,5}$", word) is None
+
+
+def basis_lines(basis: Basis) -> list[str]:
+    """What an answer rests on, for a person: a line, or one for each of several clips."""
+    return [part_line(part) for part in basis.clips] or [basis_line(basis)]
+
+
+def part_line(part: Part) -> str:
+    """The same of one of several clips."""
+    if part.answer is not None:
+        return f"[{part.clip.title}: {basis_line(part.answer.basis)[1:]}"
+    told = [f"frames at {' '.join(f'{second:.1f}' for second in part.frames)} s"]
+    told = told if part.frames else []
+    if part.chance is not None:
+        told.append(f"{part.chance:.0%} likely by {part.by}")
+    told += [*filter(None, [part.value, ", ".join(part.seen)])]
+    return f"[{part.clip.title}: {'; '.join(told)}]"
 
 
 def basis_line(basis: Basis) -> str:
@@ -264,10 +318,12 @@ def stream(answer: Answer, quiet: bool) -> None:
         print(piece, end="", flush=True)
         said += piece
     print(answer.text.removeprefix(said), flush=True)  # whole, if it was made with others
-    if answer.basis.settled:
-        say(f"[seen: {answer.basis.settled}]", quiet)
-    if answer.reason is not None:
-        say(f"[unsure: {answer.reason}]", quiet)
-    if answer.probabilities is not None:
-        shares = (f"{choice} {share:.0%}" for choice, share in answer.probabilities.items())
-        say(f"[{', '.join(shares)}]", quiet)
+    parts = [(f"{part.clip.title}: ", part.answer) for part in answer.basis.clips if part.answer]
+    for clip, own in parts or [("", answer)]:
+        if own.basis.settled:
+            say(f"[{clip}seen: {own.basis.settled}]", quiet)
+        if own.reason is not None:
+            say(f"[{clip}unsure: {own.reason}]", quiet)
+        if own.probabilities is not None:
+            shares = (f"{choice} {share:.0%}" for choice, share in own.probabilities.items())
+            say(f"[{clip}{', '.join(shares)}]", quiet)

@@ -1,4 +1,4 @@
-"""From messages to a question: which clip it is about, and what was said about that one before."""
+"""From messages to a question: which clips it is about, and what was said of them before."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from assistant.serving.wire import (
     VideoPart,
 )
 from assistant.vqa.conversation import Conversation
+from assistant.vqa.several.naming import MOST
 
 SYSTEM_UNREAD = "system messages are not read: this model takes no instructions beside the question"
 
@@ -27,22 +28,22 @@ class Asked:
     """The last message's question, with what it is about."""
 
     question: str | None  # None: the task's own
-    conversation: Conversation  # about the same clip
-    clip: str | None  # its URL
+    conversation: Conversation  # about the same clips
+    clips: tuple[str, ...]  # their URLs; several are compared
     sound: Sound | None
     warnings: tuple[str, ...] = ()
 
 
 def asked_in(messages: Sequence[Message]) -> Asked:
-    """The conversation since the newest clip was brought; before that it was about another.
+    """The conversation since the newest clips were brought; before that it was about others.
 
     Raises:
-        Problem: the last message is not the user's, or one brings two clips or two sounds.
+        Problem: the last message is not the user's, or one brings too many clips, or two sounds.
     """
     last = messages[-1]
     if not isinstance(last, UserMessage):
         raise Problem(400, "the last message is to be a user's: the question", param="messages")
-    clip, sound, begin = _brought(messages)
+    clips, sound, begin = _brought(messages)
     conversation, questions = Conversation(), list[str]()
     for message in messages[begin:]:
         if isinstance(message, UserMessage):
@@ -53,33 +54,33 @@ def asked_in(messages: Sequence[Message]) -> Asked:
     has_system = any(isinstance(m, SystemMessage) and m.text.strip() for m in messages)
     question = "\n".join(filter(None, questions)).strip()
     return Asked(
-        question or None, conversation, clip, sound, (SYSTEM_UNREAD,) if has_system else ()
+        question or None, conversation, clips, sound, (SYSTEM_UNREAD,) if has_system else ()
     )
 
 
-def _brought(messages: Sequence[Message]) -> tuple[str | None, Sound | None, int]:
-    """The newest clip and sound, and the place of the message that the clip came with first."""
-    clip: str | None = None
+def _brought(messages: Sequence[Message]) -> tuple[tuple[str, ...], Sound | None, int]:
+    """The newest clips and sound, and the place of the message that the clips came with first."""
+    clips: tuple[str, ...] = ()
     sound: Sound | None = None
     begin = 0
     for place, message in enumerate(messages):
         parts = message.content if isinstance(message, UserMessage) else ()
         if isinstance(parts, str):
             continue
-        urls = [part.url for part in parts if isinstance(part, ImagePart | VideoPart)]
+        urls = tuple(part.url for part in parts if isinstance(part, ImagePart | VideoPart))
         sounds = [part.input_audio for part in parts if isinstance(part, SoundPart)]
-        for what, found in (("clips or pictures", urls), ("sounds", sounds)):
-            if len(found) > 1:
+        for what, found, most in (("clips or pictures", urls, MOST), ("sounds", sounds, 1)):
+            if len(found) > most:
                 raise Problem(
                     400,
-                    f"messages.{place} brings {len(found)} {what}; a question is about one: ask "
-                    "about each in a request of its own",
+                    f"messages.{place} brings {len(found)} {what}; a question is about {most} at "
+                    "most: ask about the others in a request of its own",
                     param=f"messages.{place}.content",
                 )
-        if urls and urls[0] != clip:
-            clip, sound, begin = urls[0], None, place
+        if urls and urls != clips:
+            clips, sound, begin = urls, None, place
         sound = sounds[0] if sounds else sound
-    return clip, sound, begin
+    return clips, sound, begin
 
 
 def _text(message: UserMessage) -> str:

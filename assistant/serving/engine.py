@@ -163,6 +163,8 @@ def _finish(job: Job, answer: Answer) -> None:
                 answer.close()
                 return
         if job.weigh:
+            for part in answer.basis.clips:
+                part.evidence()
             answer.evidence()
         job.tell(Answered(answer.text, answer.as_dict(), answer.probabilities))
     except Exception as error:

@@ -54,6 +54,12 @@ class Media:
         self.check(path)
         return path
 
+    def name(self, url: str, owner: str) -> str:
+        """What a clip that was had is called beside others; "": it came without a name."""
+        if url.startswith(PREFIX):
+            return self.files.find(owner, url).name
+        return Path(url.partition("?")[0]).name if url.startswith("file:") else ""
+
     def sound(self, sound: Sound, folder: Path) -> Path:
         """Where a message's sound lies. Raises Problem: it is no base64."""
         return _written(folder / "sound", _decoded(sound.data, "input_audio.data"))

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from assistant.dialogue.spoken import DialogueLike
     from assistant.vqa.answer import Answer
-    from assistant.vqa.assistants import Assistant
+    from assistant.vqa.assistants import Assistant, Opening
+    from assistant.vqa.session import Session
+    from assistant.vqa.several.session import SeveralSession
 
 T = TypeVar("T")
 Gone = Callable[[], Awaitable[bool]]  # whether who asked has left
@@ -145,33 +147,43 @@ class Service:
     def _beginning(
         self, request: ChatRequest, asked: Asked, choice: Choice, owner: str, folder: Path
     ) -> Callable[[], Answer]:
-        """What asks, once it is the request's turn. Raises Problem: its clip cannot be had."""
-        clip = None if asked.clip is None else self.media.clip(asked.clip, owner, folder)
+        """What asks, once it is the request's turn. Raises Problem: a clip cannot be had."""
+        clips = []
+        for place, url in enumerate(asked.clips):
+            own = folder / str(place)
+            own.mkdir()
+            clips.append(self.media.clip(url, owner, own))
+        names = [self.media.name(url, owner) for url in asked.clips]
         sound = None if asked.sound is None else self.media.sound(asked.sound, folder)
         if sound is not None and request.dialogue is not None:
             raise Problem(
                 400, "a sound and a dialogue are given; leave one of them out", param="dialogue"
             )
-        if clip is None and sound is None and not request.dialogue:
+        if not clips and sound is None and not request.dialogue:
             raise Problem(
                 400,
                 "there is nothing that the question is about; bring a clip as video_url, a picture "
                 "as image_url, a sound as input_audio, or what is said as dialogue",
                 param="messages",
             )
-        most = request.max_completion_tokens or request.max_tokens
         said: DialogueLike | None = request.dialogue
-        if said is None and clip is not None and sound is None:
-            said = said_in(clip)  # here, where nobody waits for the decoder
+        if said is None and len(clips) == 1 and sound is None:
+            said = said_in(clips[0])  # here, where nobody waits for the decoder
 
         def begin() -> Answer:
-            with without_paths(clip or sound or folder):
-                session = self.assistant.open(
-                    clip,
-                    frames=self._frames,
-                    dialogue=said if sound is None else transcribe(sound),
-                )
-                session.conversation = asked.conversation
+            with ExitStack() as hiding:
+                for path in [*clips, *([sound] if sound else [])] or [folder]:
+                    hiding.enter_context(without_paths(path))
+                how: Opening = {
+                    "frames": self._frames,
+                    "dialogue": said if sound is None else transcribe(sound),
+                }
+                session: Session | SeveralSession
+                if len(clips) > 1:
+                    session = self.assistant.open(clips, names=names, **how)
+                else:
+                    session = self.assistant.open(next(iter(clips), None), **how)
+                session.take_up(asked.conversation)
                 return session.ask(
                     asked.question,
                     task=choice.task,
@@ -180,7 +192,7 @@ class Service:
                     choices=request.choices,
                     start=request.start,
                     end=request.end,
-                    max_new_tokens=most,
+                    max_new_tokens=request.max_completion_tokens or request.max_tokens,
                 )
 
         return begin

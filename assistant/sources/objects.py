@@ -148,6 +148,13 @@ def _words() -> tuple[dict[str, str], re.Pattern[str]]:
     return told, re.compile(rf"(?:[a-z-]+ ){{0,{BEFORE}}}?({'|'.join(longest)})\b")
 
 
+def class_of(thing: str) -> str | None:
+    """The class that a thing is called by: "people" are of the class "person"; None: of none."""
+    bare = re.sub(f"^{ARTICLE}", "", thing.lower())
+    worn = {word for words in _head().config.parts.values() for word in words}
+    return None if bare in worn else _words()[0].get(bare)
+
+
 def _asked(question: str) -> Asked | None:
     told, pattern = _words()
     config = _head().config

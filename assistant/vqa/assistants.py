@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack, overload
 
 from assistant.core.clip_names import clip_path
 from assistant.dialogue.spoken import DialogueLike
@@ -16,11 +16,34 @@ from assistant.model.sound_naming import OURS, SoundNaming
 from assistant.tasks.recipes import Recipe
 from assistant.tasks.store import StoredAdapter
 from assistant.vqa.session import Session
+from assistant.vqa.several.session import SeveralSession
 
 if TYPE_CHECKING:
     from assistant.model.assistant import VideoAssistant
     from assistant.model.chat.base import ChatModel
     from assistant.model.sight import Sight
+
+
+Paths: TypeAlias = list[str | Path] | list[str] | list[Path] | tuple[str | Path, ...]
+
+
+class Opening(TypedDict, total=False):
+    """How clips are opened, see `Assistant.open`."""
+
+    frames: int
+    start: float | None
+    end: float | None
+    decoder: str
+    dialogue: DialogueLike | None
+    transcribe: str
+    without: Collection[str]
+    head: str | Path | None
+
+
+class OpeningSeveral(Opening, total=False):
+    """The same of a list of clips."""
+
+    names: Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -82,9 +105,15 @@ class Assistant:
         key = self.model.load_adapter(stored.folder, stored.recipe)
         return LoadedAdapter(stored.name, key, stored.recipe)
 
+    @overload
+    def open(self, path: str | Path | None = None, **how: Unpack[Opening]) -> Session: ...
+
+    @overload
+    def open(self, path: Paths, **how: Unpack[OpeningSeveral]) -> SeveralSession: ...
+
     def open(
         self,
-        path: str | Path | None = None,
+        path: str | Path | Paths | None = None,
         *,
         frames: int = 8,
         start: float | None = None,
@@ -94,12 +123,14 @@ class Assistant:
         transcribe: str = "auto",
         without: Collection[str] = (),
         head: str | Path | None = None,
-    ) -> Session:
-        """A conversation about the clip (or picture) at ``path``; decoding waits for the first use.
+        names: Sequence[str] | None = None,
+    ) -> Session | SeveralSession:
+        """A conversation about the clip (or picture) at ``path``, or about a list of them; decoding
+        waits for the first use.
 
         Args:
             path: a text as people name clips (`assistant.core.clip_names`); None: there is no
-                clip, and ``dialogue`` is what it is about.
+                clip, and ``dialogue`` is what it is about; a list: up to 8, which are compared.
             frames: how many are looked at, spread evenly over the range.
             start, end: the range looked at unless a question says otherwise, seconds.
             decoder: "auto", "pyav" or "decord".
@@ -110,22 +141,16 @@ class Assistant:
             without: sources to leave out, of ``assistant.sources.SOURCES``.
             head: a recogniser of actions of yours, by name or folder, that answers where the
                 question asks for an action and it is sure.
+            names: of a list: what answers call the clips, instead of their files' names.
         Raises:
             InputError: an argument out of its range, or neither a clip nor a dialogue.
             VideoError: no such file. DialogueError: unreadable dialogue.
         """
-        return Session(
-            self,
-            clip_path(path) if isinstance(path, str) else path,
-            frames=frames,
-            start=start,
-            end=end,
-            decoder=decoder,
-            dialogue=dialogue,
-            transcribe=transcribe,
-            without=without,
-            head=head,
-        )
+        how: Opening = {"frames": frames, "start": start, "end": end, "decoder": decoder}
+        how |= {"dialogue": dialogue, "transcribe": transcribe, "without": without, "head": head}
+        if isinstance(path, list | tuple):
+            return SeveralSession.open(self, path, names, **how)
+        return Session(self, clip_path(path) if isinstance(path, str) else path, **how)
 
 
 class LaterAssistant(Assistant):

@@ -11,6 +11,7 @@ from assistant.sources import SOURCES, Source
 if TYPE_CHECKING:
     from assistant.timeline.types import Moment
     from assistant.vqa.by_recogniser import Recognised
+    from assistant.vqa.several.parts import Part
 
 CHOSEN_BY = {  # who chose the range that was looked at, for a person, by `Basis.range_source`
     "question": ", as the question says",
@@ -48,6 +49,7 @@ class Basis:
     moments: tuple[Moment, ...] = ()  # that the answer names, in order; of the timeline
     sought: str = ""  # what was looked for there
     recognised: Recognised | None = None  # what a recogniser of actions thinks, where it was asked
+    clips: tuple[Part, ...] = ()  # what each of several clips has to say, in their order
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; what each source names lies under the source's name."""
@@ -68,6 +70,7 @@ class Basis:
             **({"moments": [one.as_dict() for one in self.moments]} if self.moments else {}),
             **({"sought": self.sought} if self.sought else {}),
             **({"recognised": self.recognised.as_dict()} if self.recognised else {}),
+            **({"clips": [one.as_dict() for one in self.clips]} if self.clips else {}),
         }
 
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 CANNOT = re.compile(r"\W*(?:sorry\W+(?:but )?)?(?:i|we) (?:cannot|can not|can\W?t) tell\b", re.I)
 LABEL = r"\W*(?:(?:the )?(?:answer|choice|option|number|letter)(?: is)?\W+)?({})(?:[.):\]*]|\W*$)"
 NUMBERED = re.compile(r"\d")
+NO_ROOM = (
+    "{name} has no room for the question and {most} tokens of an answer; shorten it, or ask with a "
+    "smaller --max-tokens"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Instructions:
     system: str
     notes: str  # the last turn, of {notes} and {question}
     nothing: str  # in place of empty notes
+    several: str  # after ``system``, where there is more than one clip
     choices: str  # after a question, of {choices} and {label}
     max_new_tokens: int
 
@@ -141,15 +146,7 @@ def asking(
     ) -> tuple[str, tuple[Message, ...]]:
         told_lines = lines[dropped_lines:]
         notes = notes_of(sources, told_lines, question=asked, span=span, scenes=scenes, done=done)
-        last = told.notes.format(notes=notes or told.nothing, question=wanted)
-        past = turns[-MAX_TURNS:][dropped_turns:]
-        spoken = [
-            message
-            for turn in past
-            for message in (Message("user", turn.question), Message("assistant", turn.answer))
-        ]
-        system = Message("system", " ".join(told.system.split()))
-        return notes, (system, *spoken, Message("user", last.strip()))
+        return notes, messages_of(notes, wanted, turns[-MAX_TURNS:][dropped_turns:])
 
     lines_left, turns_left = len(lines), min(len(turns), MAX_TURNS)
     ways = [(step, 0, scenes) for step in _steps(lines_left)]
@@ -159,26 +156,48 @@ def asking(
         if llm.fits(messages, most):
             break
     else:
-        raise InputError(
-            f"{llm.name} has no room for the question and {most} tokens of an answer; shorten it, "
-            "or ask with a smaller --max-tokens"
-        )
-    return Asking(
-        llm,
-        messages,
-        notes,
-        Request(
-            qformer_text="",
-            prompt=messages[-1].text,
-            history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
-            blind_qformer_text="",
-            blind_prompt="",
-            choices=None if choices is None else tuple(choices),
-            proposals=(),
-            max_new_tokens=most,
-            beams=None,
-            dropped_lines=dropped_lines,
-        ),
+        raise InputError(NO_ROOM.format(name=llm.name, most=most))
+    return Asking(llm, messages, notes, request_of(messages, turns, most, choices, dropped_lines))
+
+
+def messages_of(
+    notes: str, question: str, turns: Sequence[Turn], *, several: bool = False
+) -> tuple[Message, ...]:
+    """What it is told; ``several``: the notes are of more than one clip."""
+    told = instructions()
+    spoken = [
+        message
+        for turn in turns
+        for message in (Message("user", turn.question), Message("assistant", turn.answer))
+    ]
+    system = f"{told.system} {told.several if several else ''}"
+    last = told.notes.format(notes=notes or told.nothing, question=question)
+    return (
+        Message("system", " ".join(system.split())),
+        *spoken,
+        Message("user", last.strip()),
+    )
+
+
+def request_of(
+    messages: Sequence[Message],
+    turns: Sequence[Turn],
+    most: int,
+    choices: Sequence[str] | None = None,
+    dropped_lines: int = 0,
+) -> Request:
+    """The same, as `Answer` takes it."""
+    return Request(
+        qformer_text="",
+        prompt=messages[-1].text,
+        history=tuple((turn.question, turn.answer) for turn in turns[-MAX_TURNS:]),
+        blind_qformer_text="",
+        blind_prompt="",
+        choices=None if choices is None else tuple(choices),
+        proposals=(),
+        max_new_tokens=most,
+        beams=None,
+        dropped_lines=dropped_lines,
     )
 
 

@@ -137,7 +137,7 @@ class SessionClip:
         Raises:
             InputError: an empty range, or there is no clip. VideoError: nothing could be decoded.
         """
-        look = self._as_sources_look(where)
+        look = self.as_look(where)
         for name in names:
             if (where, name) not in self._perceived:
                 self._perceived[where, name] = self._source(name, look, self._key(where))
@@ -145,10 +145,11 @@ class SessionClip:
 
     def likeness(self, where: Range, texts: Sequence[str]) -> list[float]:
         """How like texts are to the range, in the joint space: the mean over its frames."""
-        look = self._as_sources_look(where)
+        look = self.as_look(where)
         return look.space().compare(look, texts).mean(0).tolist()
 
-    def _as_sources_look(self, where: Range) -> Look:
+    def as_look(self, where: Range) -> Look:
+        """The range, as sources perceive it; raises as :meth:`look`."""
         seen, sight = self.look(where), self._assistant.sight
         return Look(
             patches=seen.patches,

@@ -10,6 +10,7 @@ from assistant.dialogue.spoken import Range
 HEARD = "heard"  # of one about sound
 TALK = "talk"  # the task of an answer that is none about the clip
 ACTIONS = "actions"  # of one that a recogniser of actions gives
+SEVERAL = "several"  # of one about several clips (`assistant.vqa.several`)
 TIMELINE = "timeline"  # of one that names moments; as `Basis.range_source`, of one about a moment
 # Of `Basis.range_source`: the turn chose where it looks.
 ASKED_RANGES = ("question", "given", TIMELINE)

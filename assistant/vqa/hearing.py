@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -93,6 +93,31 @@ def say(
 ) -> Answer:
     """An answer that is no model's; ``doubt``: why it is unsure; ``rests_on``: of `Basis`, nothing
     unless given."""
+    query = spoken(lambda: iter((sentence,)), lambda text: doubt or None)
+    return answer_with(query, question, model, on_end, **rests_on)
+
+
+def spoken(
+    pieces: Callable[[], Iterator[str]],
+    doubt: Callable[[str], str | None],
+    shares: Mapping[str, float] | None = None,
+) -> Query:
+    """What no model is asked; ``doubt`` and ``shares``: of `Query`."""
+    request = Request("", "", (), "", "", None, (), 1, None, 0)
+    return Query(None, request, None, pieces, doubt=doubt, shares=shares)
+
+
+def answer_with(
+    query: Query,
+    question: str,
+    model: str,
+    on_end: Callable[[str, dict[str, Any], str], None],
+    *,
+    began: float | None = None,
+    **rests_on: Any,
+) -> Answer:
+    """The answer of what is not this model's; ``began``: of `Answer`, now unless given;
+    ``rests_on``: of `Basis`, nothing unless given."""
     nothing: dict[str, Any] = {
         "task": TALK,
         "adapter": None,
@@ -106,16 +131,11 @@ def say(
         "warnings": (),
     }
     basis = Basis(question=question, model=model, **nothing | rests_on)
-    request = Request("", "", (), "", "", None, (), 1, None, 0)
-
-    def spoken() -> Iterator[str]:
-        yield sentence
-
     return Answer(
         basis,
-        Query(None, request, None, spoken, doubt=lambda _: doubt or None),
+        query,
         calibration=Calibration(),
         prior=0.0,
-        began=time.perf_counter(),
+        began=time.perf_counter() if began is None else began,
         on_end=partial(on_end, question, basis.as_dict()),
     )

@@ -106,6 +106,16 @@ class Session:
         return self._clip.path
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the person should know of the clip, a line each."""
+        return self._clip.notes
+
+    @property
+    def without(self) -> frozenset[str]:
+        """Names of the sources that are left out."""
+        return self._without
+
+    @property
     def dialogue(self) -> Dialogue:
         """What is said in the session's range: given, heard, beside the clip, or inside it."""
         return self._spoken.within(self._range)
@@ -114,6 +124,24 @@ class Session:
     def duration(self) -> float:
         """Seconds of the whole clip. Raises InputError: there is none."""
         return self._clip.duration
+
+    @property
+    def clip(self) -> SessionClip:
+        """What is looked at, by its ranges."""
+        return self._clip
+
+    def range_asked(
+        self, question: str, start: float | None = None, end: float | None = None
+    ) -> tuple[Range, str, str]:
+        """Where a question looks (seconds), who chose that (see `Basis.range_source`), and the
+        question without the time that it names. ``start``, ``end``: instead of the question's.
+
+        Raises:
+            InputError: a range that is empty, or beyond the clip.
+        """
+        if self.path is None:
+            return (start, end), "none", question
+        return range_of(question, (start, end), self._range, lambda: self.duration)
 
     def look(self, start: float | None = None, end: float | None = None) -> ClipFeatures:
         """What the encoder sees in the range (seconds; None: the session's own); computed once.
@@ -249,11 +277,7 @@ class Session:
         if heard.reply:
             return say(heard.reply, typed, self._assistant.name, self._remember)
         question = heard.question
-        where, range_source, plain = (start, end), "none", question
-        if self.path is not None:
-            where, range_source, plain = range_of(
-                question, where, self._range, lambda: self.duration
-            )
+        where, range_source, plain = self.range_asked(question, start, end)
         if self._assistant.waits:
             self._check(where, prompt, stored)
             if prompt is not None and self.path is None:
@@ -420,6 +444,10 @@ class Session:
         answers = [self.ask(question, **options) for question in questions]
         answer_together(answers)
         return answers
+
+    def take_up(self, conversation: Conversation) -> None:
+        """Go on with what was said elsewhere."""
+        self.conversation = conversation
 
     def clear(self) -> None:
         """Forget the conversation; what was seen stays."""
