@@ -1,0 +1,100 @@
+"""How far a training is: its stage, its curve, and the minutes that are left."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.training.teaching.runs import LOG, read_run
+from assistant.training.teaching.sets import TeachingSet
+
+FIGURES = "log.jsonl"  # of a run
+MEASURED = ("accuracy", "top-1")  # on what was set aside: a share, or per cent
+BAR = re.compile(r"^(?P<what>[^:\r\n]+):\s+(?P<share>\d+)%\|")
+PHASE = re.compile(r"^epoch (?P<at>\d+) of (?P<all>\d+)$")
+RECENT = 3  # epochs whose pace says how long the others take
+TAIL = 4096  # bytes of the log that are looked at
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Losses by epoch, each a point ``(epoch, loss)``."""
+
+    learned: tuple[tuple[int, float], ...] = ()  # on what it learns from
+    aside: tuple[tuple[int, float], ...] = ()  # on what was set aside
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of a training that runs, or ran."""
+
+    doing: str  # what it is at
+    share: float  # of the whole, 0 to 1, as far as it is known
+    curve: Curve
+    right: float | None = None  # the share of what was set aside that it had right, lately
+    elapsed: float = 0.0  # seconds
+    left: float | None = None  # seconds; None: not known yet
+
+
+def read_progress(taught: TeachingSet, now: float | None = None) -> Progress:
+    """How far the last training of ``taught`` is; ``now``: seconds since the epoch."""
+    lines = _figures(taught.run / FIGURES)
+    what, at, epochs = _last_bar(taught.folder / LOG)
+    run = read_run(taught)
+    elapsed = 0.0 if run is None else max(0.0, (time.time() if now is None else now) - run.began)
+    curve = Curve(_points(lines, "loss"), _points(lines, "dev loss"))
+    measured = [
+        line[key] / (100 if key == "top-1" else 1)
+        for line in lines
+        for key in MEASURED
+        if key in line
+    ]
+    right = measured[-1] if measured else None
+    if not epochs:
+        return Progress(what or "starting", 0.0, curve, right, elapsed)
+    left = _left([line for line in lines if run is None or line["time"] >= run.began], epochs)
+    return Progress(f"epoch {at} of {epochs}", at / epochs, curve, right, elapsed, left)
+
+
+def _left(lines: list[dict[str, Any]], epochs: int) -> float | None:
+    """Seconds, at the pace of the last epochs."""
+    ends = {line["epoch"]: line["time"] for line in lines}
+    done = sorted(ends)
+    if len(done) < 2:
+        return None
+    first, last = done[max(0, len(done) - 1 - RECENT)], done[-1]
+    return (ends[last] - ends[first]) / (last - first) * (epochs - last)
+
+
+def _points(lines: list[dict[str, Any]], key: str) -> tuple[tuple[int, float], ...]:
+    """The last value of each epoch."""
+    return tuple({line["epoch"]: line[key] for line in lines if key in line}.items())
+
+
+def _figures(path: Path) -> list[dict[str, Any]]:
+    """The lines that are whole; the last one may be being written."""
+    if not path.is_file():
+        return []
+    return [
+        json.loads(line) for line in path.read_text("utf-8").splitlines(True) if line[-1] == "\n"
+    ]
+
+
+def _last_bar(path: Path) -> tuple[str, int, int]:
+    """What its last bar is about, and the epoch of how many; 0 of 0: no epoch has begun."""
+    if not path.is_file():
+        return "", 0, 0
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - TAIL))
+        text = log.read().decode("utf-8", "replace")
+    bars = [match for part in re.split(r"[\r\n]", text) if (match := BAR.match(part))]
+    if not bars:
+        return "", 0, 0
+    what, share = bars[-1]["what"].strip(), bars[-1]["share"]
+    if (phase := PHASE.match(what)) is not None:
+        return what, int(phase["at"]), int(phase["all"])
+    return f"{what}: {share} %", 0, 0
