@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.training.teaching.runs import LOG, read_run
-from assistant.training.teaching.sets import TeachingSet
+from assistant.tasks.recipes import load_recipe
+from assistant.training.teaching.runs import LOG, answers_recipe, read_run
+from assistant.training.teaching.sets import ANSWERS, TeachingSet
 
 FIGURES = "log.jsonl"  # of a run
 MEASURED = ("accuracy", "top-1")  # on what was set aside: a share, or per cent
@@ -26,6 +27,7 @@ class Curve:
 
     learned: tuple[tuple[int, float], ...] = ()  # on what it learns from
     aside: tuple[tuple[int, float], ...] = ()  # on what was set aside
+    through_llm: int = 0  # the first epoch whose loss is that of the language model, too; 0: none
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,23 @@ class Progress:
     left: float | None = None  # seconds; None: not known yet
 
 
-def read_progress(taught: TeachingSet, now: float | None = None) -> Progress:
-    """How far the last training of ``taught`` is; ``now``: seconds since the epoch."""
+def read_progress(taught: TeachingSet) -> Progress:
+    """How far the last training of ``taught`` is."""
     lines = _figures(taught.run / FIGURES)
     what, at, epochs = _last_bar(taught.folder / LOG)
     run = read_run(taught)
-    elapsed = 0.0 if run is None else max(0.0, (time.time() if now is None else now) - run.began)
-    curve = Curve(_points(lines, "loss"), _points(lines, "dev loss"))
+    elapsed = 0.0
+    if run is not None:
+        ended = lines[-1]["time"] if lines and run.code is not None else time.time()
+        elapsed = max(0.0, ended - run.began)
+    curve = _curve(taught, lines)
     measured = [
         line[key] / (100 if key == "top-1" else 1)
         for line in lines
         for key in MEASURED
         if key in line
     ]
-    right = measured[-1] if measured else None
+    right = measured[-1] if measured and taught.sets_aside() else None
     if not epochs:
         return Progress(what or "starting", 0.0, curve, right, elapsed)
     left = _left([line for line in lines if run is None or line["time"] >= run.began], epochs)
@@ -68,6 +73,14 @@ def _left(lines: list[dict[str, Any]], epochs: int) -> float | None:
         return None
     first, last = done[max(0, len(done) - 1 - RECENT)], done[-1]
     return (ends[last] - ends[first]) / (last - first) * (epochs - last)
+
+
+def _curve(taught: TeachingSet, lines: list[dict[str, Any]]) -> Curve:
+    if taught.kind == ANSWERS:
+        silent = load_recipe(answers_recipe()).training.silent_epochs
+        return Curve(_points(lines, "loss"), _points(lines, "dev loss"), silent + 1)
+    aside = _points(lines, "dev loss") if taught.sets_aside() else ()
+    return Curve(_points(lines, "loss"), aside)
 
 
 def _points(lines: list[dict[str, Any]], key: str) -> tuple[tuple[int, float], ...]:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
+from pathlib import Path
 
 from assistant.core.files import write_whole
 from assistant.core.results import held_alone
@@ -89,8 +90,8 @@ class Trainer:
             own = ["actions", "--data", data, "--name", taught.name]
         else:
             prompt = str(taught.prompt().save(taught.folder))
-            recipe = str(files("assistant.training.teaching") / "answers.yaml")
-            own = [taught.name, "--data", str(taught.data), "--prompt", prompt, "--config", recipe]
+            own = [taught.name, "--data", str(taught.data), "--prompt", prompt]
+            own += ["--config", str(answers_recipe())]
         go_on = ["--resume"] if resume else []
         return ["finetune", *own, "--out", str(taught.run), *go_on, *self.options]
 
@@ -136,6 +137,11 @@ class Trainer:
         if place is None:
             return False
         return run.code == 0 or (run.code is None and place.stat().st_mtime >= run.began)
+
+
+def answers_recipe() -> Path:
+    """How questions and answers are learned."""
+    return Path(str(files("assistant.training.teaching") / "answers.yaml"))
 
 
 def can_resume(taught: TeachingSet) -> bool:

@@ -40,12 +40,12 @@ LEAST_ANSWERS = 4
 SET_ASIDE = 5  # one in so many of the examples with one answer chooses the epoch
 MOST_CHOICES = 8  # answers to one question, that are offered
 WHICH = "Which of these is it?"  # what a label answers
-ASKED_AS_EXAMPLES = 8
+MOST_QUESTIONS = 8  # that are its examples
 TOKENS = 32  # of an answer, at most, unless one that was taught is longer
 
 
 @dataclass(frozen=True)
-class Taught:
+class Lesson:
     """One example. ``more``: what else its line of data has (start, end, dialogue)."""
 
     id: str
@@ -75,18 +75,18 @@ class TeachingSet:
         """Where a clip of it lies."""
         return self.folder / CLIPS / name
 
-    def examples(self) -> tuple[Taught, ...]:
+    def examples(self) -> tuple[Lesson, ...]:
         """In the order in which they came."""
         if not self.data.is_file():
             return ()
         rows = [json.loads(line) for line in self.data.read_text("utf-8").splitlines()]
-        return tuple(_taught(row) for row in rows)
+        return tuple(_lesson(row) for row in rows)
 
     def digest(self) -> str:
         """Tells what it teaches: a run goes on with its own alone."""
         return hashlib.sha256(self.data.read_bytes()).hexdigest() if self.data.is_file() else ""
 
-    def add(self, clip: Path, name: str, question: str, answer: str, **more: Any) -> Taught:
+    def add(self, clip: Path, name: str, question: str, answer: str, **more: Any) -> Lesson:
         """Another example; the file ``clip`` is moved into the set, where it is not in it yet.
 
         Raises:
@@ -102,7 +102,7 @@ class TeachingSet:
             if clip != place:
                 place.parent.mkdir(exist_ok=True)
                 shutil.move(clip, place)
-            added = Taught(uuid4().hex[:12], name, question, answer, more)
+            added = Lesson(uuid4().hex[:12], name, question, answer, more)
             examples.append(added)
             return added
 
@@ -126,7 +126,7 @@ class TeachingSet:
                     self.clip(one.clip).unlink(missing_ok=True)
 
     @contextmanager
-    def _changing(self) -> Iterator[list[Taught]]:
+    def _changing(self) -> Iterator[list[Lesson]]:
         """Its examples, to be changed; by one at a time."""
         from filelock import FileLock
 
@@ -173,6 +173,13 @@ class TeachingSet:
                     f"each label wants {LEAST_CLIPS} clips or more, and {', '.join(few)}; add some"
                 )
 
+    def sets_aside(self) -> bool:
+        """Whether some of its clips are not learned, and tell how good it is."""
+        if self.kind == ANSWERS:
+            return True
+        counts = Counter(one.answer for one in self.examples())
+        return min(counts.values(), default=0) >= ASIDE_FROM
+
     def prompt(self) -> TaskPrompt:
         """What the models read of a set of answers."""
         examples = self.examples()
@@ -186,7 +193,7 @@ class TeachingSet:
             description=f"Taught in the page, from {len(examples)} answers.",
             qformer_text=f"{{question}}\n\n{spoken}".strip(),
             prompt=f"{spoken}{{question}}",
-            examples=questions[:ASKED_AS_EXAMPLES],
+            examples=questions[:MOST_QUESTIONS],
             max_new_tokens=max(TOKENS, 3 * longest),
             question=questions[0] if single else None,
             choices=choices if single else None,
@@ -200,7 +207,7 @@ class TeachingSet:
             {"video": f"{CLIPS}/{one.clip}", "segments": [{"label": one.answer}]}
             for one in examples
         ]
-        if min(Counter(one.answer for one in examples).values()) < ASIDE_FROM:
+        if not self.sets_aside():
             rows = [{**row, "split": split} for row in rows for split in ("train", "dev")]
         path = self.folder / SEGMENTS
         write_whole(path, "".join(_line(row) for row in rows))
@@ -259,7 +266,7 @@ def installed(taught: TeachingSet, model: str = "mini") -> Path | None:
     return place if place.is_dir() else None
 
 
-def choices_by_question(examples: Sequence[Taught]) -> dict[str, tuple[str, ...]]:
+def choices_by_question(examples: Sequence[Lesson]) -> dict[str, tuple[str, ...]]:
     """The answers to choose from, of each question that has some which come again."""
     answers: dict[str, Counter[str]] = {}
     for one in examples:
@@ -272,7 +279,7 @@ def choices_by_question(examples: Sequence[Taught]) -> dict[str, tuple[str, ...]
     }
 
 
-def _lines(kind: str, examples: Sequence[Taught]) -> Iterator[str]:
+def _lines(kind: str, examples: Sequence[Lesson]) -> Iterator[str]:
     """Of the data: with the choices of each question, and the examples that are set aside."""
     choices = choices_by_question(examples)
     seen: Counter[tuple[str, str]] = Counter()
@@ -285,7 +292,9 @@ def _lines(kind: str, examples: Sequence[Taught]) -> Iterator[str]:
         if kind == ANSWERS:
             alike = (one.question, one.answer)
             seen[alike] += 1
-            row["split"] = "dev" if offered and seen[alike] % SET_ASIDE == SET_ASIDE // 2 else "train"
+            row["split"] = (
+                "dev" if offered and seen[alike] % SET_ASIDE == SET_ASIDE // 2 else "train"
+            )
         yield _line(row)
 
 
@@ -293,7 +302,7 @@ def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def _taught(row: dict[str, Any]) -> Taught:
+def _lesson(row: dict[str, Any]) -> Lesson:
     own = ("id", "video", "question", "answer", "choices", "split")
     more = {key: value for key, value in row.items() if key not in own}
-    return Taught(row["id"], Path(row["video"]).name, row["question"], row["answer"], more)
+    return Lesson(row["id"], Path(row["video"]).name, row["question"], row["answer"], more)
