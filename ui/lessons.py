@@ -35,7 +35,7 @@ def lessons(taught: TeachingSet, *, locked: bool) -> str:
     rows = "".join(_card(taught, one, locked=locked) for one in examples)
     return (
         f'{cards.quiet(counted(taught))}<datalist id="va-answers">{offered}</datalist>'
-        f'<ul class="va-lessons">{rows}</ul>'
+        f'<ul class="va-lessons" tabindex="0" aria-label="Examples">{rows}</ul>'
     )
 
 
@@ -85,6 +85,16 @@ def still(path: Path, changed: int) -> str:
         return thumbnails(read_clip(path, frames=1, max_side=STILL).frames)[0]
     except AssistantError:
         return ""
+
+
+def welcome() -> str:
+    """What stands where no task is chosen."""
+    return (
+        '<div class="va-welcome"><h2>Teach it what only you know</h2>'
+        "<p>Name a task and drop a few clips of each label, six of each to begin with. Training "
+        "takes a minute or two, and others go on asking meanwhile. Then it is a task of the chat."
+        "</p></div>"
+    )
 
 
 def training(progress: Progress) -> str:

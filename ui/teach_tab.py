@@ -12,10 +12,9 @@ from assistant.training.teaching.sets import ANSWERS, LABELS
 
 TICK = 1.5  # seconds between two looks at a training
 SHOWN = (
-    *("teach form", "set", "new set", "set name", "lesson form", "lesson question"),
-    *("lesson answer", "lesson clips", "take corrections", "lessons", "check", "train"),
-    *("stop training", "go on", "try it", "export", "remove set", "teach status", "curve"),
-    *("teach checks", "teach clock", "task", "about", "adapter", "hint"),
+    *("teach form", "teach off", "set", "new set", "set name", "lesson form", "lesson question"),
+    *("lesson answer", "lesson clips", "take corrections", "lessons", *teaching.BUTTONS),
+    *("teach status", "curve", "teach checks", "teach clock", "task", "about", "adapter", "hint"),
 )
 
 
@@ -26,13 +25,13 @@ def column(parts: dict[str, Any]) -> None:
             _lessons(parts)
         with gr.Column(scale=5, min_width=320, elem_id="va-training"):
             _training(parts)
-    parts["teach status"] = gr.HTML("", elem_id="va-teach-status")
+    parts["teach off"] = gr.HTML("", elem_id="va-teach-off")
     parts["taught"] = gr.Textbox(visible="hidden", elem_id="va-taught")  # see teach.js
     parts["teach clock"] = gr.Timer(TICK, active=False)
 
 
 def _lessons(parts: dict[str, Any]) -> None:
-    parts["set"] = gr.Dropdown([NEW_TASK], value="", label="Task to teach", elem_id="va-set")
+    parts["set"] = gr.Dropdown([NEW_TASK], value="", label="What to teach", elem_id="va-set")
     with gr.Column(elem_id="va-new-set") as parts["new set"]:
         parts["set name"] = gr.Textbox(
             label="Its name", placeholder="tidy_table", max_lines=1, max_length=60
@@ -68,10 +67,12 @@ def _training(parts: dict[str, Any]) -> None:
             ("try it", "Try it", "primary"),
             ("export", "Export", "secondary"),
             ("remove set", "Remove", "secondary"),
+            ("remove for good", "Remove for good", "stop"),
         ):
             parts[name] = gr.Button(
                 label, variant=variant, size="sm", scale=0, min_width=80, visible=False
             )
+    parts["teach status"] = gr.HTML("", elem_id="va-teach-status")
     parts["curve"] = gr.HTML("", elem_id="va-curve")
     parts["teach checks"] = gr.HTML("", elem_id="va-teach-checks")
 
@@ -90,13 +91,14 @@ def wire(parts: dict[str, Any], tab: gr.Tab, act: Callable[..., Any], save: str)
     on_tab(parts["lesson clips"].upload, taken, parts["lesson clips"], *typed)
     on_tab(parts["take corrections"].click, on_the_tab(teaching.take_own_corrections))
     every: dict[str, Any] = {"trigger_mode": "multiple"}  # no change of a field is lost
-    on_tab(parts["taught"].input, on_the_tab(teaching.edit), parts["taught"], **every)
+    on_tab(parts["taught"].change, on_the_tab(teaching.edit), parts["taught"], **every)
     for name, action in (
         ("check", teaching.check),
         ("train", teaching.train),
         ("go on", teaching.go_on),
         ("stop training", teaching.stop),
-        ("remove set", teaching.remove),
+        ("remove set", teaching.ask_to_remove),
+        ("remove for good", teaching.remove),
     ):
         on_tab(parts[name].click, on_the_tab(action))
     on_tab(parts["teach clock"].tick, on_the_tab(teaching.look))

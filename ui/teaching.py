@@ -42,6 +42,7 @@ from assistant.training.teaching.sets import (
     find_set,
     installed,
     list_sets,
+    newest_set,
     remove_set,
     teaching_dir,
 )
@@ -52,6 +53,10 @@ ELSEWHERE = (
 )
 NONE_YET = "Choose a task, or give a new one a name and begin it."
 NEW_TASK = ("A new task", "")
+BUTTONS = (
+    *("check", "train", "stop training", "go on", "try it", "export", "remove set"),
+    "remove for good",
+)
 Action = Callable[..., Iterator[Parts] | Parts]
 
 
@@ -75,27 +80,22 @@ def on_the_tab(action: Action) -> Callable[..., Iterator[Parts]]:
 def offer(room: Room, visitor: Visitor) -> Parts:
     """The tab is opened: what is taught here, and the training that runs."""
     if not room.options.teaches:
-        return {"teach form": Props(visible=False), "teach status": cards.note(ELSEWHERE)}
-    names = list_sets()
-    if visitor.teaching not in names:
-        visitor.teaching = room.trainer.running() or ""
+        return {"teach form": Props(visible=False), "teach off": cards.note(ELSEWHERE)}
     return {"teach form": Props(visible=True), **shown(room, visitor)}
 
 
 def shown(room: Room, visitor: Visitor) -> Parts:
     """The task that the visitor teaches, with its clips and its training."""
-    names = list_sets()
-    if visitor.teaching not in names:
-        visitor.teaching = ""
+    name, names = _name(room, visitor), list_sets()
     parts: Parts = {
-        "set": Props(choices=[NEW_TASK, *((name, name) for name in names)], value=visitor.teaching),
-        "new set": Props(visible=not visitor.teaching),
-        "lesson form": Props(visible=bool(visitor.teaching)),
+        "set": Props(choices=[NEW_TASK, *((one, one) for one in names)], value=name),
+        "new set": Props(visible=not name),
+        "lesson form": Props(visible=bool(name)),
         "teach checks": "",
     }
-    if not visitor.teaching:
+    if not name:
         return {**parts, "lessons": "", **_without_training(room)}
-    taught = find_set(visitor.teaching)
+    taught = find_set(name)
     labels = taught.kind == LABELS
     return {
         **parts,
@@ -107,14 +107,14 @@ def shown(room: Room, visitor: Visitor) -> Parts:
 
 
 def _without_training(room: Room) -> Parts:
-    buttons = dict.fromkeys(
-        ("check", "train", "stop training", "go on", "try it", "export", "remove set"),
-        Props(visible=False),
-    )
     running = room.trainer.running()
-    told = f"{running} is being trained; choose it to look on." if running else NONE_YET
-    clock = Props(active=running is not None)
-    return {**buttons, "curve": "", "teach status": cards.note(told), "teach clock": clock}
+    told = f"{running} is being trained; choose it to look on." if running else ""
+    return {
+        **dict.fromkeys(BUTTONS, Props(visible=False)),
+        "curve": lessons.welcome(),
+        "teach status": cards.note(told),
+        "teach clock": Props(active=running is not None),
+    }
 
 
 def shown_training(room: Room, taught: TeachingSet) -> Parts:
@@ -146,6 +146,7 @@ def shown_training(room: Room, taught: TeachingSet) -> Parts:
         "try it": Props(visible=done),
         "export": Props(visible=done),
         "remove set": Props(visible=not going),
+        "remove for good": Props(visible=False),
         "teach status": status,
         "curve": lessons.curve(progress.curve),
         "teach clock": Props(active=going),
@@ -158,8 +159,7 @@ def _told_done(room: Room, taught: TeachingSet, progress: Progress) -> str:
     good = "None of so few clips was set aside, so try it on others"
     if progress.right is not None:
         good = f"It had {progress.right:.0%} of what was set aside right"
-    took = lessons.minutes(progress.elapsed)
-    return f"Taught in {took}. {good}: it stands among the tasks of the chat as {label}."
+    return f"Taught. {good}: it stands among the tasks of the chat as {label}."
 
 
 def _task_of(taught: TeachingSet) -> str:
@@ -253,7 +253,7 @@ def edit(room: Room, visitor: Visitor, told: str) -> Parts:
 
 def check(room: Room, visitor: Visitor) -> Parts:
     """What `assistant data check` says, and whether it is enough."""
-    taught = _chosen(visitor)
+    taught = _chosen(room, visitor)
     told = "".join(f"<li>{escape(line)}</li>" for line in taught.check())
     parts: Parts = {"teach checks": f'<ul class="va-told-lines">{told}</ul>'}
     try:
@@ -265,28 +265,28 @@ def check(room: Room, visitor: Visitor) -> Parts:
 
 def train(room: Room, visitor: Visitor) -> Parts:
     """Begin anew."""
-    room.trainer.start(_chosen(visitor))
+    room.trainer.start(_chosen(room, visitor))
     return shown(room, visitor)
 
 
 def go_on(room: Room, visitor: Visitor) -> Parts:
     """Go on where a training was stopped."""
-    room.trainer.start(_chosen(visitor), resume=True)
+    room.trainer.start(_chosen(room, visitor), resume=True)
     return shown(room, visitor)
 
 
 def stop(room: Room, visitor: Visitor) -> Iterator[Parts]:
     """Whoever's training it is; its checkpoint stays."""
-    taught = _chosen(visitor)
+    taught = _chosen(room, visitor)
     yield {"teach status": cards.progress("Stopping", 0.0), "stop training": Props(visible=False)}
     room.trainer.stop(taught)
 
 
 def look(room: Room, visitor: Visitor) -> Parts:
     """The clock ticks: how far it is by now."""
-    if not visitor.teaching:
+    if not (name := _name(room, visitor)):
         return {} if room.trainer.running() else _without_training(room)
-    taught = find_set(visitor.teaching)
+    taught = find_set(name)
     changed = shown_training(room, taught)
     if room.trainer.state(taught) == RUNNING:
         del changed["lessons"]  # it stays
@@ -296,13 +296,13 @@ def look(room: Room, visitor: Visitor) -> Parts:
 
 def try_it(room: Room, visitor: Visitor) -> Parts:
     """The chat, with the task that was taught."""
-    task = _task_of(_chosen(visitor))
+    task = _task_of(_chosen(room, visitor))
     return {**rooms.change(room, visitor, "task", task), "tabs": Props(selected=CHAT)}
 
 
 def export(room: Room, visitor: Visitor) -> Parts:
     """The adapter's folder, or the recogniser's, as a zip that goes with its visitor."""
-    taught = _chosen(visitor)
+    taught = _chosen(room, visitor)
     folder = installed(taught, room.options.model)
     if folder is None:
         raise InputError(f"{taught.name} is not taught yet; train it first")
@@ -315,6 +315,17 @@ def export(room: Room, visitor: Visitor) -> Parts:
     return {"file": address, "file name": path.name, "teach status": cards.note(told, "good")}
 
 
+def ask_to_remove(room: Room, visitor: Visitor) -> Parts:
+    """What would go, before it goes."""
+    taught = _changeable(room, visitor)
+    told = f"{taught.name} and its clips here go for good; a task that was taught stays."
+    return {
+        "remove set": Props(visible=False),
+        "remove for good": Props(visible=True),
+        "teach status": cards.note(told, "bad"),
+    }
+
+
 def remove(room: Room, visitor: Visitor) -> Parts:
     """The set with its clips; the task that it taught stays."""
     remove_set(_changeable(room, visitor))
@@ -322,15 +333,23 @@ def remove(room: Room, visitor: Visitor) -> Parts:
     return shown(room, visitor)
 
 
-def _chosen(visitor: Visitor) -> TeachingSet:
-    if not visitor.teaching:
+def _name(room: Room, visitor: Visitor) -> str:
+    """Of the task that the visitor teaches; "": a new one."""
+    if visitor.teaching is None or visitor.teaching not in ("", *list_sets()):
+        visitor.teaching = room.trainer.running() or newest_set()
+    return visitor.teaching
+
+
+def _chosen(room: Room, visitor: Visitor) -> TeachingSet:
+    """Raises InputError: none is chosen."""
+    if not (name := _name(room, visitor)):
         raise InputError(NONE_YET)
-    return find_set(visitor.teaching)
+    return find_set(name)
 
 
 def _changeable(room: Room, visitor: Visitor) -> TeachingSet:
     """Raises InputError: it is being trained."""
-    taught = _chosen(visitor)
+    taught = _chosen(room, visitor)
     if room.trainer.state(taught) == RUNNING:
         raise InputError(f"{taught.name} is being trained; stop that first")
     return taught

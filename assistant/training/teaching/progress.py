@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ FIGURES = "log.jsonl"  # of a run
 MEASURED = ("accuracy", "top-1")  # on what was set aside: a share, or per cent
 BAR = re.compile(r"^(?P<what>[^:\r\n]+):\s+(?P<share>\d+)%\|")
 PHASE = re.compile(r"^epoch (?P<at>\d+) of (?P<all>\d+)$")
-RECENT = 3  # epochs whose pace says how long the others take
+SLOWER = 10.0  # times as long as others epochs through the language model take, about
 TAIL = 4096  # bytes of the log that are looked at
 
 
@@ -38,7 +37,6 @@ class Progress:
     share: float  # of the whole, 0 to 1, as far as it is known
     curve: Curve
     right: float | None = None  # the share of what was set aside that it had right, lately
-    elapsed: float = 0.0  # seconds
     left: float | None = None  # seconds; None: not known yet
 
 
@@ -47,10 +45,6 @@ def read_progress(taught: TeachingSet) -> Progress:
     lines = _figures(taught.run / FIGURES)
     what, at, epochs = _last_bar(taught.folder / LOG)
     run = read_run(taught)
-    elapsed = 0.0
-    if run is not None:
-        ended = lines[-1]["time"] if lines and run.code is not None else time.time()
-        elapsed = max(0.0, ended - run.began)
     curve = _curve(taught, lines)
     measured = [
         line[key] / (100 if key == "top-1" else 1)
@@ -60,19 +54,32 @@ def read_progress(taught: TeachingSet) -> Progress:
     ]
     right = measured[-1] if measured and taught.sets_aside() else None
     if not epochs:
-        return Progress(what or "starting", 0.0, curve, right, elapsed)
-    left = _left([line for line in lines if run is None or line["time"] >= run.began], epochs)
-    return Progress(f"epoch {at} of {epochs}", at / epochs, curve, right, elapsed, left)
+        return Progress(what or "starting", 0.0, curve, right)
+    fresh = [line for line in lines if run is None or line["time"] >= run.began]
+    left = _left(fresh, epochs, curve.through_llm)
+    return Progress(f"epoch {at} of {epochs}", at / epochs, curve, right, left)
 
 
-def _left(lines: list[dict[str, Any]], epochs: int) -> float | None:
-    """Seconds, at the pace of the last epochs."""
+def _left(lines: list[dict[str, Any]], epochs: int, through_llm: int) -> float | None:
+    """Seconds, at the pace so far; epochs through the language model have their own."""
     ends = {line["epoch"]: line["time"] for line in lines}
-    done = sorted(ends)
-    if len(done) < 2:
+    last, border = max(ends, default=0), through_llm or epochs + 1
+    fast = _pace({epoch: end for epoch, end in ends.items() if epoch < border})
+    slow = _pace({epoch: end for epoch, end in ends.items() if epoch >= border})
+    if slow is None and fast is not None:
+        slow = SLOWER * fast
+    coming = max(0, border - 1 - last)  # fast ones
+    if slow is None or (coming and fast is None):
         return None
-    first, last = done[max(0, len(done) - 1 - RECENT)], done[-1]
-    return (ends[last] - ends[first]) / (last - first) * (epochs - last)
+    return coming * (fast or 0.0) + (epochs - last - coming) * slow
+
+
+def _pace(ends: dict[int, float]) -> float | None:
+    """Seconds an epoch, by when each of them ended."""
+    if len(ends) < 2:
+        return None
+    first, last = min(ends), max(ends)
+    return (ends[last] - ends[first]) / (last - first)
 
 
 def _curve(taught: TeachingSet, lines: list[dict[str, Any]]) -> Curve:

@@ -23,7 +23,7 @@ from uuid import uuid4
 from assistant.actions.store import recogniser_names, user_recognisers
 from assistant.core.files import write_whole
 from assistant.core.resources import user_dir
-from assistant.data.items import DATA, describe_items, scan_items
+from assistant.data.items import DATA, NO_DEV, describe_items, scan_items
 from assistant.errors import InputError
 from assistant.tasks.prompts import TaskPrompt, list_prompts
 from assistant.tasks.store import adapter_folders, user_adapters
@@ -77,14 +77,12 @@ class TeachingSet:
 
     def examples(self) -> tuple[Lesson, ...]:
         """In the order in which they came."""
-        if not self.data.is_file():
-            return ()
         rows = [json.loads(line) for line in self.data.read_text("utf-8").splitlines()]
         return tuple(_lesson(row) for row in rows)
 
     def digest(self) -> str:
         """Tells what it teaches: a run goes on with its own alone."""
-        return hashlib.sha256(self.data.read_bytes()).hexdigest() if self.data.is_file() else ""
+        return hashlib.sha256(self.data.read_bytes()).hexdigest()
 
     def add(self, clip: Path, name: str, question: str, answer: str, **more: Any) -> Lesson:
         """Another example; the file ``clip`` is moved into the set, where it is not in it yet.
@@ -147,7 +145,8 @@ class TeachingSet:
         clips = {one.id: one.clip for one in examples}
         items, wrong = scan_items(self.data)
         told = [f"{clips.get(str(one.id), one.place)}: {one.fault}" for one in wrong]
-        return [*told, *describe_items(items)]
+        lines = [*told, *describe_items(items)]
+        return [line for line in lines if self.sets_aside() or not line.endswith(NO_DEV)]
 
     def check_enough(self) -> None:
         """Raises InputError: it is too little to learn from, or an example is unfinished."""
@@ -224,6 +223,11 @@ def list_sets() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in teaching_dir().glob(f"[!.]*/{KIND}")))
 
 
+def newest_set() -> str:
+    """The name of that which was changed last; "": there is none."""
+    return max(list_sets(), key=lambda name: find_set(name).data.stat().st_mtime, default="")
+
+
 def find_set(name: str) -> TeachingSet:
     """Raises InputError: there is none of this name."""
     if name not in list_sets():
@@ -250,6 +254,7 @@ def create_set(name: str, kind: str, model: str = "mini") -> TeachingSet:
         raise InputError(f"something is called {name} already; choose another name")
     folder = teaching_dir() / name
     folder.mkdir(parents=True, mode=0o700)
+    (folder / DATA).touch()
     write_whole(folder / KIND, kind)
     return TeachingSet(name, kind, folder)
 
