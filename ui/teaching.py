@@ -18,6 +18,7 @@ from assistant.ui import room as rooms
 from assistant.ui.export import write_corrections
 from assistant.ui.keeping import CORRECTIONS
 from assistant.ui.room import Room
+from assistant.ui.settings import LONGEST_QUESTION
 from assistant.ui.showing import CHAT
 from assistant.ui.uploads import check_clip, safe_name
 from assistant.ui.view import Parts, Props
@@ -57,6 +58,7 @@ BUTTONS = (
     *("check", "train", "stop training", "go on", "try it", "export", "remove set"),
     "remove for good",
 )
+FIELDS = ("question", "answer")  # of a card
 Action = Callable[..., Iterator[Parts] | Parts]
 
 
@@ -156,10 +158,20 @@ def shown_training(room: Room, taught: TeachingSet) -> Parts:
 def _told_done(room: Room, taught: TeachingSet, progress: Progress) -> str:
     tasks = {task: label for label, task in picking.tasks(room.options.model)}
     label = tasks.get(_task_of(taught), taught.name)
-    good = "None of so few clips was set aside, so try it on others"
-    if progress.right is not None:
-        good = f"It had {progress.right:.0%} of what was set aside right"
-    return f"Taught. {good}: it stands among the tasks of the chat as {label}."
+    good = ""
+    if not taught.sets_aside():
+        good = " Of so few clips none was set aside, so try it on others."
+    elif progress.right is not None:
+        good = f" It had {progress.right:.0%} of {_aside(taught)} right."
+    return f"Taught: it stands among the tasks of the chat as {label}.{good}"
+
+
+def _aside(taught: TeachingSet) -> str:
+    """What was set aside to tell how good it is."""
+    if taught.kind == LABELS:
+        return "the clips that were set aside, one in five of each label,"
+    count = taught.aside()
+    return f"the {count} examples that were set aside" if count > 1 else "what was set aside"
 
 
 def _task_of(taught: TeachingSet) -> str:
@@ -242,10 +254,15 @@ def _free_name(taught: TeachingSet, name: str) -> str:
 def edit(room: Room, visitor: Visitor, told: str) -> Parts:
     """A field of a card was changed, or its example removed; ``told``: as teach.js says it."""
     taught, change = _changeable(room, visitor), json.loads(told)
-    if change["field"] == "remove":
-        taught.remove(change["lesson"])
+    example, field, text = (str(change.get(key, "")) for key in ("lesson", "field", "text"))
+    if field == "remove":
+        taught.remove(example)
         return shown(room, visitor)
-    taught.change(change["lesson"], **{change["field"]: " ".join(change["text"].split())})
+    if field not in FIELDS or len(text) > LONGEST_QUESTION:
+        raise InputError(
+            f"{field or 'a field'} cannot be that; type up to {LONGEST_QUESTION} signs"
+        )
+    taught.change(example, **{field: " ".join(text.split())})
     changed = shown_training(room, taught)
     del changed["lessons"]  # the next field is being typed in
     return changed

@@ -47,8 +47,10 @@ def unpack_corrections(archive: Path, folder: Path, most_bytes: int) -> Iterator
     found = sorted(folder.glob(f"*/{DATA}"))
     if not found:
         raise InputError(f"{archive.name} holds no {DATA}; give a zip that Save corrections wrote")
-    rows = [json.loads(line) for line in found[0].read_text("utf-8").splitlines() if line]
-    for item, row in zip(read_items(found[0]), rows, strict=True):
+    lines = found[0].read_text("utf-8").split("\n")
+    items = read_items(found[0])  # or it says which line is wrong
+    rows = [json.loads(line) for line in lines if line.strip()]
+    for item, row in zip(items, rows, strict=True):
         if item.video is not None and item.video.resolve().is_relative_to(folder.resolve()):
             more = {key: row[key] for key in KEPT if key in row}
             yield Corrected(item.video, item.question, item.answer, more)

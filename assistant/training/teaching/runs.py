@@ -36,6 +36,7 @@ RUN, LOG, CHECKPOINT = "run.json", "train.log", "checkpoint.pt"
 RUNNING, STOPPED, FAILED, DONE, NEW = "running", "stopped", "failed", "done", "new"
 MILD = 10  # niceness: whoever asks comes first
 PATIENCE = 20.0  # seconds that a training has to write its checkpoint
+PROGRAM = (sys.executable, "-m", "assistant")
 TOLD = "assistant: "  # begins the line of an error
 STOPPED_BY = 128  # and a signal's number: the exit code of who was asked to stop
 
@@ -198,7 +199,7 @@ def _started(command: Sequence[str], log: int) -> subprocess.Popen[bytes]:
     own = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONSAFEPATH": "1"}
     own |= {"OMP_NUM_THREADS": str(threads)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "assistant", *command],
+        [*PROGRAM, *command],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -77,8 +77,8 @@ class TeachingSet:
 
     def examples(self) -> tuple[Lesson, ...]:
         """In the order in which they came."""
-        rows = [json.loads(line) for line in self.data.read_text("utf-8").splitlines()]
-        return tuple(_lesson(row) for row in rows)
+        lines = self.data.read_text("utf-8").split("\n")  # a text may hold other ends of lines
+        return tuple(_lesson(json.loads(line)) for line in lines if line)
 
     def digest(self) -> str:
         """Tells what it teaches: a run goes on with its own alone."""
@@ -88,7 +88,7 @@ class TeachingSet:
         """Another example; the file ``clip`` is moved into the set, where it is not in it yet.
 
         Raises:
-            InputError: the set is full.
+            InputError: the set is full, or has another clip of this name.
         """
         with self._changing() as examples:
             if len(examples) >= MOST_EXAMPLES:
@@ -98,6 +98,8 @@ class TeachingSet:
                 )
             place = self.clip(name)
             if clip != place:
+                if place.exists():
+                    raise InputError(f"{self.name} has a clip {name} by now; drop yours again")
                 place.parent.mkdir(exist_ok=True)
                 shutil.move(clip, place)
             added = Lesson(uuid4().hex[:12], name, question, answer, more)
@@ -131,7 +133,7 @@ class TeachingSet:
         with FileLock(self.folder / ".lock"):
             examples = list(self.examples())
             yield examples
-            write_whole(self.data, "".join(_lines(self.kind, examples)))
+            write_whole(self.data, "".join(map(_line, _rows(self.kind, examples))))
 
     def check(self) -> list[str]:
         """What `assistant data check` says of it, a line each; a wrong example by its clip's name.
@@ -179,6 +181,10 @@ class TeachingSet:
         counts = Counter(one.answer for one in self.examples())
         return min(counts.values(), default=0) >= ASIDE_FROM
 
+    def aside(self) -> int:
+        """How many examples of a set of answers are not learned."""
+        return sum(row.get("split") == "dev" for row in _rows(self.kind, self.examples()))
+
     def prompt(self) -> TaskPrompt:
         """What the models read of a set of answers."""
         examples = self.examples()
@@ -209,7 +215,7 @@ class TeachingSet:
         if not self.sets_aside():
             rows = [{**row, "split": split} for row in rows for split in ("train", "dev")]
         path = self.folder / SEGMENTS
-        write_whole(path, "".join(_line(row) for row in rows))
+        write_whole(path, "".join(map(_line, rows)))
         return path
 
 
@@ -284,7 +290,7 @@ def choices_by_question(examples: Sequence[Lesson]) -> dict[str, tuple[str, ...]
     }
 
 
-def _lines(kind: str, examples: Sequence[Lesson]) -> Iterator[str]:
+def _rows(kind: str, examples: Sequence[Lesson]) -> Iterator[dict[str, Any]]:
     """Of the data: with the choices of each question, and the examples that are set aside."""
     choices = choices_by_question(examples)
     seen: Counter[tuple[str, str]] = Counter()
@@ -300,7 +306,7 @@ def _lines(kind: str, examples: Sequence[Lesson]) -> Iterator[str]:
             row["split"] = (
                 "dev" if offered and seen[alike] % SET_ASIDE == SET_ASIDE // 2 else "train"
             )
-        yield _line(row)
+        yield row
 
 
 def _line(row: Mapping[str, Any]) -> str:
