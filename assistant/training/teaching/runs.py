@@ -105,19 +105,15 @@ class Trainer:
 
     def running(self) -> str | None:
         """The name of the set that is being trained, by whichever process."""
-        for name in list_sets():
-            run = read_run(find_set(name))
-            if run is not None and _lives(run):
-                return name
-        return None
+        return next((name for name in list_sets() if self._runs(find_set(name))), None)
 
     def state(self, taught: TeachingSet) -> str:
         """How far its training is: RUNNING, STOPPED, FAILED, DONE, or NEW: there was none of it."""
+        if self._runs(taught):
+            return RUNNING
         run = read_run(taught)
         if run is None:
             return NEW
-        if _lives(run):
-            return RUNNING
         if run.digest == taught.digest() and self._is_done(taught, run):
             return DONE
         if failure(taught):
@@ -132,6 +128,11 @@ class Trainer:
                 self.stop(find_set(name))
         for waits in waiting.values():
             waits.join(PATIENCE)
+
+    def _runs(self, taught: TeachingSet) -> bool:
+        """Until its exit code is known, where this process started it."""
+        run, waits = read_run(taught), self._own.get(taught.name)
+        return run is not None and (_lives(run) or (waits is not None and waits.is_alive()))
 
     def _is_done(self, taught: TeachingSet, run: Run) -> bool:
         place = installed(taught, self.model)
@@ -161,9 +162,10 @@ def failure(taught: TeachingSet) -> str:
     if run.code < 0:
         name = signal.Signals(-run.code).name
         return f"the training was ended by {name}; is there memory enough for it?"
-    lines = (taught.folder / LOG).read_text("utf-8", "replace").splitlines()
-    said = [line.removeprefix(TOLD) for line in lines if line.startswith(TOLD)]
-    return said[-1] if said else f"the training ended with {run.code}; {LOG} beside it says more"
+    _, said, why = (taught.folder / LOG).read_text("utf-8", "replace").rpartition(TOLD)
+    if not said:
+        return f"the training ended with {run.code}; {LOG} in the set's folder says more"
+    return " ".join(why.split())
 
 
 def read_run(taught: TeachingSet) -> Run | None:
