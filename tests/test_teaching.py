@@ -327,6 +327,17 @@ class TestProgress:
         log.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"epo')
         assert read_progress(taught).left == 2 * (silent - 5) + 20 * (30 - silent)
 
+    def test_of_what_was_set_aside_the_kept_epoch_counts(self, add):
+        taught = create_set("asked", ANSWERS)
+        for answer in ("red", "blue") * 2:
+            add(taught, answer, "Which color?")
+        taught.run.mkdir()
+        silent = load_recipe(runs.answers_recipe()).training.silent_epochs
+        shares = {silent: 1.0, silent + 1: 0.75, silent + 2: 0.5}  # the first is none to be kept
+        lines = [{"epoch": n, "time": n, "accuracy": share} for n, share in shares.items()]
+        (taught.run / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+        assert read_progress(taught).right == 0.75
+
     def test_before_the_first_epoch_it_says_what_is_done(self, tidy):
         (tidy.folder / runs.LOG).write_text("encoding clips:  25%|##   | 3/12\r")
         progress = read_progress(tidy)

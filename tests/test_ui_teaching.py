@@ -125,7 +125,7 @@ def test_clips_are_dropped_with_their_label(do, give, monkeypatch):
     do(teaching.begin, "tidy", LABELS)
     give(2, "tidy")
     page = give(1, "messy")
-    assert "3 examples: 2 tidy, 1 messy" in page["lessons"]
+    assert "3 examples: 2 tidy, 1 messy" in page["counted"]
     assert page["lessons"].count("data:image/jpeg") == 3
     assert page["train"]["visible"] and not page["export"]["visible"]
 
@@ -137,7 +137,7 @@ def test_a_wrong_clip_gets_one_line_and_the_others_stay(do, room, tidy, tmp_path
     page = do(teaching.take, files, "", "tidy")
     assert page["teach status"].count("<p") == 1 and "notes.mp4" in page["teach status"]
     assert str(tmp_path) not in page["teach status"]
-    assert "4 tidy" in page["lessons"] and list(room.uploads.rglob("*.*")) == []
+    assert "4 tidy" in page["counted"] and list(room.uploads.rglob("*.*")) == []
 
 
 def test_a_card_is_changed_and_removed(do, tidy):
@@ -145,7 +145,7 @@ def test_a_card_is_changed_and_removed(do, tidy):
     told = {"lesson": first.id, "field": "answer", "text": " very  tidy "}
     assert "lessons" not in do(teaching.edit, json.dumps(told))  # another is being typed in
     page = do(teaching.edit, json.dumps({"lesson": second.id, "field": "remove", "text": ""}))
-    assert "5 examples: 2 tidy, 2 messy, 1 very tidy" in page["lessons"]
+    assert "5 examples: 2 tidy, 2 messy, 1 very tidy" in page["counted"]
 
 
 @pytest.mark.parametrize(("field", "text"), [("kind", "x"), ("answer", "x" * 3000)])

@@ -34,13 +34,13 @@ def lessons(taught: TeachingSet, *, locked: bool) -> str:
     offered = "".join(f'<option value="{escape(text)}">' for text in known)
     rows = "".join(_card(taught, one, locked=locked) for one in examples)
     return (
-        f'{cards.quiet(counted(taught))}<datalist id="va-answers">{offered}</datalist>'
+        f'<datalist id="va-answers">{offered}</datalist>'
         f'<ul class="va-lessons" tabindex="0" aria-label="Examples">{rows}</ul>'
     )
 
 
 def counted(taught: TeachingSet) -> str:
-    """How many clips there are, and of what."""
+    """How many examples there are, and of what."""
     examples = taught.examples()
     answers = Counter(one.answer for one in examples)
     told = ", ".join(f"{n} {text or 'without'}" for text, n in answers.most_common(MOST_LABELS))
@@ -133,10 +133,11 @@ def draw_curve(found: Curve) -> Figure:
         for part, name in zip(_stretches(points, found.through_llm), (label, None), strict=True):
             if part:
                 plot.plot(*zip(*part, strict=True), color=color, lw=1.8, label=name)
-    if found.through_llm and found.learned[-1][0] >= found.through_llm:
+    if 0 < found.through_llm <= found.learned[-1][0]:
         plot.axvline(found.through_llm - 0.5, color=TEXT, lw=0.8, ls=":")
         plot.set_title("right of the line: through the language model, too", fontsize=9, color=TEXT)
     plot.set_ylim(bottom=0)
+    plot.xaxis.get_major_locator().set_params(integer=True)
     plot.set_xlabel("epoch", fontsize=10, color=TEXT)
     plot.set_ylabel("loss", fontsize=10, color=TEXT)
     plot.tick_params(labelsize=9, length=0, colors=TEXT)

@@ -13,7 +13,7 @@ from assistant.training.teaching.sets import ANSWERS, LABELS
 TICK = 1.5  # seconds between two looks at a training
 SHOWN = (
     *("teach form", "teach off", "set", "new set", "set name", "lesson form", "lesson question"),
-    *("lesson answer", "lesson clips", "take corrections", "lessons", *teaching.BUTTONS),
+    *("lesson answer", "lesson clips", "take corrections", "counted", "lessons", *teaching.BUTTONS),
     *("teach status", "curve", "teach checks", "teach clock", "task", "about", "adapter", "hint"),
 )
 
@@ -54,6 +54,7 @@ def _lessons(parts: dict[str, Any]) -> None:
             label="Clips of it", file_count="multiple", height=84, elem_id="va-lesson-drop"
         )
         parts["take corrections"] = gr.Button("Take what I corrected in the chat", size="sm")
+    parts["counted"] = gr.HTML("", elem_id="va-counted")
     parts["lessons"] = gr.HTML("", elem_id="va-lessons")
 
 

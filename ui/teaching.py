@@ -96,7 +96,7 @@ def shown(room: Room, visitor: Visitor) -> Parts:
         "teach checks": "",
     }
     if not name:
-        return {**parts, "lessons": "", **_without_training(room)}
+        return {**parts, "counted": "", "lessons": "", **_without_training(room)}
     taught = find_set(name)
     labels = taught.kind == LABELS
     return {
@@ -136,6 +136,7 @@ def shown_training(room: Room, taught: TeachingSet) -> Parts:
         status = cards.note("Drop the clips of a label at a time." if empty else "")
     return {
         "lesson form": Props(visible=not going),
+        "counted": "" if empty else cards.quiet(lessons.counted(taught)),
         "lessons": lessons.lessons(taught, locked=going),
         "check": Props(visible=not going and not empty),
         "train": Props(
@@ -162,14 +163,14 @@ def _told_done(room: Room, taught: TeachingSet, progress: Progress) -> str:
     if not taught.sets_aside():
         good = " Of so few clips none was set aside, so try it on others."
     elif progress.right is not None:
-        good = f" It had {progress.right:.0%} of {_aside(taught)} right."
+        good = f" Of {_aside(taught)} it has {progress.right:.0%} right; these chose the epoch."
     return f"Taught: it stands among the tasks of the chat as {label}.{good}"
 
 
 def _aside(taught: TeachingSet) -> str:
     """What was set aside to tell how good it is."""
     if taught.kind == LABELS:
-        return "the clips that were set aside, one in five of each label,"
+        return "the clips that were set aside, one in five,"
     count = taught.aside()
     return f"the {count} examples that were set aside" if count > 1 else "what was set aside"
 
@@ -209,6 +210,8 @@ def take(
             taught.add(path, name, asked, answer.strip())
         except AssistantError as error:
             wrong.append(cards.note(str(error).replace(str(path), path.name), "bad"))
+        except FileNotFoundError:  # it waited until it was swept
+            wrong.append(cards.note(f"{path.name} is not there any more. Drop it again.", "bad"))
         finally:
             path.unlink(missing_ok=True)
     changed = shown(room, visitor)

@@ -13,7 +13,7 @@ from assistant.training.teaching.runs import LOG, answers_recipe, read_run
 from assistant.training.teaching.sets import ANSWERS, TeachingSet
 
 FIGURES = "log.jsonl"  # of a run
-MEASURED = ("accuracy", "top-1")  # on what was set aside: a share, or per cent
+MEASURED = {"accuracy": 1.0, "top-1": 100.0}  # on what was set aside, and what all right is
 BAR = re.compile(r"^(?P<what>[^:\r\n]+):\s+(?P<share>\d+)%\|")
 PHASE = re.compile(r"^epoch (?P<at>\d+) of (?P<all>\d+)$")
 SLOWER = 10.0  # times as long as others epochs through the language model take, about
@@ -36,7 +36,7 @@ class Progress:
     doing: str  # what it is at
     share: float  # of the whole, 0 to 1, as far as it is known
     curve: Curve
-    right: float | None = None  # the share of what was set aside that it had right, lately
+    right: float | None = None  # the share of what was set aside that the kept epoch has right
     left: float | None = None  # seconds; None: not known yet
 
 
@@ -46,18 +46,19 @@ def read_progress(taught: TeachingSet) -> Progress:
     what, at, epochs = _last_bar(taught.folder / LOG)
     run = read_run(taught)
     curve = _curve(taught, lines)
-    measured = [
-        line[key] / (100 if key == "top-1" else 1)
-        for line in lines
-        for key in MEASURED
-        if key in line
-    ]
-    right = measured[-1] if measured and taught.sets_aside() else None
+    right = _right(lines, curve.through_llm) if taught.sets_aside() else None
     if not epochs:
         return Progress(what or "starting", 0.0, curve, right)
     fresh = [line for line in lines if run is None or line["time"] >= run.began]
     left = _left(fresh, epochs, curve.through_llm)
     return Progress(f"epoch {at} of {epochs}", at / epochs, curve, right, left)
+
+
+def _right(lines: list[dict[str, Any]], through_llm: int) -> float | None:
+    """The share that the epoch which is kept has right: the best one's."""
+    kept = [line for line in lines if line["epoch"] >= through_llm]
+    shares = [line[key] / whole for line in kept for key, whole in MEASURED.items() if key in line]
+    return max(shares, default=None)
 
 
 def _left(lines: list[dict[str, Any]], epochs: int, through_llm: int) -> float | None:
