@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from assistant.ui import asking, cards, keeping, opening, samples, search_tab, seeing, showing
+from assistant.ui import (
+    asking,
+    cards,
+    keeping,
+    opening,
+    samples,
+    search_tab,
+    seeing,
+    showing,
+    teach_tab,
+)
 from assistant.ui import room as rooms
 from assistant.ui.answering import answer_once
 from assistant.ui.room import Room
@@ -45,7 +55,7 @@ def build(room: Room) -> gr.Blocks:
         gr.HTML(head.replace("MOST_CHARACTERS", str(LONGEST_QUESTION)), elem_id="va-head")
         parts["picked"] = gr.Textbox(visible="hidden", elem_id="va-picked")  # see search.js
         with gr.Tabs(elem_id="va-tabs") as parts["tabs"]:
-            with gr.Tab("Chat", id=showing.CHAT), gr.Row(elem_id="va-main"):
+            with gr.Tab("Chat", id=showing.CHAT) as chat_tab, gr.Row(elem_id="va-main"):
                 with gr.Column(scale=5, min_width=320, elem_id="va-left"):
                     _clip_column(parts)
                     _settings(parts)
@@ -53,7 +63,11 @@ def build(room: Room) -> gr.Blocks:
                     _chat_column(parts)
             with gr.Tab("Search") as parts["search tab"]:
                 search_tab.column(parts)
-        _wire(page, room, parts)
+            with gr.Tab("Teach") as teach:
+                teach_tab.column(parts)
+        act = _wire(page, room, parts)
+        act(chat_tab.select, rooms.offered)
+        teach_tab.wire(parts, teach, act, SAVE)
         gr.api(_door(room), api_name=DOOR, concurrency_limit=None)
     page.queue(default_concurrency_limit=None, max_size=room.options.most_waiting + THREADS)
     return page
@@ -189,8 +203,8 @@ def _settings(parts: dict[str, Any]) -> None:
         parts["checks"] = gr.HTML("", elem_id="va-checks")
 
 
-def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
-    """Which action each part calls."""
+def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> Callable[..., Any]:
+    """Which action each part calls; what lets one more call another."""
 
     def run(action: Action, request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         yield {parts["hint"]: gr.skip()}  # Gradio takes a silent function for a broken one
@@ -274,6 +288,7 @@ def _wire(page: gr.Blocks, room: Room, parts: dict[str, Any]) -> None:
     for kind in keeping.KINDS:
         saved = act(parts[f"save {kind}"].click, partial(keeping.save, kind=kind))
         saved.then(None, [parts["file"], parts["file name"]], None, js=SAVE)
+    return act
 
 
 def _update(value: Any) -> Any:

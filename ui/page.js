@@ -155,6 +155,8 @@ function vaDragging(event) {
   const chosen = document.querySelector("#va-choice input:checked")?.parentElement.textContent;
   document.body.dataset.drop = vaSearches()
     ? "Let go: what looks like it is searched for."
+    : vaTeaches()
+    ? "Let go: it is taught."
     : chosen
     ? `Let go: it opens here. Subtitles go to ${chosen.trim()}.`
     : "Let go: it opens here.";
@@ -166,7 +168,8 @@ for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, vaDragging, true);
 }
 function vaOpen(files) {
-  const input = document.querySelector(`${vaSearches() ? "#va-like" : "#va-drop"} input[type=file]`);
+  const zone = vaSearches() ? "#va-like" : vaTeaches() ? "#va-lesson-drop" : "#va-drop";
+  const input = document.querySelector(`${zone} input[type=file]`);
   if (!input) return setTimeout(vaOpen, 300, files); // another upload is still under way
   input.files = files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
@@ -185,7 +188,7 @@ function vaSave(text, name) {
 
 // Says at once what the server would refuse only after the whole upload.
 function vaTooLarge(event) {
-  const zone = event.target.closest?.("#va-drop, #va-like");
+  const zone = event.target.closest?.("#va-drop, #va-like, #va-lesson-drop");
   if (!zone) return;
   const most = vaLimit("mostBytes");
   const large = [...(event.target.files ?? [])].find((file) => file.size > most);

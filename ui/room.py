@@ -19,6 +19,7 @@ from assistant.ui.settings import (
     PRECISIONS,
     Options,
     missing_sources,
+    training_options,
 )
 from assistant.ui.view import Parts, Props, ready, shown, tries
 from assistant.ui.visitor import Visitor
@@ -28,6 +29,7 @@ from assistant.core.shortage import shortage_of
 from assistant.errors import AssistantError, InputError
 from assistant.model.doctor import examine
 from assistant.sources import SOURCES
+from assistant.training.teaching.runs import Trainer
 
 KEPT = ("precision", "frames", "decoding", "longest", "transcribe")
 SWEEP = 30.0  # seconds between two looks for visitors who are gone
@@ -42,6 +44,7 @@ class Room:
         self.uploads.mkdir(parents=True, exist_ok=True)
         self.visitors = Visitors(root / "visitors", grace=options.grace, idle=options.idle)
         self.engine = Engine(options, self.visitors.drop_sessions)
+        self.trainer = Trainer(training_options(options), options.model)
         self._closed = threading.Event()
 
     def wait(self) -> None:
@@ -53,6 +56,7 @@ class Room:
     def close(self) -> None:
         """Everybody leaves, and takes their files along."""
         self._closed.set()
+        self.trainer.close()
         self.engine.line.close()
         self.visitors.close()
 
@@ -89,6 +93,12 @@ def _of_model(room: Room, visitor: Visitor) -> Parts:
         "adapter": Props(choices=adapters, value=adapter),
         **suggest(room, visitor),
     }
+
+
+def offered(room: Room, visitor: Visitor) -> Parts:
+    """The tasks and adapters that there are by now: one may have been taught meanwhile."""
+    found = _of_model(room, visitor)
+    return {name: found[name] for name in ("task", "about", "adapter")}
 
 
 def suggest(room: Room, visitor: Visitor) -> Parts:

@@ -27,6 +27,8 @@ FONTS = ("system-ui", "Segoe UI", "Roboto", "sans-serif")
 MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 THREADS = 120  # a waiting question holds one
 DOOR = "answer"  # what programs call
+STYLES = ("style.css", "search.css", "scenes.css", "teach.css")
+SCRIPTS = ("page.js", "search.js", "scenes.js", "teach.js")
 MISCALLED = (route_utils.FnIndexInferError, KeyError, TypeError)  # as Gradio says it
 
 
@@ -104,8 +106,8 @@ def launch(
             max_file_size=room.options.limits.bytes,
             allowed_paths=[str(room.visitors.root)],
             theme=_theme(),
-            css="".join(map(text_of, ("style.css", "search.css", "scenes.css"))),
-            head=f"<script>{''.join(map(text_of, ('page.js', 'search.js', 'scenes.js')))}</script>",
+            css="".join(map(text_of, STYLES)),
+            head=f"<script>{''.join(map(text_of, SCRIPTS))}</script>",
             footer_links=["api"],
             ssr_mode=False,
             app_kwargs={"exception_handlers": dict.fromkeys(MISCALLED, _refuse)},

@@ -44,6 +44,7 @@ class Options:
     index: str | None = None  # where indexes lie; None: in the user's data folder
     searched: tuple[str, ...] | None = None  # indexes that visitors may search; None: all
     begin: Hit | None = None  # what every page begins with
+    teaches: bool = False  # whether visitors may teach tasks
     limits: Limits = field(default_factory=Limits)
     most_waiting: int = 200
     grace: float = 600.0  # seconds that a visitor's things stay after the page was left
@@ -63,6 +64,21 @@ class Settings:
     longest: int = 0  # tokens of an answer; 0: the task's own
     sources: list[str] = field(default_factory=lambda: list(SOURCES))  # what the model may read
     transcribe: str = "auto"
+
+
+def training_options(options: Options) -> list[str]:
+    """Of `assistant finetune`: the model that the server answers with."""
+    given = {
+        "--model": options.model,
+        "--base": options.base,
+        "--precision": options.precision,
+        "--quantize": options.quantize,
+        "--device": options.device,
+        "--space": options.space,
+    }
+    return [
+        part for name, value in given.items() if value is not None for part in (name, str(value))
+    ]
 
 
 def missing_sources() -> dict[str, str]:

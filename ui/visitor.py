@@ -139,6 +139,7 @@ class Visitor:
         self.wanted: Wanted | None = None  # by the search that was begun last
         self.found: Found | None = None  # by the last that came to its end
         self.searching: Job | None = None
+        self.teaching: str | None = None  # the task that is taught; "": a new one; None: the last
         self.lent = Lent(self.folder)
         self.has_begun = False  # with what the server was started to show
         self.active = time.monotonic()

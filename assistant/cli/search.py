@@ -140,7 +140,8 @@ def show(args: argparse.Namespace, hits: Sequence[Hit]) -> int:
     if not os.path.isfile(hit.file):  # noqa: PTH113, no such file or not ours to see
         raise InputError(f"{hit.file}: is not there any more; assistant index remove --gone")
     sys.stdout.flush()
-    return serve(page_options(args, begin=hit), open_browser=True, quiet=args.quiet)
+    options = page_options(args, begin=hit, teaches=True)  # no other machine reaches it
+    return serve(options, open_browser=True, quiet=args.quiet)
 
 
 def is_file(query: str) -> bool:

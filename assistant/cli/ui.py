@@ -39,6 +39,7 @@ examples:
   assistant ui
   assistant ui --host 0.0.0.0 --port 8000 --auth ada:secret
   assistant ui --host 0.0.0.0 --auth ada:secret --search holidays   she may search that index
+  assistant ui --host 0.0.0.0 --auth ada:secret --teach             she may teach tasks, too
   assistant ui --mcp              other programs ask through it, too
 """
 
@@ -72,6 +73,12 @@ def add_ui(commands: argparse._SubParsersAction) -> None:
         "this machine reaches the page, else none)",
     )
     parser.add_argument("--index", metavar="URI", help="where indexes lie, as assistant search has")
+    parser.add_argument(
+        "--teach",
+        action=argparse.BooleanOptionalAction,
+        help="visitors may teach tasks from clips, which stay in your data folder (default: where "
+        "only this machine reaches the page)",
+    )
     parser.add_argument(
         "--listen",
         action="store_true",
@@ -116,6 +123,7 @@ def run_ui(args: argparse.Namespace) -> int:
         llm_label=llm.name if llm else "",
         notice=llm.notice() if llm else "",
         searched=searched_by(args),
+        teaches=is_own(args) if args.teach is None else args.teach,
         limits=Limits(bytes=args.max_mb * 2**20, seconds=args.max_minutes * 60.0),
     )
     return serve(
@@ -133,12 +141,17 @@ def run_ui(args: argparse.Namespace) -> int:
 def searched_by(args: argparse.Namespace) -> tuple[str, ...] | None:
     """The indexes that visitors may search; None: all. Raises InputError: one is not there."""
     if args.search is None:  # what the owner has indexed is not for everybody
-        return () if args.share or not is_loopback(args.host) else None
+        return None if is_own(args) else ()
     from assistant.retrieval.store import Store, default_uri
 
     for name in args.search:
         Store.open(args.index or default_uri(), name)
     return tuple(args.search)
+
+
+def is_own(args: argparse.Namespace) -> bool:
+    """Whether only this machine reaches the page."""
+    return not args.share and is_loopback(args.host)
 
 
 def page_options(args: argparse.Namespace, **more: Any) -> Options:

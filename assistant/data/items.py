@@ -36,6 +36,7 @@ REQUIRED = ("id", "video", "question", "answer")
 OPTIONAL = ("start", "end", "dialogue", "choices", "type", "split", "fold", "held_out")
 MOST_ANSWERS = 6  # of a type, told in a description
 MOST_NOTES = 5  # of one kind
+NO_DEV = "no dev split: finetune will set some train examples aside"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _notes(items: Sequence[Item]) -> Iterator[str]:
     if len(torn) > MOST_NOTES:
         yield f"{len(torn) - MOST_NOTES} more ask what another asks and answer otherwise"
     if not any(item.split == "dev" for item in items):
-        yield "no dev split: finetune will set some train examples aside"
+        yield NO_DEV
     places: dict[Path, set[str | None]] = {}
     for item in items:
         if item.video is not None:

@@ -95,6 +95,11 @@ class Data:
     video: VideoEncoder | None = None  # that sees pixels
     motion: Motion | None = None
 
+    @property
+    def sets_aside(self) -> bool:
+        """Whether clips of dev are none of those that are learned."""
+        return not set(self.keys[self.learned :]) <= set(self.keys[: self.learned])
+
     def seen(self, rows: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """What a recogniser of so many frames sees of B clips, and ``(B, T')``: 1 where there is
         a time of its patches."""

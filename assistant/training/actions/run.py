@@ -149,7 +149,9 @@ def train(
     run_loop(trainer, out, accelerator, keep, best=NEVER, resume=resume)
     kept = from_yaml(ActionHeadConfig, out / HEAD / CONFIG)
     if accelerator.is_main_process:
-        (out / HEAD / CARD).write_text(card(kept, config, trainer.phases))
+        (out / HEAD / CARD).write_text(
+            card(kept, config, trainer.phases, aside=trainer.data.sets_aside)
+        )
         draw_curves(out / LOG, out / HEAD / CURVES)
     recalls = recalls_of(out / HEAD, trainer, taught, kept.teacher)
     return Finished(out / HEAD, kept, {}, recalls, (data.learned, len(dev)))
@@ -183,8 +185,12 @@ def recalls_of(
     }
 
 
-def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int) -> str:
-    """A first card; a person adds the data's terms and where the recogniser fails."""
+def card(made: ActionHeadConfig, config: ActionsConfig, epochs: int, *, aside: bool) -> str:
+    """A first card; a person adds the data's terms and where the recogniser fails.
+
+    ``aside``: whether dev has clips that were not learned.
+    """
+    dev = "clips for dev, which" if aside else "clips that it learned: none was set aside, and they"
     rows = "\n".join(
         f"| {name} | {made.bare[name]:.2f} | {value:.2f} |" for name, value in made.figures.items()
     )
@@ -211,7 +217,7 @@ P(action | clip) of {len(made.labels)} labels, by {named}: {network}
 | made | {made.date}, seed {made.seed} |
 | terms | those of the joint space{own}, and those of the data |
 
-On the clips for dev, which chose the epoch, the share and the temperature; in per cent:
+On the {dev} chose the epoch, the share and the temperature; in per cent:
 
 | | joint space alone, by descriptions | trained |
 |---|---|---|
