@@ -19,7 +19,7 @@ demo: $(VENV)/.stamp-run  ## ask about a sample clip: answers, what they rest on
 	$(BIN)/assistant demo
 
 test: lint types  ## style, types and tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile  # what a file sets up is set up once
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder  # what a file sets up is set up once
 
 lint: $(VENV)/.stamp-test  ## style only
 	$(BIN)/ruff check .

@@ -54,6 +54,31 @@ ENABLED_BY = {
 }
 
 
+# Files that take minutes: begun first, or the other processes wait for them at the end.
+LONG = (
+    "test_ui_mini",
+    "test_pages",
+    "test_ui_browser",
+    "test_ui_layout",
+    "test_ui_scenes_browser",
+    "test_ui_teach_browser",
+    "test_events_training",
+    "test_ui_search",
+    "test_damaged",
+    "test_mini",
+    "test_ego",
+    "test_workers",
+    "test_paper_scale",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files come first (``--no-loadscope-reorder`` keeps the order)."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 def left_out(reasons: Sequence[str]) -> str:
     """The line that names what ``reasons`` of skips say; "" where nothing was left out."""
     counts: Counter[str] = Counter()
