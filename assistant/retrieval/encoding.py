@@ -54,7 +54,9 @@ class Encoding:
                 f"a worker's joint space is {embedder.fingerprint}, and that of the process which "
                 f"writes the index is {space}; give all machines the same weights"
             )
-        self._embedder, self._ears = embedder, ears
+        from assistant.media.reader import Reader
+
+        self._embedder, self._ears, self._reader = embedder, ears, Reader()
 
     def __call__(self, task: Task) -> Encoded:
         """Raises AssistantError: all files will meet it."""
@@ -63,7 +65,7 @@ class Encoding:
 
         file, rows, unheard = task.file, list[Row](), ""
         try:
-            opened = open_file(file, self._embedder.side)
+            opened = open_file(file, self._embedder.side, self._reader)
             heard = listened(opened.clip, opened.lines, self._ears)
             unheard = "" if heard is None else heard.fault
             for some in rows_of(file, opened, self._embedder, task.first, heard):
