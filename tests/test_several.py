@@ -29,6 +29,7 @@ from assistant.vqa.several.asking import ALL, ANY, COUNT, WHICH, compared_by, pu
 from assistant.vqa.several.comparing import judge
 from assistant.vqa.several.naming import called_by, names_of, referring
 from assistant.vqa.several.shown import Line, Shown, ShownConfig
+from assistant.vqa.several.telling import tell_values
 
 QUESTIONS = yaml.safe_load((Path(__file__).parent / "several_questions.yaml").read_text("utf-8"))
 PLAIN = Line(1.0, 0.0, 0.0)
@@ -247,6 +248,20 @@ def test_the_clip_that_shows_it_is_named(mini, clips):
 )
 def test_answers(mini, clips, question, said):
     assert mini.open(clips).ask(question).text.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([3.0, math.inf], "The first (a.mp4), at 0:03; the second, not seen."),
+        ([9.0, 3.0], "The second (b.mp4), at 0:03; the first, at 0:09."),
+        ([math.inf] * 2, "They are alike: the first, not seen; the second, not seen."),
+        ([3.0, 3.4], "They are alike: the first, at 0:03; the second, at 0:03.4."),
+    ],
+)
+def test_what_comes_first(values, said):
+    asks = compared_by("In which clip does the dog appear first?")
+    assert tell_values(asks, values, called_by(["a.mp4", "b.mp4"])) == said
 
 
 def test_doubt_is_told_with_a_guess(mini, clips):

@@ -147,6 +147,9 @@ def ask_several(session: SeveralSession, args: argparse.Namespace, options: dict
     for question in args.questions or [None]:
         with progress(args.quiet or not sys.stderr.isatty()):
             answer = session.ask(question, **options)
+        if args.evidence is not None:  # it goes into the JSON object
+            for part in answer.basis.clips:
+                part.evidence()
         tell(answer, args)
     if args.evidence is not None:
         from assistant.vqa.evidence import save_figure

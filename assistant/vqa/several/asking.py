@@ -19,7 +19,8 @@ from assistant.errors import ConfigError
 WHICH, ALL, ANY, COUNT, DIFFERS, SAME = "which", "all", "any", "count", "differs", "same"
 LONGEST, SHORTEST, LOUDEST, QUIETEST = "longest", "shortest", "loudest", "quietest"
 BRIGHTEST, DARKEST, MOST, FEWEST = "brightest", "darkest", "most", "fewest"
-MEASURED = (LONGEST, SHORTEST, LOUDEST, QUIETEST, BRIGHTEST, DARKEST, MOST, FEWEST)
+EARLIEST = "earliest"
+MEASURED = (*(LONGEST, SHORTEST, LOUDEST, QUIETEST, BRIGHTEST, DARKEST, MOST, FEWEST, EARLIEST),)
 KINDS = (*MEASURED, DIFFERS, SAME, COUNT, ALL, ANY, WHICH)
 # What a place or an order in a question stands on: "in a kitchen" is "a kitchen".
 LED = re.compile(

@@ -11,6 +11,7 @@ from assistant.errors import InputError
 from assistant.vqa.several.asking import (
     BRIGHTEST,
     DARKEST,
+    EARLIEST,
     FEWEST,
     LONGEST,
     LOUDEST,
@@ -18,6 +19,7 @@ from assistant.vqa.several.asking import (
     SHORTEST,
     Compares,
 )
+from assistant.vqa.time_words import format_time
 
 if TYPE_CHECKING:
     from assistant.dialogue.spoken import Range
@@ -30,8 +32,15 @@ LEAST = {  # differences that are told: seconds, decibels, share of full brightn
     QUIETEST: 1.0,
     BRIGHTEST: 0.02,
     DARKEST: 0.02,
+    EARLIEST: 1.0,
 }
-LOWEST = (SHORTEST, QUIETEST, DARKEST, FEWEST)  # kinds whose clip is that of the lowest value
+LOWEST = (
+    SHORTEST,
+    QUIETEST,
+    DARKEST,
+    FEWEST,
+    EARLIEST,
+)  # kinds whose clip is that of the lowest value
 SILENT = -120.0  # decibels, of a clip without sound
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 SIDE = 96  # pixels of the pictures whose brightness is taken
@@ -41,8 +50,8 @@ def measure(session: Session, where: Range, asks: Compares) -> float:
     """The value of one clip: seconds, decibels of full scale, brightness 0 to 1, or a number.
 
     Raises:
-        InputError: what is to be counted is none of the things that are found. VideoError: the
-            clip cannot be read.
+        InputError: a picture has no times, or what is to be counted is none of the things that
+            are found. VideoError: the clip cannot be read.
     """
     if asks.kind in (LONGEST, SHORTEST):
         return session.duration
@@ -52,6 +61,9 @@ def measure(session: Session, where: Range, asks: Compares) -> float:
         pictures = session.clip.pictures(where, SIDE)
         return float((pictures @ np.array(LUMA)).mean() / 255)
     assert asks.sought is not None
+    if asks.kind == EARLIEST:
+        (query,) = session.timeline([asks.sought.text]).queries
+        return min((one.start for one in query.moments), default=math.inf)
     return _count(session, where, asks.sought.text)
 
 
@@ -63,6 +75,8 @@ def told(kind: str, value: float) -> str:
         return "no sound" if value <= SILENT else f"{value:.0f} dB"
     if kind in (BRIGHTEST, DARKEST):
         return f"{value:.0%} bright"
+    if kind == EARLIEST:
+        return "not seen" if value == math.inf else f"at {format_time(round(value, 1))}"
     return str(round(value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from assistant.vqa.several.asking import ALL, ANY, COUNT, SAME, Compares, words
@@ -69,7 +70,9 @@ def tell_values(asks: Compares, values: Sequence[float], names: Sequence[ClipNam
     telling, sign = words().telling, -1 if asks.kind in LOWEST else 1
     best = max(range(len(values)), key=lambda place: sign * values[place])
     others = [place for place in range(len(values)) if place != best]
-    near = min(abs(values[best] - values[place]) for place in others) < LEAST.get(asks.kind, 1)
+    same = any(values[best] == values[place] for place in others)  # none may be seen at all
+    gap = math.inf if same else min(abs(values[best] - values[place]) for place in others)
+    near = same or gap < LEAST.get(asks.kind, 1)
     shown = {place: told(asks.kind, value) for place, value in enumerate(values)}
     rest = [
         telling["value"].format(place=names[place].ordinal, value=shown[place])
