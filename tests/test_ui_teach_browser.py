@@ -15,6 +15,7 @@ from PIL import Image
 from test_ui_access import SMALL, problems
 from ui_browser import (  # noqa: F401, some are fixtures
     EVIDENCE,
+    PATIENCE,
     PHONE,
     answered,
     ask,
@@ -94,7 +95,7 @@ def test_a_task_is_taught_and_asked(visit, tmp_path, shoot):
     expect(page.locator("#va-try button").first).to_be_visible()
     page.get_by_role("tab", name="Teach").click()
     expect(page.locator("#va-curve svg")).to_be_visible()
-    expect(button(page, "Try it")).to_be_visible()
+    expect(button(page, "Try it")).to_be_visible(timeout=3 * PATIENCE)
     expect(page.locator(STATUS)).to_contain_text("daylight (your actions)")
     assert problems(page) == []
     shoot(page, "taught")

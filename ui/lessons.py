@@ -123,6 +123,7 @@ def curve(found: Curve) -> str:
 def draw_curve(found: Curve) -> Figure:
     """What it loses on the examples that it learns from, and on those set aside."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6.4, 2.6), layout="constrained")
     plot = figure.add_subplot()
@@ -137,7 +138,7 @@ def draw_curve(found: Curve) -> Figure:
         plot.axvline(found.through_llm - 0.5, color=TEXT, lw=0.8, ls=":")
         plot.set_title("right of the line: through the language model, too", fontsize=9, color=TEXT)
     plot.set_ylim(bottom=0)
-    plot.xaxis.get_major_locator().set_params(integer=True)
+    plot.xaxis.set_major_locator(MaxNLocator(integer=True))
     plot.set_xlabel("epoch", fontsize=10, color=TEXT)
     plot.set_ylabel("loss", fontsize=10, color=TEXT)
     plot.tick_params(labelsize=9, length=0, colors=TEXT)

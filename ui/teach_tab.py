@@ -6,14 +6,15 @@ from typing import Any
 
 from assistant.ui import teaching
 from assistant.ui.serving import gr
-from assistant.ui.teaching import NEW_TASK, on_the_tab
+from assistant.ui.taught import BUTTONS, NEW_TASK
+from assistant.ui.teaching import on_the_tab
 
 from assistant.training.teaching.sets import ANSWERS, LABELS
 
 TICK = 1.5  # seconds between two looks at a training
 SHOWN = (
     *("teach form", "teach off", "set", "new set", "set name", "lesson form", "lesson question"),
-    *("lesson answer", "lesson clips", "take corrections", "counted", "lessons", *teaching.BUTTONS),
+    *("lesson answer", "lesson clips", "take corrections", "counted", "lessons", *BUTTONS),
     *("teach status", "curve", "teach checks", "teach clock", "task", "about", "adapter", "hint"),
 )
 

@@ -13,28 +13,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from assistant.ui import cards, lessons, picking
+from assistant.ui import cards
 from assistant.ui import room as rooms
 from assistant.ui.export import write_corrections
 from assistant.ui.keeping import CORRECTIONS
 from assistant.ui.room import Room
 from assistant.ui.settings import LONGEST_QUESTION
 from assistant.ui.showing import CHAT
+from assistant.ui.taught import name_of, shown, shown_training, task_of, without_training
 from assistant.ui.uploads import check_clip, safe_name
 from assistant.ui.view import Parts, Props
 from assistant.ui.visitor import Visitor
 
 from assistant.errors import AssistantError, InputError
 from assistant.training.teaching.corrections import unpack_corrections
-from assistant.training.teaching.progress import Progress, read_progress
-from assistant.training.teaching.runs import (
-    DONE,
-    FAILED,
-    RUNNING,
-    STOPPED,
-    can_resume,
-    failure,
-)
+from assistant.training.teaching.runs import RUNNING
 from assistant.training.teaching.sets import (
     LABELS,
     WHICH,
@@ -42,8 +35,6 @@ from assistant.training.teaching.sets import (
     create_set,
     find_set,
     installed,
-    list_sets,
-    newest_set,
     remove_set,
     teaching_dir,
 )
@@ -53,11 +44,6 @@ ELSEWHERE = (
     "--teach to let visitors teach tasks, and see the clips of all that are taught."
 )
 NONE_YET = "Choose a task, or give a new one a name and begin it."
-NEW_TASK = ("A new task", "")
-BUTTONS = (
-    *("check", "train", "stop training", "go on", "try it", "export", "remove set"),
-    "remove for good",
-)
 FIELDS = ("question", "answer")  # of a card
 Action = Callable[..., Iterator[Parts] | Parts]
 
@@ -84,100 +70,6 @@ def offer(room: Room, visitor: Visitor) -> Parts:
     if not room.options.teaches:
         return {"teach form": Props(visible=False), "teach off": cards.note(ELSEWHERE)}
     return {"teach form": Props(visible=True), **shown(room, visitor)}
-
-
-def shown(room: Room, visitor: Visitor) -> Parts:
-    """The task that the visitor teaches, with its clips and its training."""
-    name, names = _name(room, visitor), list_sets()
-    parts: Parts = {
-        "set": Props(choices=[NEW_TASK, *((one, one) for one in names)], value=name),
-        "new set": Props(visible=not name),
-        "lesson form": Props(visible=bool(name)),
-        "teach checks": "",
-    }
-    if not name:
-        return {**parts, "counted": "", "lessons": "", **_without_training(room)}
-    taught = find_set(name)
-    labels = taught.kind == LABELS
-    return {
-        **parts,
-        "lesson question": Props(visible=not labels),
-        "lesson answer": Props(label="Label" if labels else "Answer"),
-        "take corrections": Props(visible=not labels),
-        **shown_training(room, taught),
-    }
-
-
-def _without_training(room: Room) -> Parts:
-    running = room.trainer.running()
-    told = f"{running} is being trained; choose it to look on." if running else ""
-    return {
-        **dict.fromkeys(BUTTONS, Props(visible=False)),
-        "curve": lessons.welcome(),
-        "teach status": cards.note(told),
-        "teach clock": Props(active=running is not None),
-    }
-
-
-def shown_training(room: Room, taught: TeachingSet) -> Parts:
-    """How far the training of a set is, and what can be done."""
-    state, progress = room.trainer.state(taught), read_progress(taught)
-    going, done, empty = state == RUNNING, state == DONE, not taught.examples()
-    resumes = not going and not done and can_resume(taught)
-    if going:
-        status = lessons.training(progress)
-    elif done:
-        status = cards.note(_told_done(room, taught, progress), "good")
-    elif state == FAILED:
-        status = cards.note(failure(taught).replace(f"{teaching_dir()}/", ""), "bad")
-    elif state == STOPPED:
-        status = cards.note(f"Stopped: {progress.doing}. Go on continues it, also tomorrow.")
-    else:
-        status = cards.note("Drop the clips of a label at a time." if empty else "")
-    return {
-        "lesson form": Props(visible=not going),
-        "counted": "" if empty else cards.quiet(lessons.counted(taught)),
-        "lessons": lessons.lessons(taught, locked=going),
-        "check": Props(visible=not going and not empty),
-        "train": Props(
-            visible=not going and not empty,
-            value="Train again" if done or resumes else "Train",
-            variant="secondary" if done or resumes else "primary",
-        ),
-        "stop training": Props(visible=going),
-        "go on": Props(visible=resumes),
-        "try it": Props(visible=done),
-        "export": Props(visible=done),
-        "remove set": Props(visible=not going),
-        "remove for good": Props(visible=False),
-        "teach status": status,
-        "curve": lessons.curve(progress.curve),
-        "teach clock": Props(active=going),
-    }
-
-
-def _told_done(room: Room, taught: TeachingSet, progress: Progress) -> str:
-    tasks = {task: label for label, task in picking.tasks(room.options.model)}
-    label = tasks.get(_task_of(taught), taught.name)
-    good = ""
-    if not taught.sets_aside():
-        good = " Of so few clips none was set aside, so try it on others."
-    elif progress.right is not None:
-        good = f" Of {_aside(taught)} it has {progress.right:.0%} right; these chose the epoch."
-    return f"Taught: it stands among the tasks of the chat as {label}.{good}"
-
-
-def _aside(taught: TeachingSet) -> str:
-    """What was set aside to tell how good it is."""
-    if taught.kind == LABELS:
-        return "the clips that were set aside, one in five,"
-    count = taught.aside()
-    return f"the {count} examples that were set aside" if count > 1 else "what was set aside"
-
-
-def _task_of(taught: TeachingSet) -> str:
-    """The task as the chat calls it."""
-    return f"{picking.OWN_ACTIONS}{taught.name}" if taught.kind == LABELS else taught.name
 
 
 def choose(room: Room, visitor: Visitor, name: str) -> Parts:
@@ -304,8 +196,8 @@ def stop(room: Room, visitor: Visitor) -> Iterator[Parts]:
 
 def look(room: Room, visitor: Visitor) -> Parts:
     """The clock ticks: how far it is by now."""
-    if not (name := _name(room, visitor)):
-        return {} if room.trainer.running() else _without_training(room)
+    if not (name := name_of(room, visitor)):
+        return {} if room.trainer.running() else without_training(room)
     taught = find_set(name)
     changed = shown_training(room, taught)
     if room.trainer.state(taught) == RUNNING:
@@ -316,7 +208,7 @@ def look(room: Room, visitor: Visitor) -> Parts:
 
 def try_it(room: Room, visitor: Visitor) -> Parts:
     """The chat, with the task that was taught."""
-    task = _task_of(_chosen(room, visitor))
+    task = task_of(_chosen(room, visitor))
     return {**rooms.change(room, visitor, "task", task), "tabs": Props(selected=CHAT)}
 
 
@@ -353,16 +245,9 @@ def remove(room: Room, visitor: Visitor) -> Parts:
     return shown(room, visitor)
 
 
-def _name(room: Room, visitor: Visitor) -> str:
-    """Of the task that the visitor teaches; "": a new one."""
-    if visitor.teaching is None or visitor.teaching not in ("", *list_sets()):
-        visitor.teaching = room.trainer.running() or newest_set()
-    return visitor.teaching
-
-
 def _chosen(room: Room, visitor: Visitor) -> TeachingSet:
     """Raises InputError: none is chosen."""
-    if not (name := _name(room, visitor)):
+    if not (name := name_of(room, visitor)):
         raise InputError(NONE_YET)
     return find_set(name)
 
