@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from assistant.core.heap import trim_heap
 from assistant.serving.problems import Problem
 from assistant.vqa.answer import AT_ONCE, answer_together
 
@@ -114,7 +115,11 @@ class Engine:
             job.left.set()
 
     def _serve(self) -> None:
-        """Answer some of those who wait; each that joins calls it, so there may be nobody left."""
+        """Each that joins the line calls it, so there may be nobody left."""
+        self._answer_some()
+        trim_heap()  # when what was computed is let go
+
+    def _answer_some(self) -> None:
         with self._lock:
             some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
         began = time.perf_counter()
