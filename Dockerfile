@@ -1,7 +1,7 @@
 # `assistant serve` (or any other command) as a plain user, on a read-only root:
 #
 #   docker build -t assistant .
-#   docker run --rm --read-only --tmpfs /tmp -p 8000:8000 -e ASSISTANT_API_KEYS=secret assistant
+#   docker run --rm --read-only --tmpfs /tmp -p 8000:8000 -e ASSISTANT_API_KEYS=a-long-secret assistant
 #
 # docs/serve.md has the variant for a GPU, and how others' registries are named.
 
