@@ -54,21 +54,23 @@ ENABLED_BY = {
 }
 
 
-# Files that take minutes: begun first, or the other processes wait for them at the end.
+# Files that take minutes: begun first, or the other processes wait for them at the end. Those with
+# a browser stand among the others, for two browsers at once are enough.
 LONG = (
     "test_ui_mini",
     "test_pages",
-    "test_ui_browser",
-    "test_ui_layout",
-    "test_ui_scenes_browser",
-    "test_ui_teach_browser",
     "test_events_training",
-    "test_ui_search",
+    "test_ui_browser",
     "test_damaged",
     "test_mini",
-    "test_ego",
+    "test_ui_layout",
     "test_workers",
+    "test_ego",
+    "test_ui_scenes_browser",
     "test_paper_scale",
+    "test_ui_search",
+    "test_several",
+    "test_ui_teach_browser",
 )
 
 
