@@ -44,7 +44,6 @@ from assistant.training.teaching.sets import (
     installed,
     list_sets,
     newest_set,
-    remove_set,
     teaching_dir,
 )
 
@@ -198,7 +197,8 @@ def take(
     """Uploaded clips, all of what is typed; a wrong one gets one line, the others go on."""
     yield {"lesson clips": None}
     taught, wrong = _changeable(room, visitor), []
-    asked = WHICH if taught.kind == LABELS else question.strip()
+    asked = WHICH if taught.kind == LABELS else _in_a_line(question)
+    label = _in_a_line(answer)
     for path in map(Path, files):
         try:
             if path.suffix.lower() == ".zip" and taught.kind != LABELS:
@@ -207,7 +207,7 @@ def take(
             yield {"teach status": cards.progress(f"Checking {path.name}", 0.0)}
             name = _free_name(taught, path.name)
             check_clip(path, name, room.options.limits)
-            taught.add(path, name, asked, answer.strip())
+            taught.add(path, name, asked, label)
         except AssistantError as error:
             wrong.append(cards.note(str(error).replace(str(path), path.name), "bad"))
         except FileNotFoundError:  # it waited until it was swept
@@ -251,7 +251,11 @@ def _take_corrections(room: Room, taught: TeachingSet, path: Path) -> int:
 
 
 def _free_name(taught: TeachingSet, name: str) -> str:
-    return safe_name(name, tuple(one.clip for one in taught.examples()))
+    return safe_name(name, tuple(path.name for path in taught.clip(name).parent.glob("*")))
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def edit(room: Room, visitor: Visitor, told: str) -> Parts:
@@ -265,7 +269,7 @@ def edit(room: Room, visitor: Visitor, told: str) -> Parts:
         raise InputError(
             f"{field or 'a field'} cannot be that; type up to {LONGEST_QUESTION} signs"
         )
-    taught.change(example, **{field: " ".join(text.split())})
+    taught.change(example, **{field: _in_a_line(text)})
     changed = shown_training(room, taught)
     del changed["lessons"]  # the next field is being typed in
     return changed
@@ -304,6 +308,8 @@ def stop(room: Room, visitor: Visitor) -> Iterator[Parts]:
 
 def look(room: Room, visitor: Visitor) -> Parts:
     """The clock ticks: how far it is by now."""
+    if _is_gone(visitor):
+        return shown(room, visitor)
     if not (name := _name(room, visitor)):
         return {} if room.trainer.running() else _without_training(room)
     taught = find_set(name)
@@ -348,20 +354,27 @@ def ask_to_remove(room: Room, visitor: Visitor) -> Parts:
 
 def remove(room: Room, visitor: Visitor) -> Parts:
     """The set with its clips; the task that it taught stays."""
-    remove_set(_changeable(room, visitor))
+    room.trainer.remove(_chosen(room, visitor))
     visitor.teaching = ""
     return shown(room, visitor)
 
 
 def _name(room: Room, visitor: Visitor) -> str:
     """Of the task that the visitor teaches; "": a new one."""
-    if visitor.teaching is None or visitor.teaching not in ("", *list_sets()):
+    if visitor.teaching is None or _is_gone(visitor):
         visitor.teaching = room.trainer.running() or newest_set()
     return visitor.teaching
 
 
+def _is_gone(visitor: Visitor) -> bool:
+    """Whether the task that the visitor teaches was removed by another."""
+    return bool(visitor.teaching) and visitor.teaching not in list_sets()
+
+
 def _chosen(room: Room, visitor: Visitor) -> TeachingSet:
-    """Raises InputError: none is chosen."""
+    """Raises InputError: none is chosen, or another visitor removed it."""
+    if _is_gone(visitor):  # never act on another than the page shows
+        raise InputError(f"{visitor.teaching} was removed meanwhile; choose another task")
     if not (name := _name(room, visitor)):
         raise InputError(NONE_YET)
     return find_set(name)
