@@ -249,6 +249,15 @@ def test_answers(mini, clips, question, said):
     assert mini.open(clips).ask(question).text.startswith(said)
 
 
+@pytest.mark.parametrize("question", ["What is in the third one?", "Clip 7?", "Who is in clip 0?"])
+def test_a_clip_that_is_not_among_them_is_not_made_up(mini, model, clips, question):
+    with pytest.raises(
+        InputError, match=r"is not there: 2 clips are open; ask about the first \(a"
+    ):
+        mini.open(clips[:2]).ask(question)
+    assert model.asked == []
+
+
 def test_doubt_is_told_with_a_guess(mini, clips):
     answer = mini.open(clips[:2]).ask("Which of them shows 50?")
     assert answer.text.startswith("Neither of them; the likelier is the second (b.mp4)")

@@ -156,9 +156,9 @@ class SeveralSession:
         Args:
             options: of `Session.ask`, as are the others.
         Raises:
-            InputError: an unusable question, range or choices, or what is compared needs two clips
-                and only one can be read. VideoError: no clip can be looked at. And what
-                `Session.ask` raises.
+            InputError: an unusable question, range or choices, one that names a clip which is not
+                there, or what is compared needs two clips and only one can be read. VideoError: no
+                clip can be looked at. And what `Session.ask` raises.
         """
         self._began = time.perf_counter()
         asked = check_question(question) if question else None
@@ -174,6 +174,11 @@ class SeveralSession:
         if asked is None:
             return self._ask_each(None, None, list(self.sessions), options)
         refers = referring(asked, self.names)
+        if refers.absent:
+            raise InputError(
+                f"{refers.absent!r} is not there: {len(self.names)} clips are open; ask about "
+                f"{self.names[0]} to {self.names[-1]}"
+            )
         named = [self.names[place] for place in refers.places]
         if not fixed:
             _, _, plain = next(iter(self.sessions.values())).range_asked(asked, start, end)
