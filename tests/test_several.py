@@ -24,6 +24,7 @@ from assistant.sources import Perceived, Source, heard
 from assistant.vqa.assistants import Assistant
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
+from assistant.vqa.session import ONE_ALONE
 from assistant.vqa.several import judging, shown
 from assistant.vqa.several.asking import ALL, ANY, COUNT, WHICH, compared_by, put_to_one
 from assistant.vqa.several.comparing import judge
@@ -256,6 +257,22 @@ def test_a_clip_that_is_not_among_them_is_not_made_up(mini, model, clips, questi
     ):
         mini.open(clips[:2]).ask(question)
     assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("question", "warns"),
+    [
+        ("Which of the two is outdoors?", True),
+        ("What differs?", True),
+        ("Are both clips in a kitchen?", True),
+        ("Which of the two men is taller?", False),
+        ("Which one is red?", False),
+        ("What happens?", False),
+    ],
+)
+def test_one_clip_cannot_be_compared(mini, clips, question, warns):
+    told = mini.open(clips[0]).ask(question).warnings
+    assert [one for one in told if "one clip is given" in one] == [ONE_ALONE] * warns
 
 
 def test_doubt_is_told_with_a_guess(mini, clips):

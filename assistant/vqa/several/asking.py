@@ -122,6 +122,14 @@ def compared_by(question: str) -> Compares | None:
     return None
 
 
+def wants_several(question: str) -> bool:
+    """Whether a question makes no sense of one clip: "Which of the two is outdoors?"."""
+    asks = compared_by(question)
+    if asks is None or asks.kind in (DIFFERS, SAME):
+        return asks is not None
+    return pattern_of(r"\b(?:of the <figure>|<clips>)\b").search(plain_of(question)) is not None
+
+
 def _compares(kind: str, match: re.Match[str]) -> Compares:
     found = {name: value for name, value in match.groupdict().items() if value}
     many = "many" in found
