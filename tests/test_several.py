@@ -419,6 +419,21 @@ def test_from_the_command_line(model, clips, capsys, monkeypatch, fresh_cache):
     assert "likely by joint space" in err
 
 
+def test_a_folder_among_the_clips_is_told(clips, capsys):
+    folder = str(clips[0].parent)
+    assert main(["ask", str(clips[0]), folder, "Which of them shows 25?"]) == 2
+    assert capsys.readouterr().err == f"assistant: {folder!r} is a folder; name the clips in it\n"
+
+
+def test_a_clip_that_is_left_out_is_told_once_in_a_chat(
+    model, clips, capsys, monkeypatch, fresh_cache
+):
+    install(monkeypatch, model)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What is there?\nWho is there?\n"))
+    assert main(["chat", str(clips[0]), str(clips[0].with_name("none.mp4"))]) == 0
+    assert capsys.readouterr().err.count("none.mp4) is left out") == 1
+
+
 def test_in_a_chat(model, clips, capsys, monkeypatch, fresh_cache):
     install(monkeypatch, model)
     monkeypatch.setattr(
