@@ -239,6 +239,9 @@ def test_the_clip_that_shows_it_is_named(mini, clips):
         ("How many of them show 15?", "Two: the second (b.mp4) and the third (c.mp4)."),
         ("Is there 25 in the first or in the third?", "In the third (c.mp4)."),
         ("Which is longer?", "The second (b.mp4), 2.0 s; the first, 1.0 s; the third, 1.0 s."),
+        ("Which is longer, the first or the second?", "The second (b.mp4), 2.0 s; the first, 1.0"),
+        ("Which is longer, c.mp4 or b.mp4?", "The second (b.mp4), 2.0 s; the third, 1.0 s."),
+        ("Which of them shows 15, the first or the last?", "The third (c.mp4) shows 15."),
         (
             "Which is louder?",
             "They are alike: the first, no sound; the second, no sound; the third, no sound.",
@@ -250,7 +253,7 @@ def test_answers(mini, clips, question, said):
     assert mini.open(clips).ask(question).text.startswith(said)
 
 
-@pytest.mark.parametrize("question", ["What is in the third one?", "Clip 7?", "Who is in clip 0?"])
+@pytest.mark.parametrize("question", ["What is in the third one?", "Clip 7?", "Who is in z.mp4?"])
 def test_a_clip_that_is_not_among_them_is_not_made_up(mini, model, clips, question):
     with pytest.raises(
         InputError, match=r"is not there: 2 clips are open; ask about the first \(a"
@@ -323,6 +326,11 @@ def test_choices_are_weighed_for_each(mini, clips):
 def test_a_time_is_where_all_are_looked_at(mini, clips):
     answer = mini.open(clips[:2]).ask("Which of them shows 5 in the first 0.5 seconds?")
     assert all(max(part.frames) <= 0.5 for part in answer.basis.clips)
+
+
+def test_a_time_behind_the_end_of_one_names_it(mini, clips):
+    with pytest.raises(InputError, match=r"a\.mp4: the question names 0:05, the clip lasts"):
+        mini.open(clips).ask("Which of them shows 25 at 0:05?")
 
 
 def test_without_calibration_only_differences_count(mini, clips, monkeypatch):

@@ -149,6 +149,8 @@ def _added() -> tuple[re.Pattern[str], ...]:
 def _place(match: re.Match[str], count: int) -> int | None:
     """Which one an ordinal or a number is, of those there may be; None: it is no number."""
     known, found = words(), match.groupdict()
+    if found.get("file"):  # none of theirs: these were found before
+        return count
     if digit := found.get("digit"):
         return int(digit) - 1 if digit.isdigit() else known.numbers.index(digit.lower())
     word = (found.get("word") or "").lower()
