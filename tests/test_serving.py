@@ -234,6 +234,15 @@ def test_a_wrong_message_gets_one_line(served, messages, words):
     assert words in error_of(told)["message"]
 
 
+def test_of_several_the_one_that_is_no_clip_is_named(client, clip, tmp_path):
+    (tmp_path / "notes.mp4").write_text("These are only notes.")
+    message = about(data_url(clip), "Which is longer?")
+    bad = {"type": "video_url", "video_url": {"url": data_url(tmp_path / "notes.mp4")}}
+    message["content"].append(bad)
+    with pytest.raises(openai.BadRequestError, match=r"clip 2: cannot be read as a video"):
+        client.chat.completions.create(model="scripted", messages=[message])
+
+
 def test_several_clips_in_one_message_are_compared(client, clip, asked, tmp_path):
     longer = make_clip(tmp_path / "longer.mp4", range(20, 32), fps=4)
     kept = client.files.create(file=longer, purpose="user_data")

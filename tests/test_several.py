@@ -24,6 +24,7 @@ from assistant.sources import Perceived, Source, heard
 from assistant.vqa.assistants import Assistant
 from assistant.vqa.clip import SessionClip
 from assistant.vqa.conversation import Conversation
+from assistant.vqa.session import ONE_ALONE
 from assistant.vqa.several import judging, shown
 from assistant.vqa.several.asking import ALL, ANY, COUNT, WHICH, compared_by, put_to_one
 from assistant.vqa.several.comparing import judge
@@ -239,6 +240,9 @@ def test_the_clip_that_shows_it_is_named(mini, clips):
         ("How many of them show 15?", "Two: the second (b.mp4) and the third (c.mp4)."),
         ("Is there 25 in the first or in the third?", "In the third (c.mp4)."),
         ("Which is longer?", "The second (b.mp4), 2.0 s; the first, 1.0 s; the third, 1.0 s."),
+        ("Which is longer, the first or the second?", "The second (b.mp4), 2.0 s; the first, 1.0"),
+        ("Which is longer, c.mp4 or b.mp4?", "The second (b.mp4), 2.0 s; the third, 1.0 s."),
+        ("Which of them shows 15, the first or the last?", "The third (c.mp4) shows 15."),
         (
             "Which is louder?",
             "They are alike: the first, no sound; the second, no sound; the third, no sound.",
@@ -262,6 +266,31 @@ def test_answers(mini, clips, question, said):
 def test_what_comes_first(values, said):
     asks = compared_by("In which clip does the dog appear first?")
     assert tell_values(asks, values, called_by(["a.mp4", "b.mp4"])) == said
+
+
+@pytest.mark.parametrize("question", ["What is in the third one?", "Clip 7?", "Who is in z.mp4?"])
+def test_a_clip_that_is_not_among_them_is_not_made_up(mini, model, clips, question):
+    with pytest.raises(
+        InputError, match=r"is not there: 2 clips are open; ask about the first \(a"
+    ):
+        mini.open(clips[:2]).ask(question)
+    assert model.asked == []
+
+
+@pytest.mark.parametrize(
+    ("question", "warns"),
+    [
+        ("Which of the two is outdoors?", True),
+        ("What differs?", True),
+        ("Are both clips in a kitchen?", True),
+        ("Which of the two men is taller?", False),
+        ("Which one is red?", False),
+        ("What happens?", False),
+    ],
+)
+def test_one_clip_cannot_be_compared(mini, clips, question, warns):
+    told = mini.open(clips[0]).ask(question).warnings
+    assert [one for one in told if "one clip is given" in one] == [ONE_ALONE] * warns
 
 
 def test_doubt_is_told_with_a_guess(mini, clips):
@@ -312,6 +341,11 @@ def test_choices_are_weighed_for_each(mini, clips):
 def test_a_time_is_where_all_are_looked_at(mini, clips):
     answer = mini.open(clips[:2]).ask("Which of them shows 5 in the first 0.5 seconds?")
     assert all(max(part.frames) <= 0.5 for part in answer.basis.clips)
+
+
+def test_a_time_behind_the_end_of_one_names_it(mini, clips):
+    with pytest.raises(InputError, match=r"a\.mp4: the question names 0:05, the clip lasts"):
+        mini.open(clips).ask("Which of them shows 25 at 0:05?")
 
 
 def test_without_calibration_only_differences_count(mini, clips, monkeypatch):
@@ -406,6 +440,21 @@ def test_from_the_command_line(model, clips, capsys, monkeypatch, fresh_cache):
     assert code == 0 and json.loads(out)["answer"] == "The third (c.mp4) shows 25."
     assert err.splitlines()[0].startswith("[First (a.mp4): frames at 0.")
     assert "likely by joint space" in err
+
+
+def test_a_folder_among_the_clips_is_told(clips, capsys):
+    folder = str(clips[0].parent)
+    assert main(["ask", str(clips[0]), folder, "Which of them shows 25?"]) == 2
+    assert capsys.readouterr().err == f"assistant: {folder!r} is a folder; name the clips in it\n"
+
+
+def test_a_clip_that_is_left_out_is_told_once_in_a_chat(
+    model, clips, capsys, monkeypatch, fresh_cache
+):
+    install(monkeypatch, model)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("What is there?\nWho is there?\n"))
+    assert main(["chat", str(clips[0]), str(clips[0].with_name("none.mp4"))]) == 0
+    assert capsys.readouterr().err.count("none.mp4) is left out") == 1
 
 
 def test_in_a_chat(model, clips, capsys, monkeypatch, fresh_cache):

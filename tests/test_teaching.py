@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,28 @@ class TestSets:
         with pytest.raises(InputError, match=r"has a clip 0\.png by now"):
             tidy.add(other, "0.png", WHICH, "no")
         assert tidy.clip("0.png").read_bytes() != b"other"
+
+    def test_a_full_disk_leaves_nothing_in_the_way(self, tidy, tmp_path, monkeypatch):
+        clip = tmp_path / "new.png"
+        clip.write_bytes(b"new")
+
+        def half(clip: Path, place: Path) -> None:
+            place.write_bytes(b"n")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(sets.shutil, "move", half)
+        with pytest.raises(OSError, match="No space"):
+            tidy.add(clip, "new.png", WHICH, "no")
+        monkeypatch.undo()
+        assert sorted(path.name for path in tidy.clip("x").parent.iterdir()) == [
+            f"{number}.png" for number in range(6)
+        ]
+
+    def test_what_a_killed_server_began_can_be_begun_again(self, home):
+        create_set("half", LABELS)
+        (home / "teaching" / "half" / "kind").unlink()
+        assert sets.list_sets() == ()
+        assert create_set("half", ANSWERS).kind == ANSWERS
 
     def test_it_has_room_for_so_many(self, tidy, add, monkeypatch):
         monkeypatch.setattr(sets, "MOST_EXAMPLES", 6)
@@ -308,6 +332,25 @@ class TestTraining:
         assert trainer.running() is None
         trainer.stop(tidy)  # or this test ends here
 
+    def test_a_failure_that_no_server_saw_is_told_too(self, tidy, trainer):
+        (tidy.folder / "wrong").touch()
+        trainer.start(tidy)
+        assert ended(trainer, tidy) == FAILED
+        runs._write(tidy, replace(runs.read_run(tidy), code=None))
+        later = Trainer()
+        assert later.state(tidy) == FAILED
+        assert runs.failure(tidy) == "the clips cannot be read; mend them"
+
+    def test_it_is_removed_once_and_not_while_it_is_trained(self, tidy, trainer):
+        hold(tidy, trainer)
+        with pytest.raises(InputError, match="tidy is being trained"):
+            Trainer().remove(tidy)
+        trainer.close()
+        trainer.remove(tidy)
+        assert not tidy.folder.exists()
+        with pytest.raises(InputError, match="no task 'tidy'"):
+            trainer.remove(tidy)
+
     def test_too_little_starts_nothing(self, tidy, trainer):
         tidy.remove(tidy.examples()[0].id)
         with pytest.raises(InputError, match="yes has 2"):
@@ -337,6 +380,13 @@ class TestProgress:
         lines = [{"epoch": n, "time": n, "accuracy": share} for n, share in shares.items()]
         (taught.run / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
         assert read_progress(taught).right == 0.75
+
+    def test_a_line_that_a_full_disk_tore_is_passed_over(self, tidy):
+        tidy.run.mkdir()
+        good = [json.dumps({"epoch": n, "time": n, "loss": 1.0}) for n in (1, 3)]
+        torn = '{"epoch": 2, "ti'
+        (tidy.run / "log.jsonl").write_text("\n".join([good[0], torn + good[1], good[1]]) + "\n")
+        assert read_progress(tidy).curve.learned == ((1, 1.0), (3, 1.0))
 
     def test_before_the_first_epoch_it_says_what_is_done(self, tidy):
         (tidy.folder / runs.LOG).write_text("encoding clips:  25%|##   | 3/12\r")
@@ -377,4 +427,16 @@ class TestCorrections:
         (tmp_path / "no.zip").write_bytes(data)
         with pytest.raises(InputError, match="no whole zip") as told:
             list(unpack_corrections(tmp_path / "no.zip", tmp_path / "out", 10**6))
+        assert "\n" not in str(told.value)
+
+    def test_bytes_that_went_wrong_on_the_way_are_refused_in_a_line(self, tmp_path):
+        path = tmp_path / "spoilt.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("x/data.jsonl", "notes " * 999)
+        spoilt = bytearray(path.read_bytes())
+        begin = 30 + len("x/data.jsonl")  # behind the entry's head
+        spoilt[begin : begin + 8] = b"\xff" * 8
+        path.write_bytes(spoilt)
+        with pytest.raises(InputError, match="no whole zip") as told:
+            list(unpack_corrections(path, tmp_path / "out", 10**6))
         assert "\n" not in str(told.value)

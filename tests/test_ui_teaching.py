@@ -229,3 +229,20 @@ def test_removing_asks_first_and_leaves_the_task(do, room, tidy):
     assert "tidy (your actions)" in dict(
         offered(room, room.visitors.of("page-2"))["task"]["choices"]
     )
+
+
+def test_what_another_removed_is_not_taken_for_the_next(do, give, room, visitor, tidy, tmp_path):
+    visitor.teaching = "tidy"
+    create_set("other", LABELS)
+    room.trainer.remove(tidy)
+    for page in (give(1, "tidy"), do(teaching.train), do(teaching.ask_to_remove)):
+        assert "tidy was removed meanwhile" in page["teach status"]
+    assert "tidy was removed" in do(teaching.remove)["teach status"]
+    assert list_sets() == ("other",) and find_set("other").examples() == ()
+    assert do(teaching.choose, "other")["set"]["value"] == "other"
+
+
+def test_a_label_is_one_line_and_keeps_its_signs(do, give, tidy):
+    page = give(1, ' "a, b"\n<i> ')
+    assert find_set("tidy").examples()[-1].answer == '"a, b" <i>'
+    assert "&quot;a, b&quot; &lt;i&gt;" in page["lessons"] and "<i>" not in page["counted"]

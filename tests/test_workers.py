@@ -254,6 +254,15 @@ def test_one_line_says_what_to_do(tmp_path, capsys, more, message):
     assert out == "" and len(err.splitlines()) == 1 and message in err
 
 
+@needs_ray
+def test_a_cluster_that_has_ended_is_not_waited_for(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    (tmp_path / "a.txt").write_text("A red boat.\n")
+    place = ["--index", str(tmp_path / "index"), "--quiet"]
+    assert main(["index", "add", str(tmp_path / "a.txt"), *place, "--ray", "auto"]) == 2
+    assert ":1 (" in capsys.readouterr().err  # the address behind "auto"
+
+
 def test_without_the_extra_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("assistant.core.workers.util.find_spec", lambda name: None)
     (tmp_path / "in.jsonl").write_text('{"id": 1, "video": null, "question": "?"}\n')

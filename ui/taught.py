@@ -121,6 +121,11 @@ def task_of(taught: TeachingSet) -> str:
 
 def name_of(room: Room, visitor: Visitor) -> str:
     """Of the task that the visitor teaches; "": a new one."""
-    if visitor.teaching is None or visitor.teaching not in ("", *list_sets()):
+    if visitor.teaching is None or is_gone(visitor):
         visitor.teaching = room.trainer.running() or newest_set()
     return visitor.teaching
+
+
+def is_gone(visitor: Visitor) -> bool:
+    """Whether the task that the visitor teaches was removed by another."""
+    return bool(visitor.teaching) and visitor.teaching not in list_sets()

@@ -20,7 +20,7 @@ from assistant.ui.keeping import CORRECTIONS
 from assistant.ui.room import Room
 from assistant.ui.settings import LONGEST_QUESTION
 from assistant.ui.showing import CHAT
-from assistant.ui.taught import name_of, shown, shown_training, task_of, without_training
+from assistant.ui.taught import is_gone, name_of, shown, shown_training, task_of, without_training
 from assistant.ui.uploads import check_clip, safe_name
 from assistant.ui.view import Parts, Props
 from assistant.ui.visitor import Visitor
@@ -35,7 +35,6 @@ from assistant.training.teaching.sets import (
     create_set,
     find_set,
     installed,
-    remove_set,
     teaching_dir,
 )
 
@@ -90,7 +89,8 @@ def take(
     """Uploaded clips, all of what is typed; a wrong one gets one line, the others go on."""
     yield {"lesson clips": None}
     taught, wrong = _changeable(room, visitor), []
-    asked = WHICH if taught.kind == LABELS else question.strip()
+    asked = WHICH if taught.kind == LABELS else _in_a_line(question)
+    label = _in_a_line(answer)
     for path in map(Path, files):
         try:
             if path.suffix.lower() == ".zip" and taught.kind != LABELS:
@@ -99,7 +99,7 @@ def take(
             yield {"teach status": cards.progress(f"Checking {path.name}", 0.0)}
             name = _free_name(taught, path.name)
             check_clip(path, name, room.options.limits)
-            taught.add(path, name, asked, answer.strip())
+            taught.add(path, name, asked, label)
         except AssistantError as error:
             wrong.append(cards.note(str(error).replace(str(path), path.name), "bad"))
         except FileNotFoundError:  # it waited until it was swept
@@ -143,7 +143,11 @@ def _take_corrections(room: Room, taught: TeachingSet, path: Path) -> int:
 
 
 def _free_name(taught: TeachingSet, name: str) -> str:
-    return safe_name(name, tuple(one.clip for one in taught.examples()))
+    return safe_name(name, tuple(path.name for path in taught.clip(name).parent.glob("*")))
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def edit(room: Room, visitor: Visitor, told: str) -> Parts:
@@ -157,7 +161,7 @@ def edit(room: Room, visitor: Visitor, told: str) -> Parts:
         raise InputError(
             f"{field or 'a field'} cannot be that; type up to {LONGEST_QUESTION} signs"
         )
-    taught.change(example, **{field: " ".join(text.split())})
+    taught.change(example, **{field: _in_a_line(text)})
     changed = shown_training(room, taught)
     del changed["lessons"]  # the next field is being typed in
     return changed
@@ -196,6 +200,8 @@ def stop(room: Room, visitor: Visitor) -> Iterator[Parts]:
 
 def look(room: Room, visitor: Visitor) -> Parts:
     """The clock ticks: how far it is by now."""
+    if is_gone(visitor):
+        return shown(room, visitor)
     if not (name := name_of(room, visitor)):
         return {} if room.trainer.running() else without_training(room)
     taught = find_set(name)
@@ -240,13 +246,15 @@ def ask_to_remove(room: Room, visitor: Visitor) -> Parts:
 
 def remove(room: Room, visitor: Visitor) -> Parts:
     """The set with its clips; the task that it taught stays."""
-    remove_set(_changeable(room, visitor))
+    room.trainer.remove(_chosen(room, visitor))
     visitor.teaching = ""
     return shown(room, visitor)
 
 
 def _chosen(room: Room, visitor: Visitor) -> TeachingSet:
-    """Raises InputError: none is chosen."""
+    """Raises InputError: none is chosen, or another visitor removed it."""
+    if is_gone(visitor):  # never act on another than the page shows
+        raise InputError(f"{visitor.teaching} was removed meanwhile; choose another task")
     if not (name := name_of(room, visitor)):
         raise InputError(NONE_YET)
     return find_set(name)

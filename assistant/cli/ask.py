@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -197,7 +198,8 @@ def part_choices(args: argparse.Namespace) -> None:
 def check_questions(args: argparse.Namespace) -> None:
     """
     Raises:
-        InputError: a clip among them, or, of several, words of one or what takes one alone.
+        InputError: a clip among them, or, of several, a folder, words of one or what takes one
+            alone.
     """
     for question in filter(is_clip, args.questions):
         if is_clip(args.video or ""):
@@ -213,6 +215,8 @@ def check_questions(args: argparse.Namespace) -> None:
     if args.evidence is not None:
         raise InputError(f"--evidence draws one answer; there are {len(args.questions)} questions")
     for question in args.questions:
+        if os.path.isdir(question):  # noqa: PTH112, of any length
+            raise InputError(f"{question!r} is a folder; name the clips in it")
         if re.fullmatch(r"\w+,?", question):
             raise InputError(f"{question!r} is a word and no question; put a question in quotes")
 

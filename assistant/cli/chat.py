@@ -118,7 +118,7 @@ class Chat:
         self.args = args
         self.interactive = sys.stdin.isatty()
         self.last: Basis | None = None
-        self.warned: set[str] = set()
+        self.warned = set(session.warnings)  # told already
 
     def run(self) -> None:
         """Until the end of the input, or /quit."""

@@ -14,7 +14,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata, util
 from typing import Any
@@ -30,7 +30,7 @@ from assistant.core.worker import (
 )
 from assistant.errors import InputError
 
-LOCAL = "local"  # in place of an address: this machine alone
+LOCAL, AUTO = "local", "auto"  # in place of an address: this machine alone; a cluster it is in
 EXTRA = "pip install 'video-assistant[ray]'"
 CORES = 4  # of a worker without a GPU, where a machine has so many
 LONGEST, LEAST = 16, 256  # items sent at once; more than one if each worker gets so many times
@@ -180,15 +180,28 @@ def joined(address: str) -> Iterator[Any]:
 
 def _check_answers(address: str) -> None:
     """Raises InputError: nobody does at once; Ray would try for minutes."""
-    host, found, port = address.rpartition(":")
+    host, found, port = _address_of(address).rpartition(":")
     if not found or not port.isdecimal():
-        return  # "auto", or what Ray knows by another name
+        return  # what Ray knows by another name, or says itself that it does not
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHED).close()
     except (OSError, OverflowError) as error:
         raise InputError(
-            f"Ray does not answer at {address} ({error}); start it there with `ray start --head`"
+            f"Ray does not answer at {host}:{port} ({error}); start it there with "
+            "`ray start --head`"
         ) from error
+
+
+def _address_of(address: str) -> str:
+    """Where Ray would look for "auto": in RAY_ADDRESS, or where one was begun last, which may have
+    ended since."""
+    if address != AUTO:
+        return address
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    with suppress(ConnectionError, ValueError):
+        return canonicalize_bootstrap_address_or_die(AUTO)
+    return address
 
 
 @contextmanager

@@ -34,8 +34,10 @@ class Media:
     remote: bool = False  # whether http(s) is
     is_allowed: IsAllowed = is_public  # which addresses are fetched from
 
-    def clip(self, url: str, owner: str, folder: Path) -> Path:
+    def clip(self, url: str, owner: str, folder: Path, told: str = NAME) -> Path:
         """Where the clip lies; what is sent or fetched is put into ``folder``.
+
+        ``told``: what messages call it.
 
         Raises:
             Problem: it may not be named so, is not there, is no clip, or is too large or long.
@@ -51,14 +53,16 @@ class Media:
             path = self._fetched(url, folder)
         else:
             raise Problem(400, f"{url[:60]!r} is no URL that is read; {WAYS}", code="invalid_url")
-        self.check(path)
+        self.check(path, told)
         return path
 
     def name(self, url: str, owner: str) -> str:
         """What a clip that was had is called beside others; "": it came without a name."""
         if url.startswith(PREFIX):
             return self.files.find(owner, url).name
-        return Path(url.partition("?")[0]).name if url.startswith("file:") else ""
+        from assistant.core.clip_names import clip_path
+
+        return clip_path(url).name if url.startswith("file:") else ""
 
     def sound(self, sound: Sound, folder: Path) -> Path:
         """Where a message's sound lies. Raises Problem: it is no base64."""

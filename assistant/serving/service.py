@@ -19,7 +19,7 @@ from assistant.serving.embedding import Vectors
 from assistant.serving.engine import Answered, Engine, too_slow
 from assistant.serving.files import Files, Stored
 from assistant.serving.limits import Limits
-from assistant.serving.media import Media, said_in, without_paths
+from assistant.serving.media import NAME, Media, said_in, without_paths
 from assistant.serving.metrics import Metrics
 from assistant.serving.models import Choice, choose
 from assistant.serving.problems import Problem
@@ -148,11 +148,12 @@ class Service:
         self, request: ChatRequest, asked: Asked, choice: Choice, owner: str, folder: Path
     ) -> Callable[[], Answer]:
         """What asks, once it is the request's turn. Raises Problem: a clip cannot be had."""
-        clips = []
+        clips, several = [], len(asked.clips) > 1
+        told = [f"clip {n + 1}" if several else NAME for n in range(len(asked.clips))]
         for place, url in enumerate(asked.clips):
             own = folder / str(place)
             own.mkdir()
-            clips.append(self.media.clip(url, owner, own))
+            clips.append(self.media.clip(url, owner, own, told[place]))
         names = [self.media.name(url, owner) for url in asked.clips]
         sound = None if asked.sound is None else self.media.sound(asked.sound, folder)
         if sound is not None and request.dialogue is not None:
@@ -172,14 +173,15 @@ class Service:
 
         def begin() -> Answer:
             with ExitStack() as hiding:
-                for path in [*clips, *([sound] if sound else [])] or [folder]:
-                    hiding.enter_context(without_paths(path))
+                brought = [*zip(clips, told, strict=True), *([(sound, NAME)] if sound else [])]
+                for path, called in brought or [(folder, NAME)]:
+                    hiding.enter_context(without_paths(path, called))
                 how: Opening = {
                     "frames": self._frames,
                     "dialogue": said if sound is None else transcribe(sound),
                 }
                 session: Session | SeveralSession
-                if len(clips) > 1:
+                if several:
                     session = self.assistant.open(clips, names=names, **how)
                 else:
                     session = self.assistant.open(next(iter(clips), None), **how)

@@ -41,6 +41,7 @@ from assistant.vqa.conversation import ACTIONS, Conversation
 from assistant.vqa.evidence import check_frames
 from assistant.vqa.hearing import Heard, hear, say
 from assistant.vqa.perception import Perception
+from assistant.vqa.several.asking import wants_several
 from assistant.vqa.task_choice import choose_task
 from assistant.vqa.time_ranges import range_of
 from assistant.vqa.times import Times
@@ -59,6 +60,7 @@ NO_ADAPTER = (
     "no adapter for {task} is there: the base weights answer, which never learned it "
     "(`assistant finetune {task}` makes one)"
 )
+ONE_ALONE = "this compares, and one clip is given: it alone is asked; give the others beside it"
 BASE_TASKS = ("chat", "describe")  # what the base weights were pretrained on
 
 
@@ -319,6 +321,8 @@ class Session:
             stored = find_adapter(prompt.name, model.name)
         wants = stored is None and adapter == "auto" and _wants_adapter(prompt)
         warnings = [NO_ADAPTER.format(task=prompt.name)] if wants else []
+        if (task, adapter) == ("auto", "auto") and talks and plainly and wants_several(question):
+            warnings.append(ONE_ALONE)
         loaded = self._assistant.adapter(stored)
         sees = self.path is not None and (loaded is None or loaded.recipe.frames > 0)
         if sees and loaded is None and prompt.name == "chat":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +41,15 @@ def unpack_corrections(archive: Path, folder: Path, most_bytes: int) -> Iterator
                     "taken, save fewer corrections at a time"
                 )
             packed.extractall(folder)  # no entry leaves the folder
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
         raise InputError(
             f"{archive.name} is no whole zip ({error}); give one that Save corrections wrote"
         ) from error
     found = sorted(folder.glob(f"*/{DATA}"))
     if not found:
         raise InputError(f"{archive.name} holds no {DATA}; give a zip that Save corrections wrote")
-    lines = found[0].read_text("utf-8").split("\n")
     items = read_items(found[0])  # or it says which line is wrong
+    lines = found[0].read_text("utf-8").split("\n")
     rows = [json.loads(line) for line in lines if line.strip()]
     for item, row in zip(items, rows, strict=True):
         if item.video is not None and item.video.resolve().is_relative_to(folder.resolve()):

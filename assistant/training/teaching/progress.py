@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,12 @@ def _points(lines: list[dict[str, Any]], key: str) -> tuple[tuple[int, float], .
 
 
 def _figures(path: Path) -> list[dict[str, Any]]:
-    """The lines that are whole; the last one may be being written."""
-    if not path.is_file():
-        return []
-    return [
-        json.loads(line) for line in path.read_text("utf-8").splitlines(True) if line[-1] == "\n"
-    ]
+    """The lines that are whole: one may be being written, or torn where a disk was full."""
+    found = []
+    for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return found
 
 
 def _last_bar(path: Path) -> tuple[str, int, int]:

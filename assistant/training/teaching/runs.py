@@ -37,6 +37,7 @@ RUNNING, STOPPED, FAILED, DONE, NEW = "running", "stopped", "failed", "done", "n
 MILD = 10  # niceness: whoever asks comes first
 PATIENCE = 20.0  # seconds that a training has to write its checkpoint
 PROGRAM = (sys.executable, "-m", "assistant")
+STARTING = "a training is being started; look again in a moment"
 TOLD = "assistant: "  # begins the line of an error
 STOPPED_BY = 128  # and a signal's number: the exit code of who was asked to stop
 
@@ -67,18 +68,18 @@ class Trainer:
                 with.
         """
         taught.check_enough()
-        lock, told = teaching_dir() / ".lock", "a training is being started; look again in a moment"
-        with held_alone(lock, told):
+        with held_alone(teaching_dir() / ".lock", STARTING):
             if busy := self.running():
                 raise InputError(f"{busy} is being trained; stop it, or wait for its end")
             if resume and not can_resume(taught):
                 raise InputError(f"{taught.name} has no training to go on with; train it anew")
             if not resume:
                 _clear(taught, self.model)
+            digest = taught.digest()
             command = self.command(taught, resume)
             with (taught.folder / LOG).open("wb") as log:
                 process = _started(command, log.fileno())
-            run = Run(process.pid, _born(process.pid), time.time(), taught.digest())
+            run = Run(process.pid, _born(process.pid), time.time(), digest)
             _write(taught, run)
             waits = threading.Thread(target=_wait, args=(taught, process, run), daemon=True)
             self._own[taught.name] = waits
@@ -102,6 +103,18 @@ class Trainer:
         if run is not None and _lives(run):
             with suppress(ProcessLookupError):
                 os.kill(run.pid, signal.SIGTERM)
+
+    def remove(self, taught: TeachingSet) -> None:
+        """The set with its clips and its run; the task that was taught stays.
+
+        Raises:
+            InputError: it is trained, or removed already.
+        """
+        with held_alone(teaching_dir() / ".lock", STARTING):
+            taught = find_set(taught.name)
+            if self._runs(taught):
+                raise InputError(f"{taught.name} is being trained; stop that first")
+            shutil.rmtree(taught.folder)
 
     def running(self) -> str | None:
         """The name of the set that is being trained, by whichever process."""
@@ -157,12 +170,14 @@ def can_resume(taught: TeachingSet) -> bool:
 def failure(taught: TeachingSet) -> str:
     """Why its last training failed, in a line; "": it did not, or was stopped."""
     run = read_run(taught)
-    if run is None or run.code in (None, 0) or run.code >= STOPPED_BY:
+    if run is None or run.code == 0 or (run.code or 0) >= STOPPED_BY:
         return ""
-    if run.code < 0:
+    if run.code is not None and run.code < 0:
         name = signal.Signals(-run.code).name
         return f"the training was ended by {name}; is there memory enough for it?"
     _, said, why = (taught.folder / LOG).read_text("utf-8", "replace").rpartition(TOLD)
+    if run.code is None and (not said or why.startswith("stopped")):
+        return ""  # nobody saw it end; it may have been stopped with the machine
     if not said:
         return f"the training ended with {run.code}; {LOG} in the set's folder says more"
     return " ".join(why.split())

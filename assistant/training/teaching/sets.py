@@ -101,7 +101,7 @@ class TeachingSet:
                 if place.exists():
                     raise InputError(f"{self.name} has a clip {name} by now; drop yours again")
                 place.parent.mkdir(exist_ok=True)
-                shutil.move(clip, place)
+                _move_whole(clip, place)
             added = Lesson(uuid4().hex[:12], name, question, answer, more)
             examples.append(added)
             return added
@@ -259,15 +259,10 @@ def create_set(name: str, kind: str, model: str = "mini") -> TeachingSet:
     if name in taken:
         raise InputError(f"something is called {name} already; choose another name")
     folder = teaching_dir() / name
-    folder.mkdir(parents=True, mode=0o700)
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)  # a killed server may have left it
     (folder / DATA).touch()
     write_whole(folder / KIND, kind)
     return TeachingSet(name, kind, folder)
-
-
-def remove_set(taught: TeachingSet) -> None:
-    """With its clips and its run; the task that was taught stays."""
-    shutil.rmtree(taught.folder)
 
 
 def installed(taught: TeachingSet, model: str = "mini") -> Path | None:
@@ -307,6 +302,16 @@ def _rows(kind: str, examples: Sequence[Lesson]) -> Iterator[dict[str, Any]]:
                 "dev" if offered and seen[alike] % SET_ASIDE == SET_ASIDE // 2 else "train"
             )
         yield row
+
+
+def _move_whole(clip: Path, place: Path) -> None:
+    """By one rename, whichever disk ``clip`` lies on."""
+    part = place.with_name(f".{uuid4().hex}")
+    try:
+        shutil.move(clip, part)
+        part.rename(place)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _line(row: Mapping[str, Any]) -> str:

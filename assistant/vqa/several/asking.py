@@ -43,6 +43,7 @@ class Words:
 
     words: dict[str, str]  # that <name> in a pattern stands for
     polite: str  # what is taken off a question's beginning, a pattern a line
+    closing: str  # what is taken off the end of a "which"
     asks: dict[str, str]  # patterns of each kind, a line each
     each: tuple[tuple[str, str], ...]  # a question to all, and what it is to one
     ordinals: tuple[str, ...]
@@ -117,10 +118,20 @@ def plain_of(question: str) -> str:
 def compared_by(question: str) -> Compares | None:
     """What a question asks of several clips together; None: it is put to each, or to one."""
     text = plain_of(question)
+    if WHICH in text.split()[:2]:
+        text = re.sub(f"{pattern_of(words().closing).pattern}$", "", text)
     for kind, pattern in _compiled():
         if match := pattern.fullmatch(text):
             return _compares(kind, match)
     return None
+
+
+def wants_several(question: str) -> bool:
+    """Whether a question makes no sense of one clip: "Which of the two is outdoors?"."""
+    asks = compared_by(question)
+    if asks is None or asks.kind in (DIFFERS, SAME):
+        return asks is not None
+    return pattern_of(r"\b(?:of the <figure>|<clips>)\b").search(plain_of(question)) is not None
 
 
 def _compares(kind: str, match: re.Match[str]) -> Compares:

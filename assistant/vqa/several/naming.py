@@ -78,6 +78,7 @@ class Referring:
     places: tuple[int, ...]  # in the order in which they are named; (): none is
     question: str  # to one of them alone: "What happens in the clip?"
     again: bool = False  # it is the last question, to these
+    absent: str = ""  # how it names one that is not there: "the third one" of two
 
 
 @cache
@@ -92,10 +93,17 @@ def referring(question: str, names: Sequence[ClipName]) -> Referring:
     """Which clips a question names: by place ("the second one", "clip 2"), or by file."""
     found: dict[tuple[int, int], int] = {}  # where it stands: the clip
 
+    absent = ""
+
     def note(match: re.Match[str], place: int | None) -> None:
+        nonlocal absent
         inside = any(a < match.end() and match.start() < b for a, b in found)
-        if place is not None and not inside:
+        if place is None or inside:
+            return
+        if 0 <= place < len(names):
             found[match.span()] = place
+        else:
+            absent = absent or match[0]
 
     for name in sorted(names, key=lambda name: -len(name.name)):  # "my dog.png" is not "dog.png"
         for match in _named(name.name, question):
@@ -104,7 +112,7 @@ def referring(question: str, names: Sequence[ClipName]) -> Referring:
         for match in pattern.finditer(question):
             note(match, _place(match, len(names)))
     if not found:
-        return Referring((), question)
+        return Referring((), question, absent=absent)
     told, at = "", 0
     for start, end in sorted(found):
         told += question[at:start] + ONE
@@ -113,7 +121,7 @@ def referring(question: str, names: Sequence[ClipName]) -> Referring:
     places = tuple(dict.fromkeys(found[span] for span in sorted(found)))
     plain = told.lower().strip(" ?!.,")
     again = any(pattern.fullmatch(plain) for pattern in _added())
-    return Referring(places, told, again)
+    return Referring(places, told, again, absent)
 
 
 def put_of(refers: Referring, turns: Sequence[Turn], names: Sequence[ClipName]) -> str:
@@ -139,18 +147,18 @@ def _added() -> tuple[re.Pattern[str], ...]:
 
 
 def _place(match: re.Match[str], count: int) -> int | None:
-    """Which one an ordinal or a number is; None: there are not so many."""
+    """Which one an ordinal or a number is, of those there may be; None: it is no number."""
     known, found = words(), match.groupdict()
+    if found.get("file"):  # none of theirs: these were found before
+        return count
     if digit := found.get("digit"):
-        place = int(digit) - 1 if digit.isdigit() else known.numbers.index(digit.lower())
-        return place if 0 <= place < count else None
+        return int(digit) - 1 if digit.isdigit() else known.numbers.index(digit.lower())
     word = (found.get("word") or "").lower()
     if word in LAST:
         return count - 1
     if word in FIRST:
         return 0
-    place = known.ordinals.index(word) if word in known.ordinals else count
-    return place if place < count else None
+    return known.ordinals.index(word) if word in known.ordinals else None
 
 
 def _named(name: str, text: str) -> list[re.Match[str]]:

@@ -156,9 +156,9 @@ class SeveralSession:
         Args:
             options: of `Session.ask`, as are the others.
         Raises:
-            InputError: an unusable question, range or choices, or what is compared needs two clips
-                and only one can be read. VideoError: no clip can be looked at. And what
-                `Session.ask` raises.
+            InputError: an unusable question, range or choices, one that names a clip which is not
+                there, or what is compared needs two clips and only one can be read. VideoError: no
+                clip can be looked at. And what `Session.ask` raises.
         """
         self._began = time.perf_counter()
         asked = check_question(question) if question else None
@@ -174,9 +174,14 @@ class SeveralSession:
         if asked is None:
             return self._ask_each(None, None, list(self.sessions), options)
         refers = referring(asked, self.names)
+        if refers.absent:
+            raise InputError(
+                f"{refers.absent!r} is not there: {len(self.names)} clips are open; ask about "
+                f"{self.names[0]} to {self.names[-1]}"
+            )
         named = [self.names[place] for place in refers.places]
         if not fixed:
-            _, _, plain = next(iter(self.sessions.values())).range_asked(asked, start, end)
+            _, plain = _range_of(next(iter(self.sessions.values())), asked, options)
             asks = compared_by(plain)
             if asks is not None and (len(named) != 1 or asks.kind in (DIFFERS, SAME)):
                 return self._compare(asked, asks, named if len(named) > 1 else [], options)
@@ -289,7 +294,7 @@ class SeveralSession:
         self._require(named)
 
         def look(session: Session) -> Range:
-            where, _, _ = session.range_asked(asked, options["start"], options["end"])
+            where, _ = _range_of(session, asked, options)
             session.look(*where)
             return where
 
@@ -359,6 +364,15 @@ class SeveralSession:
 
     def _remember(self, question: str, found: dict[str, Any], answer: str) -> None:
         self.conversation = self.conversation.add(question, answer, found)
+
+
+def _range_of(session: Session, asked: str, options: dict[str, Any]) -> tuple[Range, str]:
+    """Where a clip is looked at, and the rest of it. Raises InputError: the clip ends before."""
+    try:
+        where, _, plain = session.range_asked(asked, options["start"], options["end"])
+    except InputError as error:
+        raise InputError(f"{session.path}: {error}") from error
+    return where, plain
 
 
 def _without_path(error: VideoError, name: ClipName, path: Path | None) -> str:
