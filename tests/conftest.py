@@ -71,6 +71,7 @@ LONG = (
     "test_ui_search",
     "test_several",
     "test_ui_teach_browser",
+    "test_ui_several_browser",
 )
 
 
