@@ -23,7 +23,7 @@ from assistant.cli import (
     ask,
     batch,
     chat,
-    completion,
+    complete,
     data,
     evaluate,
     events,
@@ -185,7 +185,7 @@ def build_parser() -> Parser:
         tools.add_doctor,
     ):
         add(commands)
-    completion.add_completion(commands, parser)
+    complete.add_complete(commands, parser)
     for command in (parser, *commands.choices.values()):
         command.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

@@ -1,4 +1,4 @@
-"""``assistant completion``: what a shell completes after TAB."""
+"""``assistant complete``: what a shell completes after TAB."""
 
 import argparse
 from functools import partial
@@ -11,22 +11,20 @@ EPILOG = """\
 Commands, options, their values and files are then completed after TAB.
 
 examples:
-  assistant completion bash > ~/.local/share/bash-completion/completions/assistant
-  assistant completion zsh > ~/.zfunc/_assistant     a folder of $fpath; compinit comes after it
-  assistant completion tcsh >> ~/.tcshrc
+  assistant complete bash > ~/.local/share/bash-completion/completions/assistant
+  assistant complete zsh > ~/.zfunc/_assistant     a folder of $fpath; compinit comes after it
+  assistant complete tcsh >> ~/.tcshrc
 """
 
 
-def add_completion(commands: argparse._SubParsersAction, whole: argparse.ArgumentParser) -> None:
+def add_complete(commands: argparse._SubParsersAction, whole: argparse.ArgumentParser) -> None:
     """``whole``: the parser of all commands, this one included."""
-    parser = commands.add_parser(
-        "completion", help="complete commands in your shell", epilog=EPILOG
-    )
+    parser = commands.add_parser("complete", help="complete commands in your shell", epilog=EPILOG)
     parser.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
-    parser.set_defaults(run=partial(run_completion, whole=whole))
+    parser.set_defaults(run=partial(run_complete, whole=whole))
 
 
-def run_completion(args: argparse.Namespace, whole: argparse.ArgumentParser) -> int:
+def run_complete(args: argparse.Namespace, whole: argparse.ArgumentParser) -> int:
     import shtab
 
     _complete_paths(whole)

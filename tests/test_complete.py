@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.cli.completion import SHELLS
+from assistant.cli.complete import SHELLS
 from assistant.cli.main import main
 
 # What bash does after TAB: the words so far, the last one unfinished.
@@ -22,7 +22,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 @pytest.fixture
 def script(tmp_path: Path, capsys) -> Path:
-    assert main(["completion", "bash"]) == 0
+    assert main(["complete", "bash"]) == 0
     path = tmp_path / "completion.bash"
     path.write_text(capsys.readouterr().out)
     return path
@@ -51,11 +51,11 @@ def test_bash_completes(words, wanted, unwanted, script, tmp_path):
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_command_is_there(shell, capsys):
-    assert main(["completion", shell]) == 0
+    assert main(["complete", shell]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in ("finetune", "serve", "--allow-files", "--task"))
 
 
 def test_another_shell_is_named(capsys):
-    assert main(["completion", "fish"]) == 2
+    assert main(["complete", "fish"]) == 2
     assert "choose from" in capsys.readouterr().err
