@@ -10,8 +10,7 @@ an answer with another length is about another's clip. Before, each clip's quest
 while nobody else asks; what is answered otherwise later is counted, too (rounding may do that,
 where several share a pass). A client that is told 429 waits as long as it is told to.
 
-``--together``: questions a second with 1, 4, 8 and 16 in flight, about one clip and about 16,
-beside the same server when it answers one by one, and beside one that moreover keeps nothing of a
+``--together``: questions a second with some in flight, about one clip and about 16, beside the same server when it answers one by one, and beside one that moreover keeps nothing of a
 clip from request to request, in the style of `transformers serve`.
 """
 
@@ -234,7 +233,7 @@ def together(args: argparse.Namespace) -> None:
             for clip in clips:
                 ask(client, clip, 0)  # looked at once, and warm
             for count in (1, 16):
-                for at_once in (1, 4, 8, 16):
+                for at_once in args.in_flight:
                     asked = [clips[n % count] for n in range(args.questions)]
                     began = time.monotonic()
                     with ThreadPoolExecutor(at_once) as pool:
@@ -262,6 +261,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--together", action="store_true")
     parser.add_argument("--questions", type=int, default=16, help="of each cell of --together")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 4, 8, 16], metavar="N")
     parser.add_argument("--serve", metavar="PORT", help=argparse.SUPPRESS)
     parser.add_argument("--way", help=argparse.SUPPRESS)
     args = parser.parse_args()
