@@ -2,7 +2,7 @@
 answering together saves.
 
     python benchmarks/serving.py [--clients 20] [--seconds 600] [--waiting 16] [--seed 0]
-    python benchmarks/serving.py --together [--questions 16]
+    python benchmarks/serving.py --together [--questions 16] [--in-flight 1 4 8 16]
 
 The server is a process of its own; clients are threads that use the `openai` package. Every client
 has a clip of its own color and its own length, which the evidence of an answer tells to the frame:
@@ -10,8 +10,9 @@ an answer with another length is about another's clip. Before, each clip's quest
 while nobody else asks; what is answered otherwise later is counted, too (rounding may do that,
 where several share a pass). A client that is told 429 waits as long as it is told to.
 
-``--together``: questions a second with some in flight, about one clip and about 16, beside the same server when it answers one by one, and beside one that moreover keeps nothing of a
-clip from request to request, in the style of `transformers serve`.
+``--together``: questions a second with some in flight, about one clip and about 16, beside the same
+server when it answers one by one, and beside one that moreover keeps nothing of a clip from request
+to request, in the style of `transformers serve`.
 """
 
 from __future__ import annotations
