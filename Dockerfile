@@ -29,8 +29,9 @@ RUN apt-get update -qq && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --uid 1000 --create-home assistant
 COPY --from=build /opt/assistant /opt/assistant
-COPY --from=build --chown=assistant:assistant /opt/cache /home/assistant/.cache/assistant
-ENV PATH=/opt/assistant/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build --chown=assistant:assistant /opt/cache /opt/cache
+ENV PATH=/opt/assistant/bin:$PATH ASSISTANT_CACHE=/opt/cache \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER assistant
 WORKDIR /home/assistant
 EXPOSE 8000
