@@ -90,3 +90,11 @@ def test_a_clips_name_is_escaped():
     assert "<b>" not in comparing.strips([{"clip": "<b>.mp4", "place": 1}], ()).replace(
         "<b>1. ", ""
     )
+
+
+@pytest.mark.parametrize("place", [-1, 0, 1, 7])
+def test_a_clip_of_which_fewer_pictures_are_known_is_told_all_the_same(place):
+    told = comparing.strips(
+        [{"place": place, "clip": "a.mp4", "frames": [1.0, 2.0], "scores": [0.5]}], [("data:,",)]
+    )
+    assert "a.mp4" in told and told.count("<img") == (place == 1)

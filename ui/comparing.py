@@ -79,10 +79,10 @@ def strips(clips: Sequence[dict[str, Any]], pictures: Sequence[Sequence[str]]) -
 
     Args:
         clips: of `Answer.as_dict`. pictures: of each, in the order of the clips that were asked
-            about; none: they are not known any more.
+            about; none, or too few: they are not known any more.
     """
     return "".join(
-        _shown(clip, pictures[clip["place"] - 1] if clip["place"] <= len(pictures) else ())
+        _shown(clip, pictures[clip["place"] - 1] if 0 < clip["place"] <= len(pictures) else ())
         for clip in clips
     )
 
@@ -94,12 +94,12 @@ def _shown(clip: dict[str, Any], pictures: Sequence[str]) -> str:
     if "chance" in clip:
         told.append(f"{clip['chance']:.0%} likely")
     drawn = []
-    for number, moment in enumerate(frames if pictures else ()):
+    for number, (moment, picture) in enumerate(zip(frames, pictures, strict=False)):
         chance = chance_of(scores[number]) if number < len(scores) else None
         bar = "" if chance is None else f'<i style="--share:{chance:.3f}"></i>'
         title = clock(moment) + ("" if chance is None else f", {chance:.0%} likely")
         drawn.append(
-            f'<span class="va-shot" title="{title}"><img src="{pictures[number]}" alt="{title}">'
+            f'<span class="va-shot" title="{title}"><img src="{picture}" alt="{title}">'
             f"{bar}<small>{clock(moment)}</small></span>"
         )
     name = f"<b>{clip['place']}. {escape(clip['clip'])}</b>"
